@@ -1,0 +1,8 @@
+//! A small stack for the component: 64 KiB instead of 1 MiB, so that an instance starts with two pages of memory.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("wasm32") {
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size=65536");
+    }
+}

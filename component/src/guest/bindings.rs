@@ -1,0 +1,17 @@
+//! What wit-bindgen makes of `wit/`, and the exports that it makes of [`super::Component`].
+
+#![expect(
+    unsafe_code,
+    clippy::allow_attributes_without_reason,
+    clippy::use_self,
+    reason = "generated"
+)]
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "imds:credentials/ec2-role-credentials",
+    generate_all,
+});
+
+use super::Component;
+export!(Component with_types_in self);

@@ -1,0 +1,24 @@
+//! The clocks of `wasi:clocks`.
+
+use core::time::Duration;
+
+use super::bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use crate::ports::Clock;
+use crate::time::{Monotonic, UnixTime};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WasiClock;
+
+impl Clock for WasiClock {
+    fn wall(&self) -> UnixTime {
+        let now = wall_clock::now();
+        // `Duration::new` panics where the nanoseconds carry the seconds over, and a host may say anything.
+        UnixTime::new(
+            Duration::from_secs(now.seconds).saturating_add(Duration::from_nanos(now.nanoseconds.into())),
+        )
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::new(Duration::from_nanos(monotonic_clock::now()))
+    }
+}

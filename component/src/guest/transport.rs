@@ -1,0 +1,175 @@
+//! HTTP exchanges over `wasi:http/outgoing-handler`.
+//!
+//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the options as advice, and each in
+//! its own way. Children are dropped before their parents, or the host traps: pollable before future, stream before body.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::bindings::wasi::clocks::monotonic_clock;
+use super::bindings::wasi::http::outgoing_handler::{self, OutgoingRequest, RequestOptions};
+use super::bindings::wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method as WasiMethod,
+    Scheme,
+};
+use super::bindings::wasi::io::poll::{self, Pollable};
+use super::bindings::wasi::io::streams::StreamError;
+use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, TransportError};
+
+/// A body is read in pieces of at most this size.
+const PIECE: u64 = 16 * 1024;
+
+const CUT_OFF: TransportError = TransportError::Unavailable("the connection broke in the middle of the answer");
+const BAD_REQUEST: TransportError = TransportError::Malformed("the host does not take the request");
+
+#[derive(Debug)]
+pub(super) struct WasiTransport;
+
+impl Transport for WasiTransport {
+    async fn exchange(&mut self, request: Request<'_>) -> Result<Response, TransportError> {
+        let timer = Timer(monotonic_clock::subscribe_instant(nanoseconds(
+            request.deadline.since_beginning(),
+        )));
+        let response = send(&request, &timer)?;
+        let status = response.status();
+        let headers = headers(&response);
+        let body = body(response, request.body_limit, &timer)?;
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// The end of the exchange.
+struct Timer(Pollable);
+
+impl Timer {
+    fn wait(&self, event: &Pollable, what: &'static str) -> Result<(), TransportError> {
+        if poll::poll(&[event, &self.0]).contains(&0) {
+            Ok(())
+        } else {
+            Err(TransportError::Timeout(what))
+        }
+    }
+}
+
+/// Sends the request and waits for the head of the answer.
+fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, TransportError> {
+    let fields = Fields::new();
+    for (name, value) in request.headers {
+        fields
+            .append(name, value.as_bytes())
+            .map_err(|_| BAD_REQUEST)?;
+    }
+    let outgoing = OutgoingRequest::new(fields);
+    let method = match request.method {
+        Method::Get => WasiMethod::Get,
+        Method::Put => WasiMethod::Put,
+    };
+    outgoing.set_method(&method).map_err(|()| BAD_REQUEST)?;
+    outgoing.set_scheme(Some(&Scheme::Http)).map_err(|()| BAD_REQUEST)?;
+    outgoing
+        .set_authority(Some(request.endpoint.authority()))
+        .map_err(|()| BAD_REQUEST)?;
+    outgoing
+        .set_path_with_query(Some(request.path))
+        .map_err(|()| BAD_REQUEST)?;
+
+    let options = RequestOptions::new();
+    // A host may not know an option; the timer holds in any case.
+    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
+    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
+    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
+
+    // `outgoing.body()` is not called: a body that nobody asked for is sent in chunks by some hosts.
+    let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| failed(&code))?;
+    wait_for(&future, timer)?;
+    match future.get() {
+        Some(Ok(Ok(response))) => Ok(response),
+        Some(Ok(Err(code))) => Err(failed(&code)),
+        Some(Err(())) | None => Err(TransportError::Unavailable("the host gave no answer")),
+    }
+}
+
+fn wait_for(future: &FutureIncomingResponse, timer: &Timer) -> Result<(), TransportError> {
+    let answered = future.subscribe();
+    timer.wait(&answered, "no answer in time")
+}
+
+fn headers(response: &IncomingResponse) -> Vec<(&'static str, String)> {
+    let fields = response.headers();
+    RESPONSE_HEADERS
+        .iter()
+        .filter_map(|name| {
+            let first = fields.get(name).into_iter().next()?;
+            Some((*name, String::from_utf8(first).ok()?))
+        })
+        .collect()
+}
+
+fn body(response: IncomingResponse, limit: usize, timer: &Timer) -> Result<Vec<u8>, TransportError> {
+    let incoming = response
+        .consume()
+        .map_err(|()| TransportError::Malformed("the answer has no body"))?;
+    let outcome = read(&incoming, limit, timer);
+    drop(incoming);
+    drop(response);
+    outcome
+}
+
+fn read(incoming: &IncomingBody, limit: usize, timer: &Timer) -> Result<Vec<u8>, TransportError> {
+    let stream = incoming
+        .stream()
+        .map_err(|()| TransportError::Malformed("the answer has no body"))?;
+    let mut body = Vec::new();
+    loop {
+        match stream.read(PIECE) {
+            Ok(piece) if piece.is_empty() => {
+                let more = stream.subscribe();
+                timer.wait(&more, "the answer did not end in time")?;
+            }
+            Ok(piece) if body.len().saturating_add(piece.len()) > limit => {
+                return Err(TransportError::TooLong(limit));
+            }
+            Ok(piece) => body.extend_from_slice(&piece),
+            Err(StreamError::Closed) => return Ok(body),
+            Err(StreamError::LastOperationFailed(_)) => return Err(CUT_OFF),
+        }
+    }
+}
+
+/// Hosts differ in which code they give for one cause, so the many codes make few cases.
+fn failed(code: &ErrorCode) -> TransportError {
+    match code {
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
+        ErrorCode::ConnectionTimeout => TransportError::Timeout("the connection did not open in time"),
+        ErrorCode::DnsTimeout => TransportError::Timeout("the name was not resolved in time"),
+        ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => TransportError::Timeout("no answer in time"),
+        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
+            TransportError::Unavailable("the name of the endpoint does not resolve")
+        }
+        ErrorCode::ConnectionRefused => TransportError::Unavailable("the connection was refused"),
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => CUT_OFF,
+        ErrorCode::HttpRequestMethodInvalid
+        | ErrorCode::HttpRequestUriInvalid
+        | ErrorCode::HttpRequestUriTooLong
+        | ErrorCode::HttpRequestLengthRequired
+        | ErrorCode::HttpRequestBodySize(_)
+        | ErrorCode::HttpRequestHeaderSectionSize(_)
+        | ErrorCode::HttpRequestHeaderSize(_) => BAD_REQUEST,
+        ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
+            TransportError::Malformed("the headers of the answer are too long")
+        }
+        // wasmtime says this of a reset connection as well as of an answer that is not HTTP.
+        ErrorCode::HttpProtocolError => {
+            TransportError::Unavailable("the connection broke, or the answer is not HTTP")
+        }
+        _ => TransportError::Unavailable("no connection to the endpoint"),
+    }
+}
+
+/// As WASI counts time; what is too long for that never comes.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,5 @@
+//! The IMDS client. It knows nothing of credentials.
+
+pub mod client;
+pub mod endpoint;
+pub mod session;

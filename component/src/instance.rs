@@ -1,0 +1,154 @@
+//! One provider: a configuration, an IMDS client, a cache. The component exports one of these; a simulation makes many.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::cache::{Cache, Held, Record};
+use crate::config::{Config, Options};
+use crate::credentials::Credentials;
+use crate::error::{Error, Reason, Step};
+use crate::imds::client::{Client, RequestCounts, Tree};
+use crate::imds::session::Token;
+use crate::ports::{Clock, Random, Transport};
+use crate::provider::{self, RoleName, Shift};
+
+/// A provider on the ports `T`, `C` and `R`. Its methods are those of the WIT interfaces `provider`, `ec2-role` and `metadata`.
+#[derive(Debug)]
+pub struct Instance<T, C, R> {
+    role_name: Option<RoleName>,
+    client: Client<T, C>,
+    cache: Cache,
+    clock: C,
+    random: R,
+}
+
+/// What the provider has been doing. Mirrors `ec2-role.status`.
+#[derive(Debug)]
+pub struct Status<'a> {
+    /// Whether IMDS has ever given what was asked for.
+    pub answered: bool,
+    /// The name of the role, given or found.
+    pub role_name: Option<&'a RoleName>,
+    /// The session token in hand.
+    pub token: Option<&'a Token>,
+    /// The credentials in hand.
+    pub held: Option<&'a Held>,
+    /// Successes and failures.
+    pub record: &'a Record,
+    /// Requests sent.
+    pub requests: RequestCounts,
+}
+
+impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
+    /// A provider with the default configuration.
+    pub fn new(transport: T, clock: C, random: R) -> Self {
+        let Config { client, role_name } = Config::default();
+        Self {
+            role_name,
+            client: Client::new(client, transport, clock.clone()),
+            cache: Cache::default(),
+            clock,
+            random,
+        }
+    }
+
+    /// The credentials held while they last, else new ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::get`].
+    pub async fn get_credentials(&mut self) -> Result<Credentials, Error> {
+        self.cache
+            .get(&mut self.client, self.role_name.as_ref(), &self.clock, &mut self.random)
+            .await
+    }
+
+    /// Forgets the credentials held.
+    pub fn invalidate(&mut self) {
+        self.cache.invalidate();
+    }
+
+    /// Marks the credentials held as ended, if their key has this id.
+    pub fn reject(&mut self, access_key_id: &str) {
+        self.cache.reject(access_key_id, self.clock.wall());
+    }
+
+    /// Replaces the configuration, and forgets token and credentials.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::new`]; then nothing has changed.
+    pub fn configure(&mut self, options: Options) -> Result<(), Error> {
+        let Config { client, role_name } = Config::new(options)?;
+        self.client.configure(client);
+        self.role_name = role_name;
+        self.cache.invalidate();
+        Ok(())
+    }
+
+    /// Credentials straight from IMDS.
+    ///
+    /// # Errors
+    ///
+    /// As [`provider::retrieve`].
+    pub async fn retrieve(&mut self) -> Result<Credentials, Error> {
+        let clock = &self.clock;
+        provider::retrieve(&mut self.client, self.role_name.as_ref(), || clock.wall())
+            .await
+            .map(|retrieved| retrieved.credentials)
+    }
+
+    /// Moves the end of `credentials`.
+    pub fn adjust_expires_by(&self, credentials: Credentials, by: Shift) -> Credentials {
+        provider::adjust_expires_by(credentials, by, self.clock.wall())
+    }
+
+    /// What to go on with when a refresh failed for `cause`.
+    ///
+    /// # Errors
+    ///
+    /// `cause`, where there is nothing to go on with.
+    pub fn handle_fail_to_refresh(
+        &mut self,
+        previous: Option<Credentials>,
+        cause: Error,
+    ) -> Result<Credentials, Error> {
+        provider::handle_fail_to_refresh(previous, cause, self.clock.wall(), &mut self.random)
+    }
+
+    /// What the provider has been doing.
+    pub fn status(&self) -> Status<'_> {
+        let held = self.cache.held();
+        Status {
+            answered: self.client.answered(),
+            role_name: self.role_name.as_ref().or(held.map(|held| &held.role)),
+            token: self.client.session().held(),
+            held,
+            record: self.cache.record(),
+            requests: self.client.counts(),
+        }
+    }
+
+    /// The body at `path` in `tree`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`].
+    pub async fn metadata(&mut self, tree: Tree, path: &str) -> Result<Vec<u8>, Error> {
+        self.client
+            .get(Step::Metadata, tree, path)
+            .await
+            .map(|found| found.body)
+    }
+
+    /// The body at `path` in `tree`, as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`], and [`Reason::InvalidResponse`] where the body is not UTF-8.
+    pub async fn text(&mut self, tree: Tree, path: &str) -> Result<String, Error> {
+        let found = self.client.get(Step::Metadata, tree, path).await?;
+        let failure = found.failure(Reason::InvalidResponse, Step::Metadata, "the body is not text".into());
+        String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
+    }
+}

@@ -1,0 +1,182 @@
+//! JSON objects, read field by field.
+//!
+//! By serde_json, with visitors that take whatever comes. Derived ones would refuse a value of another type by quoting it, and for
+//! that bring in the printing of floating-point numbers: a fifth of the component.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Not there, or null.
+    Absent,
+    /// A string.
+    Text(String),
+    /// Anything else.
+    Other,
+}
+
+/// Not the JSON of an object.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotAnObject;
+
+/// The values of the fields `names` of the object that `json` begins with. What follows the object is not looked at.
+///
+/// Names are compared without regard to case, as Go does; where two fields have one name, the later counts.
+pub(crate) fn fields<const N: usize>(json: &[u8], names: [&str; N]) -> Result<[Value; N], NotAnObject> {
+    let mut values = [const { Value::Absent }; N];
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let object = Object { names: &names, values: &mut values };
+    // serde_json's own error is of no use: it can quote the document.
+    match deserializer.deserialize_any(object) {
+        Ok(true) => Ok(values),
+        Ok(false) | Err(_) => Err(NotAnObject),
+    }
+}
+
+/// Fills in `values`; false for anything but an object.
+struct Object<'a> {
+    names: &'a [&'a str],
+    values: &'a mut [Value],
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let mut fields = self.names.iter().zip(self.values.iter_mut());
+            match fields.find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                Some((_, value)) => *value = map.next_value_seed(Field)?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<bool, A::Error> {
+        Ok(false)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+}
+
+/// Reads one value.
+struct Field;
+
+impl<'de> DeserializeSeed<'de> for Field {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Absent)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_found_whatever_their_case_and_company() {
+        let json = br#" {"x": [1, {"A": "no"}], "a": "1\n\u00e9", "B": null, "c": 1.5e9, "D": {"a": "no"}, "A": "2", "e": [[]]} trailing"#;
+        assert_eq!(
+            fields(json, ["A", "b", "C", "d", "e", "f"]).unwrap(),
+            [
+                Value::Text("2".to_string()),
+                Value::Absent,
+                Value::Other,
+                Value::Other,
+                Value::Other,
+                Value::Absent
+            ]
+        );
+        assert_eq!(fields(b"{}", ["a"]).unwrap(), [Value::Absent]);
+    }
+
+    #[test]
+    fn anything_else_is_not_an_object() {
+        let deep = "[".repeat(100_000);
+        for json in [
+            "", " ", "null", "true", "1", "-1", "1.5", "\"{}\"", "[]", "[{}]", "<html>", "{", "{\"a\"", "{\"a\":", "{\"a\":1",
+            "{\"a\":1,}", "{a:1}", "{\"a\":\"\\ud800\"}", "\u{feff}{}", deep.as_str(),
+        ] {
+            assert_eq!(fields(json.as_bytes(), ["a"]), Err(NotAnObject), "{:.20}", json);
+        }
+        assert_eq!(fields(b"{\"a\":\"\xff\"}", ["a"]), Err(NotAnObject));
+    }
+}

@@ -1,0 +1,41 @@
+//! AWS credentials from the EC2 Instance Metadata Service (IMDS).
+//!
+//! This crate is two things. Built for `wasm32-unknown-unknown` it is a WASI component that exports the interfaces of
+//! `wit/credentials.wit`. Built for any other target it is the component's logic alone, a library without I/O of its own, for
+//! tests and simulation.
+//!
+//! The logic is generic over three [`ports`]: an HTTP exchange, the clocks, and randomness. It is written as `async` functions, and
+//! leaves it to the port when they are ready: in the component a port blocks until it has its answer, so that every future
+//! is ready at the first poll; in a simulation they wait on a virtual clock.
+//!
+//! | module | what lives there | may use |
+//! | --- | --- | --- |
+//! | [`ports`] | what the logic needs from outside | – |
+//! | [`config`], [`error`], [`credentials`], [`secret`], [`time`] | values, checked when they are made | – |
+//! | [`imds`] | the IMDS client: endpoint, session token, operations | `ports` and the values; knows nothing of credentials |
+//! | [`provider`] | role list, document, expiry; over any [`provider::MetadataClient`] | knows nothing of HTTP |
+//! | [`cache`] | the credentials held, and when to get others | `provider` |
+//! | [`instance`] | one provider: configuration, client and cache together | everything above |
+//! | `guest` (WebAssembly only) | the component: exports, and the ports on WASI | everything above |
+
+#![no_std]
+#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+
+extern crate alloc;
+#[cfg(not(target_arch = "wasm32"))]
+extern crate std;
+
+pub mod cache;
+pub mod config;
+pub mod credentials;
+pub mod error;
+pub mod imds;
+pub mod instance;
+mod json;
+pub mod ports;
+pub mod provider;
+pub mod secret;
+pub mod time;
+
+#[cfg(target_arch = "wasm32")]
+mod guest;

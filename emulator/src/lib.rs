@@ -1,0 +1,41 @@
+//! An emulator of the EC2 Instance Metadata Service (IMDS), for tests.
+//!
+//! It issues IMDSv2 session tokens, lists a role, and gives credentials for it that live and rotate on a [`Clock`] of the
+//! test's choice. The credentials are well-formed and worthless.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use imds_emulator::Emulator;
+//!
+//! let emulator = Emulator::builder().role("web-server").start().await?;
+//! // Point a program at it:
+//! println!("AWS_EC2_METADATA_SERVICE_ENDPOINT={}", emulator.url());
+//! // It stops when the handle is dropped.
+//! # Ok::<(), imds_emulator::StartError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! What IMDS does stands in numbered rules in [`protocol`]; code and tests cite them.
+//!
+//! | module | what lives there | may use |
+//! | --- | --- | --- |
+//! | [`imds`] | the core: a request and a moment in, an answer out; no socket, no clock, no randomness of its own | `token`, `credentials` |
+//! | `token` | session tokens | – |
+//! | `credentials` | the life of the role's credentials | – |
+//! | `clock` | real time, or a test's | – |
+//! | `server` | sockets in, core, sockets out | everything above |
+
+#![forbid(unsafe_code)]
+
+pub mod imds;
+
+mod clock;
+mod credentials;
+mod server;
+mod token;
+
+pub use self::clock::Clock;
+pub use self::server::{Builder, Emulator, StartError};
+
+#[doc = include_str!("../docs/protocol.md")]
+pub mod protocol {}

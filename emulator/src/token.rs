@@ -1,0 +1,104 @@
+//! Session tokens (rules 10 to 17).
+//!
+//! A token carries its own end and a seal that only this instance can make. So nothing has to be remembered, however many tokens are
+//! asked for, and a restarted emulator with the same seed still knows them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// The lives that can be asked for, in seconds (rule 10).
+pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
+
+/// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are these.
+const PREFIX: [u8; 4] = [1, 0, 4, 0];
+const END: usize = 8;
+const SEAL: usize = 28;
+
+/// Issues tokens, and knows them again.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    seal: Hmac<Sha256>,
+}
+
+impl Tokens {
+    /// Tokens sealed with `key`.
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        // HMAC fills a short key up with zeros; said here, it cannot fail.
+        let mut block = [0; 64];
+        let (begin, _) = block.split_at_mut(key.len());
+        begin.copy_from_slice(key);
+        Self { seal: Hmac::new(&block.into()) }
+    }
+
+    /// A token that lives for `ttl` seconds.
+    pub(crate) fn issue(&self, ttl: u32, now: DateTime<Utc>) -> String {
+        let end = now
+            .checked_add_signed(TimeDelta::seconds(ttl.into()))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let mut token = Vec::with_capacity(PREFIX.len() + END + SEAL);
+        token.extend(PREFIX);
+        token.extend(end.timestamp_millis().to_be_bytes());
+        let seal = self.seal.clone().chain_update(&token).finalize().into_bytes();
+        token.extend(seal.iter().take(SEAL));
+        URL_SAFE.encode(token)
+    }
+
+    /// The whole seconds that `token` has left, if it is one of ours and not over (rules 15 to 17).
+    pub(crate) fn remaining(&self, token: &str, now: DateTime<Utc>) -> Option<u32> {
+        let token = URL_SAFE.decode(token).ok()?;
+        let (sealed, seal) = token.split_at_checked(PREFIX.len() + END)?;
+        if seal.len() != SEAL {
+            return None;
+        }
+        self.seal.clone().chain_update(sealed).verify_truncated_left(seal).ok()?;
+        let end = sealed.get(PREFIX.len()..)?.try_into().ok()?;
+        let left = DateTime::from_timestamp_millis(i64::from_be_bytes(end))?.signed_duration_since(now);
+        (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_token_looks_like_those_of_imds() {
+        let token = Tokens::new(&[7; 32]).issue(21_600, at(1_700_000_000));
+        assert_eq!(token.len(), 56);
+        assert!(token.starts_with("AQAEA"), "{token}");
+        assert!(token.ends_with("=="), "{token}");
+    }
+
+    #[test]
+    fn a_token_lives_for_its_time_and_not_longer() {
+        let tokens = Tokens::new(&[7; 32]);
+        let token = tokens.issue(60, at(1_000));
+        assert_eq!(tokens.remaining(&token, at(1_000)), Some(60));
+        assert_eq!(tokens.remaining(&token, at(1_059)), Some(1));
+        assert_eq!(tokens.remaining(&token, at(1_060)), None);
+        assert_eq!(Tokens::new(&[7; 32]).remaining(&token, at(1_000)), Some(60), "the same seed");
+    }
+
+    #[test]
+    fn what_this_instance_did_not_issue_is_no_token() {
+        let tokens = Tokens::new(&[7; 32]);
+        let token = tokens.issue(60, at(1_000));
+        assert_eq!(Tokens::new(&[8; 32]).remaining(&token, at(1_000)), None, "another instance");
+        for wrong in ["", "AQAEA==", "nonsense", "\u{f6}", &token[..55], &format!("{token}A"), &token.repeat(2)] {
+            assert_eq!(tokens.remaining(wrong, at(1_000)), None, "{wrong}");
+        }
+        let mut bytes = URL_SAFE.decode(&token).unwrap();
+        for at_byte in 0..bytes.len() {
+            bytes[at_byte] ^= 1;
+            assert_eq!(tokens.remaining(&URL_SAFE.encode(&bytes), at(1_000)), None, "byte {at_byte}");
+            bytes[at_byte] ^= 1;
+        }
+    }
+}

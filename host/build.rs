@@ -1,0 +1,135 @@
+//! Builds the component, which the library embeds.
+//!
+//! A nested cargo does it, in a target folder of its own: cargo has no stable way to depend on an artefact for another target, and in
+//! the outer folder the two would wait for each other's lock. The folder is shared by all profiles and features of the host, so
+//! that the component is built once. The environment is cleaned, for what is meant for the host (flags for its processor,
+//! instrumentation for coverage, a linker) is wrong for WebAssembly.
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "component";
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo::error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
+    let host = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let workspace = host.parent().ok_or("the host has no parent folder")?;
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    // OUT_DIR is <target>/[<triple>/]<profile>/build/<package>-<hash>/out.
+    let profile = out.ancestors().nth(3).ok_or("OUT_DIR is not where cargo puts it")?;
+    let target = profile.with_file_name("component");
+
+    println!("cargo::rerun-if-changed=build.rs");
+    ensure_target()?;
+    let status = clean(Command::new(variable("CARGO")?))
+        .current_dir(workspace)
+        .args(["build", "--package", "ec2-role-component", "--target", TARGET, "--profile", PROFILE])
+        .arg("--target-dir")
+        .arg(&target)
+        .status()?;
+    if !status.success() {
+        return Err("the component could not be built; its errors stand above".into());
+    }
+
+    let artefact = target.join(TARGET).join(PROFILE).join("ec2_role_component.wasm");
+    println!("cargo::rustc-env=EC2_ROLE_COMPONENT={}", text(&artefact)?);
+    for source in sources(&artefact.with_extension("d"))? {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    for file in ["Cargo.lock", "Cargo.toml", "component/Cargo.toml", ".cargo/config.toml"] {
+        println!("cargo::rerun-if-changed={}", text(&workspace.join(file))?);
+    }
+    Ok(())
+}
+
+/// Sees to it that the toolchain can build for WebAssembly.
+fn ensure_target() -> Result<(), Box<dyn Error>> {
+    if has_target()? {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", TARGET]);
+    let mut by_hand = format!("rustup target add {TARGET}");
+    if let Ok(toolchain) = env::var("RUSTUP_TOOLCHAIN") {
+        add.args(["--toolchain", &toolchain]);
+        by_hand = format!("{by_hand} --toolchain {toolchain}");
+    }
+    println!("cargo::warning=the Rust target {TARGET} is missing; running `{by_hand}`");
+    let added = add.status().is_ok_and(|status| status.success());
+    if added && has_target()? {
+        return Ok(());
+    }
+    Err(format!("the component needs the Rust target {TARGET}; run `{by_hand}` and build again").into())
+}
+
+fn has_target() -> Result<bool, Box<dyn Error>> {
+    let output = clean(Command::new(variable("RUSTC")?))
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()?;
+    let folder = String::from_utf8(output.stdout)?;
+    Ok(output.status.success() && Path::new(folder.trim()).is_dir())
+}
+
+/// Takes out of the environment what is meant for the host's own build. The jobserver, the toolchain, and where cargo keeps its
+/// downloads stay.
+fn clean(mut command: Command) -> Command {
+    const PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "RUSTC_"];
+    const NAMES: [&str; 10] = [
+        "CARGO_ENCODED_RUSTDOCFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_INCREMENTAL",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_LINKS",
+        "RUSTDOCFLAGS",
+        "RUSTFLAGS",
+        "RUSTC",
+        "RUSTDOC",
+        "TARGET",
+    ];
+    for (name, _) in env::vars_os() {
+        let Some(text) = name.to_str() else { continue };
+        let cargos = PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || NAMES.contains(&text);
+        // Set by cargo for this script: what is built, and for what.
+        let package = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_CFG_") || text.starts_with("CARGO_FEATURE_");
+        if cargos || package {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// The files that the artefact was made of, from the list that cargo leaves beside it.
+fn sources(list: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let list = fs::read_to_string(list)?;
+    let (_, files) = list.split_once(": ").ok_or("cargo's list of sources is not as expected")?;
+    // Spaces in paths are escaped.
+    Ok(files
+        .trim()
+        .replace("\\ ", "\0")
+        .split(' ')
+        .map(|file| file.replace('\0', " "))
+        .collect())
+}
+
+fn text(path: &Path) -> Result<&str, Box<dyn Error>> {
+    path.to_str()
+        .ok_or_else(|| format!("the path {} is not UTF-8", path.display()).into())
+}
+
+fn variable(name: &str) -> Result<OsString, Box<dyn Error>> {
+    env::var_os(name).ok_or_else(|| format!("cargo does not set {name}").into())
+}

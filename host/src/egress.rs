@@ -1,0 +1,293 @@
+//! Which requests leave the sandbox.
+//!
+//! **Threat.** Whoever controls the component (a bug in it, a component of somebody else's) could send requests from inside the
+//! instance's network: to other services, to other paths of IMDS, with the session token to another host.
+//!
+//! **What holds.** The component has no sockets. All that it can do is hand an HTTP request to the host, and the host looks at it
+//! before it opens a connection, in this order: scheme, authority (parsed), method, path. What does not fit is refused with
+//! `HTTP-request-denied`, and nothing is resolved or sent. Redirects are never followed, no proxy is ever used, the head of
+//! the answer is bounded to [`HEAD_LIMIT`] and its body to [`BODY_LIMIT`], and one exchange takes [`EXCHANGE_LIMIT`] at most,
+//! whatever the component asks for.
+//!
+//! | endpoint | request | |
+//! | --- | --- | --- |
+//! | `http://169.254.169.254` | `GET http://169.254.169.254/latest/meta-data/` | allowed |
+//! | `http://169.254.169.254` | `PUT http://169.254.169.254:80/latest/api/token` | allowed: the same authority |
+//! | `http://[fd00:ec2::254]` | `GET http://[fd00:ec2:0::254]/latest/` | allowed: the same address |
+//! | `http://127.0.0.1:1338/base` | `GET http://127.0.0.1:1338/base/latest/user-data` | allowed |
+//! | `http://169.254.169.254` | `GET https://169.254.169.254/latest/meta-data/` | refused: scheme |
+//! | `http://169.254.169.254` | `GET http://169.254.169.253/latest/meta-data/` | refused: host |
+//! | `http://169.254.169.254` | `GET http://169.254.169.254:8080/latest/meta-data/` | refused: port |
+//! | `http://169.254.169.254` | `GET http://x@169.254.169.254/latest/meta-data/` | refused: user information |
+//! | `http://169.254.169.254` | `POST http://169.254.169.254/latest/meta-data/` | refused: method |
+//! | `http://169.254.169.254` | `GET http://169.254.169.254/other` | refused: path |
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
+
+/// More bytes of head than this are not read. The answers of IMDS have some hundred.
+pub const HEAD_LIMIT: usize = 16 * 1024;
+
+/// More bytes of body than this are not read. User data, the longest thing that IMDS has, are 16 KiB.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// An exchange takes so long at most.
+pub const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The one endpoint that requests may go to.
+///
+/// ```
+/// use ec2_role_host::egress::Egress;
+///
+/// let egress: Egress = "http://127.0.0.1:1338".parse()?;
+/// assert!("https://127.0.0.1:1338".parse::<Egress>().is_err());
+/// # Ok::<(), ec2_role_host::egress::InvalidEndpoint>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Egress {
+    host: Host,
+    port: u16,
+    base: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Not `http`.
+    Scheme,
+    /// Not the endpoint's host and port.
+    Authority,
+    /// Neither GET nor PUT.
+    Method,
+    /// Not below `/latest/`.
+    Path,
+}
+
+impl Egress {
+    /// Whether a request may leave.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub fn check(&self, method: &Method, uri: &Uri) -> Result<(), Refusal> {
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(Refusal::Scheme);
+        }
+        let authority = uri.authority().and_then(parse_authority);
+        if authority.is_none_or(|(host, port)| host != self.host || port != self.port) {
+            return Err(Refusal::Authority);
+        }
+        if *method != Method::GET && *method != Method::PUT {
+            return Err(Refusal::Method);
+        }
+        let path = uri.path().strip_prefix(&self.base).ok_or(Refusal::Path)?;
+        // Dots would lead out of the prefix again, were the server to resolve them.
+        if !path.starts_with("/latest/") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(Refusal::Path);
+        }
+        Ok(())
+    }
+
+    /// Sends a request that [`Egress::check`] lets pass, over a connection of its own, and reads the whole answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, HttpError> {
+        let options = options.unwrap_or_default();
+        let connect_limit = options.connect_timeout.unwrap_or(EXCHANGE_LIMIT).min(EXCHANGE_LIMIT);
+        let answer_limit = options.first_byte_timeout.unwrap_or(EXCHANGE_LIMIT).min(EXCHANGE_LIMIT);
+        let stream = tokio::time::timeout(connect_limit, self.connect())
+            .await
+            .map_err(|_| HttpError::ConnectionTimeout)?
+            .map_err(HttpError::Connect)?;
+        tokio::time::timeout(answer_limit, exchange(stream, request))
+            .await
+            .map_err(|_| HttpError::ConnectionReadTimeout)?
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = match &self.host {
+            Host::Address(address) => TcpStream::connect((*address, self.port)).await?,
+            Host::Name(name) => TcpStream::connect((name.as_str(), self.port)).await?,
+        };
+        // One small write each way: nothing to gain from waiting for more.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+async fn exchange(stream: TcpStream, request: Request<WasiBody>) -> Result<Response<WasiBody>, HttpError> {
+    let (mut parts, body) = request.into_parts();
+    // On the wire the target is a path; the authority is in the Host header.
+    parts.uri = parts
+        .uri
+        .into_parts()
+        .path_and_query
+        .map(Uri::from)
+        .ok_or(HttpError::HttpRequestUriInvalid)?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(HEAD_LIMIT)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    let answer = async {
+        let response = sender.send_request(Request::from_parts(parts, body)).await?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
+            match error.downcast::<hyper::Error>() {
+                Ok(error) => HttpError::Hyper(*error),
+                Err(_) => HttpError::HttpResponseBodySize(None),
+            }
+        })?;
+        let body = Full::new(body.to_bytes()).map_err(|never| match never {}).boxed_unsync();
+        Ok(Response::from_parts(parts, body))
+    };
+    // The connection moves the bytes; it is over when the answer is, or before, and then the answer says why.
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
+    }
+}
+
+fn parse_authority(authority: &Authority) -> Option<(Host, u16)> {
+    if authority.as_str().contains('@') {
+        return None;
+    }
+    let port = match authority.port() {
+        Some(port) => port.as_u16(),
+        // A colon and no port, or one that is no number.
+        None if authority.as_str() != authority.host() => return None,
+        None => 80,
+    };
+    let host = authority.host();
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => Host::Address(address.parse::<Ipv6Addr>().ok()?.into()),
+        None => match host.parse::<IpAddr>() {
+            Ok(address) => Host::Address(address),
+            Err(_) if host.is_empty() => return None,
+            Err(_) => Host::Name(host.to_ascii_lowercase()),
+        },
+    };
+    (port != 0).then_some((host, port))
+}
+
+impl FromStr for Egress {
+    type Err = InvalidEndpoint;
+
+    fn from_str(endpoint: &str) -> Result<Self, InvalidEndpoint> {
+        let invalid = || InvalidEndpoint(endpoint.to_owned());
+        let uri: Uri = endpoint.parse().map_err(|_| invalid())?;
+        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() || endpoint.contains('#') {
+            return Err(invalid());
+        }
+        let (host, port) = uri.authority().and_then(parse_authority).ok_or_else(invalid)?;
+        Ok(Self {
+            host,
+            port,
+            base: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// Not the URL of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidEndpoint(String);
+
+impl fmt::Display for InvalidEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the endpoint is {:?}; accepted: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH, where HOST is a name, an IPv4 address or an IPv6 address in brackets",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for InvalidEndpoint {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(endpoint: &str, method: Method, uri: &str) -> Result<(), Refusal> {
+        endpoint.parse::<Egress>().unwrap().check(&method, &uri.parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_below_latest_at_the_endpoint_may_leave() {
+        for (endpoint, uri) in [
+            ("http://169.254.169.254", "http://169.254.169.254/latest/meta-data/"),
+            ("http://169.254.169.254/", "http://169.254.169.254:80/latest/api/token"),
+            ("http://[fd00:ec2::254]", "http://[fd00:ec2:0::254]/latest/user-data"),
+            ("http://LocalHost:1338", "http://localhost:1338/latest/user-data"),
+            ("http://127.0.0.1:1338/base/", "http://127.0.0.1:1338/base/latest/user-data"),
+        ] {
+            assert_eq!(check(endpoint, Method::GET, uri), Ok(()), "{endpoint} {uri}");
+            assert_eq!(check(endpoint, Method::PUT, uri), Ok(()), "{endpoint} {uri}");
+        }
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        let endpoint = "http://169.254.169.254";
+        for (uri, refusal) in [
+            ("https://169.254.169.254/latest/meta-data/", Refusal::Scheme),
+            ("ftp://169.254.169.254/latest/meta-data/", Refusal::Scheme),
+            ("/latest/meta-data/", Refusal::Scheme),
+            ("http://169.254.169.253/latest/meta-data/", Refusal::Authority),
+            ("http://169.254.169.254:8080/latest/meta-data/", Refusal::Authority),
+            ("http://169.254.169.254:/latest/meta-data/", Refusal::Authority),
+            ("http://169.254.169.254.example/latest/meta-data/", Refusal::Authority),
+            ("http://0xa9fea9fe/latest/meta-data/", Refusal::Authority),
+            ("http://2852039166/latest/meta-data/", Refusal::Authority),
+            ("http://user@169.254.169.254/latest/meta-data/", Refusal::Authority),
+            ("http://169.254.169.254@example.com/latest/meta-data/", Refusal::Authority),
+            ("http://[fd00:ec2::254]/latest/meta-data/", Refusal::Authority),
+            ("http://[::ffff:169.254.169.254]/latest/meta-data/", Refusal::Authority),
+            ("http://169.254.169.254/", Refusal::Path),
+            ("http://169.254.169.254/latest", Refusal::Path),
+            ("http://169.254.169.254/latestx/meta-data", Refusal::Path),
+            ("http://169.254.169.254/2021-03-23/meta-data/", Refusal::Path),
+            ("http://169.254.169.254//latest/meta-data/", Refusal::Path),
+            ("http://169.254.169.254/latest/../other", Refusal::Path),
+            ("http://169.254.169.254/latest/./other", Refusal::Path),
+        ] {
+            assert_eq!(check(endpoint, Method::GET, uri), Err(refusal), "{uri}");
+        }
+        for method in [Method::POST, Method::DELETE, Method::CONNECT, Method::HEAD, Method::OPTIONS] {
+            let uri = "http://169.254.169.254/latest/meta-data/";
+            assert_eq!(check(endpoint, method, uri), Err(Refusal::Method));
+        }
+        let below = "http://127.0.0.1:1338/base";
+        assert_eq!(check(below, Method::GET, "http://127.0.0.1:1338/latest/x"), Err(Refusal::Path));
+    }
+
+    #[test]
+    fn endpoints_that_are_none() {
+        for endpoint in [
+            "", "http://", "169.254.169.254", "localhost:80", "[::1]", "https://localhost", "http://user@host", "http://host:",
+            "http://host:0", "http://host:65536", "http://[::g]", "http://host/?query", "http://host/#fragment", "http://ho st",
+        ] {
+            assert!(endpoint.parse::<Egress>().is_err(), "{endpoint:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The sandbox: what the component is given, and how much of it.
+
+use std::fmt;
+
+use wasmtime::component::{Component, HasData, Linker, ResourceTable};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksCtx, WasiClocksCtxView};
+use wasmtime_wasi::p2::bindings as wasi;
+use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
+use wasmtime_wasi_http::p2::bindings as wasi_http;
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+};
+
+use crate::egress::Egress;
+use crate::error::{Error, ErrorKind};
+use crate::inspect::Inspection;
+
+/// What wasmtime makes of the exports. The imports are linked by hand, one by one.
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package imds:host;
+            world exports {
+                export imds:credentials/provider@0.1.0;
+                export imds:credentials/ec2-role@0.1.0;
+                export imds:credentials/metadata@0.1.0;
+            }
+        ",
+        exports: { default: async },
+    });
+}
+
+/// The types of the component's interfaces.
+pub(crate) mod bindings {
+    pub(crate) use super::generated::exports::imds::credentials::{ec2_role, provider};
+}
+
+/// Memory of one instance. The component needs 192 KiB.
+const MEMORY_LIMIT: usize = 1024 * 1024;
+
+/// Modules in the component: its own, and two that adapt the ABI.
+const INSTANCE_LIMIT: usize = 4;
+
+/// Handles (requests, streams, pollables) of one instance at a time.
+const HANDLE_LIMIT: usize = 64;
+
+/// The interfaces that a component is given; anything else makes it unfit.
+const INTERFACES: [&str; 8] = [
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/random",
+];
+
+/// A component, compiled and linked, ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Sandbox {
+    exports: generated::ExportsPre<State>,
+}
+
+impl Sandbox {
+    /// Compiles `component`, which may be any that exports the interfaces of `imds:credentials`.
+    pub(crate) fn new(component: &[u8]) -> Result<Self, Error> {
+        let unfit = |message: &str| Error::new(ErrorKind::Component, message);
+        let engine = Engine::default();
+        let component = Component::from_binary(&engine, component)
+            .map_err(|error| unfit("the component cannot be compiled").with_source(error))?;
+        let unknown: Vec<String> = Inspection::of(&component, &engine)
+            .imports
+            .into_iter()
+            .filter(|import| !INTERFACES.contains(&without_version(import)))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(unfit(&format!(
+                "the component imports what the sandbox does not give: {}",
+                unknown.join(", ")
+            )));
+        }
+        let linker = linker(&engine).map_err(|error| unfit("the sandbox cannot be set up").with_source(error))?;
+        let exports = linker
+            .instantiate_pre(&component)
+            .and_then(generated::ExportsPre::new)
+            .map_err(|error| unfit("the component does not fit the sandbox").with_source(error))?;
+        Ok(Self { exports })
+    }
+
+    /// A fresh instance, whose requests go through `egress`.
+    pub(crate) async fn instantiate(&self, egress: Egress) -> Result<Instance, Error> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLE_LIMIT);
+        let state = State {
+            table,
+            clocks: WasiClocksCtx::default(),
+            random: WasiRandomCtx::default(),
+            http: WasiHttpCtx::new(),
+            hooks: Hooks(egress),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(MEMORY_LIMIT)
+                .instances(INSTANCE_LIMIT)
+                .memories(1)
+                .tables(2)
+                .build(),
+        };
+        let mut store = Store::new(self.exports.engine(), state);
+        store.limiter(|state| &mut state.limits);
+        let exports = self
+            .exports
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| Error::new(ErrorKind::Component, "the component cannot be instantiated").with_source(error))?;
+        Ok(Instance { store, exports })
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").finish_non_exhaustive()
+    }
+}
+
+/// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no more use.
+pub(crate) struct Instance {
+    store: Store<State>,
+    exports: generated::Exports,
+}
+
+/// What a call gives: the component's own answer, in wasmtime's.
+type Answer<T> = wasmtime::Result<Result<T, bindings::provider::Error>>;
+
+impl Instance {
+    pub(crate) async fn configure(&mut self, options: &bindings::ec2_role::Options) -> Result<(), Error> {
+        let role = self.exports.imds_credentials_ec2_role();
+        unwrap(role.call_configure(&mut self.store, options).await)
+    }
+
+    pub(crate) async fn get_credentials(&mut self) -> Result<bindings::provider::Credentials, Error> {
+        let provider = self.exports.imds_credentials_provider();
+        unwrap(provider.call_get_credentials(&mut self.store).await)
+    }
+
+    pub(crate) async fn retrieve(&mut self) -> Result<bindings::provider::Credentials, Error> {
+        let role = self.exports.imds_credentials_ec2_role();
+        unwrap(role.call_retrieve(&mut self.store).await)
+    }
+
+    pub(crate) async fn get_metadata(&mut self, path: &str) -> Result<String, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        unwrap(metadata.call_get_metadata(&mut self.store, path).await)
+    }
+}
+
+fn unwrap<T>(answer: Answer<T>) -> Result<T, Error> {
+    match answer {
+        Ok(answer) => answer.map_err(Error::from),
+        Err(trap) => Err(Error::new(ErrorKind::Component, "the component trapped").with_source(trap)),
+    }
+}
+
+/// Links [`INTERFACES`].
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+    wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<State, Io>(l, State::io)?;
+    wasmtime_wasi_io::bindings::wasi::io::poll::add_to_linker::<State, Io>(l, State::io)?;
+    wasmtime_wasi_io::bindings::wasi::io::streams::add_to_linker::<State, Io>(l, State::io)?;
+    wasi::clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
+    wasi::clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
+    wasi::random::random::add_to_linker::<State, WasiRandom>(l, |state| &mut state.random)?;
+    let http = wasi_http::LinkOptions::default();
+    wasi_http::http::types::add_to_linker::<State, WasiHttp>(l, &http.into(), State::http)?;
+    wasi_http::http::outgoing_handler::add_to_linker::<State, WasiHttp>(l, State::http)?;
+    Ok(linker)
+}
+
+/// `wasi:io/poll@0.2.6` without its version.
+fn without_version(interface: &str) -> &str {
+    interface.split_once('@').map_or(interface, |(name, _)| name)
+}
+
+/// What an instance's imports work on.
+struct State {
+    table: ResourceTable,
+    clocks: WasiClocksCtx,
+    random: WasiRandomCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    limits: StoreLimits,
+}
+
+impl State {
+    fn io(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        WasiClocksCtxView {
+            ctx: &mut self.clocks,
+            table: &mut self.table,
+        }
+    }
+
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// The door out.
+struct Hooks(Egress);
+
+type Sent = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), HttpError>> + Send>,
+);
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
+        if let Err(refusal) = self.0.check(request.method(), request.uri()) {
+            tracing::warn!(?refusal, "the component sent a request that may not leave the sandbox");
+            return Box::new(async { Err(HttpError::HttpRequestDenied) });
+        }
+        let egress = self.0.clone();
+        Box::new(async move {
+            let response = egress.send(request, options).await?;
+            let finished: Box<dyn Future<Output = Result<(), HttpError>> + Send> = Box::new(async { Ok(()) });
+            Ok((response, finished))
+        })
+    }
+}
