@@ -1,4 +1,5 @@
-//! A small stack for the component: 64 KiB instead of 1 MiB, so that an instance starts with two pages of memory.
+//! A small stack for the component: 64 KiB instead of 1 MiB, so that an instance starts with two
+//! pages of memory.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

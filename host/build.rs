@@ -1,8 +1,9 @@
 //! Builds the component, which the library embeds.
 //!
-//! A nested cargo does it, in a target folder of its own: cargo has no stable way to depend on an artefact for another target, and in
-//! the outer folder the two would wait for each other's lock. The folder is shared by all profiles and features of the host, so
-//! that the component is built once. The environment is cleaned, for what is meant for the host (flags for its processor,
+//! A nested cargo does it, in a target folder of its own: cargo has no stable way to depend on an
+//! artefact for another target, and in the outer folder the two would wait for each other's lock.
+//! The folder is shared by all profiles and features of the host, so that the component is built
+//! once. The environment is cleaned, for what is meant for the host (flags for its processor,
 //! instrumentation for coverage, a linker) is wrong for WebAssembly.
 
 use std::env;
@@ -30,14 +31,25 @@ fn build() -> Result<(), Box<dyn Error>> {
     let workspace = host.parent().ok_or("the host has no parent folder")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
     // OUT_DIR is <target>/[<triple>/]<profile>/build/<package>-<hash>/out.
-    let profile = out.ancestors().nth(3).ok_or("OUT_DIR is not where cargo puts it")?;
+    let profile = out
+        .ancestors()
+        .nth(3)
+        .ok_or("OUT_DIR is not where cargo puts it")?;
     let target = profile.with_file_name("component");
 
     println!("cargo::rerun-if-changed=build.rs");
     ensure_target()?;
     let status = clean(Command::new(variable("CARGO")?))
         .current_dir(workspace)
-        .args(["build", "--package", "ec2-role-component", "--target", TARGET, "--profile", PROFILE])
+        .args([
+            "build",
+            "--package",
+            "ec2-role-component",
+            "--target",
+            TARGET,
+            "--profile",
+            PROFILE,
+        ])
         .arg("--target-dir")
         .arg(&target)
         .status()?;
@@ -45,12 +57,20 @@ fn build() -> Result<(), Box<dyn Error>> {
         return Err("the component could not be built; its errors stand above".into());
     }
 
-    let artefact = target.join(TARGET).join(PROFILE).join("ec2_role_component.wasm");
+    let artefact = target
+        .join(TARGET)
+        .join(PROFILE)
+        .join("ec2_role_component.wasm");
     println!("cargo::rustc-env=EC2_ROLE_COMPONENT={}", text(&artefact)?);
     for source in sources(&artefact.with_extension("d"))? {
         println!("cargo::rerun-if-changed={source}");
     }
-    for file in ["Cargo.lock", "Cargo.toml", "component/Cargo.toml", ".cargo/config.toml"] {
+    for file in [
+        "Cargo.lock",
+        "Cargo.toml",
+        "component/Cargo.toml",
+        ".cargo/config.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", text(&workspace.join(file))?);
     }
     Ok(())
@@ -73,7 +93,10 @@ fn ensure_target() -> Result<(), Box<dyn Error>> {
     if added && has_target()? {
         return Ok(());
     }
-    Err(format!("the component needs the Rust target {TARGET}; run `{by_hand}` and build again").into())
+    Err(
+        format!("the component needs the Rust target {TARGET}; run `{by_hand}` and build again")
+            .into(),
+    )
 }
 
 fn has_target() -> Result<bool, Box<dyn Error>> {
@@ -84,8 +107,8 @@ fn has_target() -> Result<bool, Box<dyn Error>> {
     Ok(output.status.success() && Path::new(folder.trim()).is_dir())
 }
 
-/// Takes out of the environment what is meant for the host's own build. The jobserver, the toolchain, and where cargo keeps its
-/// downloads stay.
+/// Takes out of the environment what is meant for the host's own build. The jobserver, the
+/// toolchain, and where cargo keeps its downloads stay.
 fn clean(mut command: Command) -> Command {
     const PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "RUSTC_"];
     const NAMES: [&str; 10] = [
@@ -102,9 +125,12 @@ fn clean(mut command: Command) -> Command {
     ];
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
-        let cargos = PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || NAMES.contains(&text);
+        let cargos =
+            PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || NAMES.contains(&text);
         // Set by cargo for this script: what is built, and for what.
-        let package = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_CFG_") || text.starts_with("CARGO_FEATURE_");
+        let package = text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_CFG_")
+            || text.starts_with("CARGO_FEATURE_");
         if cargos || package {
             command.env_remove(&name);
         }
@@ -115,7 +141,9 @@ fn clean(mut command: Command) -> Command {
 /// The files that the artefact was made of, from the list that cargo leaves beside it.
 fn sources(list: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let list = fs::read_to_string(list)?;
-    let (_, files) = list.split_once(": ").ok_or("cargo's list of sources is not as expected")?;
+    let (_, files) = list
+        .split_once(": ")
+        .ok_or("cargo's list of sources is not as expected")?;
     // Spaces in paths are escaped.
     Ok(files
         .trim()

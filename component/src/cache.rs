@@ -65,7 +65,11 @@ impl Cache {
         let retrieved = provider::retrieve(client, role, || clock.wall()).await;
         let now = clock.wall();
         match retrieved {
-            Ok(Retrieved { credentials, role, document_expires }) => {
+            Ok(Retrieved {
+                credentials,
+                role,
+                document_expires,
+            }) => {
                 self.record.last_success = Some(now);
                 self.record.failing_since = None;
                 let held = self.held.insert(Held {
@@ -99,7 +103,8 @@ impl Cache {
         self.held = None;
     }
 
-    /// Marks the credentials held as ended, if their key has this id (5.5). They stay, to be extended should IMDS be away.
+    /// Marks the credentials held as ended, if their key has this id (5.5). They stay, to be
+    /// extended should IMDS be away.
     pub fn reject(&mut self, access_key_id: &str, now: UnixTime) {
         if let Some(held) = &mut self.held {
             if held.credentials.access_key_id == access_key_id {

@@ -22,7 +22,8 @@ pub const DEFAULT_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The life of a token to ask for: the longest that IMDS grants.
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
 
-/// The settings as they come from outside; mirrors `ec2-role.options` of the WIT package. `None` means the default.
+/// The settings as they come from outside; mirrors `ec2-role.options` of the WIT package. `None`
+/// means the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Do not use IMDS.
@@ -119,8 +120,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfiguration`] for the first wrong value; [`Error::Unsupported`] for a setting that this build
-    /// does not know how to honour.
+    /// [`Error::InvalidConfiguration`] for the first wrong value; [`Error::Unsupported`] for a
+    /// setting that this build does not know how to honour.
     pub fn new(options: Options) -> Result<Self, Error> {
         let default = Self::default();
         let endpoint = match (&options.endpoint, options.endpoint_mode) {
@@ -138,29 +139,51 @@ impl Config {
                     .map_err(|_| invalid("role-name", name.clone(), RoleName::ACCEPTED))
             })
             .transpose()?;
-        let connect_timeout =
-            milliseconds("connect-timeout", options.connect_timeout, 1..=60_000, "1 to 60000 milliseconds")?;
-        let read_timeout =
-            milliseconds("read-timeout", options.read_timeout, 1..=60_000, "1 to 60000 milliseconds")?;
+        let connect_timeout = milliseconds(
+            "connect-timeout",
+            options.connect_timeout,
+            1..=60_000,
+            "1 to 60000 milliseconds",
+        )?;
+        let read_timeout = milliseconds(
+            "read-timeout",
+            options.read_timeout,
+            1..=60_000,
+            "1 to 60000 milliseconds",
+        )?;
         let operation_timeout = milliseconds(
             "operation-timeout",
             options.operation_timeout,
             1..=600_000,
             "1 to 600000 milliseconds",
         )?;
-        in_range("attempts", options.attempts.map(u64::from), 1..=10, "1 to 10")?;
-        let token_ttl =
-            in_range("token-ttl", options.token_ttl.map(u64::from), 1..=21_600, "1 to 21600 seconds")?
-                .map(Duration::from_secs);
+        in_range(
+            "attempts",
+            options.attempts.map(u64::from),
+            1..=10,
+            "1 to 10",
+        )?;
+        let token_ttl = in_range(
+            "token-ttl",
+            options.token_ttl.map(u64::from),
+            1..=21_600,
+            "1 to 21600 seconds",
+        )?
+        .map(Duration::from_secs);
         milliseconds(
             "expiry-window",
             options.expiry_window,
             0..=86_400_000,
             "0 to 86400000 milliseconds",
         )?;
-        if let Some(fraction) = options.expiry_window_jitter.filter(|part| !(0.0..=1.0).contains(part)) {
-            // serde_json writes it, for it is here anyway; what core has for that would be 20 kB more.
-            let value = serde_json::Number::from_f64(fraction).map_or("not a number".into(), |number| number.to_string());
+        if let Some(fraction) = options
+            .expiry_window_jitter
+            .filter(|part| !(0.0..=1.0).contains(part))
+        {
+            // serde_json writes it, for it is here anyway; what core has for that would be 20 kB
+            // more.
+            let value = serde_json::Number::from_f64(fraction)
+                .map_or("not a number".into(), |number| number.to_string());
             return Err(invalid("expiry-window-jitter", value, "0.0 to 1.0"));
         }
         refuse_what_is_not_built(&options)?;
@@ -178,19 +201,35 @@ impl Config {
     }
 }
 
-/// A value that asks for behaviour that is not there yet is an error, so that nobody relies on it. Values that ask for what
-/// happens anyway are fine.
+/// A value that asks for behaviour that is not there yet is an error, so that nobody relies on it.
+/// Values that ask for what happens anyway are fine.
 fn refuse_what_is_not_built(options: &Options) -> Result<(), Error> {
     let asked = [
-        ("imdsv1", options.imdsv1.is_some_and(|policy| policy != Imdsv1Policy::Never)),
-        ("attempts", options.attempts.is_some_and(|attempts| attempts != 1)),
-        ("expiry-window", options.expiry_window.is_some_and(|window| window != 0)),
-        ("refresh-policy", options.refresh_policy == Some(RefreshPolicy::Windowed)),
+        (
+            "imdsv1",
+            options
+                .imdsv1
+                .is_some_and(|policy| policy != Imdsv1Policy::Never),
+        ),
+        (
+            "attempts",
+            options.attempts.is_some_and(|attempts| attempts != 1),
+        ),
+        (
+            "expiry-window",
+            options.expiry_window.is_some_and(|window| window != 0),
+        ),
+        (
+            "refresh-policy",
+            options.refresh_policy == Some(RefreshPolicy::Windowed),
+        ),
         ("max-extension", options.max_extension.is_some()),
         ("extended-path", options.extended_path == Some(true)),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
-        Some((option, _)) => Err(Error::Unsupported(format!("option {option} is not supported yet"))),
+        Some((option, _)) => Err(Error::Unsupported(format!(
+            "option {option} is not supported yet"
+        ))),
         None => Ok(()),
     }
 }

@@ -5,7 +5,8 @@ use alloc::string::String;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-/// What [`Credentials::source`] says of credentials from IMDS. The name is the one of the AWS SDK for Go v2.
+/// What [`Credentials::source`] says of credentials from IMDS. The name is the one of the AWS SDK
+/// for Go v2.
 pub const SOURCE: &str = "EC2RoleProvider";
 
 /// Temporary AWS credentials. Mirrors `provider.credentials` of the WIT package.

@@ -1,7 +1,7 @@
 //! Why there are no credentials, or no metadata.
 //!
-//! These types mirror `provider.error` of the WIT package, case by case, and `guest` turns one into the other.
-//! No message holds a secret, and none holds anything of an answer's body.
+//! These types mirror `provider.error` of the WIT package, case by case, and `guest` turns one into
+//! the other. No message holds a secret, and none holds anything of an answer's body.
 
 use alloc::string::String;
 use core::fmt;
@@ -95,7 +95,10 @@ impl Error {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
-            Self::Disabled | Self::InvalidConfiguration(_) | Self::Unsupported(_) | Self::Other(_) => None,
+            Self::Disabled
+            | Self::InvalidConfiguration(_)
+            | Self::Unsupported(_)
+            | Self::Other(_) => None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One provider: a configuration, an IMDS client, a cache. The component exports one of these; a simulation makes many.
+//! One provider: a configuration, an IMDS client, a cache. The component exports one of these; a
+//! simulation makes many.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +13,8 @@ use crate::imds::session::Token;
 use crate::ports::{Clock, Random, Transport};
 use crate::provider::{self, RoleName, Shift};
 
-/// A provider on the ports `T`, `C` and `R`. Its methods are those of the WIT interfaces `provider`, `ec2-role` and `metadata`.
+/// A provider on the ports `T`, `C` and `R`. Its methods are those of the WIT interfaces
+/// `provider`, `ec2-role` and `metadata`.
 #[derive(Debug)]
 pub struct Instance<T, C, R> {
     role_name: Option<RoleName>,
@@ -59,7 +61,12 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
     /// As [`Cache::get`].
     pub async fn get_credentials(&mut self) -> Result<Credentials, Error> {
         self.cache
-            .get(&mut self.client, self.role_name.as_ref(), &self.clock, &mut self.random)
+            .get(
+                &mut self.client,
+                self.role_name.as_ref(),
+                &self.clock,
+                &mut self.random,
+            )
             .await
     }
 
@@ -148,7 +155,11 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
     /// As [`Client::get`], and [`Reason::InvalidResponse`] where the body is not UTF-8.
     pub async fn text(&mut self, tree: Tree, path: &str) -> Result<String, Error> {
         let found = self.client.get(Step::Metadata, tree, path).await?;
-        let failure = found.failure(Reason::InvalidResponse, Step::Metadata, "the body is not text".into());
+        let failure = found.failure(
+            Reason::InvalidResponse,
+            Step::Metadata,
+            "the body is not text".into(),
+        );
         String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
     }
 }

@@ -1,7 +1,8 @@
 //! JSON objects, read field by field.
 //!
-//! By serde_json, with visitors that take whatever comes. Derived ones would refuse a value of another type by quoting it, and for
-//! that bring in the printing of floating-point numbers: a fifth of the component.
+//! By serde_json, with visitors that take whatever comes. Derived ones would refuse a value of
+//! another type by quoting it, and for that bring in the printing of floating-point numbers: a
+//! fifth of the component.
 
 use alloc::string::String;
 use core::fmt;
@@ -23,13 +24,21 @@ pub(crate) enum Value {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotAnObject;
 
-/// The values of the fields `names` of the object that `json` begins with. What follows the object is not looked at.
+/// The values of the fields `names` of the object that `json` begins with. What follows the object
+/// is not looked at.
 ///
-/// Names are compared without regard to case, as Go does; where two fields have one name, the later counts.
-pub(crate) fn fields<const N: usize>(json: &[u8], names: [&str; N]) -> Result<[Value; N], NotAnObject> {
+/// Names are compared without regard to case, as Go does; where two fields have one name, the later
+/// counts.
+pub(crate) fn fields<const N: usize>(
+    json: &[u8],
+    names: [&str; N],
+) -> Result<[Value; N], NotAnObject> {
     let mut values = [const { Value::Absent }; N];
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let object = Object { names: &names, values: &mut values };
+    let object = Object {
+        names: &names,
+        values: &mut values,
+    };
     // serde_json's own error is of no use: it can quote the document.
     match deserializer.deserialize_any(object) {
         Ok(true) => Ok(values),
@@ -172,10 +181,33 @@ mod tests {
     fn anything_else_is_not_an_object() {
         let deep = "[".repeat(100_000);
         for json in [
-            "", " ", "null", "true", "1", "-1", "1.5", "\"{}\"", "[]", "[{}]", "<html>", "{", "{\"a\"", "{\"a\":", "{\"a\":1",
-            "{\"a\":1,}", "{a:1}", "{\"a\":\"\\ud800\"}", "\u{feff}{}", deep.as_str(),
+            "",
+            " ",
+            "null",
+            "true",
+            "1",
+            "-1",
+            "1.5",
+            "\"{}\"",
+            "[]",
+            "[{}]",
+            "<html>",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":\"\\ud800\"}",
+            "\u{feff}{}",
+            deep.as_str(),
         ] {
-            assert_eq!(fields(json.as_bytes(), ["a"]), Err(NotAnObject), "{:.20}", json);
+            assert_eq!(
+                fields(json.as_bytes(), ["a"]),
+                Err(NotAnObject),
+                "{:.20}",
+                json
+            );
         }
         assert_eq!(fields(b"{\"a\":\"\xff\"}", ["a"]), Err(NotAnObject));
     }

@@ -1,12 +1,13 @@
 //! AWS credentials from the EC2 Instance Metadata Service (IMDS).
 //!
-//! This crate is two things. Built for `wasm32-unknown-unknown` it is a WASI component that exports the interfaces of
-//! `wit/credentials.wit`. Built for any other target it is the component's logic alone, a library without I/O of its own, for
-//! tests and simulation.
+//! This crate is two things. Built for `wasm32-unknown-unknown` it is a WASI component that exports
+//! the interfaces of `wit/credentials.wit`. Built for any other target it is the component's logic
+//! alone, a library without I/O of its own, for tests and simulation.
 //!
-//! The logic is generic over three [`ports`]: an HTTP exchange, the clocks, and randomness. It is written as `async` functions, and
-//! leaves it to the port when they are ready: in the component a port blocks until it has its answer, so that every future
-//! is ready at the first poll; in a simulation they wait on a virtual clock.
+//! The logic is generic over three [`ports`]: an HTTP exchange, the clocks, and randomness. It is
+//! written as `async` functions, and leaves it to the port when they are ready: in the component a
+//! port blocks until it has its answer, so that every future is ready at the first poll; in a
+//! simulation they wait on a virtual clock.
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |

@@ -37,7 +37,10 @@ pub trait Random {
 
 /// What to send.
 #[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "the headers hold the session token")]
+#[expect(
+    missing_debug_implementations,
+    reason = "the headers hold the session token"
+)]
 pub struct Request<'a> {
     /// The method.
     pub method: Method,
@@ -71,7 +74,8 @@ pub enum Method {
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// Those of [`RESPONSE_HEADERS`] that the answer has, with names as written there. What is not text is left out.
+    /// Those of [`RESPONSE_HEADERS`] that the answer has, with names as written there. What is not
+    /// text is left out.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,

@@ -62,7 +62,11 @@ pub struct InvalidRoleName;
 
 impl fmt::Display for InvalidRoleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not the name of a role; accepted: {}", RoleName::ACCEPTED)
+        write!(
+            f,
+            "not the name of a role; accepted: {}",
+            RoleName::ACCEPTED
+        )
     }
 }
 
@@ -73,8 +77,10 @@ impl FromStr for RoleName {
 
     fn from_str(name: &str) -> Result<Self, InvalidRoleName> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-        // `.` and `..` are made of legal characters, but as a segment of a path they lead elsewhere.
-        if (1..=64).contains(&name.len()) && name.bytes().all(legal) && !matches!(name, "." | "..") {
+        // `.` and `..` are made of legal characters, but as a segment of a path they lead
+        // elsewhere.
+        if (1..=64).contains(&name.len()) && name.bytes().all(legal) && !matches!(name, "." | "..")
+        {
             Ok(Self(name.into()))
         } else {
             Err(InvalidRoleName)
@@ -97,8 +103,9 @@ pub struct Retrieved {
 ///
 /// # Errors
 ///
-/// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where IMDS lists none, [`Reason::Refused`]
-/// where the document carries an error code, [`Reason::InvalidResponse`] where list or document cannot be understood.
+/// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where IMDS
+/// lists none, [`Reason::Refused`] where the document carries an error code,
+/// [`Reason::InvalidResponse`] where list or document cannot be understood.
 pub async fn retrieve<M: MetadataClient>(
     client: &mut M,
     role: Option<&RoleName>,
@@ -111,7 +118,12 @@ pub async fn retrieve<M: MetadataClient>(
     let found = client
         .metadata(Step::RoleCredentials, &format!("{LIST}{}", role.as_str()))
         .await
-        .map_err(|error| no_role(error, format!("IMDS has no credentials for the role {}", role.as_str())))?;
+        .map_err(|error| {
+            no_role(
+                error,
+                format!("IMDS has no credentials for the role {}", role.as_str()),
+            )
+        })?;
     let document = document::parse(&found)?;
     let now = now();
     let cap = now.saturating_add(LIFE_CAP).floor();
@@ -135,12 +147,25 @@ async fn list_role<M: MetadataClient>(client: &mut M) -> Result<RoleName, Error>
     let found = client
         .metadata(Step::RoleList, LIST)
         .await
-        .map_err(|error| no_role(error, "the instance has no role: IMDS has no list of roles".into()))?;
-    let failed = |reason, message: &str| Error::from(found.failure(reason, Step::RoleList, message.into()));
+        .map_err(|error| {
+            no_role(
+                error,
+                "the instance has no role: IMDS has no list of roles".into(),
+            )
+        })?;
+    let failed =
+        |reason, message: &str| Error::from(found.failure(reason, Step::RoleList, message.into()));
     let list = core::str::from_utf8(&found.body)
         .map_err(|_| failed(Reason::InvalidResponse, "the list of roles is not text"))?;
-    let Some(name) = list.lines().map(str::trim_ascii).find(|line| !line.is_empty()) else {
-        return Err(failed(Reason::NoRole, "the instance has no role: the list of roles is empty"));
+    let Some(name) = list
+        .lines()
+        .map(str::trim_ascii)
+        .find(|line| !line.is_empty())
+    else {
+        return Err(failed(
+            Reason::NoRole,
+            "the instance has no role: the list of roles is empty",
+        ));
     };
     name.parse().map_err(|_| {
         failed(
@@ -186,7 +211,11 @@ impl Shift {
     /// From milliseconds, negative for sooner.
     pub const fn from_milliseconds(by: i64) -> Self {
         let length = Duration::from_millis(by.unsigned_abs());
-        if by < 0 { Self::Sooner(length) } else { Self::Later(length) }
+        if by < 0 {
+            Self::Sooner(length)
+        } else {
+            Self::Later(length)
+        }
     }
 
     const fn apply(self, moment: UnixTime) -> UnixTime {

@@ -55,7 +55,9 @@ impl Clock {
             Source::Real => Err(NotManual),
             Source::Manual(now) => {
                 let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
-                *now = now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC);
+                *now = now
+                    .checked_add_signed(by)
+                    .unwrap_or(DateTime::<Utc>::MAX_UTC);
                 Ok(())
             }
         }

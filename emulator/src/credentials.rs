@@ -1,7 +1,8 @@
 //! The life of the role's credentials (rules 47 to 50).
 //!
-//! Credentials come in generations. Everything about a generation follows from the seed, the role and its number, so that the same
-//! document is given to everyone until the next rotation, without anything being remembered.
+//! Credentials come in generations. Everything about a generation follows from the seed, the role
+//! and its number, so that the same document is given to everyone until the next rotation, without
+//! anything being remembered.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,8 +39,18 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     /// The first generation begins at `began`.
-    pub(crate) fn new(seed: [u8; 32], role: String, began: DateTime<Utc>, rotation: Rotation) -> Self {
-        Self { seed, role, began, rotation }
+    pub(crate) fn new(
+        seed: [u8; 32],
+        role: String,
+        began: DateTime<Utc>,
+        rotation: Rotation,
+    ) -> Self {
+        Self {
+            seed,
+            role,
+            began,
+            rotation,
+        }
     }
 
     /// The name of the role.
@@ -156,11 +167,18 @@ mod tests {
     fn everyone_gets_the_same_document_until_the_rotation() {
         let issuer = issuer();
         let first = issuer.document(issuer.began);
-        assert_eq!(issuer.document(issuer.began + TimeDelta::milliseconds(3_599_999)), first);
+        assert_eq!(
+            issuer.document(issuer.began + TimeDelta::milliseconds(3_599_999)),
+            first
+        );
         let second = issuer.document(issuer.began + TimeDelta::hours(1));
         assert_ne!(second, first);
         assert_eq!(field(&second, "LastUpdated"), "2026-01-02T04:04:05Z");
-        assert_eq!(issuer.document(issuer.began - TimeDelta::hours(1)), first, "a clock before the beginning");
+        assert_eq!(
+            issuer.document(issuer.began - TimeDelta::hours(1)),
+            first,
+            "a clock before the beginning"
+        );
     }
 
     #[test]

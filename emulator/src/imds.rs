@@ -1,6 +1,7 @@
 //! The core: a request and a moment in, an answer out.
 //!
-//! It reads no socket, no clock and no randomness of its own, so that a simulation can use it as it is.
+//! It reads no socket, no clock and no randomness of its own, so that a simulation can use it as it
+//! is.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -34,7 +35,10 @@ pub struct Settings {
 
 /// IMDS of one instance.
 #[derive(Clone)]
-#[expect(missing_debug_implementations, reason = "it holds the keys that tokens are sealed with")]
+#[expect(
+    missing_debug_implementations,
+    reason = "it holds the keys that tokens are sealed with"
+)]
 pub struct Imds {
     tokens: Tokens,
     issuer: Option<Issuer>,
@@ -43,7 +47,12 @@ pub struct Imds {
 impl Imds {
     /// IMDS of the instance that `settings` describe.
     pub fn new(settings: Settings) -> Self {
-        let Settings { role, rotation, seed, began } = settings;
+        let Settings {
+            role,
+            rotation,
+            seed,
+            began,
+        } = settings;
         Self {
             tokens: Tokens::new(&seed),
             issuer: role.map(|role| Issuer::new(seed, role, began, rotation)),
@@ -64,13 +73,20 @@ impl Imds {
     }
 
     fn route(&self, request: &Parts, now: DateTime<Utc>) -> Response<Bytes> {
-        let path: Vec<&str> = request.uri.path().split('/').filter(|segment| !segment.is_empty()).collect();
+        let path: Vec<&str> = request
+            .uri
+            .path()
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .collect();
         match path.as_slice() {
             ["latest", "api", "token"] => self.token(request, now),
             [_, "api", "token"] if request.method == Method::PUT => empty(StatusCode::FORBIDDEN),
             _ if request.method != Method::GET && request.method != Method::HEAD => {
                 let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+                    .headers_mut()
+                    .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
             }
             path => self.read(request, path, now),
@@ -81,7 +97,9 @@ impl Imds {
     fn token(&self, request: &Parts, now: DateTime<Utc>) -> Response<Bytes> {
         if request.method != Method::PUT {
             let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, PUT"));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("OPTIONS, PUT"));
             response.extensions_mut().insert(NOT_ALLOWED);
             return response;
         }
@@ -99,7 +117,10 @@ impl Imds {
 
     /// Rules 16, 17 and 33.
     fn read(&self, request: &Parts, path: &[&str], now: DateTime<Utc>) -> Response<Bytes> {
-        let token = request.headers.get(TOKEN).and_then(|token| token.to_str().ok());
+        let token = request
+            .headers
+            .get(TOKEN)
+            .and_then(|token| token.to_str().ok());
         let Some(remaining) = token.and_then(|token| self.tokens.remaining(token, now)) else {
             return empty(StatusCode::UNAUTHORIZED);
         };

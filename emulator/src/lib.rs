@@ -1,7 +1,7 @@
 //! An emulator of the EC2 Instance Metadata Service (IMDS), for tests.
 //!
-//! It issues IMDSv2 session tokens, lists a role, and gives credentials for it that live and rotate on a [`Clock`] of the
-//! test's choice. The credentials are well-formed and worthless.
+//! It issues IMDSv2 session tokens, lists a role, and gives credentials for it that live and rotate
+//! on a [`Clock`] of the test's choice. The credentials are well-formed and worthless.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -13,8 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
 ///
-/// Once it listens, it prints one line on standard output: {"ready":true,"metadata":"http://127.0.0.1:1338"}.
-/// It stops on SIGINT and SIGTERM.
+/// Once it listens, it prints one line on standard output:
+/// {"ready":true,"metadata":"http://127.0.0.1:1338"}. It stops on SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
 struct Arguments {
@@ -27,7 +27,12 @@ struct Arguments {
     port: u16,
 
     /// The name of the instance's role.
-    #[arg(long, value_name = "NAME", default_value = "emulated-role", conflicts_with = "no_role")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "emulated-role",
+        conflicts_with = "no_role"
+    )]
     role: String,
 
     /// Emulate an instance without a role.

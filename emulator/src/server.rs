@@ -103,7 +103,8 @@ impl Builder {
         self
     }
 
-    /// When credentials are replaced and how long they live (rule 49). Default: every hour; six hours and twenty minutes.
+    /// When credentials are replaced and how long they live (rule 49). Default: every hour; six
+    /// hours and twenty minutes.
     pub fn rotation(mut self, every: TimeDelta, lifetime: TimeDelta) -> Self {
         self.rotation = Rotation { every, lifetime };
         self
@@ -115,8 +116,8 @@ impl Builder {
         self
     }
 
-    /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and credentials are the same at
-    /// the same age of the emulator. Default: random.
+    /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
+    /// credentials are the same at the same age of the emulator. Default: random.
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
@@ -154,7 +155,9 @@ impl Builder {
             }),
             clock: self.clock.clone(),
         };
-        let router = Router::new().fallback(respond).with_state(std::sync::Arc::new(shared));
+        let router = Router::new()
+            .fallback(respond)
+            .with_state(std::sync::Arc::new(shared));
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let serve = axum::serve(listener, router).with_graceful_shutdown(async {
@@ -197,11 +200,16 @@ struct Shared {
     clock: Clock,
 }
 
-async fn respond(State(shared): State<std::sync::Arc<Shared>>, request: axum::extract::Request) -> Response {
+async fn respond(
+    State(shared): State<std::sync::Arc<Shared>>,
+    request: axum::extract::Request,
+) -> Response {
     let (request, _) = request.into_parts();
     let mut response = shared.imds.respond(&request, shared.clock.now());
     if let Some(imds::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
-        response.extensions_mut().insert(ReasonPhrase::from_static(phrase.as_bytes()));
+        response
+            .extensions_mut()
+            .insert(ReasonPhrase::from_static(phrase.as_bytes()));
     }
     response.map(Body::from)
 }

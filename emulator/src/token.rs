@@ -1,7 +1,8 @@
 //! Session tokens (rules 10 to 17).
 //!
-//! A token carries its own end and a seal that only this instance can make. So nothing has to be remembered, however many tokens are
-//! asked for, and a restarted emulator with the same seed still knows them.
+//! A token carries its own end and a seal that only this instance can make. So nothing has to be
+//! remembered, however many tokens are asked for, and a restarted emulator with the same seed still
+//! knows them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -12,7 +13,8 @@ use sha2::Sha256;
 /// The lives that can be asked for, in seconds (rule 10).
 pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 
-/// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are these.
+/// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are
+/// these.
 const PREFIX: [u8; 4] = [1, 0, 4, 0];
 const END: usize = 8;
 const SEAL: usize = 28;
@@ -30,7 +32,9 @@ impl Tokens {
         let mut block = [0; 64];
         let (begin, _) = block.split_at_mut(key.len());
         begin.copy_from_slice(key);
-        Self { seal: Hmac::new(&block.into()) }
+        Self {
+            seal: Hmac::new(&block.into()),
+        }
     }
 
     /// A token that lives for `ttl` seconds.
@@ -41,7 +45,12 @@ impl Tokens {
         let mut token = Vec::with_capacity(PREFIX.len() + END + SEAL);
         token.extend(PREFIX);
         token.extend(end.timestamp_millis().to_be_bytes());
-        let seal = self.seal.clone().chain_update(&token).finalize().into_bytes();
+        let seal = self
+            .seal
+            .clone()
+            .chain_update(&token)
+            .finalize()
+            .into_bytes();
         token.extend(seal.iter().take(SEAL));
         URL_SAFE.encode(token)
     }
@@ -53,9 +62,14 @@ impl Tokens {
         if seal.len() != SEAL {
             return None;
         }
-        self.seal.clone().chain_update(sealed).verify_truncated_left(seal).ok()?;
+        self.seal
+            .clone()
+            .chain_update(sealed)
+            .verify_truncated_left(seal)
+            .ok()?;
         let end = sealed.get(PREFIX.len()..)?.try_into().ok()?;
-        let left = DateTime::from_timestamp_millis(i64::from_be_bytes(end))?.signed_duration_since(now);
+        let left =
+            DateTime::from_timestamp_millis(i64::from_be_bytes(end))?.signed_duration_since(now);
         (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
     }
 }
@@ -83,21 +97,41 @@ mod tests {
         assert_eq!(tokens.remaining(&token, at(1_000)), Some(60));
         assert_eq!(tokens.remaining(&token, at(1_059)), Some(1));
         assert_eq!(tokens.remaining(&token, at(1_060)), None);
-        assert_eq!(Tokens::new(&[7; 32]).remaining(&token, at(1_000)), Some(60), "the same seed");
+        assert_eq!(
+            Tokens::new(&[7; 32]).remaining(&token, at(1_000)),
+            Some(60),
+            "the same seed"
+        );
     }
 
     #[test]
     fn what_this_instance_did_not_issue_is_no_token() {
         let tokens = Tokens::new(&[7; 32]);
         let token = tokens.issue(60, at(1_000));
-        assert_eq!(Tokens::new(&[8; 32]).remaining(&token, at(1_000)), None, "another instance");
-        for wrong in ["", "AQAEA==", "nonsense", "\u{f6}", &token[..55], &format!("{token}A"), &token.repeat(2)] {
+        assert_eq!(
+            Tokens::new(&[8; 32]).remaining(&token, at(1_000)),
+            None,
+            "another instance"
+        );
+        for wrong in [
+            "",
+            "AQAEA==",
+            "nonsense",
+            "\u{f6}",
+            &token[..55],
+            &format!("{token}A"),
+            &token.repeat(2),
+        ] {
             assert_eq!(tokens.remaining(wrong, at(1_000)), None, "{wrong}");
         }
         let mut bytes = URL_SAFE.decode(&token).unwrap();
         for at_byte in 0..bytes.len() {
             bytes[at_byte] ^= 1;
-            assert_eq!(tokens.remaining(&URL_SAFE.encode(&bytes), at(1_000)), None, "byte {at_byte}");
+            assert_eq!(
+                tokens.remaining(&URL_SAFE.encode(&bytes), at(1_000)),
+                None,
+                "byte {at_byte}"
+            );
             bytes[at_byte] ^= 1;
         }
     }

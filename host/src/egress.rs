@@ -1,13 +1,15 @@
 //! Which requests leave the sandbox.
 //!
-//! **Threat.** Whoever controls the component (a bug in it, a component of somebody else's) could send requests from inside the
-//! instance's network: to other services, to other paths of IMDS, with the session token to another host.
+//! **Threat.** Whoever controls the component (a bug in it, a component of somebody else's) could
+//! send requests from inside the instance's network: to other services, to other paths of IMDS,
+//! with the session token to another host.
 //!
-//! **What holds.** The component has no sockets. All that it can do is hand an HTTP request to the host, and the host looks at it
-//! before it opens a connection, in this order: scheme, authority (parsed), method, path. What does not fit is refused with
-//! `HTTP-request-denied`, and nothing is resolved or sent. Redirects are never followed, no proxy is ever used, the head of
-//! the answer is bounded to [`HEAD_LIMIT`] and its body to [`BODY_LIMIT`], and one exchange takes [`EXCHANGE_LIMIT`] at most,
-//! whatever the component asks for.
+//! **What holds.** The component has no sockets. All that it can do is hand an HTTP request to the
+//! host, and the host looks at it before it opens a connection, in this order: scheme, authority
+//! (parsed), method, path. What does not fit is refused with `HTTP-request-denied`, and nothing is
+//! resolved or sent. Redirects are never followed, no proxy is ever used, the head of the answer is
+//! bounded to [`HEAD_LIMIT`] and its body to [`BODY_LIMIT`], and one exchange takes
+//! [`EXCHANGE_LIMIT`] at most, whatever the component asks for.
 //!
 //! | endpoint | request | |
 //! | --- | --- | --- |
@@ -38,7 +40,8 @@ use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 /// More bytes of head than this are not read. The answers of IMDS have some hundred.
 pub const HEAD_LIMIT: usize = 16 * 1024;
 
-/// More bytes of body than this are not read. User data, the longest thing that IMDS has, are 16 KiB.
+/// More bytes of body than this are not read. User data, the longest thing that IMDS has, are 16
+/// KiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// An exchange takes so long at most.
@@ -99,21 +102,30 @@ impl Egress {
         }
         let path = uri.path().strip_prefix(&self.base).ok_or(Refusal::Path)?;
         // Dots would lead out of the prefix again, were the server to resolve them.
-        if !path.starts_with("/latest/") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        if !path.starts_with("/latest/")
+            || path.split('/').any(|segment| matches!(segment, "." | ".."))
+        {
             return Err(Refusal::Path);
         }
         Ok(())
     }
 
-    /// Sends a request that [`Egress::check`] lets pass, over a connection of its own, and reads the whole answer.
+    /// Sends a request that [`Egress::check`] lets pass, over a connection of its own, and reads
+    /// the whole answer.
     pub(crate) async fn send(
         &self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<Response<WasiBody>, HttpError> {
         let options = options.unwrap_or_default();
-        let connect_limit = options.connect_timeout.unwrap_or(EXCHANGE_LIMIT).min(EXCHANGE_LIMIT);
-        let answer_limit = options.first_byte_timeout.unwrap_or(EXCHANGE_LIMIT).min(EXCHANGE_LIMIT);
+        let connect_limit = options
+            .connect_timeout
+            .unwrap_or(EXCHANGE_LIMIT)
+            .min(EXCHANGE_LIMIT);
+        let answer_limit = options
+            .first_byte_timeout
+            .unwrap_or(EXCHANGE_LIMIT)
+            .min(EXCHANGE_LIMIT);
         let stream = tokio::time::timeout(connect_limit, self.connect())
             .await
             .map_err(|_| HttpError::ConnectionTimeout)?
@@ -134,7 +146,10 @@ impl Egress {
     }
 }
 
-async fn exchange(stream: TcpStream, request: Request<WasiBody>) -> Result<Response<WasiBody>, HttpError> {
+async fn exchange(
+    stream: TcpStream,
+    request: Request<WasiBody>,
+) -> Result<Response<WasiBody>, HttpError> {
     let (mut parts, body) = request.into_parts();
     // On the wire the target is a path; the authority is in the Host header.
     parts.uri = parts
@@ -148,18 +163,24 @@ async fn exchange(stream: TcpStream, request: Request<WasiBody>) -> Result<Respo
         .handshake(TokioIo::new(stream))
         .await?;
     let answer = async {
-        let response = sender.send_request(Request::from_parts(parts, body)).await?;
+        let response = sender
+            .send_request(Request::from_parts(parts, body))
+            .await?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
-            match error.downcast::<hyper::Error>() {
+        let body = Limited::new(body, BODY_LIMIT)
+            .collect()
+            .await
+            .map_err(|error| match error.downcast::<hyper::Error>() {
                 Ok(error) => HttpError::Hyper(*error),
                 Err(_) => HttpError::HttpResponseBodySize(None),
-            }
-        })?;
-        let body = Full::new(body.to_bytes()).map_err(|never| match never {}).boxed_unsync();
+            })?;
+        let body = Full::new(body.to_bytes())
+            .map_err(|never| match never {})
+            .boxed_unsync();
         Ok(Response::from_parts(parts, body))
     };
-    // The connection moves the bytes; it is over when the answer is, or before, and then the answer says why.
+    // The connection moves the bytes; it is over when the answer is, or before, and then the answer
+    // says why.
     tokio::pin!(answer);
     tokio::select! {
         biased;
@@ -179,7 +200,10 @@ fn parse_authority(authority: &Authority) -> Option<(Host, u16)> {
         None => 80,
     };
     let host = authority.host();
-    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let host = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
         Some(address) => Host::Address(address.parse::<Ipv6Addr>().ok()?.into()),
         None => match host.parse::<IpAddr>() {
             Ok(address) => Host::Address(address),
@@ -199,7 +223,10 @@ impl FromStr for Egress {
         if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() || endpoint.contains('#') {
             return Err(invalid());
         }
-        let (host, port) = uri.authority().and_then(parse_authority).ok_or_else(invalid)?;
+        let (host, port) = uri
+            .authority()
+            .and_then(parse_authority)
+            .ok_or_else(invalid)?;
         Ok(Self {
             host,
             port,
@@ -229,20 +256,46 @@ mod tests {
     use super::*;
 
     fn check(endpoint: &str, method: Method, uri: &str) -> Result<(), Refusal> {
-        endpoint.parse::<Egress>().unwrap().check(&method, &uri.parse().unwrap())
+        endpoint
+            .parse::<Egress>()
+            .unwrap()
+            .check(&method, &uri.parse().unwrap())
     }
 
     #[test]
     fn what_is_below_latest_at_the_endpoint_may_leave() {
         for (endpoint, uri) in [
-            ("http://169.254.169.254", "http://169.254.169.254/latest/meta-data/"),
-            ("http://169.254.169.254/", "http://169.254.169.254:80/latest/api/token"),
-            ("http://[fd00:ec2::254]", "http://[fd00:ec2:0::254]/latest/user-data"),
-            ("http://LocalHost:1338", "http://localhost:1338/latest/user-data"),
-            ("http://127.0.0.1:1338/base/", "http://127.0.0.1:1338/base/latest/user-data"),
+            (
+                "http://169.254.169.254",
+                "http://169.254.169.254/latest/meta-data/",
+            ),
+            (
+                "http://169.254.169.254/",
+                "http://169.254.169.254:80/latest/api/token",
+            ),
+            (
+                "http://[fd00:ec2::254]",
+                "http://[fd00:ec2:0::254]/latest/user-data",
+            ),
+            (
+                "http://LocalHost:1338",
+                "http://localhost:1338/latest/user-data",
+            ),
+            (
+                "http://127.0.0.1:1338/base/",
+                "http://127.0.0.1:1338/base/latest/user-data",
+            ),
         ] {
-            assert_eq!(check(endpoint, Method::GET, uri), Ok(()), "{endpoint} {uri}");
-            assert_eq!(check(endpoint, Method::PUT, uri), Ok(()), "{endpoint} {uri}");
+            assert_eq!(
+                check(endpoint, Method::GET, uri),
+                Ok(()),
+                "{endpoint} {uri}"
+            );
+            assert_eq!(
+                check(endpoint, Method::PUT, uri),
+                Ok(()),
+                "{endpoint} {uri}"
+            );
         }
     }
 
@@ -253,39 +306,87 @@ mod tests {
             ("https://169.254.169.254/latest/meta-data/", Refusal::Scheme),
             ("ftp://169.254.169.254/latest/meta-data/", Refusal::Scheme),
             ("/latest/meta-data/", Refusal::Scheme),
-            ("http://169.254.169.253/latest/meta-data/", Refusal::Authority),
-            ("http://169.254.169.254:8080/latest/meta-data/", Refusal::Authority),
-            ("http://169.254.169.254:/latest/meta-data/", Refusal::Authority),
-            ("http://169.254.169.254.example/latest/meta-data/", Refusal::Authority),
+            (
+                "http://169.254.169.253/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://169.254.169.254:8080/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://169.254.169.254:/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://169.254.169.254.example/latest/meta-data/",
+                Refusal::Authority,
+            ),
             ("http://0xa9fea9fe/latest/meta-data/", Refusal::Authority),
             ("http://2852039166/latest/meta-data/", Refusal::Authority),
-            ("http://user@169.254.169.254/latest/meta-data/", Refusal::Authority),
-            ("http://169.254.169.254@example.com/latest/meta-data/", Refusal::Authority),
-            ("http://[fd00:ec2::254]/latest/meta-data/", Refusal::Authority),
-            ("http://[::ffff:169.254.169.254]/latest/meta-data/", Refusal::Authority),
+            (
+                "http://user@169.254.169.254/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://169.254.169.254@example.com/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://[fd00:ec2::254]/latest/meta-data/",
+                Refusal::Authority,
+            ),
+            (
+                "http://[::ffff:169.254.169.254]/latest/meta-data/",
+                Refusal::Authority,
+            ),
             ("http://169.254.169.254/", Refusal::Path),
             ("http://169.254.169.254/latest", Refusal::Path),
             ("http://169.254.169.254/latestx/meta-data", Refusal::Path),
-            ("http://169.254.169.254/2021-03-23/meta-data/", Refusal::Path),
+            (
+                "http://169.254.169.254/2021-03-23/meta-data/",
+                Refusal::Path,
+            ),
             ("http://169.254.169.254//latest/meta-data/", Refusal::Path),
             ("http://169.254.169.254/latest/../other", Refusal::Path),
             ("http://169.254.169.254/latest/./other", Refusal::Path),
         ] {
             assert_eq!(check(endpoint, Method::GET, uri), Err(refusal), "{uri}");
         }
-        for method in [Method::POST, Method::DELETE, Method::CONNECT, Method::HEAD, Method::OPTIONS] {
+        for method in [
+            Method::POST,
+            Method::DELETE,
+            Method::CONNECT,
+            Method::HEAD,
+            Method::OPTIONS,
+        ] {
             let uri = "http://169.254.169.254/latest/meta-data/";
             assert_eq!(check(endpoint, method, uri), Err(Refusal::Method));
         }
         let below = "http://127.0.0.1:1338/base";
-        assert_eq!(check(below, Method::GET, "http://127.0.0.1:1338/latest/x"), Err(Refusal::Path));
+        assert_eq!(
+            check(below, Method::GET, "http://127.0.0.1:1338/latest/x"),
+            Err(Refusal::Path)
+        );
     }
 
     #[test]
     fn endpoints_that_are_none() {
         for endpoint in [
-            "", "http://", "169.254.169.254", "localhost:80", "[::1]", "https://localhost", "http://user@host", "http://host:",
-            "http://host:0", "http://host:65536", "http://[::g]", "http://host/?query", "http://host/#fragment", "http://ho st",
+            "",
+            "http://",
+            "169.254.169.254",
+            "localhost:80",
+            "[::1]",
+            "https://localhost",
+            "http://user@host",
+            "http://host:",
+            "http://host:0",
+            "http://host:65536",
+            "http://[::g]",
+            "http://host/?query",
+            "http://host/#fragment",
+            "http://ho st",
         ] {
             assert!(endpoint.parse::<Egress>().is_err(), "{endpoint:?}");
         }

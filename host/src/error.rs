@@ -8,7 +8,8 @@ use crate::sandbox::bindings::provider as wit;
 
 /// Why there are no credentials.
 ///
-/// `Display` gives one sentence, which may change; a program looks at [`Error::kind`]. No secret is ever in it.
+/// `Display` gives one sentence, which may change; a program looks at [`Error::kind`]. No secret is
+/// ever in it.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -73,7 +74,10 @@ impl Error {
         }))
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         self.0.source = Some(source.into());
         self
     }
@@ -88,9 +92,13 @@ impl Error {
         self.0.details.as_ref().and_then(|details| details.status)
     }
 
-    /// The `Code` that IMDS gave in place of credentials ([`ErrorKind::Refused`]), for instance `AssumeRoleUnauthorizedAccess`.
+    /// The `Code` that IMDS gave in place of credentials ([`ErrorKind::Refused`]), for instance
+    /// `AssumeRoleUnauthorizedAccess`.
     pub fn code(&self) -> Option<&str> {
-        self.0.details.as_ref().and_then(|details| details.code.as_deref())
+        self.0
+            .details
+            .as_ref()
+            .and_then(|details| details.code.as_deref())
     }
 
     /// How many requests were sent for the step that failed.
@@ -107,7 +115,9 @@ impl Error {
     pub fn remedy(&self) -> Option<&'static str> {
         match self.0.kind {
             ErrorKind::Disabled => Some("allow the use of IMDS in the configuration"),
-            ErrorKind::Denied => Some("let the sandbox reach the endpoint that the component is configured for"),
+            ErrorKind::Denied => {
+                Some("let the sandbox reach the endpoint that the component is configured for")
+            }
             ErrorKind::Unavailable => Some(
                 "check that this runs on an EC2 instance and that the endpoint is right; elsewhere, use an emulator",
             ),
@@ -115,9 +125,13 @@ impl Error {
                 "in a container, raise the hop limit of the instance's metadata options to 2; elsewhere, check that this runs on EC2",
             ),
             ErrorKind::Throttled => Some("ask IMDS less often: share one provider in the program"),
-            ErrorKind::Forbidden => Some("switch the metadata endpoint on in the instance's metadata options"),
+            ErrorKind::Forbidden => {
+                Some("switch the metadata endpoint on in the instance's metadata options")
+            }
             ErrorKind::NoRole => Some("attach an instance profile with a role to the instance"),
-            ErrorKind::Refused => Some("check that the role's trust policy lets ec2.amazonaws.com assume it"),
+            ErrorKind::Refused => {
+                Some("check that the role's trust policy lets ec2.amazonaws.com assume it")
+            }
             _ => None,
         }
     }
@@ -126,7 +140,10 @@ impl Error {
 impl From<wit::Error> for Error {
     fn from(error: wit::Error) -> Self {
         match error {
-            wit::Error::Disabled => Self::new(ErrorKind::Disabled, "the use of IMDS is disabled by configuration"),
+            wit::Error::Disabled => Self::new(
+                ErrorKind::Disabled,
+                "the use of IMDS is disabled by configuration",
+            ),
             wit::Error::InvalidConfiguration(invalid) => Self::new(
                 ErrorKind::InvalidConfiguration,
                 format!(
@@ -161,8 +178,15 @@ impl From<wit::Failure> for Error {
             wit::Reason::UnexpectedStatus => ErrorKind::UnexpectedStatus,
             wit::Reason::InvalidResponse => ErrorKind::InvalidResponse,
         };
-        let code = failure.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-        let mut error = Self::new(kind, format!("cannot get {step}: {}{code}", failure.message));
+        let code = failure
+            .code
+            .as_ref()
+            .map(|code| format!(" ({code})"))
+            .unwrap_or_default();
+        let mut error = Self::new(
+            kind,
+            format!("cannot get {step}: {}{code}", failure.message),
+        );
         error.0.details = Some(Details {
             status: failure.status,
             code: failure.code,

@@ -36,8 +36,9 @@ impl Inspection {
     /// [`ErrorKind::Component`] if it is not a component.
     pub fn new(component: &[u8]) -> Result<Self, Error> {
         let engine = Engine::default();
-        let compiled = Component::from_binary(&engine, component)
-            .map_err(|error| Error::new(ErrorKind::Component, "this is not a component").with_source(error))?;
+        let compiled = Component::from_binary(&engine, component).map_err(|error| {
+            Error::new(ErrorKind::Component, "this is not a component").with_source(error)
+        })?;
         let sha256 = Sha256::digest(component);
         Ok(Self {
             size: component.len(),
@@ -49,8 +50,14 @@ impl Inspection {
     /// The part that is known once it is compiled.
     pub(crate) fn of(component: &Component, engine: &Engine) -> Self {
         let ty = component.component_type();
-        let mut imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-        let mut exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let mut imports: Vec<String> = ty
+            .imports(engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let mut exports: Vec<String> = ty
+            .exports(engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
         imports.sort_unstable();
         exports.sort_unstable();
         Self {

@@ -1,7 +1,9 @@
-//! AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI component.
+//! AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
+//! component.
 //!
-//! The component `ec2-role-component` speaks to IMDS. This library runs it with wasmtime, in a sandbox that can reach
-//! the metadata endpoint and nothing else, and hands its credentials to Rust programs.
+//! The component `ec2-role-component` speaks to IMDS. This library runs it with wasmtime, in a
+//! sandbox that can reach the metadata endpoint and nothing else, and hands its credentials to Rust
+//! programs.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

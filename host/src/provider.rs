@@ -1,7 +1,8 @@
 //! The handle that programs hold.
 //!
-//! A component instance takes one call at a time, and one whose call is given up on cannot be entered again. So a task of its own owns
-//! the instance and sees every call to its end, whatever becomes of the caller.
+//! A component instance takes one call at a time, and one whose call is given up on cannot be
+//! entered again. So a task of its own owns the instance and sees every call to its end, whatever
+//! becomes of the caller.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,9 +24,11 @@ const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
 /// Calls that may wait for the instance. A caller beyond them waits for its place.
 const QUEUE: usize = 64;
 
-/// Gives credentials of the instance's role, from a component in a sandbox. Clones share the one instance.
+/// Gives credentials of the instance's role, from a component in a sandbox. Clones share the one
+/// instance.
 ///
-/// Whoever is given credentials gets a value that is good for a while: hold the provider, not the credentials.
+/// Whoever is given credentials gets a value that is good for a while: hold the provider, not the
+/// credentials.
 #[derive(Clone)]
 pub struct Ec2RoleProvider {
     calls: mpsc::Sender<Call>,
@@ -57,7 +60,8 @@ impl Ec2RoleProvider {
         }
     }
 
-    /// Credentials that are good to use now: the ones held while they last, else new ones from IMDS.
+    /// Credentials that are good to use now: the ones held while they last, else new ones from
+    /// IMDS.
     ///
     /// # Errors
     ///
@@ -81,11 +85,17 @@ impl Ec2RoleProvider {
     ///
     /// When IMDS does not give it; [`ErrorKind::NotFound`] when there is no such path.
     pub async fn metadata(&self, path: &str) -> Result<String, Error> {
-        self.call(|reply| Call::Metadata(path.to_owned(), reply)).await
+        self.call(|reply| Call::Metadata(path.to_owned(), reply))
+            .await
     }
 
     async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Error> {
-        let stopped = || Error::new(ErrorKind::Other, "the provider's task has ended with its runtime");
+        let stopped = || {
+            Error::new(
+                ErrorKind::Other,
+                "the provider's task has ended with its runtime",
+            )
+        };
         let (reply, answer) = oneshot::channel();
         self.calls.send(call(reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
@@ -126,7 +136,8 @@ impl Builder {
         self
     }
 
-    /// How long an answer may take on an open connection: 1 ms to 1 min, whole milliseconds. Default: 1 s.
+    /// How long an answer may take on an open connection: 1 ms to 1 min, whole milliseconds.
+    /// Default: 1 s.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.options.read_timeout = Some(milliseconds(timeout));
         self
@@ -144,20 +155,26 @@ impl Builder {
         self
     }
 
-    /// Another component in place of the built-in one. It must export the interfaces of `imds:credentials`.
+    /// Another component in place of the built-in one. It must export the interfaces of
+    /// `imds:credentials`.
     pub fn component(mut self, component: impl Into<Vec<u8>>) -> Self {
         self.component = Cow::Owned(component.into());
         self
     }
 
-    /// Compiles and configures the component. No request is sent. Needs a tokio runtime, which the provider lives in.
+    /// Compiles and configures the component. No request is sent. Needs a tokio runtime, which the
+    /// provider lives in.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConfiguration`] for a value that is not accepted, [`ErrorKind::Component`] for a component that
-    /// does not fit.
+    /// [`ErrorKind::InvalidConfiguration`] for a value that is not accepted,
+    /// [`ErrorKind::Component`] for a component that does not fit.
     pub async fn build(self) -> Result<Ec2RoleProvider, Error> {
-        let Self { component, egress, options } = self;
+        let Self {
+            component,
+            egress,
+            options,
+        } = self;
         let egress = match egress {
             Some(egress) => egress,
             None => options
@@ -172,8 +189,15 @@ impl Builder {
         // Compilation is work for the processor, some ten milliseconds of it in a release build.
         let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(&component))
             .await
-            .map_err(|error| Error::new(ErrorKind::Component, "the compilation was given up").with_source(error))??;
-        let mut owner = Owner { sandbox, egress, options, instance: None };
+            .map_err(|error| {
+                Error::new(ErrorKind::Component, "the compilation was given up").with_source(error)
+            })??;
+        let mut owner = Owner {
+            sandbox,
+            egress,
+            options,
+            instance: None,
+        };
         owner.instance().await?;
         let (calls, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(owner.run(waiting));
@@ -217,7 +241,9 @@ impl Owner {
         while let Some(call) = calls.recv().await {
             match call {
                 Call::Credentials(reply) => {
-                    let answer = self.with(async |instance| instance.get_credentials().await).await;
+                    let answer = self
+                        .with(async |instance| instance.get_credentials().await)
+                        .await;
                     let _ = reply.send(answer.map(|credentials| Arc::new(credentials.into())));
                 }
                 Call::Retrieve(reply) => {
@@ -225,7 +251,9 @@ impl Owner {
                     let _ = reply.send(answer.map(|credentials| Arc::new(credentials.into())));
                 }
                 Call::Metadata(path, reply) => {
-                    let answer = self.with(async |instance| instance.get_metadata(&path).await).await;
+                    let answer = self
+                        .with(async |instance| instance.get_metadata(&path).await)
+                        .await;
                     let _ = reply.send(answer);
                 }
             }
@@ -238,7 +266,10 @@ impl Owner {
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let answer = call(self.instance().await?).await;
-        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Component) {
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Component)
+        {
             self.instance = None;
         }
         answer

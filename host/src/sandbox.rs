@@ -9,7 +9,8 @@ use wasmtime_wasi::p2::bindings as wasi;
 use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi_http::p2::bindings as wasi_http;
 use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks,
 };
 
 use crate::egress::Egress;
@@ -82,7 +83,8 @@ impl Sandbox {
                 unknown.join(", ")
             )));
         }
-        let linker = linker(&engine).map_err(|error| unfit("the sandbox cannot be set up").with_source(error))?;
+        let linker = linker(&engine)
+            .map_err(|error| unfit("the sandbox cannot be set up").with_source(error))?;
         let exports = linker
             .instantiate_pre(&component)
             .and_then(generated::ExportsPre::new)
@@ -113,7 +115,10 @@ impl Sandbox {
             .exports
             .instantiate_async(&mut store)
             .await
-            .map_err(|error| Error::new(ErrorKind::Component, "the component cannot be instantiated").with_source(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Component, "the component cannot be instantiated")
+                    .with_source(error)
+            })?;
         Ok(Instance { store, exports })
     }
 }
@@ -124,7 +129,8 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no more use.
+/// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no
+/// more use.
 pub(crate) struct Instance {
     store: Store<State>,
     exports: generated::Exports,
@@ -134,12 +140,17 @@ pub(crate) struct Instance {
 type Answer<T> = wasmtime::Result<Result<T, bindings::provider::Error>>;
 
 impl Instance {
-    pub(crate) async fn configure(&mut self, options: &bindings::ec2_role::Options) -> Result<(), Error> {
+    pub(crate) async fn configure(
+        &mut self,
+        options: &bindings::ec2_role::Options,
+    ) -> Result<(), Error> {
         let role = self.exports.imds_credentials_ec2_role();
         unwrap(role.call_configure(&mut self.store, options).await)
     }
 
-    pub(crate) async fn get_credentials(&mut self) -> Result<bindings::provider::Credentials, Error> {
+    pub(crate) async fn get_credentials(
+        &mut self,
+    ) -> Result<bindings::provider::Credentials, Error> {
         let provider = self.exports.imds_credentials_provider();
         unwrap(provider.call_get_credentials(&mut self.store).await)
     }
@@ -158,7 +169,9 @@ impl Instance {
 fn unwrap<T>(answer: Answer<T>) -> Result<T, Error> {
     match answer {
         Ok(answer) => answer.map_err(Error::from),
-        Err(trap) => Err(Error::new(ErrorKind::Component, "the component trapped").with_source(trap)),
+        Err(trap) => {
+            Err(Error::new(ErrorKind::Component, "the component trapped").with_source(trap))
+        }
     }
 }
 
@@ -180,7 +193,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 
 /// `wasi:io/poll@0.2.6` without its version.
 fn without_version(interface: &str) -> &str {
-    interface.split_once('@').map_or(interface, |(name, _)| name)
+    interface
+        .split_once('@')
+        .map_or(interface, |(name, _)| name)
 }
 
 /// What an instance's imports work on.
@@ -236,13 +251,17 @@ impl WasiHttpHooks for Hooks {
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
         if let Err(refusal) = self.0.check(request.method(), request.uri()) {
-            tracing::warn!(?refusal, "the component sent a request that may not leave the sandbox");
+            tracing::warn!(
+                ?refusal,
+                "the component sent a request that may not leave the sandbox"
+            );
             return Box::new(async { Err(HttpError::HttpRequestDenied) });
         }
         let egress = self.0.clone();
         Box::new(async move {
             let response = egress.send(request, options).await?;
-            let finished: Box<dyn Future<Output = Result<(), HttpError>> + Send> = Box::new(async { Ok(()) });
+            let finished: Box<dyn Future<Output = Result<(), HttpError>> + Send> =
+                Box::new(async { Ok(()) });
             Ok((response, finished))
         })
     }

@@ -1,1 +1,8 @@
-//! .
+//! Tests of the component, the host and the emulator together, and what they stand on.
+//!
+//! Nothing here ever sends a request to an address that is not loopback: "no IMDS" is a closed
+//! port, and "silence" a listener that does not answer.
+
+#![forbid(unsafe_code)]
+
+pub mod loopback;

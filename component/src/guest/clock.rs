@@ -12,9 +12,11 @@ pub(super) struct WasiClock;
 impl Clock for WasiClock {
     fn wall(&self) -> UnixTime {
         let now = wall_clock::now();
-        // `Duration::new` panics where the nanoseconds carry the seconds over, and a host may say anything.
+        // `Duration::new` panics where the nanoseconds carry the seconds over, and a host may say
+        // anything.
         UnixTime::new(
-            Duration::from_secs(now.seconds).saturating_add(Duration::from_nanos(now.nanoseconds.into())),
+            Duration::from_secs(now.seconds)
+                .saturating_add(Duration::from_nanos(now.nanoseconds.into())),
         )
     }
 

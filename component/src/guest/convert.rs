@@ -43,9 +43,15 @@ impl From<Error> for provider::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Disabled => Self::Disabled,
-            Error::InvalidConfiguration(InvalidOption { name, value, accepted }) => {
-                Self::InvalidConfiguration(provider::InvalidOption { name, value, accepted })
-            }
+            Error::InvalidConfiguration(InvalidOption {
+                name,
+                value,
+                accepted,
+            }) => Self::InvalidConfiguration(provider::InvalidOption {
+                name,
+                value,
+                accepted,
+            }),
             Error::Failed(failure) => Self::Failed(failure.into()),
             Error::Unsupported(what) => Self::Unsupported(what),
             Error::Other(what) => Self::Other(what),
@@ -57,9 +63,15 @@ impl From<provider::Error> for Error {
     fn from(error: provider::Error) -> Self {
         match error {
             provider::Error::Disabled => Self::Disabled,
-            provider::Error::InvalidConfiguration(provider::InvalidOption { name, value, accepted }) => {
-                Self::InvalidConfiguration(InvalidOption { name, value, accepted })
-            }
+            provider::Error::InvalidConfiguration(provider::InvalidOption {
+                name,
+                value,
+                accepted,
+            }) => Self::InvalidConfiguration(InvalidOption {
+                name,
+                value,
+                accepted,
+            }),
             provider::Error::Failed(failure) => Self::Failed(failure.into()),
             provider::Error::Unsupported(what) => Self::Unsupported(what),
             provider::Error::Other(what) => Self::Other(what),
@@ -149,7 +161,14 @@ impl From<ec2_role::Options> for Options {
 
 impl From<Status<'_>> for ec2_role::ProviderStatus {
     fn from(status: Status<'_>) -> Self {
-        let Status { answered, role_name, token, held, record, requests } = status;
+        let Status {
+            answered,
+            role_name,
+            token,
+            held,
+            record,
+            requests,
+        } = status;
         Self {
             imds_version: answered.then_some(ec2_role::ImdsVersion::V2),
             role_name: role_name.map(|name| name.as_str().to_string()),
@@ -157,12 +176,17 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
             token_expires: token.map(|token| token.expires().seconds()),
             credentials_received: held.map(|held| held.received.seconds()),
             document_expires: held.map(|held| held.document_expires.seconds()),
-            expires: held.and_then(|held| held.credentials.expires).map(UnixTime::seconds),
+            expires: held
+                .and_then(|held| held.credentials.expires)
+                .map(UnixTime::seconds),
             last_success: record.last_success.map(UnixTime::seconds),
-            last_failure: record.last_failure.clone().map(|(at, error)| ec2_role::PastFailure {
-                at: at.seconds(),
-                error: error.into(),
-            }),
+            last_failure: record
+                .last_failure
+                .clone()
+                .map(|(at, error)| ec2_role::PastFailure {
+                    at: at.seconds(),
+                    error: error.into(),
+                }),
             failing_since: record.failing_since.map(UnixTime::seconds),
             extensions: held.map_or(0, |held| held.extensions),
             refreshes: record.refreshes,

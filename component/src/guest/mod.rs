@@ -1,7 +1,8 @@
 //! The component: its exports, and the ports on WASI.
 //!
-//! A component instance is one [`Instance`]. Calls come one at a time, for a component is not entered again while it is in a call; so
-//! the one instance sits in a cell, and every port blocks until it has its answer.
+//! A component instance is one [`Instance`]. Calls come one at a time, for a component is not
+//! entered again while it is in a call; so the one instance sits in a cell, and every port blocks
+//! until it has its answer.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -121,7 +122,10 @@ fn with_instance<O>(f: impl FnOnce(&mut Instance) -> O) -> O {
         runtime::OneThread::new(RefCell::new(None));
 
     let mut instance = INSTANCE.get().borrow_mut();
-    f(instance.get_or_insert_with(|| Box::new(Instance::new(WasiTransport, WasiClock, WasiRandom))))
+    f(
+        instance
+            .get_or_insert_with(|| Box::new(Instance::new(WasiTransport, WasiClock, WasiRandom))),
+    )
 }
 
 /// The outcome of a future on ports that block.

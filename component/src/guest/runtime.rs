@@ -1,6 +1,10 @@
-//! What `std` would bring: an allocator, an end for panics, and a static for a program of one thread.
+//! What `std` would bring: an allocator, an end for panics, and a static for a program of one
+//! thread.
 
-#![expect(unsafe_code, reason = "WebAssembly without threads: there is one thread and no other")]
+#![expect(
+    unsafe_code,
+    reason = "WebAssembly without threads: there is one thread and no other"
+)]
 
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;

@@ -1,7 +1,8 @@
 //! HTTP exchanges over `wasi:http/outgoing-handler`.
 //!
-//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the options as advice, and each in
-//! its own way. Children are dropped before their parents, or the host traps: pollable before future, stream before body.
+//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the
+//! options as advice, and each in its own way. Children are dropped before their parents, or the
+//! host traps: pollable before future, stream before body.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,8 +11,8 @@ use core::time::Duration;
 use super::bindings::wasi::clocks::monotonic_clock;
 use super::bindings::wasi::http::outgoing_handler::{self, OutgoingRequest, RequestOptions};
 use super::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method as WasiMethod,
-    Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse,
+    Method as WasiMethod, Scheme,
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
 use super::bindings::wasi::io::streams::StreamError;
@@ -20,7 +21,8 @@ use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, Trans
 /// A body is read in pieces of at most this size.
 const PIECE: u64 = 16 * 1024;
 
-const CUT_OFF: TransportError = TransportError::Unavailable("the connection broke in the middle of the answer");
+const CUT_OFF: TransportError =
+    TransportError::Unavailable("the connection broke in the middle of the answer");
 const BAD_REQUEST: TransportError = TransportError::Malformed("the host does not take the request");
 
 #[derive(Debug)]
@@ -35,7 +37,11 @@ impl Transport for WasiTransport {
         let status = response.status();
         let headers = headers(&response);
         let body = body(response, request.body_limit, &timer)?;
-        Ok(Response { status, headers, body })
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
     }
 }
 
@@ -66,7 +72,9 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
         Method::Put => WasiMethod::Put,
     };
     outgoing.set_method(&method).map_err(|()| BAD_REQUEST)?;
-    outgoing.set_scheme(Some(&Scheme::Http)).map_err(|()| BAD_REQUEST)?;
+    outgoing
+        .set_scheme(Some(&Scheme::Http))
+        .map_err(|()| BAD_REQUEST)?;
     outgoing
         .set_authority(Some(request.endpoint.authority()))
         .map_err(|()| BAD_REQUEST)?;
@@ -80,7 +88,8 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
     let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
     let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
 
-    // `outgoing.body()` is not called: a body that nobody asked for is sent in chunks by some hosts.
+    // `outgoing.body()` is not called: a body that nobody asked for is sent in chunks by some
+    // hosts.
     let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| failed(&code))?;
     wait_for(&future, timer)?;
     match future.get() {
@@ -106,7 +115,11 @@ fn headers(response: &IncomingResponse) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn body(response: IncomingResponse, limit: usize, timer: &Timer) -> Result<Vec<u8>, TransportError> {
+fn body(
+    response: IncomingResponse,
+    limit: usize,
+    timer: &Timer,
+) -> Result<Vec<u8>, TransportError> {
     let incoming = response
         .consume()
         .map_err(|()| TransportError::Malformed("the answer has no body"))?;
@@ -141,7 +154,9 @@ fn read(incoming: &IncomingBody, limit: usize, timer: &Timer) -> Result<Vec<u8>,
 fn failed(code: &ErrorCode) -> TransportError {
     match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
-        ErrorCode::ConnectionTimeout => TransportError::Timeout("the connection did not open in time"),
+        ErrorCode::ConnectionTimeout => {
+            TransportError::Timeout("the connection did not open in time")
+        }
         ErrorCode::DnsTimeout => TransportError::Timeout("the name was not resolved in time"),
         ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout

@@ -124,8 +124,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of 404 is
-    /// [`Reason::NotFound`].
+    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of
+    /// 404 is [`Reason::NotFound`].
     pub async fn get(&mut self, step: Step, tree: Tree, path: &str) -> Result<Found, Error> {
         if self.settings.disabled {
             return Err(Error::Disabled);
@@ -149,9 +149,11 @@ impl<T: Transport, C: Clock> Client<T, C> {
                         elapsed: self.clock.monotonic().since(operation.began),
                     });
                 }
-                // 2.5: a token can end before its time (IMDS was restarted, the machine slept). Once, for a
-                // new token that is not accepted either will not be helped by a third.
-                Ok(response) if response.status == 401 && attempts == 1 => self.session.reject(&token),
+                // 2.5: a token can end before its time (IMDS was restarted, the machine slept).
+                // Once, for a new token that is not accepted either will not be helped by a third.
+                Ok(response) if response.status == 401 && attempts == 1 => {
+                    self.session.reject(&token)
+                }
                 outcome => {
                     let now = self.clock.monotonic();
                     return Err(operation.failed(step, attempts, outcome, now).into());
@@ -192,7 +194,14 @@ impl<T: Transport, C: Clock> Client<T, C> {
         ];
         let path = self.settings.endpoint.path(TOKEN_ROOT, "");
         let answer = self
-            .exchange(operation, Step::Token, Method::Put, &path, &headers, TOKEN_LIMIT)
+            .exchange(
+                operation,
+                Step::Token,
+                Method::Put,
+                &path,
+                &headers,
+                TOKEN_LIMIT,
+            )
             .await;
         let now = self.clock.monotonic();
         match answer {
@@ -200,7 +209,14 @@ impl<T: Transport, C: Clock> Client<T, C> {
                 match self.session.accept(&response, asked, sent, wall) {
                     Ok(token) => Ok(token.value().clone()),
                     Err(message) => Err(operation
-                        .failure(Reason::InvalidResponse, Step::Token, 1, Some(200), message.into(), now)
+                        .failure(
+                            Reason::InvalidResponse,
+                            Step::Token,
+                            1,
+                            Some(200),
+                            message.into(),
+                            now,
+                        )
                         .into()),
                 }
             }
@@ -224,13 +240,19 @@ impl<T: Transport, C: Clock> Client<T, C> {
             Step::Metadata => &mut self.counts.metadata,
         };
         *count += 1;
-        let Settings { connect_timeout, read_timeout, .. } = self.settings;
+        let Settings {
+            connect_timeout,
+            read_timeout,
+            ..
+        } = self.settings;
         let now = self.clock.monotonic();
         let deadline = now
             .saturating_add(connect_timeout.saturating_add(read_timeout))
             .min(operation.deadline);
         if deadline <= now {
-            return Err(TransportError::Timeout("the time for the operation was used up"));
+            return Err(TransportError::Timeout(
+                "the time for the operation was used up",
+            ));
         }
         self.transport
             .exchange(Request {
@@ -308,7 +330,9 @@ impl Operation {
     ) -> Failure {
         let status = outcome.as_ref().ok().map(|response| response.status);
         let (reason, message) = match outcome {
-            Ok(Response { status, .. }) => (of_status(status, step), format!("IMDS answered {status}")),
+            Ok(Response { status, .. }) => {
+                (of_status(status, step), format!("IMDS answered {status}"))
+            }
             Err(TransportError::Denied) => (
                 Reason::Denied,
                 "the host does not allow requests to the endpoint".into(),

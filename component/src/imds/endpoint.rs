@@ -37,8 +37,8 @@ impl Endpoint {
         &self.authority
     }
 
-    /// The whole path of `path` at this endpoint: the endpoint's own before it, percent-encoded, without repeated slashes
-    /// and dot segments, so that it never leads out of `root`.
+    /// The whole path of `path` at this endpoint: the endpoint's own before it, percent-encoded,
+    /// without repeated slashes and dot segments, so that it never leads out of `root`.
     ///
     /// ```
     /// use ec2_role_component::imds::endpoint::Endpoint;
@@ -146,7 +146,8 @@ fn is_host_name(host: &str) -> bool {
 
 fn is_port(port: &str) -> bool {
     // `u16::from_str` would take a sign.
-    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
+    port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 /// What may stand in the path of an endpoint as it is.
@@ -154,7 +155,8 @@ fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte) || byte == b'/'
 }
 
-/// The characters that need no encoding in a segment of a path (RFC 3986, `pchar` without the percent sign).
+/// The characters that need no encoding in a segment of a path (RFC 3986, `pchar` without the
+/// percent sign).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
@@ -186,18 +188,46 @@ mod tests {
             ("http://[fd00:ec2::254]:80/", "http://[fd00:ec2::254]:80"),
             ("http://imds.test/base/path/", "http://imds.test/base/path"),
         ] {
-            assert_eq!(url.parse::<Endpoint>().unwrap().to_string(), written, "{url}");
+            assert_eq!(
+                url.parse::<Endpoint>().unwrap().to_string(),
+                written,
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn urls_that_are_not() {
         for url in [
-            "", "http://", "169.254.169.254", "localhost:80", "[::1]", "://", "https://localhost", "ftp://x",
-            "http://::1", "http://[::1", "http://[::g]", "http://[::1]:", "http://[::1]:0x50", "http://user@host",
-            "http://host:", "http://host:0", "http://host:65536", "http://host:+1", "http://host:80:80", "http://ho st",
-            "http://host/a b", "http://host/?q", "http://host/#f", "http://host/%2e", "http://host/../x", "http://host?q",
-            "http://h\u{f6}st", "http://host\r\n", " http://host",
+            "",
+            "http://",
+            "169.254.169.254",
+            "localhost:80",
+            "[::1]",
+            "://",
+            "https://localhost",
+            "ftp://x",
+            "http://::1",
+            "http://[::1",
+            "http://[::g]",
+            "http://[::1]:",
+            "http://[::1]:0x50",
+            "http://user@host",
+            "http://host:",
+            "http://host:0",
+            "http://host:65536",
+            "http://host:+1",
+            "http://host:80:80",
+            "http://ho st",
+            "http://host/a b",
+            "http://host/?q",
+            "http://host/#f",
+            "http://host/%2e",
+            "http://host/../x",
+            "http://host?q",
+            "http://h\u{f6}st",
+            "http://host\r\n",
+            " http://host",
         ] {
             assert!(url.parse::<Endpoint>().is_err(), "{url:?}");
         }

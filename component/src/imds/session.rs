@@ -51,8 +51,9 @@ impl Session {
         self.token.as_ref()
     }
 
-    /// Takes the token from the answer to a request for one with a life of `asked` (2.2, 2.3). `sent` and `wall` are the moment
-    /// of the request, so that the time on the way counts against the token.
+    /// Takes the token from the answer to a request for one with a life of `asked` (2.2, 2.3).
+    /// `sent` and `wall` are the moment of the request, so that the time on the way counts against
+    /// the token.
     ///
     /// # Errors
     ///
@@ -91,7 +92,11 @@ impl Session {
 
     /// Drops the token held, if it is the one that IMDS did not accept (2.5).
     pub fn reject(&mut self, rejected: &Secret) {
-        if self.token.as_ref().is_some_and(|token| token.value == *rejected) {
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| token.value == *rejected)
+        {
             self.token = None;
         }
     }
@@ -124,7 +129,9 @@ mod tests {
     fn answer(body: &str, ttl: Option<&str>) -> Response {
         Response {
             status: 200,
-            headers: ttl.map(|ttl| vec![(TTL_HEADER, ttl.to_string())]).unwrap_or_default(),
+            headers: ttl
+                .map(|ttl| vec![(TTL_HEADER, ttl.to_string())])
+                .unwrap_or_default(),
             body: body.as_bytes().to_vec(),
         }
     }
@@ -136,7 +143,12 @@ mod tests {
     fn accept(body: &str, ttl: Option<&str>) -> Result<Session, &'static str> {
         let mut session = Session::default();
         let asked = Duration::from_secs(21_600);
-        session.accept(&answer(body, ttl), asked, at(1_000), UnixTime::from_seconds(5))?;
+        session.accept(
+            &answer(body, ttl),
+            asked,
+            at(1_000),
+            UnixTime::from_seconds(5),
+        )?;
         Ok(session)
     }
 
@@ -145,7 +157,10 @@ mod tests {
         let session = accept("token", Some("600")).unwrap();
         assert!(session.usable(at(1_479)).is_some());
         assert!(session.usable(at(1_480)).is_none());
-        assert_eq!(session.held().unwrap().expires(), UnixTime::from_seconds(605));
+        assert_eq!(
+            session.held().unwrap().expires(),
+            UnixTime::from_seconds(605)
+        );
     }
 
     #[test]
@@ -153,7 +168,12 @@ mod tests {
         let session = accept("token", Some("10")).unwrap();
         assert!(session.usable(at(1_004)).is_some());
         assert!(session.usable(at(1_005)).is_none());
-        assert!(accept("token", Some("0")).unwrap().usable(at(1_000)).is_none());
+        assert!(
+            accept("token", Some("0"))
+                .unwrap()
+                .usable(at(1_000))
+                .is_none()
+        );
     }
 
     #[test]
@@ -165,7 +185,15 @@ mod tests {
 
     #[test]
     fn a_token_is_trimmed_and_must_be_a_legal_header_value() {
-        assert_eq!(accept(" to=ken\r\n", None).unwrap().held().unwrap().value().expose(), "to=ken");
+        assert_eq!(
+            accept(" to=ken\r\n", None)
+                .unwrap()
+                .held()
+                .unwrap()
+                .value()
+                .expose(),
+            "to=ken"
+        );
         for (body, ttl) in [
             ("", None),
             (" \n", None),

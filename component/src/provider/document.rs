@@ -27,11 +27,23 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
     let invalid = |message: String| Error::from(failure(Reason::InvalidResponse, message));
     let required = |name: &str, value| match value {
         Value::Text(text) if !text.is_empty() => Ok(text),
-        Value::Text(_) | Value::Absent => Err(invalid(format!("{name} is missing in the credentials document"))),
-        Value::Other => Err(invalid(format!("{name} in the credentials document is not a string"))),
+        Value::Text(_) | Value::Absent => Err(invalid(format!(
+            "{name} is missing in the credentials document"
+        ))),
+        Value::Other => Err(invalid(format!(
+            "{name} in the credentials document is not a string"
+        ))),
     };
 
-    let [code, message, access_key_id, secret_access_key, token, expiration, account_id] = json::fields(
+    let [
+        code,
+        message,
+        access_key_id,
+        secret_access_key,
+        token,
+        expiration,
+        account_id,
+    ] = json::fields(
         &found.body,
         [
             "Code",
@@ -53,15 +65,19 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         };
         return Err(Error::Failed(Failure {
             code: Some(code),
-            ..failure(Reason::Refused, format!("IMDS has no credentials for the role: {message}"))
+            ..failure(
+                Reason::Refused,
+                format!("IMDS has no credentials for the role: {message}"),
+            )
         }));
     }
     let access_key_id = required("AccessKeyId", access_key_id)?;
     let secret_access_key = required("SecretAccessKey", secret_access_key)?;
     let token = required("Token", token)?;
     let expiration = required("Expiration", expiration)?;
-    let expires = DateTime::parse_from_rfc3339(&expiration)
-        .map_err(|_| invalid("Expiration in the credentials document is not an RFC 3339 time".into()))?;
+    let expires = DateTime::parse_from_rfc3339(&expiration).map_err(|_| {
+        invalid("Expiration in the credentials document is not an RFC 3339 time".into())
+    })?;
     Ok(Document {
         access_key_id,
         secret_access_key: Secret::new(secret_access_key),

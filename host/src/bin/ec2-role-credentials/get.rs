@@ -24,15 +24,25 @@ pub(crate) async fn run(arguments: Arguments) -> Result<String, Box<dyn Error>> 
     table(&credentials, arguments.show_secrets, Utc::now())
 }
 
-fn table(credentials: &Credentials, show_secrets: bool, now: DateTime<Utc>) -> Result<String, Box<dyn Error>> {
+fn table(
+    credentials: &Credentials,
+    show_secrets: bool,
+    now: DateTime<Utc>,
+) -> Result<String, Box<dyn Error>> {
     let secret = |secret: &str| match show_secrets {
         true => secret.to_owned(),
-        false => format!("({} characters, hidden; --show-secrets shows them)", secret.chars().count()),
+        false => format!(
+            "({} characters, hidden; --show-secrets shows them)",
+            secret.chars().count()
+        ),
     };
     let mut table = String::new();
     let mut row = |name: &str, value: &str| writeln!(table, "{name:<18} {value}");
     row("access key id", credentials.access_key_id())?;
-    row("secret access key", &secret(credentials.secret_access_key()))?;
+    row(
+        "secret access key",
+        &secret(credentials.secret_access_key()),
+    )?;
     if let Some(token) = credentials.session_token() {
         row("session token", &secret(token))?;
     }

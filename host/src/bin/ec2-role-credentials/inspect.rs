@@ -22,7 +22,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
         None => Inspection::new(COMPONENT)?,
     };
     let mut text = String::new();
-    for (title, interfaces) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
+    for (title, interfaces) in [
+        ("imports", &inspection.imports),
+        ("exports", &inspection.exports),
+    ] {
         writeln!(text, "{title}")?;
         for interface in interfaces {
             writeln!(text, "  {interface}")?;

@@ -1,6 +1,7 @@
 //! The command `ec2-role-credentials`.
 //!
-//! Nothing but the result goes to standard output; errors go to standard error, one line, with a second one where a remedy is known.
+//! Nothing but the result goes to standard output; errors go to standard error, one line, with a
+//! second one where a remedy is known.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +15,8 @@ mod get;
 mod inspect;
 mod source;
 
-/// AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI component.
+/// AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
+/// component.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
 struct Arguments {
@@ -72,7 +74,10 @@ fn complain(error: &(dyn Error + 'static)) {
         source = cause.source();
     }
     eprintln!("error: {line}");
-    if let Some(remedy) = error.downcast_ref::<ec2_role_host::Error>().and_then(ec2_role_host::Error::remedy) {
+    if let Some(remedy) = error
+        .downcast_ref::<ec2_role_host::Error>()
+        .and_then(ec2_role_host::Error::remedy)
+    {
         eprintln!("remedy: {remedy}");
     }
 }

@@ -61,5 +61,6 @@ impl Source {
 
 /// The bytes of a component.
 pub(crate) fn read(file: &std::path::Path) -> Result<Vec<u8>, Box<dyn Error>> {
-    std::fs::read(file).map_err(|error| format!("cannot read the component {}: {error}", file.display()).into())
+    std::fs::read(file)
+        .map_err(|error| format!("cannot read the component {}: {error}", file.display()).into())
 }
