@@ -56,10 +56,10 @@ impl Cache {
         random: &mut impl Random,
     ) -> Result<Credentials, Error> {
         let now = clock.wall();
-        if let Some(held) = &self.held {
-            if now < held.credentials.refresh_after {
-                return Ok(held.credentials.clone());
-            }
+        if let Some(held) = &self.held
+            && now < held.credentials.refresh_after
+        {
+            return Ok(held.credentials.clone());
         }
         self.record.refreshes += 1;
         let retrieved = provider::retrieve(client, role, || clock.wall()).await;
@@ -106,12 +106,12 @@ impl Cache {
     /// Marks the credentials held as ended, if their key has this id (5.5). They stay, to be
     /// extended should IMDS be away.
     pub fn reject(&mut self, access_key_id: &str, now: UnixTime) {
-        if let Some(held) = &mut self.held {
-            if held.credentials.access_key_id == access_key_id {
-                let ended = now.floor();
-                held.credentials.expires = Some(ended);
-                held.credentials.refresh_after = ended;
-            }
+        if let Some(held) = &mut self.held
+            && held.credentials.access_key_id == access_key_id
+        {
+            let ended = now.floor();
+            held.credentials.expires = Some(ended);
+            held.credentials.refresh_after = ended;
         }
     }
 

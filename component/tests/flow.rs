@@ -1,6 +1,6 @@
 //! The way from a call to credentials or an error, through the public door, on a manual clock.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

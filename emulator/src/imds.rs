@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{ALLOW, CONTENT_TYPE, SERVER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -66,6 +66,7 @@ impl Imds {
         let mut response = self.route(request, now);
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers
             .entry(CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("text/plain"));

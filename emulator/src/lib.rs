@@ -34,7 +34,7 @@ mod credentials;
 mod server;
 mod token;
 
-pub use self::clock::Clock;
+pub use self::clock::{Clock, NotManual};
 pub use self::server::{Builder, Emulator, StartError};
 
 #[doc = include_str!("../docs/protocol.md")]

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use clap::Parser;
-use imds_emulator::Emulator;
+use imds_emulator::{Emulator, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
@@ -53,7 +53,12 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("imds-emulator: {}", in_one_line(&*error));
+            eprintln!("error: {}", in_one_line(&*error));
+            if error.is::<StartError>() {
+                eprintln!(
+                    "remedy: choose another address with --host or another port with --port; --port 0 takes any free one"
+                );
+            }
             ExitCode::FAILURE
         }
     }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::imds::{self, Imds, Rotation, Settings};
 
 /// After a stop, answers on their way may take so long.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A running emulator. It stops when this is dropped.
 #[derive(Debug)]

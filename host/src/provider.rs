@@ -4,14 +4,12 @@
 //! entered again. So a task of its own owns the instance and sees every call to its end, whatever
 //! becomes of the caller.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::COMPONENT;
 use crate::credentials::Credentials;
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
@@ -38,7 +36,7 @@ impl Ec2RoleProvider {
     /// A provider for IMDS as it is on EC2.
     pub fn builder() -> Builder {
         Builder {
-            component: Cow::Borrowed(COMPONENT),
+            component: None,
             egress: None,
             options: ec2_role::Options {
                 disabled: None,
@@ -112,7 +110,7 @@ impl fmt::Debug for Ec2RoleProvider {
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
-    component: Cow<'static, [u8]>,
+    component: Option<Vec<u8>>,
     egress: Option<Egress>,
     options: ec2_role::Options,
 }
@@ -158,7 +156,7 @@ impl Builder {
     /// Another component in place of the built-in one. It must export the interfaces of
     /// `imds:credentials`.
     pub fn component(mut self, component: impl Into<Vec<u8>>) -> Self {
-        self.component = Cow::Owned(component.into());
+        self.component = Some(component.into());
         self
     }
 
@@ -187,11 +185,14 @@ impl Builder {
                 })?,
         };
         // Compilation is work for the processor, some ten milliseconds of it in a release build.
-        let sandbox = tokio::task::spawn_blocking(move || Sandbox::new(&component))
-            .await
-            .map_err(|error| {
-                Error::new(ErrorKind::Component, "the compilation was given up").with_source(error)
-            })??;
+        let sandbox = tokio::task::spawn_blocking(move || match component {
+            Some(component) => Sandbox::new(&component),
+            None => Sandbox::built_in(),
+        })
+        .await
+        .map_err(|error| {
+            Error::new(ErrorKind::Component, "the compilation was given up").with_source(error)
+        })??;
         let mut owner = Owner {
             sandbox,
             egress,

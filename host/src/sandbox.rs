@@ -1,6 +1,7 @@
 //! The sandbox: what the component is given, and how much of it.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
@@ -13,6 +14,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
+use crate::COMPONENT;
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
 use crate::inspect::Inspection;
@@ -66,6 +68,17 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
+    /// The component that the library was built with. It is compiled once in a process.
+    pub(crate) fn built_in() -> Result<Self, Error> {
+        static BUILT_IN: Mutex<Option<Sandbox>> = Mutex::new(None);
+
+        let mut built_in = BUILT_IN.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*built_in {
+            Some(sandbox) => Ok(sandbox.clone()),
+            None => Ok(built_in.insert(Self::new(COMPONENT)?).clone()),
+        }
+    }
+
     /// Compiles `component`, which may be any that exports the interfaces of `imds:credentials`.
     pub(crate) fn new(component: &[u8]) -> Result<Self, Error> {
         let unfit = |message: &str| Error::new(ErrorKind::Component, message);

@@ -1,11 +1,6 @@
 //! What wit-bindgen makes of `wit/`, and the exports that it makes of [`super::Component`].
 
-#![expect(
-    unsafe_code,
-    clippy::allow_attributes_without_reason,
-    clippy::use_self,
-    reason = "generated"
-)]
+#![expect(unsafe_code, reason = "generated")]
 
 wit_bindgen::generate!({
     path: "../wit",
