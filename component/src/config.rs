@@ -24,7 +24,7 @@ pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
 
 /// The settings as they come from outside; mirrors `ec2-role.options` of the WIT package. `None`
 /// means the default.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Do not use IMDS.
     pub disabled: Option<bool>,
@@ -48,8 +48,8 @@ pub struct Options {
     pub token_ttl: Option<u32>,
     /// Milliseconds.
     pub expiry_window: Option<u64>,
-    /// The random part of `expiry_window`.
-    pub expiry_window_jitter: Option<f64>,
+    /// The random part of `expiry_window`, in percent.
+    pub expiry_window_jitter: Option<u32>,
     /// When to refresh.
     pub refresh_policy: Option<RefreshPolicy>,
     /// Milliseconds.
@@ -176,16 +176,12 @@ impl Config {
             0..=86_400_000,
             "0 to 86400000 milliseconds",
         )?;
-        if let Some(fraction) = options
-            .expiry_window_jitter
-            .filter(|part| !(0.0..=1.0).contains(part))
-        {
-            // serde_json writes it, for it is here anyway; what core has for that would be 20 kB
-            // more.
-            let value = serde_json::Number::from_f64(fraction)
-                .map_or("not a number".into(), |number| number.to_string());
-            return Err(invalid("expiry-window-jitter", value, "0.0 to 1.0"));
-        }
+        in_range(
+            "expiry-window-jitter",
+            options.expiry_window_jitter.map(u64::from),
+            0..=100,
+            "0 to 100 percent",
+        )?;
         refuse_what_is_not_built(&options)?;
         Ok(Self {
             client: Settings {

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 use core::fmt;
-use core::net::{Ipv6Addr, SocketAddr};
+use core::net::Ipv6Addr;
 use core::str::FromStr;
 
 /// What [`Endpoint`]'s parser accepts, for error messages.
@@ -93,10 +93,8 @@ impl FromStr for Endpoint {
 
     fn from_str(url: &str) -> Result<Self, InvalidEndpoint> {
         let rest = strip_scheme(url).ok_or(InvalidEndpoint)?;
-        let (authority, base) = match rest.find('/') {
-            Some(slash) => rest.split_at(slash),
-            None => (rest, ""),
-        };
+        let slash = rest.find('/').unwrap_or(rest.len());
+        let (authority, base) = rest.split_at_checked(slash).ok_or(InvalidEndpoint)?;
         if !is_authority(authority) || !base.bytes().all(is_path_byte) {
             return Err(InvalidEndpoint);
         }
@@ -117,24 +115,27 @@ impl fmt::Display for Endpoint {
 }
 
 fn strip_scheme(url: &str) -> Option<&str> {
-    let (scheme, rest) = url.split_once("://")?;
-    scheme.eq_ignore_ascii_case("http").then_some(rest)
+    let scheme = "http://";
+    let (begin, rest) = url.split_at_checked(scheme.len())?;
+    begin.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 fn is_authority(authority: &str) -> bool {
-    if authority.starts_with('[') {
-        let with_port = authority.parse::<SocketAddr>().is_ok();
-        let alone = authority
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
-        return with_port || alone;
-    }
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
+    let (host, rest) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => (None, rest),
+            _ => return false,
+        },
+        None => {
+            let colon = authority.find(':').unwrap_or(authority.len());
+            match authority.split_at_checked(colon) {
+                Some((host, rest)) => (Some(host), rest),
+                None => return false,
+            }
+        }
     };
-    is_host_name(host) && port.is_none_or(is_port)
+    let port = rest.strip_prefix(':');
+    host.is_none_or(is_host_name) && (rest.is_empty() || port.is_some_and(is_port))
 }
 
 fn is_host_name(host: &str) -> bool {
