@@ -42,4 +42,4 @@ pub use self::error::{Error, ErrorKind};
 pub use self::provider::{Builder, Ec2RoleProvider};
 
 /// The component that this library was built with.
-pub const COMPONENT: &[u8] = include_bytes!(env!("EC2_ROLE_COMPONENT"));
+pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ec2_role_component.wasm"));

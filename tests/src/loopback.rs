@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The URL of a port that nothing listens on.
@@ -64,6 +65,83 @@ impl Silent {
 }
 
 impl Drop for Silent {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A peer that answers each connection with the next of some prepared bytes, whatever is asked, and
+/// then closes it.
+#[derive(Debug)]
+pub struct Scripted {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Scripted {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// If no port is to be had.
+    pub async fn start(answers: impl IntoIterator<Item = Vec<u8>>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let answers: Vec<_> = answers.into_iter().collect();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            for answer in answers {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
+                // A peer that goes away in the middle is its own business.
+                let _ = serve(stream, &answer, &record).await;
+            }
+        });
+        Ok(Self {
+            address,
+            requests,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The heads of the requests so far, as they came.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    answer: &[u8],
+    record: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    record
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(String::from_utf8_lossy(&head).into_owned());
+    stream.write_all(answer).await?;
+    stream.shutdown().await?;
+    // Until the other side has closed too: else what it still sends is answered with a reset, which
+    // may overtake the answer.
+    stream.read_to_end(&mut head).await.map(|_| ())
+}
+
+impl Drop for Scripted {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use ec2_role_host::{Ec2RoleProvider, ErrorKind};
-use imds_conformance::loopback::{self, Silent};
+use imds_conformance::loopback::{self, Scripted, Silent};
 use imds_emulator::{Clock, Emulator};
 
 /// Long enough for a busy machine: these tests are not about time-outs.
@@ -222,4 +222,161 @@ async fn no_secret_is_in_debug_output() {
     assert!(shown.contains(credentials.access_key_id()));
     assert!(!shown.contains(credentials.secret_access_key()));
     assert!(!shown.contains(credentials.session_token().unwrap()));
+}
+
+fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer =
+        format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+#[tokio::test]
+async fn requests_are_as_imds_wants_them() {
+    let document = r#"{"Code":"Success","AccessKeyId":"id","SecretAccessKey":"secret","Token":"token","Expiration":"2100-01-01T00:00:00Z","AccountId":"123456789012"}"#;
+    let imds = Scripted::start([
+        answer(
+            "200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600",
+            b"the-token\n",
+        ),
+        answer("200 OK", b"the-role\n"),
+        answer("200 OK", document.as_bytes()),
+    ])
+    .await
+    .unwrap();
+    let credentials = provider(&format!("{}/base/", imds.url()))
+        .await
+        .credentials()
+        .await
+        .unwrap();
+    assert_eq!(credentials.account_id(), Some("123456789012"));
+
+    let requests: Vec<Vec<String>> = imds
+        .requests()
+        .iter()
+        .map(|request| {
+            let (line, headers) = request.split_once("\r\n").unwrap();
+            let mut lines: Vec<String> = headers
+                .lines()
+                .map(str::to_lowercase)
+                .filter(|line| !line.is_empty())
+                .collect();
+            lines.sort();
+            lines.insert(0, line.to_owned());
+            lines
+        })
+        .collect();
+    let host = format!("host: {}", imds.url().strip_prefix("http://").unwrap());
+    let agent = format!(
+        "user-agent: ec2-role-component/{}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let list = "GET /base/latest/meta-data/iam/security-credentials/";
+    assert_eq!(
+        requests,
+        [
+            vec![
+                "PUT /base/latest/api/token HTTP/1.1",
+                "content-length: 0",
+                &host,
+                &agent,
+                "x-aws-ec2-metadata-token-ttl-seconds: 21600"
+            ],
+            vec![
+                &format!("{list} HTTP/1.1"),
+                &host,
+                &agent,
+                "x-aws-ec2-metadata-token: the-token"
+            ],
+            vec![
+                &format!("{list}the-role HTTP/1.1"),
+                &host,
+                &agent,
+                "x-aws-ec2-metadata-token: the-token"
+            ],
+        ]
+    );
+}
+
+#[tokio::test]
+async fn answers_that_are_too_long_or_cut_off_or_no_answers_are_errors() {
+    let endless = vec![b'x'; 4 * 1024 * 1024];
+    let long_head = format!("200 OK\r\nX: {}", "x".repeat(100_000));
+    let cases: [(&str, Vec<u8>, &[ErrorKind]); 8] = [
+        (
+            "more than a token may be",
+            answer("200 OK", &endless[..5000]),
+            &[ErrorKind::InvalidResponse],
+        ),
+        (
+            "more than the host reads",
+            answer("200 OK", &endless),
+            &[ErrorKind::InvalidResponse, ErrorKind::Unavailable],
+        ),
+        (
+            "a long head",
+            answer(&long_head, b"token"),
+            &[ErrorKind::InvalidResponse, ErrorKind::Unavailable],
+        ),
+        (
+            "cut off",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 56\r\n\r\nAQAEA".to_vec(),
+            &[ErrorKind::Unavailable],
+        ),
+        (
+            "no HTTP",
+            b"220 mail.example ESMTP\r\n".to_vec(),
+            &[ErrorKind::Unavailable],
+        ),
+        ("nothing", Vec::new(), &[ErrorKind::Unavailable]),
+        (
+            "a redirect",
+            answer(
+                "307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/latest/api/token",
+                b"",
+            ),
+            &[ErrorKind::UnexpectedStatus],
+        ),
+        (
+            "an empty token",
+            answer("200 OK", b""),
+            &[ErrorKind::InvalidResponse],
+        ),
+    ];
+    for (what, bytes, kinds) in cases {
+        let imds = Scripted::start([bytes]).await.unwrap();
+        let error = provider(&imds.url()).await.credentials().await.unwrap_err();
+        assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
+        assert_eq!(imds.requests().len(), 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_dribbles_is_given_up_in_time() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let dribble = tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            .await
+            .unwrap();
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let provider = Ec2RoleProvider::builder()
+        .endpoint(endpoint)
+        .read_timeout(Duration::from_millis(300))
+        .build()
+        .await
+        .unwrap();
+    let error = provider.credentials().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    // The connection is closed, not left behind.
+    tokio::time::timeout(PATIENT, dribble)
+        .await
+        .unwrap()
+        .unwrap();
 }
