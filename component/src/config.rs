@@ -1,14 +1,14 @@
 //! The settings, checked once at the door: a [`Config`] that exists is right.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use crate::cache;
 use crate::error::{Error, InvalidOption};
-use crate::imds::client::Settings;
+use crate::imds::client;
 use crate::imds::endpoint::{self, Endpoint};
-use crate::provider::RoleName;
+use crate::provider::{self, RoleName};
 
 /// How long a connection may take to open. The AWS SDKs have between 250 ms and 2 s; most have 1 s.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,6 +18,9 @@ pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a look-up may take, as in the AWS SDK for Go v2.
 pub const DEFAULT_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a request is sent at most, as in the AWS SDK for Go v2.
+pub const DEFAULT_ATTEMPTS: u32 = 3;
 
 /// The life of a token to ask for: the longest that IMDS grants.
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
@@ -91,26 +94,27 @@ pub enum RefreshPolicy {
 }
 
 /// The settings, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// For the IMDS client.
-    pub client: Settings,
-    /// The role to ask for, if it is not to be looked up.
-    pub role_name: Option<RoleName>,
+    pub client: client::Settings,
+    /// For the provider.
+    pub provider: provider::Settings,
+    /// For the cache.
+    pub cache: cache::Settings,
 }
 
-impl Default for Config {
+impl Default for client::Settings {
     fn default() -> Self {
         Self {
-            client: Settings {
-                disabled: false,
-                endpoint: Endpoint::ipv4(),
-                connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-                read_timeout: DEFAULT_READ_TIMEOUT,
-                operation_timeout: DEFAULT_OPERATION_TIMEOUT,
-                token_ttl: DEFAULT_TOKEN_TTL,
-            },
-            role_name: None,
+            disabled: false,
+            endpoint: Endpoint::ipv4(),
+            imdsv1: Imdsv1Policy::Never,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            read_timeout: DEFAULT_READ_TIMEOUT,
+            operation_timeout: DEFAULT_OPERATION_TIMEOUT,
+            attempts: DEFAULT_ATTEMPTS,
+            token_ttl: DEFAULT_TOKEN_TTL,
         }
     }
 }
@@ -120,116 +124,96 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfiguration`] for the first wrong value; [`Error::Unsupported`] for a
-    /// setting that this build does not know how to honour.
+    /// [`Error::InvalidConfiguration`] for the first wrong value.
     pub fn new(options: Options) -> Result<Self, Error> {
-        let default = Self::default();
-        let endpoint = match (&options.endpoint, options.endpoint_mode) {
-            (Some(url), _) => url
-                .parse()
-                .map_err(|_| invalid("endpoint", url.clone(), endpoint::ACCEPTED))?,
+        let default = client::Settings::default();
+        let endpoint = match (options.endpoint, options.endpoint_mode) {
+            (Some(url), _) => match url.parse() {
+                Ok(endpoint) => endpoint,
+                Err(_) => return Err(invalid("endpoint", url, endpoint::ACCEPTED)),
+            },
             (None, Some(EndpointMode::Ipv6)) => Endpoint::ipv6(),
-            (None, Some(EndpointMode::Ipv4) | None) => default.client.endpoint,
+            (None, Some(EndpointMode::Ipv4) | None) => default.endpoint,
         };
-        let role_name = options
-            .role_name
-            .as_ref()
-            .map(|name| {
-                name.parse()
-                    .map_err(|_| invalid("role-name", name.clone(), RoleName::ACCEPTED))
-            })
-            .transpose()?;
-        let connect_timeout = milliseconds(
+        let role = match options.role_name {
+            Some(name) => match name.parse() {
+                Ok(role) => Some(role),
+                Err(_) => return Err(invalid("role-name", name, RoleName::ACCEPTED)),
+            },
+            None => None,
+        };
+        let milliseconds = |name, value, least, most, accepted| {
+            let value = in_range(name, value, least..=most, accepted)?;
+            Ok::<_, Error>(value.map(Duration::from_millis))
+        };
+        let connect = milliseconds(
             "connect-timeout",
             options.connect_timeout,
-            1..=60_000,
+            1,
+            60_000,
             "1 to 60000 milliseconds",
         )?;
-        let read_timeout = milliseconds(
+        let read = milliseconds(
             "read-timeout",
             options.read_timeout,
-            1..=60_000,
+            1,
+            60_000,
             "1 to 60000 milliseconds",
         )?;
-        let operation_timeout = milliseconds(
+        let operation = milliseconds(
             "operation-timeout",
             options.operation_timeout,
-            1..=600_000,
+            1,
+            600_000,
             "1 to 600000 milliseconds",
         )?;
-        in_range(
-            "attempts",
-            options.attempts.map(u64::from),
-            1..=10,
-            "1 to 10",
-        )?;
+        let attempts = in_range("attempts", options.attempts, 1..=10, "1 to 10")?;
         let token_ttl = in_range(
             "token-ttl",
-            options.token_ttl.map(u64::from),
+            options.token_ttl,
             1..=21_600,
             "1 to 21600 seconds",
-        )?
-        .map(Duration::from_secs);
-        milliseconds(
+        )?;
+        let window = milliseconds(
             "expiry-window",
             options.expiry_window,
-            0..=86_400_000,
+            0,
+            86_400_000,
             "0 to 86400000 milliseconds",
         )?;
-        in_range(
+        let jitter = in_range(
             "expiry-window-jitter",
-            options.expiry_window_jitter.map(u64::from),
+            options.expiry_window_jitter,
             0..=100,
             "0 to 100 percent",
         )?;
-        refuse_what_is_not_built(&options)?;
         Ok(Self {
-            client: Settings {
-                disabled: options.disabled.unwrap_or(default.client.disabled),
+            client: client::Settings {
+                disabled: options.disabled.unwrap_or(default.disabled),
                 endpoint,
-                connect_timeout: connect_timeout.unwrap_or(default.client.connect_timeout),
-                read_timeout: read_timeout.unwrap_or(default.client.read_timeout),
-                operation_timeout: operation_timeout.unwrap_or(default.client.operation_timeout),
-                token_ttl: token_ttl.unwrap_or(default.client.token_ttl),
+                imdsv1: options.imdsv1.unwrap_or(default.imdsv1),
+                connect_timeout: connect.unwrap_or(default.connect_timeout),
+                read_timeout: read.unwrap_or(default.read_timeout),
+                operation_timeout: operation.unwrap_or(default.operation_timeout),
+                attempts: attempts.unwrap_or(default.attempts),
+                token_ttl: token_ttl
+                    .map_or(default.token_ttl, |ttl| Duration::from_secs(ttl.into())),
             },
-            role_name,
+            provider: provider::Settings {
+                role,
+                extended_path: options.extended_path.unwrap_or(false),
+            },
+            cache: cache::Settings {
+                policy: options.refresh_policy.unwrap_or_default(),
+                window,
+                jitter: jitter.unwrap_or(0),
+                max_extension: options.max_extension.map(Duration::from_millis),
+            },
         })
     }
 }
 
-/// A value that asks for behaviour that is not there yet is an error, so that nobody relies on it.
-/// Values that ask for what happens anyway are fine.
-fn refuse_what_is_not_built(options: &Options) -> Result<(), Error> {
-    let asked = [
-        (
-            "imdsv1",
-            options
-                .imdsv1
-                .is_some_and(|policy| policy != Imdsv1Policy::Never),
-        ),
-        (
-            "attempts",
-            options.attempts.is_some_and(|attempts| attempts != 1),
-        ),
-        (
-            "expiry-window",
-            options.expiry_window.is_some_and(|window| window != 0),
-        ),
-        (
-            "refresh-policy",
-            options.refresh_policy == Some(RefreshPolicy::Windowed),
-        ),
-        ("max-extension", options.max_extension.is_some()),
-        ("extended-path", options.extended_path == Some(true)),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((option, _)) => Err(Error::Unsupported(format!(
-            "option {option} is not supported yet"
-        ))),
-        None => Ok(()),
-    }
-}
-
+#[cold]
 fn invalid(option: &'static str, value: String, accepted: &'static str) -> Error {
     Error::InvalidConfiguration(InvalidOption {
         name: option.to_string(),
@@ -238,21 +222,12 @@ fn invalid(option: &'static str, value: String, accepted: &'static str) -> Error
     })
 }
 
-fn milliseconds(
+fn in_range<T: Copy + PartialOrd + ToString>(
     option: &'static str,
-    value: Option<u64>,
-    range: RangeInclusive<u64>,
+    value: Option<T>,
+    range: RangeInclusive<T>,
     accepted: &'static str,
-) -> Result<Option<Duration>, Error> {
-    Ok(in_range(option, value, range, accepted)?.map(Duration::from_millis))
-}
-
-fn in_range(
-    option: &'static str,
-    value: Option<u64>,
-    range: RangeInclusive<u64>,
-    accepted: &'static str,
-) -> Result<Option<u64>, Error> {
+) -> Result<Option<T>, Error> {
     match value.filter(|value| !range.contains(value)) {
         Some(wrong) => Err(invalid(option, wrong.to_string(), accepted)),
         None => Ok(value),

@@ -60,6 +60,8 @@ pub enum Reason {
     NoRole,
     /// The document carries an error code.
     Refused,
+    /// The credentials had ended when they came.
+    Expired,
     /// A status that has no meaning here.
     UnexpectedStatus,
     /// An answer that cannot be understood, or that is too long.

@@ -8,17 +8,18 @@ use crate::cache::{Cache, Held, Record};
 use crate::config::{Config, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, Reason, Step};
-use crate::imds::client::{Client, RequestCounts, Tree};
-use crate::imds::session::Token;
+use crate::imds::client::{Client, RequestCounts, Tree, Version};
+use crate::imds::documents::{IAM_INFO_PATH, IDENTITY_PATH, IamInfo, IdentityDocument};
+use crate::imds::session::Session;
 use crate::ports::{Clock, Random, Transport};
-use crate::provider::{self, RoleName, Shift};
+use crate::provider::{self, Provider, RoleName, Shift};
 
 /// A provider on the ports `T`, `C` and `R`. Its methods are those of the WIT interfaces
 /// `provider`, `ec2-role` and `metadata`.
 #[derive(Debug)]
 pub struct Instance<T, C, R> {
-    role_name: Option<RoleName>,
-    client: Client<T, C>,
+    client: Client<T, C, R>,
+    provider: Provider,
     cache: Cache,
     clock: C,
     random: R,
@@ -27,12 +28,12 @@ pub struct Instance<T, C, R> {
 /// What the provider has been doing. Mirrors `ec2-role.status`.
 #[derive(Debug)]
 pub struct Status<'a> {
-    /// Whether IMDS has ever given what was asked for.
-    pub answered: bool,
+    /// The protocol of the last look-up that succeeded.
+    pub answered: Option<Version>,
     /// The name of the role, given or found.
     pub role_name: Option<&'a RoleName>,
-    /// The session token in hand.
-    pub token: Option<&'a Token>,
+    /// The session token in hand, or why there is none.
+    pub session: &'a Session,
     /// The credentials in hand.
     pub held: Option<&'a Held>,
     /// Successes and failures.
@@ -41,14 +42,18 @@ pub struct Status<'a> {
     pub requests: RequestCounts,
 }
 
-impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
+impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<T, C, R> {
     /// A provider with the default configuration.
     pub fn new(transport: T, clock: C, random: R) -> Self {
-        let Config { client, role_name } = Config::default();
+        let Config {
+            client,
+            provider,
+            cache,
+        } = Config::default();
         Self {
-            role_name,
-            client: Client::new(client, transport, clock.clone()),
-            cache: Cache::default(),
+            client: Client::new(client, transport, clock.clone(), random.clone()),
+            provider: Provider::new(provider),
+            cache: Cache::new(cache),
             clock,
             random,
         }
@@ -60,14 +65,14 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
     ///
     /// As [`Cache::get`].
     pub async fn get_credentials(&mut self) -> Result<Credentials, Error> {
-        self.cache
-            .get(
-                &mut self.client,
-                self.role_name.as_ref(),
-                &self.clock,
-                &mut self.random,
-            )
-            .await
+        let Self {
+            client,
+            provider,
+            cache,
+            clock,
+            random,
+        } = self;
+        cache.get(provider, client, clock, random).await
     }
 
     /// Forgets the credentials held.
@@ -77,7 +82,7 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
 
     /// Marks the credentials held as ended, if their key has this id.
     pub fn reject(&mut self, access_key_id: &str) {
-        self.cache.reject(access_key_id, self.clock.wall());
+        self.cache.reject(access_key_id, &self.clock);
     }
 
     /// Replaces the configuration, and forgets token and credentials.
@@ -86,10 +91,14 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
     ///
     /// As [`Config::new`]; then nothing has changed.
     pub fn configure(&mut self, options: Options) -> Result<(), Error> {
-        let Config { client, role_name } = Config::new(options)?;
+        let Config {
+            client,
+            provider,
+            cache,
+        } = Config::new(options)?;
         self.client.configure(client);
-        self.role_name = role_name;
-        self.cache.invalidate();
+        self.provider = Provider::new(provider);
+        self.cache.configure(cache);
         Ok(())
     }
 
@@ -97,12 +106,14 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
     ///
     /// # Errors
     ///
-    /// As [`provider::retrieve`].
+    /// As [`Provider::retrieve`].
     pub async fn retrieve(&mut self) -> Result<Credentials, Error> {
         let clock = &self.clock;
-        provider::retrieve(&mut self.client, self.role_name.as_ref(), || clock.wall())
-            .await
-            .map(|retrieved| retrieved.credentials)
+        let retrieved = self
+            .provider
+            .retrieve(&mut self.client, || clock.wall())
+            .await?;
+        Ok(retrieved.credentials)
     }
 
     /// Moves the end of `credentials`.
@@ -128,8 +139,8 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
         let held = self.cache.held();
         Status {
             answered: self.client.answered(),
-            role_name: self.role_name.as_ref().or(held.map(|held| &held.role)),
-            token: self.client.session().held(),
+            role_name: self.provider.role().or(held.map(|held| &held.role)),
+            session: self.client.session(),
             held,
             record: self.cache.record(),
             requests: self.client.counts(),
@@ -161,5 +172,44 @@ impl<T: Transport, C: Clock + Clone, R: Random> Instance<T, C, R> {
             "the body is not text".into(),
         );
         String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
+    }
+
+    /// The instance's region, from its identity document (6.3).
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`], [`IdentityDocument::parse`] and [`IdentityDocument::into_region`].
+    pub async fn region(&mut self) -> Result<String, Error> {
+        let found = self
+            .client
+            .get(Step::Metadata, Tree::Dynamic, IDENTITY_PATH)
+            .await?;
+        IdentityDocument::parse(&found)?.into_region(&found)
+    }
+
+    /// The instance's identity document (6.2).
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`] and [`IdentityDocument::parse`].
+    pub async fn identity_document(&mut self) -> Result<IdentityDocument, Error> {
+        let found = self
+            .client
+            .get(Step::Metadata, Tree::Dynamic, IDENTITY_PATH)
+            .await?;
+        IdentityDocument::parse(&found)
+    }
+
+    /// The instance profile (6.4).
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`] and [`IamInfo::parse`].
+    pub async fn iam_info(&mut self) -> Result<IamInfo, Error> {
+        let found = self
+            .client
+            .get(Step::Metadata, Tree::Metadata, IAM_INFO_PATH)
+            .await?;
+        IamInfo::parse(&found)
     }
 }

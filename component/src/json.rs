@@ -5,6 +5,7 @@
 //! fifth of the component.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -16,6 +17,8 @@ pub(crate) enum Value {
     Absent,
     /// A string.
     Text(String),
+    /// A list of strings. Empty lists are of strings too.
+    List(Vec<String>),
     /// Anything else.
     Other,
 }
@@ -44,6 +47,27 @@ pub(crate) fn fields<const N: usize>(
         Ok(true) => Ok(values),
         Ok(false) | Err(_) => Err(NotAnObject),
     }
+}
+
+/// What a visitor makes of booleans and numbers.
+macro_rules! scalars_are {
+    ($value:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+    };
 }
 
 /// Fills in `values`; false for anything but an object.
@@ -76,21 +100,7 @@ impl<'de> Visitor<'de> for Object<'_> {
         Ok(false)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
-        Ok(false)
-    }
+    scalars_are!(false);
 
     fn visit_str<E>(self, _: &str) -> Result<bool, E> {
         Ok(false)
@@ -103,6 +113,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 /// Reads one value.
 struct Field;
+
+/// Reads one element of a list, and does not look into lists and objects: so the stack stays flat, however deep they are.
+struct Element;
 
 impl<'de> DeserializeSeed<'de> for Field {
     type Value = Value;
@@ -127,30 +140,58 @@ impl<'de> Visitor<'de> for Field {
         Ok(Value::Absent)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
+    scalars_are!(Value::Other);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
+        let mut list = Some(Vec::new());
+        while let Some(element) = seq.next_element_seed(Element)? {
+            match (element, &mut list) {
+                (Some(text), Some(list)) => list.push(text),
+                _ => list = None,
+            }
+        }
+        Ok(list.map_or(Value::Other, Value::List))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Element {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Element {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    scalars_are!(None);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
     }
 }
 
@@ -162,16 +203,21 @@ mod tests {
 
     #[test]
     fn fields_are_found_whatever_their_case_and_company() {
-        let json = br#" {"x": [1, {"A": "no"}], "a": "1\n\u00e9", "B": null, "c": 1.5e9, "D": {"a": "no"}, "A": "2", "e": [[]]} trailing"#;
+        let json =
+            br#" {"x": [1, {"A": "no"}], "a": "1\n\u00e9", "B": null, "c": 1.5e9, "D": {"a": "no"},
+            "A": "2", "e": [[]], "g": ["1", "2"], "h": [], "i": ["1", 2]} trailing"#;
         assert_eq!(
-            fields(json, ["A", "b", "C", "d", "e", "f"]).unwrap(),
+            fields(json, ["A", "b", "C", "d", "e", "f", "g", "h", "i"]).unwrap(),
             [
                 Value::Text("2".to_string()),
                 Value::Absent,
                 Value::Other,
                 Value::Other,
                 Value::Other,
-                Value::Absent
+                Value::Absent,
+                Value::List(alloc::vec!["1".to_string(), "2".to_string()]),
+                Value::List(Vec::new()),
+                Value::Other,
             ]
         );
         assert_eq!(fields(b"{}", ["a"]).unwrap(), [Value::Absent]);

@@ -9,7 +9,10 @@ use crate::imds::endpoint::Endpoint;
 use crate::time::{Monotonic, UnixTime};
 
 /// The response headers that the logic reads. A transport need not carry any other.
-pub const RESPONSE_HEADERS: [&str; 1] = [crate::imds::session::TTL_HEADER];
+pub const RESPONSE_HEADERS: [&str; 2] = [
+    crate::imds::session::TTL_HEADER,
+    crate::imds::retry::RETRY_AFTER_HEADER,
+];
 
 /// One HTTP exchange at a time: plain HTTP/1.1, without redirects and without proxies.
 pub trait Transport {
@@ -27,6 +30,9 @@ pub trait Clock {
 
     /// Now, on the monotonic clock.
     fn monotonic(&self) -> Monotonic;
+
+    /// Ends when so much time has passed on the monotonic clock.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
 }
 
 /// Randomness that nobody can foresee.

@@ -11,7 +11,7 @@ use crate::credentials::{Credentials, SOURCE};
 use crate::error::{Error, Failure, Reason, Step};
 use crate::imds::client::{Client, Found, Tree};
 use crate::ports::{Clock, Random, Transport};
-use crate::time::UnixTime;
+use crate::time::{self, UnixTime};
 
 mod document;
 
@@ -22,13 +22,20 @@ pub const LIFE_CAP: Duration = Duration::from_secs(60 * 60);
 const STILL_GOOD: Duration = Duration::from_secs(5 * 60);
 
 /// An extension is this long at least, and less than [`EXTENSION_SPREAD`] longer (4.6).
-const EXTENSION: Duration = Duration::from_secs(5 * 60);
+pub(crate) const EXTENSION: Duration = Duration::from_secs(5 * 60);
 const EXTENSION_SPREAD: Duration = Duration::from_secs(10 * 60);
 
 /// With less than this left, an expiry window takes nothing away (4.5).
 const ADJUST_FLOOR: Duration = Duration::from_secs(15 * 60);
 
-const LIST: &str = "/iam/security-credentials/";
+/// Where the list is; the documents are below it.
+const PLAIN: &str = "/iam/security-credentials/";
+
+/// The same, with the account's id in the documents, where IMDS has it.
+const EXTENDED: &str = "/iam/security-credentials-extended/";
+
+/// The list is read at most so often in one call (4.8).
+const ROUNDS: u32 = 3;
 
 /// Looks up metadata: the IMDS client, or one of the embedder's own.
 pub trait MetadataClient {
@@ -36,7 +43,7 @@ pub trait MetadataClient {
     fn metadata(&mut self, step: Step, path: &str) -> impl Future<Output = Result<Found, Error>>;
 }
 
-impl<T: Transport, C: Clock> MetadataClient for Client<T, C> {
+impl<T: Transport, C: Clock, R: Random> MetadataClient for Client<T, C, R> {
     async fn metadata(&mut self, step: Step, path: &str) -> Result<Found, Error> {
         self.get(step, Tree::Metadata, path).await
     }
@@ -88,7 +95,7 @@ impl FromStr for RoleName {
     }
 }
 
-/// What [`retrieve`] found.
+/// What [`Provider::retrieve`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retrieved {
     /// The credentials, capped (4.4).
@@ -97,82 +104,163 @@ pub struct Retrieved {
     pub role: RoleName,
     /// When the document says that they end.
     pub document_expires: UnixTime,
+    /// Requests for the document.
+    pub attempts: u32,
+    /// How long the look-up of the document took.
+    pub elapsed: Duration,
 }
 
-/// Gets the role's name, unless it is given, and its credentials (4.1 to 4.4). Never cached.
-///
-/// # Errors
-///
-/// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where IMDS
-/// lists none, [`Reason::Refused`] where the document carries an error code,
-/// [`Reason::InvalidResponse`] where list or document cannot be understood.
-pub async fn retrieve<M: MetadataClient>(
-    client: &mut M,
-    role: Option<&RoleName>,
-    now: impl Fn() -> UnixTime,
-) -> Result<Retrieved, Error> {
-    let role = match role {
-        Some(role) => role.clone(),
-        None => list_role(client).await?,
-    };
-    let found = client
-        .metadata(Step::RoleCredentials, &format!("{LIST}{}", role.as_str()))
-        .await
-        .map_err(|error| {
-            no_role(
-                error,
-                format!("IMDS has no credentials for the role {}", role.as_str()),
-            )
-        })?;
-    let document = document::parse(&found)?;
-    let now = now();
-    let cap = now.saturating_add(LIFE_CAP).floor();
-    Ok(Retrieved {
-        credentials: Credentials {
-            access_key_id: document.access_key_id,
-            secret_access_key: document.secret_access_key,
-            session_token: Some(document.token),
-            account_id: document.account_id,
-            source: SOURCE.into(),
-            expires: Some(document.expires.min(cap)),
-            refresh_after: now.floor(),
-        },
-        role,
-        document_expires: document.expires,
-    })
+/// The provider's part of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The role to ask for, if it is not to be looked up.
+    pub role: Option<RoleName>,
+    /// Whether to ask the extended path first.
+    pub extended_path: bool,
 }
 
-/// The first line of the list that is not blank (4.2).
-async fn list_role<M: MetadataClient>(client: &mut M) -> Result<RoleName, Error> {
-    let found = client
-        .metadata(Step::RoleList, LIST)
-        .await
-        .map_err(|error| {
-            no_role(
-                error,
-                "the instance has no role: IMDS has no list of roles".into(),
+/// Gets credentials, and remembers which way to ask for them.
+///
+/// | state | event | next |
+/// | --- | --- | --- |
+/// | extended | 404 to the list, or to the document of a role that was configured (4.7) | plain, for good |
+/// | a name is remembered | 404 to its document (4.8) | no name is remembered, and the list is asked for again |
+#[derive(Debug)]
+pub struct Provider {
+    settings: Settings,
+    path: &'static str,
+    remembered: Option<RoleName>,
+}
+
+impl Provider {
+    /// A provider that has asked nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            path: if settings.extended_path {
+                EXTENDED
+            } else {
+                PLAIN
+            },
+            settings,
+            remembered: None,
+        }
+    }
+
+    /// The role, as far as it is known without asking.
+    pub fn role(&self) -> Option<&RoleName> {
+        self.settings.role.as_ref().or(self.remembered.as_ref())
+    }
+
+    /// Gets the role's name, unless it is known, and its credentials (4.1 to 4.4, 4.7, 4.8). Never cached.
+    ///
+    /// # Errors
+    ///
+    /// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where IMDS
+    /// lists none, [`Reason::Refused`] where the document carries an error code,
+    /// [`Reason::InvalidResponse`] where list or document cannot be understood.
+    pub async fn retrieve<M: MetadataClient>(
+        &mut self,
+        client: &mut M,
+        now: impl Fn() -> UnixTime,
+    ) -> Result<Retrieved, Error> {
+        let mut rounds = 0;
+        let (role, found) = loop {
+            rounds += 1;
+            let role = match self.role() {
+                Some(role) => role.clone(),
+                None => self.list(client).await?,
+            };
+            let path = format!("{}{}", self.path, role.as_str());
+            let error = match client.metadata(Step::RoleCredentials, &path).await {
+                Ok(found) => break (role, found),
+                Err(error) => error,
+            };
+            if !is_not_found(&error) {
+                return Err(error);
+            }
+            let another_way = if self.settings.role.is_some() {
+                self.leave_extended()
+            } else {
+                // The role may have been replaced by another since the list was read.
+                self.remembered = None;
+                self.settings.extended_path && rounds < ROUNDS
+            };
+            if !another_way {
+                let message = format!("IMDS has no credentials for the role {}", role.as_str());
+                return Err(no_role(error, message));
+            }
+        };
+        let document = document::parse(&found)?;
+        let now = now();
+        let cap = now.saturating_add(LIFE_CAP).floor();
+        Ok(Retrieved {
+            credentials: Credentials {
+                access_key_id: document.access_key_id,
+                secret_access_key: document.secret_access_key,
+                session_token: Some(document.token),
+                account_id: document.account_id,
+                source: SOURCE.into(),
+                expires: Some(document.expires.min(cap)),
+                refresh_after: now.floor(),
+            },
+            role,
+            document_expires: document.expires,
+            attempts: found.attempts,
+            elapsed: found.elapsed,
+        })
+    }
+
+    /// The first line of the list that is not blank (4.2).
+    async fn list<M: MetadataClient>(&mut self, client: &mut M) -> Result<RoleName, Error> {
+        let found = loop {
+            match client.metadata(Step::RoleList, self.path).await {
+                Ok(found) => break found,
+                Err(error) if is_not_found(&error) && self.leave_extended() => {}
+                Err(error) => {
+                    let message = "the instance has no role: IMDS has no list of roles";
+                    return Err(no_role(error, message.into()));
+                }
+            }
+        };
+        let failed = |reason, message: &str| {
+            Error::from(found.failure(reason, Step::RoleList, message.into()))
+        };
+        let list = core::str::from_utf8(&found.body)
+            .map_err(|_| failed(Reason::InvalidResponse, "the list of roles is not text"))?;
+        let Some(name) = list
+            .lines()
+            .map(str::trim_ascii)
+            .find(|line| !line.is_empty())
+        else {
+            return Err(failed(
+                Reason::NoRole,
+                "the instance has no role: the list of roles is empty",
+            ));
+        };
+        let name: RoleName = name.parse().map_err(|_| {
+            failed(
+                Reason::InvalidResponse,
+                "the list of roles does not begin with the name of a role",
             )
         })?;
-    let failed =
-        |reason, message: &str| Error::from(found.failure(reason, Step::RoleList, message.into()));
-    let list = core::str::from_utf8(&found.body)
-        .map_err(|_| failed(Reason::InvalidResponse, "the list of roles is not text"))?;
-    let Some(name) = list
-        .lines()
-        .map(str::trim_ascii)
-        .find(|line| !line.is_empty())
-    else {
-        return Err(failed(
-            Reason::NoRole,
-            "the instance has no role: the list of roles is empty",
-        ));
-    };
-    name.parse().map_err(|_| {
-        failed(
-            Reason::InvalidResponse,
-            "the list of roles does not begin with the name of a role",
-        )
-    })
+        if self.settings.extended_path {
+            self.remembered = Some(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// Goes over to the plain path, for good; false if it was there already.
+    fn leave_extended(&mut self) -> bool {
+        let left = self.path == EXTENDED;
+        self.path = PLAIN;
+        left
+    }
+}
+
+fn is_not_found(error: &Error) -> bool {
+    error
+        .failure()
+        .is_some_and(|failure| failure.reason == Reason::NotFound)
 }
 
 /// On the way to credentials a 404 means that there is no role (3.2).
@@ -245,9 +333,13 @@ pub fn handle_fail_to_refresh(
     if expires > now.saturating_add(STILL_GOOD) {
         return Ok(previous);
     }
-    let offset = EXTENSION + EXTENSION_SPREAD.mul_f64(random.unit());
     Ok(Credentials {
-        expires: Some(now.saturating_add(offset).floor()),
+        expires: Some(now.saturating_add(extension(random)).floor()),
         ..previous
     })
+}
+
+/// How long an extension is: 5 to 15 minutes (4.6).
+pub(crate) fn extension(random: &mut impl Random) -> Duration {
+    EXTENSION + time::part(EXTENSION_SPREAD, random.unit())
 }

@@ -32,6 +32,11 @@ impl UnixTime {
         Self::from_seconds(self.seconds())
     }
 
+    /// The time from `earlier` to this moment; nothing if it is not earlier.
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The moment so much later, or the last one there is.
     pub const fn saturating_add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by))
@@ -69,4 +74,15 @@ impl Monotonic {
     pub const fn saturating_add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by))
     }
+}
+
+/// A part of a length of time, rounded down: with a part below 1 it is never the whole.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "lengths of time are hours here, and far below 2^53 nanoseconds"
+)]
+pub(crate) fn part(whole: Duration, part: f64) -> Duration {
+    Duration::from_nanos((whole.as_nanos() as f64 * part) as u64)
 }

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     NoRole,
     /// IMDS gives an error code in place of credentials.
     Refused,
+    /// IMDS gave credentials that had ended already.
+    Expired,
     /// IMDS answered with a status that has no meaning here.
     UnexpectedStatus,
     /// IMDS answered with something that cannot be understood.
@@ -175,6 +177,7 @@ impl From<wit::Failure> for Error {
             wit::Reason::NotFound => ErrorKind::NotFound,
             wit::Reason::NoRole => ErrorKind::NoRole,
             wit::Reason::Refused => ErrorKind::Refused,
+            wit::Reason::Expired => ErrorKind::Expired,
             wit::Reason::UnexpectedStatus => ErrorKind::UnexpectedStatus,
             wit::Reason::InvalidResponse => ErrorKind::InvalidResponse,
         };

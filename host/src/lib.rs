@@ -39,7 +39,7 @@ mod sandbox;
 
 pub use self::credentials::Credentials;
 pub use self::error::{Error, ErrorKind};
-pub use self::provider::{Builder, Ec2RoleProvider};
+pub use self::provider::{Builder, Ec2RoleProvider, Imdsv1Policy, RefreshPolicy};
 
 /// The component that this library was built with.
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ec2_role_component.wasm"));

@@ -77,6 +77,17 @@ impl Ec2RoleProvider {
         self.call(Call::Retrieve).await
     }
 
+    /// Tells that AWS did not accept the credentials with this key id. If they are the ones held, the next call gets
+    /// others; else nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Component`] when the component cannot be run.
+    pub async fn reject(&self, access_key_id: &str) -> Result<(), Error> {
+        self.call(|reply| Call::Reject(access_key_id.to_owned(), reply))
+            .await
+    }
+
     /// What is at `path` below `/latest/meta-data`, as text.
     ///
     /// # Errors
@@ -104,6 +115,27 @@ impl fmt::Debug for Ec2RoleProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ec2RoleProvider").finish_non_exhaustive()
     }
+}
+
+/// When requests are sent without a session token (IMDSv1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imdsv1Policy {
+    /// Never.
+    Never,
+    /// When IMDS refuses to give a token: 403, 404 or 405.
+    OnRefusal,
+    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK for Go does.
+    OnAnyFailure,
+}
+
+/// When credentials are refreshed, and what becomes of them when that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
+    Classic,
+    /// In a window before their end. When that fails, they go on unchanged, and the next attempt comes 5 to 10
+    /// minutes later.
+    Windowed,
 }
 
 /// How a provider is to be. What is not set has the component's default.
@@ -144,6 +176,31 @@ impl Builder {
     /// How long one look-up may take in all: 1 ms to 10 min, whole milliseconds. Default: 5 s.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.options.operation_timeout = Some(milliseconds(timeout));
+        self
+    }
+
+    /// How often a request is sent at most: 1 to 10. Default: 3.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.options.attempts = Some(attempts);
+        self
+    }
+
+    /// When to send requests without a session token. Default: never.
+    pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
+        self.options.imdsv1 = Some(match policy {
+            Imdsv1Policy::Never => ec2_role::Imdsv1Policy::Never,
+            Imdsv1Policy::OnRefusal => ec2_role::Imdsv1Policy::OnRefusal,
+            Imdsv1Policy::OnAnyFailure => ec2_role::Imdsv1Policy::OnAnyFailure,
+        });
+        self
+    }
+
+    /// When credentials are refreshed, and what becomes of them when that fails. Default: `Classic`.
+    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.options.refresh_policy = Some(match policy {
+            RefreshPolicy::Classic => ec2_role::RefreshPolicy::Classic,
+            RefreshPolicy::Windowed => ec2_role::RefreshPolicy::Windowed,
+        });
         self
     }
 
@@ -225,6 +282,7 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 enum Call {
     Credentials(Reply<Arc<Credentials>>),
     Retrieve(Reply<Arc<Credentials>>),
+    Reject(String, Reply<()>),
     Metadata(String, Reply<String>),
 }
 
@@ -250,6 +308,10 @@ impl Owner {
                 Call::Retrieve(reply) => {
                     let answer = self.with(async |instance| instance.retrieve().await).await;
                     let _ = reply.send(answer.map(|credentials| Arc::new(credentials.into())));
+                }
+                Call::Reject(id, reply) => {
+                    let answer = self.with(async |instance| instance.reject(&id).await).await;
+                    let _ = reply.send(answer);
                 }
                 Call::Metadata(path, reply) => {
                     let answer = self

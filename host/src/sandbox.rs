@@ -173,6 +173,16 @@ impl Instance {
         unwrap(role.call_retrieve(&mut self.store).await)
     }
 
+    pub(crate) async fn reject(&mut self, access_key_id: &str) -> Result<(), Error> {
+        let provider = self.exports.imds_credentials_provider();
+        unwrap(
+            provider
+                .call_reject(&mut self.store, access_key_id)
+                .await
+                .map(Ok),
+        )
+    }
+
     pub(crate) async fn get_metadata(&mut self, path: &str) -> Result<String, Error> {
         let metadata = self.exports.imds_credentials_metadata();
         unwrap(metadata.call_get_metadata(&mut self.store, path).await)

@@ -9,7 +9,7 @@ use ec2_role_host::{Ec2RoleProvider, ErrorKind};
 use imds_conformance::loopback::{self, Scripted, Silent};
 use imds_emulator::{Clock, Emulator};
 
-/// Long enough for a busy machine: these tests are not about time-outs.
+/// Long enough for a busy machine: these tests are not about time-outs, nor about repetitions.
 const PATIENT: Duration = Duration::from_secs(30);
 
 async fn provider(endpoint: &str) -> Ec2RoleProvider {
@@ -18,6 +18,7 @@ async fn provider(endpoint: &str) -> Ec2RoleProvider {
         .connect_timeout(PATIENT)
         .read_timeout(PATIENT)
         .operation_timeout(PATIENT)
+        .attempts(1)
         .build()
         .await
         .unwrap()
@@ -119,6 +120,7 @@ async fn silence_ends_with_a_time_out() {
     let provider = Ec2RoleProvider::builder()
         .endpoint(silent.url())
         .read_timeout(Duration::from_millis(200))
+        .attempts(1)
         .build()
         .await
         .unwrap();
@@ -155,6 +157,7 @@ async fn a_caller_that_goes_away_does_no_harm_to_the_next() {
     let provider = Ec2RoleProvider::builder()
         .endpoint(silent.url())
         .read_timeout(Duration::from_millis(500))
+        .attempts(1)
         .build()
         .await
         .unwrap();
@@ -369,6 +372,7 @@ async fn an_answer_that_dribbles_is_given_up_in_time() {
     let provider = Ec2RoleProvider::builder()
         .endpoint(endpoint)
         .read_timeout(Duration::from_millis(300))
+        .attempts(1)
         .build()
         .await
         .unwrap();

@@ -23,4 +23,9 @@ impl Clock for WasiClock {
     fn monotonic(&self) -> Monotonic {
         Monotonic::new(Duration::from_nanos(monotonic_clock::now()))
     }
+
+    async fn sleep(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        monotonic_clock::subscribe_duration(nanoseconds).block();
+    }
 }

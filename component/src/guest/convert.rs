@@ -3,10 +3,12 @@
 use alloc::string::ToString;
 use core::time::Duration;
 
-use super::bindings::exports::imds::credentials::{ec2_role, provider};
+use super::bindings::exports::imds::credentials::{ec2_role, metadata, provider};
 use crate::config::{EndpointMode, Imdsv1Policy, Options, RefreshPolicy};
 use crate::credentials::Credentials;
 use crate::error::{Error, Failure, InvalidOption, Reason, Step};
+use crate::imds::client::Version;
+use crate::imds::documents::{IamInfo, IdentityDocument};
 use crate::instance::Status;
 use crate::secret::Secret;
 use crate::time::UnixTime;
@@ -131,7 +133,7 @@ macro_rules! same_cases {
 same_cases!(Step, provider::Step, Token RoleList RoleCredentials Metadata);
 same_cases!(
     Reason, provider::Reason,
-    Denied Unavailable Timeout Throttled Forbidden NotFound NoRole Refused UnexpectedStatus InvalidResponse
+    Denied Unavailable Timeout Throttled Forbidden NotFound NoRole Refused Expired UnexpectedStatus InvalidResponse
 );
 same_cases!(EndpointMode, ec2_role::EndpointMode, Ipv4 Ipv6);
 same_cases!(Imdsv1Policy, ec2_role::Imdsv1Policy, Never OnRefusal OnAnyFailure);
@@ -164,13 +166,25 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
         let Status {
             answered,
             role_name,
-            token,
+            session,
             held,
             record,
             requests,
         } = status;
+        let token = session.held();
+        let past = |(at, error): (UnixTime, Error)| ec2_role::PastFailure {
+            at: at.seconds(),
+            error: error.into(),
+        };
         Self {
-            imds_version: answered.then_some(ec2_role::ImdsVersion::V2),
+            imds_version: answered.map(|version| match version {
+                Version::V1 => ec2_role::ImdsVersion::V1,
+                Version::V2 => ec2_role::ImdsVersion::V2,
+            }),
+            fallback: session
+                .fallback()
+                .cloned()
+                .map(|(at, cause)| past((at, cause.into()))),
             role_name: role_name.map(|name| name.as_str().to_string()),
             token_received: token.map(|token| token.received().seconds()),
             token_expires: token.map(|token| token.expires().seconds()),
@@ -179,14 +193,9 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
             expires: held
                 .and_then(|held| held.credentials.expires)
                 .map(UnixTime::seconds),
+            next_refresh: held.map(|held| held.due.wall.seconds()),
             last_success: record.last_success.map(UnixTime::seconds),
-            last_failure: record
-                .last_failure
-                .clone()
-                .map(|(at, error)| ec2_role::PastFailure {
-                    at: at.seconds(),
-                    error: error.into(),
-                }),
+            last_failure: record.last_failure.clone().map(past),
             failing_since: record.failing_since.map(UnixTime::seconds),
             extensions: held.map_or(0, |held| held.extensions),
             refreshes: record.refreshes,
@@ -196,6 +205,39 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
                 role_credentials: requests.role_credentials,
                 metadata: requests.metadata,
             },
+        }
+    }
+}
+
+impl From<IdentityDocument> for metadata::InstanceIdentityDocument {
+    fn from(document: IdentityDocument) -> Self {
+        Self {
+            account_id: document.account_id,
+            architecture: document.architecture,
+            availability_zone: document.availability_zone,
+            billing_products: document.billing_products,
+            devpay_product_codes: document.devpay_product_codes,
+            marketplace_product_codes: document.marketplace_product_codes,
+            image_id: document.image_id,
+            instance_id: document.instance_id,
+            instance_type: document.instance_type,
+            kernel_id: document.kernel_id,
+            pending_time: document.pending_time,
+            private_ip: document.private_ip,
+            ramdisk_id: document.ramdisk_id,
+            region: document.region,
+            version: document.version,
+        }
+    }
+}
+
+impl From<IamInfo> for metadata::IamInfo {
+    fn from(info: IamInfo) -> Self {
+        Self {
+            code: info.code,
+            last_updated: info.last_updated,
+            instance_profile_arn: info.instance_profile_arn,
+            instance_profile_id: info.instance_profile_id,
         }
     }
 }

@@ -11,7 +11,6 @@ use core::cell::RefCell;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::error::Error;
 use crate::imds::client::Tree;
 use crate::provider::Shift;
 
@@ -95,25 +94,21 @@ impl metadata::Guest for Component {
     }
 
     fn get_region() -> Result<String, provider::Error> {
-        Err(not_built("get-region"))
+        with_instance(|instance| Ok(ready(instance.region())?))
     }
 
     fn get_instance_identity_document()
     -> Result<metadata::InstanceIdentityDocument, provider::Error> {
-        Err(not_built("get-instance-identity-document"))
+        with_instance(|instance| Ok(ready(instance.identity_document())?.into()))
     }
 
     fn get_iam_info() -> Result<metadata::IamInfo, provider::Error> {
-        Err(not_built("get-iam-info"))
+        with_instance(|instance| Ok(ready(instance.iam_info())?.into()))
     }
 }
 
 fn text(tree: Tree, path: &str) -> Result<String, provider::Error> {
     with_instance(|instance| Ok(ready(instance.text(tree, path))?))
-}
-
-fn not_built(function: &str) -> provider::Error {
-    Error::Unsupported(alloc::format!("{function} is not supported yet")).into()
 }
 
 /// Runs `f` on the one instance, which begins to exist with the first call.

@@ -3,7 +3,7 @@
 use super::bindings::wasi::random::random;
 use crate::ports::Random;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct WasiRandom;
 
 impl Random for WasiRandom {

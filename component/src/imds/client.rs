@@ -1,15 +1,18 @@
-//! Look-ups of a path: with a session token, within a deadline, bounded.
+//! Look-ups of a path: with a session token, within a deadline, bounded, repeated where that can help.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::config::Imdsv1Policy;
 use crate::error::{Error, Failure, Reason, Step};
 use crate::imds::endpoint::Endpoint;
-use crate::imds::session::{Session, TOKEN_HEADER, TOKEN_LIMIT, TTL_HEADER};
-use crate::ports::{Clock, Method, Request, Response, Transport, TransportError};
-use crate::secret::Secret;
+use crate::imds::retry;
+use crate::imds::session::{
+    self, Authorization, Fallback, Session, TOKEN_HEADER, TOKEN_LIMIT, TTL_HEADER,
+};
+use crate::ports::{Clock, Method, Random, Request, Response, Transport, TransportError};
 use crate::time::Monotonic;
 
 /// Where the token is (1.2). Never under a dated version: IMDS answers 403 there.
@@ -30,12 +33,16 @@ pub struct Settings {
     pub disabled: bool,
     /// Where IMDS is.
     pub endpoint: Endpoint,
+    /// When to do without a token.
+    pub imdsv1: Imdsv1Policy,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
     /// How long an answer may take after that.
     pub read_timeout: Duration,
     /// How long a look-up may take.
     pub operation_timeout: Duration,
+    /// How often a request is sent at most.
+    pub attempts: u32,
     /// The life of a token to ask for, in whole seconds.
     pub token_ttl: Duration,
 }
@@ -49,6 +56,15 @@ pub enum Tree {
     Dynamic,
     /// `/latest/user-data`
     UserData,
+}
+
+/// The protocol of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Without a token.
+    V1,
+    /// With a token.
+    V2,
 }
 
 /// Requests sent since the client began, answered or not.
@@ -77,6 +93,7 @@ pub struct Found {
 
 impl Found {
     /// A failure that lies in the body.
+    #[cold]
     pub fn failure(&self, reason: Reason, step: Step, message: String) -> Failure {
         Failure {
             reason,
@@ -92,25 +109,27 @@ impl Found {
 
 /// The IMDS client.
 #[derive(Debug)]
-pub struct Client<T, C> {
+pub struct Client<T, C, R> {
     settings: Settings,
     session: Session,
     counts: RequestCounts,
-    answered: bool,
+    answered: Option<Version>,
     transport: T,
     clock: C,
+    random: R,
 }
 
-impl<T: Transport, C: Clock> Client<T, C> {
+impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
     /// A client that has sent nothing yet.
-    pub fn new(settings: Settings, transport: T, clock: C) -> Self {
+    pub fn new(settings: Settings, transport: T, clock: C, random: R) -> Self {
         Self {
             settings,
             session: Session::default(),
             counts: RequestCounts::default(),
-            answered: false,
+            answered: None,
             transport,
             clock,
+            random,
         }
     }
 
@@ -124,8 +143,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of
-    /// 404 is [`Reason::NotFound`].
+    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of 404
+    /// is [`Reason::NotFound`].
     pub async fn get(&mut self, step: Step, tree: Tree, path: &str) -> Result<Found, Error> {
         if self.settings.disabled {
             return Err(Error::Disabled);
@@ -133,32 +152,56 @@ impl<T: Transport, C: Clock> Client<T, C> {
         let path = self.settings.endpoint.path(tree.root(), path);
         let operation = Operation::begin(self.clock.monotonic(), self.settings.operation_timeout);
         let mut attempts = 0;
+        let mut rejected = 0;
         loop {
-            let token = self.token(&operation).await?;
-            attempts += 1;
-            let headers = [("user-agent", USER_AGENT), (TOKEN_HEADER, token.expose())];
-            let answer = self
-                .exchange(&operation, step, Method::Get, &path, &headers, tree.limit())
-                .await;
-            match answer {
+            let authorization = self.authorization(&operation).await?;
+            let headers = [
+                ("user-agent", USER_AGENT),
+                (TOKEN_HEADER, authorization.header()),
+            ];
+            let headers = match authorization {
+                Authorization::Token(_) => &headers[..],
+                Authorization::None => &headers[..1],
+            };
+            let question = Question {
+                step,
+                path: &path,
+                headers,
+                limit: tree.limit(),
+            };
+            let outcome = self.exchange(&operation, question, &mut attempts).await;
+            let now = self.clock.monotonic();
+            match &outcome {
                 Ok(response) if response.status == 200 => {
-                    self.answered = true;
-                    return Ok(Found {
-                        body: response.body,
-                        attempts,
-                        elapsed: self.clock.monotonic().since(operation.began),
-                    });
+                    self.answered = Some(authorization.version());
+                    if let Authorization::Token(token) = &authorization {
+                        self.session
+                            .correct(token, response, now, self.clock.wall());
+                    }
                 }
-                // 2.5: a token can end before its time (IMDS was restarted, the machine slept).
+                // 2.5, 2.8: a token can end before its time (IMDS was restarted, the machine slept).
                 // Once, for a new token that is not accepted either will not be helped by a third.
-                Ok(response) if response.status == 401 && attempts == 1 => {
-                    self.session.reject(&token)
+                Ok(response) if response.status == 401 && rejected == 0 => {
+                    rejected = 1;
+                    self.session.reject(&authorization);
+                    continue;
                 }
-                outcome => {
-                    let now = self.clock.monotonic();
-                    return Err(operation.failed(step, attempts, outcome, now).into());
+                _ => {
+                    if self.pause(&operation, attempts - rejected, &outcome).await {
+                        continue;
+                    }
                 }
             }
+            return match outcome {
+                Ok(Response {
+                    status: 200, body, ..
+                }) => Ok(Found {
+                    body,
+                    attempts,
+                    elapsed: now.since(operation.began),
+                }),
+                outcome => Err(operation.failed(step, attempts, &outcome, now).into()),
+            };
         }
     }
 
@@ -172,18 +215,16 @@ impl<T: Transport, C: Clock> Client<T, C> {
         self.counts
     }
 
-    /// Whether a look-up has ever succeeded. All are IMDSv2.
-    pub fn answered(&self) -> bool {
+    /// The protocol of the last look-up that succeeded.
+    pub fn answered(&self) -> Option<Version> {
         self.answered
     }
 
-    /// A token that can be used: the one held, or a new one (2.1 to 2.4).
-    async fn token(&mut self, operation: &Operation) -> Result<Secret, Error> {
-        let sent = self.clock.monotonic();
-        if let Some(token) = self.session.usable(sent) {
-            return Ok(token.value().clone());
+    /// How to send the next request: with the token held, with a new one, or without (2.1 to 2.8).
+    async fn authorization(&mut self, operation: &Operation) -> Result<Authorization, Error> {
+        if let Some(authorization) = self.session.authorization(self.clock.monotonic()) {
+            return Ok(authorization);
         }
-        let wall = self.clock.wall();
         let asked = self.settings.token_ttl;
         let seconds = format!("{}", asked.as_secs());
         // Without a length some hosts send an empty body in chunks, which IMDS does not take.
@@ -193,53 +234,73 @@ impl<T: Transport, C: Clock> Client<T, C> {
             (TTL_HEADER, seconds.as_str()),
         ];
         let path = self.settings.endpoint.path(TOKEN_ROOT, "");
-        let answer = self
-            .exchange(
-                operation,
-                Step::Token,
-                Method::Put,
-                &path,
-                &headers,
-                TOKEN_LIMIT,
-            )
-            .await;
-        let now = self.clock.monotonic();
-        match answer {
-            Ok(response) if response.status == 200 => {
-                match self.session.accept(&response, asked, sent, wall) {
-                    Ok(token) => Ok(token.value().clone()),
-                    Err(message) => Err(operation
-                        .failure(
+        let mut attempts = 0;
+        loop {
+            let sent = self.clock.monotonic();
+            let wall = self.clock.wall();
+            let question = Question {
+                step: Step::Token,
+                path: &path,
+                headers: &headers,
+                limit: TOKEN_LIMIT,
+            };
+            let outcome = self.exchange(operation, question, &mut attempts).await;
+            let now = self.clock.monotonic();
+            let failure = match &outcome {
+                Ok(response) if response.status == 200 => {
+                    match self.session.accept(response, asked, sent, wall) {
+                        Ok(token) => return Ok(Authorization::Token(token)),
+                        Err(message) => operation.failure(
                             Reason::InvalidResponse,
                             Step::Token,
-                            1,
+                            attempts,
                             Some(200),
                             message.into(),
                             now,
-                        )
-                        .into()),
+                        ),
+                    }
                 }
-            }
-            outcome => Err(operation.failed(Step::Token, 1, outcome, now).into()),
+                _ if self.pause(operation, attempts, &outcome).await => continue,
+                _ => operation.failed(Step::Token, attempts, &outcome, now),
+            };
+            let ours = now >= operation.deadline;
+            let until = match session::fallback(self.settings.imdsv1, &outcome, ours) {
+                Fallback::Fail => return Err(failure.into()),
+                Fallback::Once => None,
+                Fallback::Stay => Some(now.saturating_add(asked)),
+            };
+            self.session.go_without(until, self.clock.wall(), failure);
+            return Ok(Authorization::None);
         }
+    }
+
+    /// Waits before another attempt, if there is to be one (1.6, 1.7).
+    async fn pause(
+        &mut self,
+        operation: &Operation,
+        attempts: u32,
+        outcome: &Result<Response, TransportError>,
+    ) -> bool {
+        if attempts >= self.settings.attempts {
+            return false;
+        }
+        let Some(pause) = retry::pause(outcome, attempts, &mut self.random) else {
+            return false;
+        };
+        // Whoever would wake up too late had better say now what is wrong.
+        if self.clock.monotonic().saturating_add(pause) >= operation.deadline {
+            return false;
+        }
+        self.clock.sleep(pause).await;
+        true
     }
 
     async fn exchange(
         &mut self,
         operation: &Operation,
-        step: Step,
-        method: Method,
-        path: &str,
-        headers: &[(&'static str, &str)],
-        body_limit: usize,
+        question: Question<'_>,
+        attempts: &mut u32,
     ) -> Result<Response, TransportError> {
-        let count = match step {
-            Step::Token => &mut self.counts.token,
-            Step::RoleList => &mut self.counts.role_list,
-            Step::RoleCredentials => &mut self.counts.role_credentials,
-            Step::Metadata => &mut self.counts.metadata,
-        };
-        *count += 1;
         let Settings {
             connect_timeout,
             read_timeout,
@@ -250,22 +311,47 @@ impl<T: Transport, C: Clock> Client<T, C> {
             .saturating_add(connect_timeout.saturating_add(read_timeout))
             .min(operation.deadline);
         if deadline <= now {
-            return Err(TransportError::Timeout(
-                "the time for the operation was used up",
-            ));
+            return Err(TransportError::Timeout("the time for the look-up was over"));
         }
+        let count = match question.step {
+            Step::Token => &mut self.counts.token,
+            Step::RoleList => &mut self.counts.role_list,
+            Step::RoleCredentials => &mut self.counts.role_credentials,
+            Step::Metadata => &mut self.counts.metadata,
+        };
+        *count += 1;
+        *attempts += 1;
         self.transport
             .exchange(Request {
-                method,
+                method: match question.step {
+                    Step::Token => Method::Put,
+                    Step::RoleList | Step::RoleCredentials | Step::Metadata => Method::Get,
+                },
                 endpoint: &self.settings.endpoint,
-                path,
-                headers,
-                body_limit,
+                path: question.path,
+                headers: question.headers,
+                body_limit: question.limit,
                 connect_timeout,
                 read_timeout,
                 deadline,
             })
             .await
+    }
+}
+
+impl Authorization {
+    fn header(&self) -> &str {
+        match self {
+            Self::Token(token) => token.expose(),
+            Self::None => "",
+        }
+    }
+
+    const fn version(&self) -> Version {
+        match self {
+            Self::Token(_) => Version::V2,
+            Self::None => Version::V1,
+        }
     }
 }
 
@@ -286,6 +372,14 @@ impl Tree {
     }
 }
 
+/// What is asked for.
+struct Question<'a> {
+    step: Step,
+    path: &'a str,
+    headers: &'a [(&'static str, &'a str)],
+    limit: usize,
+}
+
 /// One look-up: when it began and when it must end.
 struct Operation {
     began: Monotonic,
@@ -300,6 +394,7 @@ impl Operation {
         }
     }
 
+    #[cold]
     fn failure(
         &self,
         reason: Reason,
@@ -321,25 +416,26 @@ impl Operation {
     }
 
     /// What an answer other than 200, or none, means (3.1).
+    #[cold]
     fn failed(
         &self,
         step: Step,
         attempts: u32,
-        outcome: Result<Response, TransportError>,
+        outcome: &Result<Response, TransportError>,
         now: Monotonic,
     ) -> Failure {
         let status = outcome.as_ref().ok().map(|response| response.status);
         let (reason, message) = match outcome {
             Ok(Response { status, .. }) => {
-                (of_status(status, step), format!("IMDS answered {status}"))
+                (of_status(*status, step), format!("IMDS answered {status}"))
             }
             Err(TransportError::Denied) => (
                 Reason::Denied,
                 "the host does not allow requests to the endpoint".into(),
             ),
-            Err(TransportError::Unavailable(why)) => (Reason::Unavailable, why.into()),
-            Err(TransportError::Timeout(why)) => (Reason::Timeout, why.into()),
-            Err(TransportError::Malformed(why)) => (Reason::InvalidResponse, why.into()),
+            Err(TransportError::Unavailable(why)) => (Reason::Unavailable, (*why).into()),
+            Err(TransportError::Timeout(why)) => (Reason::Timeout, (*why).into()),
+            Err(TransportError::Malformed(why)) => (Reason::InvalidResponse, (*why).into()),
             Err(TransportError::TooLong(limit)) => (
                 Reason::InvalidResponse,
                 format!("the body is longer than {limit} bytes"),

@@ -5,8 +5,9 @@ use alloc::string::String;
 
 use chrono::DateTime;
 
-use crate::error::{Error, Failure, Reason, Step};
+use crate::error::{Error, Reason, Step};
 use crate::imds::client::Found;
+use crate::imds::documents::refused;
 use crate::json::{self, Value};
 use crate::secret::Secret;
 use crate::time::UnixTime;
@@ -23,70 +24,62 @@ pub(super) struct Document {
 
 /// Reads the document.
 pub(super) fn parse(found: &Found) -> Result<Document, Error> {
-    let failure = |reason, message: String| found.failure(reason, Step::RoleCredentials, message);
-    let invalid = |message: String| Error::from(failure(Reason::InvalidResponse, message));
-    let required = |name: &str, value| match value {
-        Value::Text(text) if !text.is_empty() => Ok(text),
-        Value::Text(_) | Value::Absent => Err(invalid(format!(
-            "{name} is missing in the credentials document"
-        ))),
-        Value::Other => Err(invalid(format!(
-            "{name} in the credentials document is not a string"
-        ))),
+    let names = [
+        "Code",
+        "Message",
+        "AccountId",
+        "AccessKeyId",
+        "SecretAccessKey",
+        "Token",
+        "Expiration",
+    ];
+    let values = json::fields(&found.body, names).map_err(|_| {
+        invalid(
+            found,
+            "the credentials document is not a JSON object".into(),
+        )
+    })?;
+    let mut values = values.into_iter().zip(names);
+    let mut next = |required: bool| match values.next() {
+        Some((Value::Text(text), _)) if !text.is_empty() || !required => Ok(text),
+        Some((Value::List(_) | Value::Other, name)) if required => Err(invalid(
+            found,
+            format!("{name} in the credentials document is not a string"),
+        )),
+        Some((_, name)) if required => Err(invalid(
+            found,
+            format!("{name} is missing in the credentials document"),
+        )),
+        _ => Ok(String::new()),
     };
 
-    let [
-        code,
-        message,
-        access_key_id,
-        secret_access_key,
-        token,
-        expiration,
-        account_id,
-    ] = json::fields(
-        &found.body,
-        [
-            "Code",
-            "Message",
-            "AccessKeyId",
-            "SecretAccessKey",
-            "Token",
-            "Expiration",
-            "AccountId",
-        ],
-    )
-    .map_err(|_| invalid("the credentials document is not a JSON object".into()))?;
-
-    let code = required("Code", code)?;
+    let code = next(true)?;
+    let message = next(false)?;
     if !code.eq_ignore_ascii_case("Success") {
-        let message = match &message {
-            Value::Text(message) => message,
-            Value::Absent | Value::Other => "no reason given",
-        };
-        return Err(Error::Failed(Failure {
-            code: Some(code),
-            ..failure(
-                Reason::Refused,
-                format!("IMDS has no credentials for the role: {message}"),
-            )
-        }));
+        let what = "IMDS has no credentials for the role";
+        return Err(refused(found, Step::RoleCredentials, what, code, &message));
     }
-    let access_key_id = required("AccessKeyId", access_key_id)?;
-    let secret_access_key = required("SecretAccessKey", secret_access_key)?;
-    let token = required("Token", token)?;
-    let expiration = required("Expiration", expiration)?;
-    let expires = DateTime::parse_from_rfc3339(&expiration).map_err(|_| {
-        invalid("Expiration in the credentials document is not an RFC 3339 time".into())
+    let account_id = next(false)?;
+    let access_key_id = next(true)?;
+    let secret_access_key = Secret::new(next(true)?);
+    let token = Secret::new(next(true)?);
+    let expires = DateTime::parse_from_rfc3339(&next(true)?).map_err(|_| {
+        let what = "Expiration in the credentials document is not an RFC 3339 time";
+        invalid(found, what.into())
     })?;
     Ok(Document {
         access_key_id,
-        secret_access_key: Secret::new(secret_access_key),
-        token: Secret::new(token),
-        account_id: match account_id {
-            Value::Text(id) if !id.is_empty() => Some(id),
-            Value::Text(_) | Value::Absent | Value::Other => None,
-        },
+        secret_access_key,
+        token,
+        account_id: Some(account_id).filter(|id| !id.is_empty()),
         // What is before 1970 is as much in the past as 1970 itself.
         expires: UnixTime::from_seconds(u64::try_from(expires.timestamp()).unwrap_or(0)),
     })
+}
+
+#[cold]
+fn invalid(found: &Found, message: String) -> Error {
+    found
+        .failure(Reason::InvalidResponse, Step::RoleCredentials, message)
+        .into()
 }

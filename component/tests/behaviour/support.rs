@@ -1,8 +1,6 @@
 //! An instance on ports that a test holds in its hands: an IMDS that is a function, a clock moved
 //! by hand, a dice that was thrown before.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
-
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -10,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use ec2_role_component::error::{Error, Failure};
 use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{
     Clock, Method, Random, Request, Response, Transport, TransportError,
@@ -18,6 +17,13 @@ use ec2_role_component::time::{Monotonic, UnixTime};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const START: u64 = 1_767_225_600;
+
+pub(crate) const TOKEN: &str = "PUT /latest/api/token";
+pub(crate) const LIST: &str = "GET /latest/meta-data/iam/security-credentials/";
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) type Outcome = Result<Response, TransportError>;
 
@@ -33,12 +39,16 @@ impl World {
     /// IMDS is `answer`, which sees each request as `METHOD path`, with the token after it if there
     /// was one.
     pub(crate) fn new(answer: impl FnMut(&str) -> Outcome + 'static) -> Self {
-        let imds = ScriptedImds {
-            answer: Rc::new(RefCell::new(answer)),
-            requests: Rc::default(),
-        };
         let clock = ManualClock {
             since_start: Rc::default(),
+            jumped: Rc::default(),
+            slept: Rc::default(),
+        };
+        let imds = ScriptedImds {
+            clock: clock.clone(),
+            answer: Rc::new(RefCell::new(Box::new(answer))),
+            requests: Rc::default(),
+            endpoint: Rc::default(),
         };
         let dice = LoadedDice {
             next: Rc::new(Cell::new(0.0)),
@@ -62,6 +72,20 @@ impl World {
     }
 }
 
+/// So many seconds after [`START`].
+pub(crate) fn at(seconds: u64) -> Option<UnixTime> {
+    Some(UnixTime::from_seconds(START + seconds))
+}
+
+/// The failure that `outcome` is.
+#[track_caller]
+pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Failure {
+    match outcome.unwrap_err() {
+        Error::Failed(failure) => failure,
+        other => panic!("{other}"),
+    }
+}
+
 /// The outcome of a future on ports that never wait.
 pub(crate) fn ready<O>(future: impl Future<Output = O>) -> O {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -70,23 +94,38 @@ pub(crate) fn ready<O>(future: impl Future<Output = O>) -> O {
     }
 }
 
-type Answer = Rc<RefCell<dyn FnMut(&str) -> Outcome>>;
+type Answer = Rc<RefCell<Box<dyn FnMut(&str) -> Outcome>>>;
 
 #[derive(Clone)]
 pub(crate) struct ScriptedImds {
+    clock: ManualClock,
     answer: Answer,
     requests: Rc<RefCell<Vec<String>>>,
+    endpoint: Rc<RefCell<String>>,
 }
 
 impl ScriptedImds {
+    /// Where the last request went to.
+    pub(crate) fn endpoint(&self) -> String {
+        self.endpoint.borrow().clone()
+    }
+
     /// The requests since the last look.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.take()
     }
 }
 
+impl ScriptedImds {
+    /// From now on IMDS is `answer`.
+    pub(crate) fn replace(&mut self, answer: impl FnMut(&str) -> Outcome + 'static) {
+        *self.answer.borrow_mut() = Box::new(answer);
+    }
+}
+
 impl Transport for ScriptedImds {
     async fn exchange(&mut self, request: Request<'_>) -> Outcome {
+        *self.endpoint.borrow_mut() = request.endpoint.to_string();
         let method = match request.method {
             Method::Get => "GET",
             Method::Put => "PUT",
@@ -101,30 +140,69 @@ impl Transport for ScriptedImds {
         let token = header("x-aws-ec2-metadata-token")
             .map(|token| format!(" {token}"))
             .unwrap_or_default();
+        assert!(
+            self.clock.monotonic() < request.deadline,
+            "sent when its time was over"
+        );
+        let Request {
+            deadline,
+            read_timeout,
+            ..
+        } = request;
         let request = format!("{method} {}{token}", request.path);
         self.requests.borrow_mut().push(request.clone());
-        (self.answer.borrow_mut())(&request)
+        let outcome = (self.answer.borrow_mut())(&request);
+        if matches!(outcome, Err(TransportError::Timeout(_))) {
+            // Silence on an open connection takes as long as it is given.
+            let left = deadline.since(self.clock.monotonic());
+            self.clock.advance(read_timeout.min(left));
+        }
+        outcome
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct ManualClock {
     since_start: Rc<Cell<Duration>>,
+    jumped: Rc<Cell<i64>>,
+    slept: Rc<RefCell<Vec<Duration>>>,
 }
 
 impl ManualClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.since_start.set(self.since_start.get() + by);
     }
+
+    /// Sets the wall clock forward or back by so many seconds. The monotonic clock notices nothing.
+    pub(crate) fn jump(&self, seconds: i64) {
+        self.jumped.set(self.jumped.get() + seconds);
+    }
+
+    /// The pauses since the last look.
+    pub(crate) fn slept(&self) -> Vec<Duration> {
+        self.slept.take()
+    }
 }
 
 impl Clock for ManualClock {
     fn wall(&self) -> UnixTime {
-        UnixTime::from_seconds(START).saturating_add(self.since_start.get())
+        let now = UnixTime::from_seconds(START).saturating_add(self.since_start.get());
+        let jumped = self.jumped.get();
+        let by = Duration::from_secs(jumped.unsigned_abs());
+        if jumped < 0 {
+            now.saturating_sub(by)
+        } else {
+            now.saturating_add(by)
+        }
     }
 
     fn monotonic(&self) -> Monotonic {
         Monotonic::new(self.since_start.get())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.slept.borrow_mut().push(time);
+        self.advance(time);
     }
 }
 

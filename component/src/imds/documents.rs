@@ -1,0 +1,225 @@
+//! The documents that have a form of their own: the instance's identity, and its profile.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::{Error, Failure, Reason, Step};
+use crate::imds::client::Found;
+use crate::json::{self, Value};
+
+/// Where the identity document is in the tree `dynamic`.
+pub const IDENTITY_PATH: &str = "instance-identity/document";
+
+/// Where the instance profile is in the tree `meta-data`.
+pub const IAM_INFO_PATH: &str = "iam/info";
+
+/// The instance identity document (6.2). What IMDS leaves out is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdentityDocument {
+    /// `accountId`
+    pub account_id: String,
+    /// `architecture`
+    pub architecture: String,
+    /// `availabilityZone`
+    pub availability_zone: String,
+    /// `billingProducts`
+    pub billing_products: Vec<String>,
+    /// `devpayProductCodes`
+    pub devpay_product_codes: Vec<String>,
+    /// `marketplaceProductCodes`
+    pub marketplace_product_codes: Vec<String>,
+    /// `imageId`
+    pub image_id: String,
+    /// `instanceId`
+    pub instance_id: String,
+    /// `instanceType`
+    pub instance_type: String,
+    /// `kernelId`
+    pub kernel_id: Option<String>,
+    /// `pendingTime`
+    pub pending_time: String,
+    /// `privateIp`
+    pub private_ip: String,
+    /// `ramdiskId`
+    pub ramdisk_id: Option<String>,
+    /// `region`
+    pub region: String,
+    /// `version`
+    pub version: String,
+}
+
+/// The instance profile (6.4). What IMDS leaves out is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IamInfo {
+    /// `Code`
+    pub code: String,
+    /// `LastUpdated`
+    pub last_updated: String,
+    /// `InstanceProfileArn`
+    pub instance_profile_arn: String,
+    /// `InstanceProfileId`
+    pub instance_profile_id: String,
+}
+
+impl IdentityDocument {
+    /// Reads the document.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::InvalidResponse`] where it is not an object, or a field is of another type.
+    pub fn parse(found: &Found) -> Result<Self, Error> {
+        let mut document = Self::default();
+        let mut kernel_id = String::new();
+        let mut ramdisk_id = String::new();
+        let names = [
+            "accountId",
+            "architecture",
+            "availabilityZone",
+            "imageId",
+            "instanceId",
+            "instanceType",
+            "kernelId",
+            "pendingTime",
+            "privateIp",
+            "ramdiskId",
+            "region",
+            "version",
+            "billingProducts",
+            "devpayProductCodes",
+            "marketplaceProductCodes",
+        ];
+        let texts = [
+            &mut document.account_id,
+            &mut document.architecture,
+            &mut document.availability_zone,
+            &mut document.image_id,
+            &mut document.instance_id,
+            &mut document.instance_type,
+            &mut kernel_id,
+            &mut document.pending_time,
+            &mut document.private_ip,
+            &mut ramdisk_id,
+            &mut document.region,
+            &mut document.version,
+        ];
+        let lists = [
+            &mut document.billing_products,
+            &mut document.devpay_product_codes,
+            &mut document.marketplace_product_codes,
+        ];
+        let values = json::fields(&found.body, names)
+            .map_err(|_| invalid(found, "the identity document is not a JSON object".into()))?;
+        let mut values = values.into_iter().zip(names);
+        for (text, (value, name)) in texts.into_iter().zip(&mut values) {
+            match value {
+                Value::Text(value) => *text = value,
+                Value::Absent => {}
+                Value::List(_) | Value::Other => return Err(wrong_type(found, name, "string")),
+            }
+        }
+        for (list, (value, name)) in lists.into_iter().zip(&mut values) {
+            match value {
+                Value::List(value) => *list = value,
+                Value::Absent => {}
+                Value::Text(_) | Value::Other => {
+                    return Err(wrong_type(found, name, "list of strings"));
+                }
+            }
+        }
+        document.kernel_id = Some(kernel_id).filter(|id| !id.is_empty());
+        document.ramdisk_id = Some(ramdisk_id).filter(|id| !id.is_empty());
+        Ok(document)
+    }
+
+    /// The region (6.3).
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::InvalidResponse`] where the document names none.
+    pub fn into_region(self, found: &Found) -> Result<String, Error> {
+        match self.region.is_empty() {
+            false => Ok(self.region),
+            true => Err(invalid(
+                found,
+                "the identity document names no region".into(),
+            )),
+        }
+    }
+}
+
+impl IamInfo {
+    /// Reads the document.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Refused`] where its code is not `Success`; [`Reason::InvalidResponse`] where it is
+    /// not an object, or a field is of another type.
+    pub fn parse(found: &Found) -> Result<Self, Error> {
+        let names = [
+            "Code",
+            "LastUpdated",
+            "InstanceProfileArn",
+            "InstanceProfileId",
+            "Message",
+        ];
+        let values = json::fields(&found.body, names)
+            .map_err(|_| invalid(found, "the instance profile is not a JSON object".into()))?;
+        let mut texts = [const { String::new() }; 5];
+        for ((text, value), name) in texts.iter_mut().zip(values).zip(names) {
+            match value {
+                Value::Text(value) => *text = value,
+                Value::Absent => {}
+                Value::List(_) | Value::Other => return Err(wrong_type(found, name, "string")),
+            }
+        }
+        let [
+            code,
+            last_updated,
+            instance_profile_arn,
+            instance_profile_id,
+            message,
+        ] = texts;
+        if !code.eq_ignore_ascii_case("Success") {
+            return Err(refused(
+                found,
+                Step::Metadata,
+                "IMDS has no instance profile",
+                code,
+                &message,
+            ));
+        }
+        Ok(Self {
+            code,
+            last_updated,
+            instance_profile_arn,
+            instance_profile_id,
+        })
+    }
+}
+
+/// A document that says that there is nothing.
+#[cold]
+pub(crate) fn refused(found: &Found, step: Step, what: &str, code: String, message: &str) -> Error {
+    let why = if message.is_empty() {
+        "no reason given"
+    } else {
+        message
+    };
+    Error::Failed(Failure {
+        code: Some(code),
+        ..found.failure(Reason::Refused, step, format!("{what}: {why}"))
+    })
+}
+
+#[cold]
+fn invalid(found: &Found, message: String) -> Error {
+    found
+        .failure(Reason::InvalidResponse, Step::Metadata, message)
+        .into()
+}
+
+#[cold]
+fn wrong_type(found: &Found, name: &str, expected: &str) -> Error {
+    invalid(found, format!("{name} is not a {expected}"))
+}

@@ -1,0 +1,392 @@
+//! The role's name, its document, and the steps of `ec2-role` (4.1 to 4.8).
+
+use ec2_role_component::config::Options;
+use ec2_role_component::credentials::Credentials;
+use ec2_role_component::error::{Error, Reason};
+use ec2_role_component::provider::Shift;
+use ec2_role_component::time::UnixTime;
+
+use super::support::{HOUR, LIST, TOKEN, World, at, document, failure, ok, ready, status, token};
+
+const EXTENDED: &str = "GET /latest/meta-data/iam/security-credentials-extended/";
+
+#[test]
+fn credentials_take_a_token_a_list_and_a_document() {
+    let mut world = World::playing([token("t1", 21_600), ok("role"), document("a", 1800)]);
+    let credentials = ready(world.instance.get_credentials()).unwrap();
+    assert_eq!(credentials.access_key_id, "id-a");
+    assert_eq!(credentials.secret_access_key.expose(), "secret-a");
+    assert_eq!(
+        credentials.session_token.as_ref().unwrap().expose(),
+        "token-a"
+    );
+    assert_eq!(credentials.account_id, None);
+    assert_eq!(credentials.source, "EC2RoleProvider");
+    assert_eq!(credentials.expires, at(1800));
+    assert_eq!(Some(credentials.refresh_after), at(1800));
+    assert_eq!(
+        world.imds.requests(),
+        [TOKEN, &format!("{LIST} t1"), &format!("{LIST}role t1")]
+    );
+}
+
+#[test]
+fn credentials_end_at_most_one_hour_from_now() {
+    for (document_expires, expires) in [(3599, 3599), (3600, 3600), (3601, 3600), (22_800, 3600)] {
+        let mut world =
+            World::playing([token("t1", 60), ok("role"), document("a", document_expires)]);
+        let credentials = ready(world.instance.retrieve()).unwrap();
+        assert_eq!(credentials.expires, at(expires), "{document_expires}");
+    }
+}
+
+#[test]
+fn a_role_that_is_given_is_not_looked_up() {
+    let mut world = World::playing([token("t1", 60), document("a", 1800)]);
+    let options = Options {
+        role_name: Some("given".into()),
+        ..Options::default()
+    };
+    world.instance.configure(options).unwrap();
+    ready(world.instance.get_credentials()).unwrap();
+    assert_eq!(world.imds.requests(), [TOKEN, &format!("{LIST}given t1")]);
+}
+
+#[test]
+fn the_role_is_the_first_line_that_is_not_blank() {
+    for list in ["role", "role\n", "role\r\nother\r\n", "\n  role \nother"] {
+        let mut world = World::playing([token("t1", 60), ok(list), document("a", 1800)]);
+        ready(world.instance.get_credentials()).unwrap();
+        assert_eq!(
+            world.imds.requests()[2],
+            format!("{LIST}role t1"),
+            "{list:?}"
+        );
+    }
+    for (list, reason) in [
+        ("", Reason::NoRole),
+        (" \n\r\n", Reason::NoRole),
+        ("../../x", Reason::InvalidResponse),
+        ("..", Reason::InvalidResponse),
+        ("a/b", Reason::InvalidResponse),
+        ("a b", Reason::InvalidResponse),
+        ("<html>", Reason::InvalidResponse),
+        ("r\u{f6}le", Reason::InvalidResponse),
+        (&"r".repeat(65), Reason::InvalidResponse),
+    ] {
+        let mut world = World::playing([token("t1", 60), ok(list)]);
+        assert_eq!(
+            failure(ready(world.instance.get_credentials())).reason,
+            reason,
+            "{list:?}"
+        );
+    }
+}
+
+#[test]
+fn a_document_with_an_error_code_is_a_refusal_with_that_code() {
+    let body = r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot assume the role."}"#;
+    let mut world = World::playing([token("t1", 60), ok("role"), ok(body)]);
+    let failure = failure(ready(world.instance.get_credentials()));
+    assert_eq!(failure.reason, Reason::Refused);
+    assert_eq!(
+        failure.code.as_deref(),
+        Some("AssumeRoleUnauthorizedAccess")
+    );
+    assert!(
+        failure.message.contains("EC2 cannot assume the role."),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_document_that_is_not_whole_is_named() {
+    let whole = r#"{"Code":"success","AccessKeyId":"i","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T00:30:00+00:00"}"#;
+    let mut world = World::playing([token("t1", 60), ok("role"), ok(whole)]);
+    assert_eq!(
+        ready(world.instance.get_credentials()).unwrap().expires,
+        at(1800)
+    );
+
+    for field in [
+        "Code",
+        "AccessKeyId",
+        "SecretAccessKey",
+        "Token",
+        "Expiration",
+    ] {
+        let document: serde_json::Value = serde_json::from_str(whole).unwrap();
+        for value in [
+            serde_json::Value::Null,
+            "".into(),
+            1.into(),
+            serde_json::json!({"x": "y"}),
+        ] {
+            let mut document = document.clone();
+            document[field] = value;
+            let mut world =
+                World::playing([token("t1", 60), ok("role"), ok(&document.to_string())]);
+            let failure = failure(ready(world.instance.get_credentials()));
+            assert_eq!(failure.reason, Reason::InvalidResponse);
+            assert!(failure.message.contains(field), "{failure}");
+        }
+    }
+    for body in [
+        "",
+        "[]",
+        "<html>",
+        &whole.replace("2026-01-01T00:30:00+00:00", "soon"),
+    ] {
+        let mut world = World::playing([token("t1", 60), ok("role"), ok(body)]);
+        assert_eq!(
+            failure(ready(world.instance.get_credentials())).reason,
+            Reason::InvalidResponse,
+            "{body}"
+        );
+    }
+}
+
+fn credentials(expires: Option<UnixTime>) -> Credentials {
+    Credentials {
+        access_key_id: "id".into(),
+        secret_access_key: ec2_role_component::secret::Secret::new("secret".into()),
+        session_token: None,
+        account_id: None,
+        source: "x".into(),
+        expires,
+        refresh_after: UnixTime::MAX,
+    }
+}
+
+#[test]
+fn adjusting_moves_the_end_of_what_lasts_fifteen_minutes_or_longer() {
+    let world = World::playing([]);
+    let sooner = Shift::from_milliseconds(-300_000);
+    for (expires, adjusted) in [
+        (at(3600), at(3300)),
+        (at(900), at(600)),
+        (at(899), at(899)),
+        (at(0), at(0)),
+        (None, None),
+    ] {
+        assert_eq!(
+            world
+                .instance
+                .adjust_expires_by(credentials(expires), sooner)
+                .expires,
+            adjusted
+        );
+    }
+    let later = Shift::from_milliseconds(1000);
+    assert_eq!(
+        world
+            .instance
+            .adjust_expires_by(credentials(at(3600)), later)
+            .expires,
+        at(3601)
+    );
+    let ever = Shift::from_milliseconds(i64::MIN);
+    assert_eq!(
+        world
+            .instance
+            .adjust_expires_by(credentials(at(3600)), ever)
+            .expires,
+        Some(UnixTime::from_seconds(0))
+    );
+}
+
+#[test]
+fn a_failed_refresh_extends_what_ends_within_five_minutes() {
+    let mut world = World::playing([]);
+    world.clock.advance(HOUR);
+    let cause = Error::Other("cause".into());
+    for (expires, dice, extended) in [
+        (at(3901), 0.0, at(3901)),
+        (at(3900), 0.0, at(3900)),
+        (at(3900), 0.5, at(4200)),
+        (at(3600), 0.0, at(3900)),
+        (at(0), 0.999_999, at(4499)),
+    ] {
+        world.dice.load(dice);
+        let outcome = world
+            .instance
+            .handle_fail_to_refresh(Some(credentials(expires)), cause.clone());
+        assert_eq!(outcome.unwrap().expires, extended, "{expires:?} {dice}");
+    }
+    assert_eq!(
+        world
+            .instance
+            .handle_fail_to_refresh(Some(credentials(None)), cause.clone()),
+        Err(cause.clone())
+    );
+    assert_eq!(
+        world.instance.handle_fail_to_refresh(None, cause.clone()),
+        Err(cause)
+    );
+}
+
+fn extended(answers: impl IntoIterator<Item = super::support::Outcome>) -> World {
+    let mut world = World::playing(answers);
+    let options = Options {
+        extended_path: Some(true),
+        ..Options::default()
+    };
+    world.instance.configure(options).unwrap();
+    world
+}
+
+#[test]
+fn the_extended_path_is_asked_first_and_the_name_remembered() {
+    let account = r#"{"Code":"Success","AccessKeyId":"i","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T00:30:00Z","AccountId":"123456789012"}"#;
+    let mut world = extended([token("t1", 21_600), ok("role"), ok(account), ok(account)]);
+    let credentials = ready(world.instance.retrieve()).unwrap();
+    assert_eq!(credentials.account_id.as_deref(), Some("123456789012"));
+    ready(world.instance.retrieve()).unwrap();
+    let document = format!("{EXTENDED}role t1");
+    assert_eq!(
+        world.imds.requests(),
+        [TOKEN, &format!("{EXTENDED} t1"), &document, &document]
+    );
+}
+
+#[test]
+fn a_404_on_the_extended_list_leads_to_the_plain_path_for_good() {
+    let mut world = extended([
+        token("t1", 21_600),
+        status(404),
+        ok("role"),
+        document("a", 1800),
+        document("b", 1800),
+    ]);
+    assert_eq!(
+        ready(world.instance.retrieve()).unwrap().access_key_id,
+        "id-a"
+    );
+    assert_eq!(
+        ready(world.instance.retrieve()).unwrap().access_key_id,
+        "id-b"
+    );
+    let document = format!("{LIST}role t1");
+    assert_eq!(
+        world.imds.requests(),
+        [
+            TOKEN,
+            &format!("{EXTENDED} t1"),
+            &format!("{LIST} t1"),
+            &document,
+            &document
+        ]
+    );
+}
+
+#[test]
+fn nothing_but_a_404_leads_to_the_plain_path() {
+    for code in [400, 403, 500] {
+        let mut world = extended(
+            [token("t1", 21_600)]
+                .into_iter()
+                .chain(vec![status(code); 6]),
+        );
+        ready(world.instance.retrieve()).unwrap_err();
+        ready(world.instance.retrieve()).unwrap_err();
+        let requests = world.imds.requests();
+        assert!(
+            requests[1..]
+                .iter()
+                .all(|request| request.starts_with(EXTENDED)),
+            "{requests:?}"
+        );
+    }
+}
+
+#[test]
+fn with_a_role_that_is_given_a_404_on_its_document_leads_to_the_plain_path() {
+    let mut world = World::playing([
+        token("t1", 21_600),
+        status(404),
+        document("a", 1800),
+        status(404),
+    ]);
+    let options = Options {
+        extended_path: Some(true),
+        role_name: Some("given".into()),
+        ..Options::default()
+    };
+    world.instance.configure(options).unwrap();
+    ready(world.instance.retrieve()).unwrap();
+    assert_eq!(
+        world.imds.requests(),
+        [
+            TOKEN,
+            &format!("{EXTENDED}given t1"),
+            &format!("{LIST}given t1")
+        ]
+    );
+    assert_eq!(
+        failure(ready(world.instance.retrieve())).reason,
+        Reason::NoRole
+    );
+    assert_eq!(
+        world.imds.requests(),
+        [format!("{LIST}given t1")],
+        "there is no way back, and no third way"
+    );
+}
+
+#[test]
+fn a_404_on_the_document_of_a_remembered_role_leads_to_the_list() {
+    let mut world = extended([
+        token("t1", 21_600),
+        ok("old"),
+        document("a", 1800), // the first call
+        status(404),
+        ok("new"),
+        document("b", 1800), // the second
+    ]);
+    ready(world.instance.retrieve()).unwrap();
+    world.imds.requests();
+    assert_eq!(
+        ready(world.instance.retrieve()).unwrap().access_key_id,
+        "id-b"
+    );
+    assert_eq!(
+        world.imds.requests(),
+        [
+            format!("{EXTENDED}old t1"),
+            format!("{EXTENDED} t1"),
+            format!("{EXTENDED}new t1")
+        ]
+    );
+    assert_eq!(world.instance.status().role_name.unwrap().as_str(), "new");
+}
+
+#[test]
+fn the_list_is_read_three_times_at_most() {
+    let round = [ok("role"), status(404)];
+    let mut world = extended(
+        [token("t1", 21_600)]
+            .into_iter()
+            .chain([round.clone(), round.clone(), round].concat()),
+    );
+    let failure = failure(ready(world.instance.retrieve()));
+    assert_eq!(failure.reason, Reason::NoRole);
+    assert!(failure.message.contains("the role role"), "{failure}");
+    assert_eq!(world.imds.requests().len(), 7);
+}
+
+#[test]
+fn on_the_plain_path_the_list_is_read_every_time() {
+    let mut world = World::playing([
+        token("t1", 21_600),
+        ok("old"),
+        document("a", 1800),
+        ok("new"),
+        document("b", 1800),
+    ]);
+    ready(world.instance.retrieve()).unwrap();
+    ready(world.instance.retrieve()).unwrap();
+    assert_eq!(
+        world.imds.requests()[3..],
+        [format!("{LIST} t1"), format!("{LIST}new t1")]
+    );
+}
