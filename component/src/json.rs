@@ -114,7 +114,8 @@ impl<'de> Visitor<'de> for Object<'_> {
 /// Reads one value.
 struct Field;
 
-/// Reads one element of a list, and does not look into lists and objects: so the stack stays flat, however deep they are.
+/// Reads one element of a list, and does not look into lists and objects: so the stack stays flat,
+/// however deep they are.
 struct Element;
 
 impl<'de> DeserializeSeed<'de> for Field {

@@ -151,12 +151,13 @@ impl Provider {
         self.settings.role.as_ref().or(self.remembered.as_ref())
     }
 
-    /// Gets the role's name, unless it is known, and its credentials (4.1 to 4.4, 4.7, 4.8). Never cached.
+    /// Gets the role's name, unless it is known, and its credentials (4.1 to 4.4, 4.7, 4.8). Never
+    /// cached.
     ///
     /// # Errors
     ///
-    /// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where IMDS
-    /// lists none, [`Reason::Refused`] where the document carries an error code,
+    /// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where
+    /// IMDS lists none, [`Reason::Refused`] where the document carries an error code,
     /// [`Reason::InvalidResponse`] where list or document cannot be understood.
     pub async fn retrieve<M: MetadataClient>(
         &mut self,

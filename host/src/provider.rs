@@ -77,8 +77,8 @@ impl Ec2RoleProvider {
         self.call(Call::Retrieve).await
     }
 
-    /// Tells that AWS did not accept the credentials with this key id. If they are the ones held, the next call gets
-    /// others; else nothing happens.
+    /// Tells that AWS did not accept the credentials with this key id. If they are the ones held,
+    /// the next call gets others; else nothing happens.
     ///
     /// # Errors
     ///
@@ -124,7 +124,8 @@ pub enum Imdsv1Policy {
     Never,
     /// When IMDS refuses to give a token: 403, 404 or 405.
     OnRefusal,
-    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK for Go does.
+    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK
+    /// for Go does.
     OnAnyFailure,
 }
 
@@ -133,8 +134,8 @@ pub enum Imdsv1Policy {
 pub enum RefreshPolicy {
     /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
     Classic,
-    /// In a window before their end. When that fails, they go on unchanged, and the next attempt comes 5 to 10
-    /// minutes later.
+    /// In a window before their end. When that fails, they go on unchanged, and the next attempt
+    /// comes 5 to 10 minutes later.
     Windowed,
 }
 
@@ -195,7 +196,8 @@ impl Builder {
         self
     }
 
-    /// When credentials are refreshed, and what becomes of them when that fails. Default: `Classic`.
+    /// When credentials are refreshed, and what becomes of them when that fails. Default:
+    /// `Classic`.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
         self.options.refresh_policy = Some(match policy {
             RefreshPolicy::Classic => ec2_role::RefreshPolicy::Classic,

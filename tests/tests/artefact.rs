@@ -33,7 +33,8 @@ fn imports_and_exports_are_the_ones_that_were_agreed_on() {
     }
 }
 
-/// The component must not grow unnoticed. Whoever makes it larger says why when moving this bound; the aim is 96 KiB.
+/// The component must not grow unnoticed. Whoever makes it larger says why when moving this bound;
+/// the aim is 96 KiB.
 const BUDGET: usize = 176 * 1024;
 
 #[test]

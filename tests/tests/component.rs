@@ -1,4 +1,5 @@
-//! What the logic's own tests show natively, shown of the component: session, repetitions, refresh, on real sockets and real clocks.
+//! What the logic's own tests show natively, shown of the component: session, repetitions, refresh,
+//! on real sockets and real clocks.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

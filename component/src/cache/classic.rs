@@ -1,4 +1,5 @@
-//! The policy `classic`: `aws.CredentialsCache` of the AWS SDK for Go v2 with the provider's two strategies (5.5, 4.5, 4.6).
+//! The policy `classic`: `aws.CredentialsCache` of the AWS SDK for Go v2 with the provider's two
+//! strategies (5.5, 4.5, 4.6).
 //!
 //! Credentials are due when they end. A window makes them end earlier, and an extension later.
 
@@ -11,7 +12,8 @@ use crate::ports::Random;
 use crate::provider::{self, Shift};
 use crate::time::UnixTime;
 
-/// However large the window, so much is left of credentials that had more (5.5): what an extension gives at least.
+/// However large the window, so much is left of credentials that had more (5.5): what an extension
+/// gives at least.
 const LEAST: Duration = provider::EXTENSION;
 
 pub(super) fn accept(

@@ -8,8 +8,8 @@
 //! | credentials | `invalidate` | nothing |
 //! | credentials | `reject` with their key id | the same, ended and due |
 //!
-//! Credentials are due when either clock says so (5.7): the wall clock, for it is what their end is dated by; and the monotonic
-//! one, for the wall clock can be set back.
+//! Credentials are due when either clock says so (5.7): the wall clock, for it is what their end is
+//! dated by; and the monotonic one, for the wall clock can be set back.
 
 use core::time::Duration;
 
@@ -139,8 +139,8 @@ impl Cache {
         self.invalidate();
     }
 
-    /// The credentials held until they are due, else new ones (5.2). When those cannot be had, what the
-    /// policy makes of the ones held (5.3).
+    /// The credentials held until they are due, else new ones (5.2). When those cannot be had, what
+    /// the policy makes of the ones held (5.3).
     ///
     /// # Errors
     ///
@@ -176,7 +176,8 @@ impl Cache {
             Err(cause) => self.go_on(cause, now, random),
         };
         self.failed = outcome.as_ref().err().map(|error| Failed {
-            // From the end of the call: what took five seconds to fail is not to be had at once again.
+            // From the end of the call: what took five seconds to fail is not to be had at once
+            // again.
             until: now.monotonic.saturating_add(ERROR_LIFE),
             error: error.clone(),
         });
@@ -189,8 +190,8 @@ impl Cache {
         self.failed = None;
     }
 
-    /// Ends the credentials held, if their key has this id (5.4). They stay, for the case that IMDS is
-    /// away.
+    /// Ends the credentials held, if their key has this id (5.4). They stay, for the case that IMDS
+    /// is away.
     pub fn reject(&mut self, access_key_id: &str, clock: &impl Clock) {
         let now = Now::of(clock);
         if let Some(held) = &mut self.held
@@ -200,8 +201,8 @@ impl Cache {
             held.credentials.expires =
                 Some(held.credentials.expires.map_or(ended, |end| end.min(ended)));
             held.credentials.refresh_after = held.credentials.refresh_after.min(ended);
-            // While refreshes fail, `windowed` keeps its pause: whoever has its key rejected over and
-            // over must not be able to flood IMDS.
+            // While refreshes fail, `windowed` keeps its pause: whoever has its key rejected over
+            // and over must not be able to flood IMDS.
             if self.settings.policy == RefreshPolicy::Classic || held.extensions == 0 {
                 held.due = Due {
                     wall: now.wall,
@@ -267,7 +268,8 @@ impl Cache {
         });
     }
 
-    /// Goes on with the credentials held, as the policy says, now that others could not be had (5.3).
+    /// Goes on with the credentials held, as the policy says, now that others could not be had
+    /// (5.3).
     fn go_on(
         &mut self,
         cause: Error,

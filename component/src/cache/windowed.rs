@@ -1,10 +1,12 @@
 //! The policy `windowed`: the refresh behaviour that the AWS SDKs have agreed on (5.9).
 //!
-//! Credentials are due in an advisory window before their end. When a refresh fails they are handed out unchanged, even after their
-//! end, and the next attempt is five to ten minutes later. Their end is never changed.
+//! Credentials are due in an advisory window before their end. When a refresh fails they are handed
+//! out unchanged, even after their end, and the next attempt is five to ten minutes later. Their
+//! end is never changed.
 //!
-//! The mandatory window, in which everyone waits for the refresh instead of one, is for those who share an instance: here calls come
-//! one at a time. A host lets others go on with what they have until one minute before the end.
+//! The mandatory window, in which everyone waits for the refresh instead of one, is for those who
+//! share an instance: here calls come one at a time. A host lets others go on with what they have
+//! until one minute before the end.
 
 use core::time::Duration;
 

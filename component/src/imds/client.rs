@@ -1,4 +1,5 @@
-//! Look-ups of a path: with a session token, within a deadline, bounded, repeated where that can help.
+//! Look-ups of a path: with a session token, within a deadline, bounded, repeated where that can
+//! help.
 
 use alloc::format;
 use alloc::string::String;
@@ -143,8 +144,8 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of 404
-    /// is [`Reason::NotFound`].
+    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of
+    /// 404 is [`Reason::NotFound`].
     pub async fn get(&mut self, step: Step, tree: Tree, path: &str) -> Result<Found, Error> {
         if self.settings.disabled {
             return Err(Error::Disabled);
@@ -179,8 +180,9 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                             .correct(token, response, now, self.clock.wall());
                     }
                 }
-                // 2.5, 2.8: a token can end before its time (IMDS was restarted, the machine slept).
-                // Once, for a new token that is not accepted either will not be helped by a third.
+                // 2.5, 2.8: a token can end before its time (IMDS was restarted, the machine
+                // slept). Once, for a new token that is not accepted either will not be helped by a
+                // third.
                 Ok(response) if response.status == 401 && rejected == 0 => {
                     rejected = 1;
                     self.session.reject(&authorization);

@@ -25,8 +25,8 @@ const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 /// It does not double beyond this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// How long to wait before an exchange is repeated that had this outcome for the `attempts`-th time;
-/// `None` if it is not to be repeated.
+/// How long to wait before an exchange is repeated that had this outcome for the `attempts`-th
+/// time; `None` if it is not to be repeated.
 pub fn pause(
     outcome: &Result<Response, TransportError>,
     attempts: u32,

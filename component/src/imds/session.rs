@@ -85,8 +85,8 @@ impl Session {
         }
     }
 
-    /// Since when, and for what failure, requests have been sent without a token: the last time that
-    /// this happened, until there is a token again.
+    /// Since when, and for what failure, requests have been sent without a token: the last time
+    /// that this happened, until there is a token again.
     pub fn fallback(&self) -> Option<&(UnixTime, Failure)> {
         self.fallback.as_ref()
     }
@@ -130,8 +130,8 @@ impl Session {
         Ok(value)
     }
 
-    /// Takes note of how long IMDS says that `token` still lives, in an answer to it (2.4). That heals a
-    /// monotonic clock that stood still while the machine slept.
+    /// Takes note of how long IMDS says that `token` still lives, in an answer to it (2.4). That
+    /// heals a monotonic clock that stood still while the machine slept.
     pub fn correct(&mut self, token: &Secret, response: &Response, now: Monotonic, wall: UnixTime) {
         let left = response.header(TTL_HEADER).and_then(seconds);
         if let (State::Held(held), Some(left)) = (&mut self.state, left)
@@ -189,8 +189,8 @@ pub enum Fallback {
     Stay,
 }
 
-/// Whether a failure to get a token leads to IMDSv1 (2.7). `ours`: the time of the look-up was over, which says
-/// nothing about IMDS.
+/// Whether a failure to get a token leads to IMDSv1 (2.7). `ours`: the time of the look-up was
+/// over, which says nothing about IMDS.
 ///
 /// | | `never` | `on-refusal` | `on-any-failure` |
 /// | --- | --- | --- | --- |

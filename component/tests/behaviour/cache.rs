@@ -12,7 +12,8 @@ use super::support::{
     token,
 };
 
-/// What an instance is that gets its documents one by one, or an error in their place, without looking up the role.
+/// What an instance is that gets its documents one by one, or an error in their place, without
+/// looking up the role.
 fn cached<I>(options: Options, documents: I) -> World
 where
     I: IntoIterator<Item = Outcome, IntoIter: 'static>,

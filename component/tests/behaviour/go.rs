@@ -1,4 +1,5 @@
-//! The unit tests of the AWS SDK for Go v2, case by case. Those of IMDSv1 run under `on-any-failure`, which is what Go does.
+//! The unit tests of the AWS SDK for Go v2, case by case. Those of IMDSv1 run under
+//! `on-any-failure`, which is what Go does.
 //!
 //! `credentials/ec2rolecreds`
 //!
@@ -448,7 +449,8 @@ fn window(milliseconds: Option<u64>, jitter: Option<u32>) -> Options {
 
 #[test]
 fn expire_time() {
-    // Go has 100 and 50 in units that are no time at all; here they are minutes, below the cap of one hour.
+    // Go has 100 and 50 in units that are no time at all; here they are minutes, below the cap of
+    // one hour.
     let minutes = |minutes: u64| Some(minutes * 60_000);
     assert_eq!(cached_end(window(None, None), 3600, 0.5), at(3600));
     assert_eq!(cached_end(window(minutes(30), None), 3600, 0.5), at(1800));
@@ -477,7 +479,8 @@ fn cache_strategies() {
         at(57 * 60 + 29),
         "default with window jitterFrac"
     );
-    // Adjust expires: by the provider's own strategy, which leaves alone what ends within 15 minutes.
+    // Adjust expires: by the provider's own strategy, which leaves alone what ends within 15
+    // minutes.
     assert_eq!(
         cached_end(window(Some(300_000), None), 899, ALMOST_ONE),
         at(899),

@@ -1,5 +1,5 @@
-//! What the component does, rule by rule of `docs/behaviour.md`, through the public door of the logic: natively, on a manual
-//! clock, with an IMDS that is a function.
+//! What the component does, rule by rule of `docs/behaviour.md`, through the public door of the
+//! logic: natively, on a manual clock, with an IMDS that is a function.
 
 #![expect(
     clippy::expect_used,

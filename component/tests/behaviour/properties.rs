@@ -210,7 +210,8 @@ proptest! {
             };
             let requests = world.imds.requests();
 
-            // Bounded: a token twice over (the second after a 401), and the path once more for that.
+            // Bounded: a token twice over (the second after a 401), and the path once more for
+            // that.
             prop_assert!(requests.len() <= look_ups * (3 * attempts + 1), "{requests:?}");
             let took = world.clock.monotonic().since(began);
             prop_assert!(took <= Duration::from_secs(5) * u32::try_from(look_ups).unwrap(), "{took:?}");
@@ -233,7 +234,8 @@ proptest! {
                         // Past their end only while IMDS gives no others.
                         prop_assert!(now < expires || status.record.failing_since.is_some());
                     }
-                    // Past what the document says only while IMDS gives no others, and within the bound.
+                    // Past what the document says only while IMDS gives no others, and within the
+                    // bound.
                     if held.document_expires <= now {
                         prop_assert!(status.record.failing_since.is_some());
                         prop_assert!(held.extensions > 0);
