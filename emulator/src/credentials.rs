@@ -1,4 +1,4 @@
-//! The life of the role's credentials (rules 47 to 50).
+//! The life of credentials (rules 47 to 50).
 //!
 //! Credentials come in generations. Everything about a generation follows from the seed, the role
 //! and its number, so that the same document is given to everyone until the next rotation, without
@@ -6,87 +6,127 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
+use crate::config::Iam;
+
 /// When credentials are replaced, and how long they live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotation {
+pub(crate) struct Rotation {
     /// New ones come after this time (rule 49).
-    pub every: TimeDelta,
-    /// They live for this time. At least five minutes longer than `every`, for real IMDS.
-    pub lifetime: TimeDelta,
+    pub(crate) every: TimeDelta,
+    /// They live for this time.
+    pub(crate) lifetime: TimeDelta,
+}
+
+impl From<&Iam> for Rotation {
+    fn from(iam: &Iam) -> Self {
+        let lifetime = TimeDelta::from(iam.lifetime);
+        let lead = TimeDelta::from(iam.lead);
+        let every = TimeDelta::from(iam.rotation);
+        Self {
+            every: match lead.is_zero() {
+                true => every,
+                false => every.min(lifetime - lead),
+            },
+            lifetime,
+        }
+    }
 }
 
 impl Default for Rotation {
     fn default() -> Self {
-        Self {
-            every: TimeDelta::hours(1),
-            lifetime: TimeDelta::minutes(6 * 60 + 20),
-        }
+        Self::from(&Iam::default())
     }
 }
 
-/// Makes the credentials of one role.
+/// Makes credentials.
 #[derive(Clone)]
 pub(crate) struct Issuer {
     seed: [u8; 32],
-    role: String,
     began: DateTime<Utc>,
+    /// The number of the generation that began then.
+    first: i64,
     rotation: Rotation,
+}
+
+/// Credentials between two rotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation {
+    number: i64,
+    /// The moment of the rotation that brought them.
+    pub(crate) issued: DateTime<Utc>,
+    /// Their end.
+    pub(crate) expires: DateTime<Utc>,
 }
 
 impl Issuer {
     /// The first generation begins at `began`.
-    pub(crate) fn new(
-        seed: [u8; 32],
-        role: String,
-        began: DateTime<Utc>,
-        rotation: Rotation,
-    ) -> Self {
+    pub(crate) fn new(seed: [u8; 32], began: DateTime<Utc>, rotation: Rotation) -> Self {
         Self {
             seed,
-            role,
             began,
+            first: 0,
             rotation,
         }
     }
 
-    /// The name of the role.
-    pub(crate) fn role(&self) -> &str {
-        &self.role
+    /// The same, with another rotation from `now` on, if it is another one.
+    pub(crate) fn with(&self, rotation: Rotation, now: DateTime<Utc>) -> Self {
+        if self.rotation == rotation {
+            return self.clone();
+        }
+        Self {
+            seed: self.seed,
+            began: now,
+            // No key comes twice.
+            first: self.generation(now).number.saturating_add(1),
+            rotation,
+        }
     }
 
-    /// The document of the generation of `now` (rule 47).
-    pub(crate) fn document(&self, now: DateTime<Utc>) -> String {
-        let every = self.rotation.every.num_milliseconds().max(1);
-        let generation = (now - self.began).num_milliseconds().max(0) / every;
+    /// The credentials of `now`.
+    pub(crate) fn generation(&self, now: DateTime<Utc>) -> Generation {
+        let every = self.every();
+        let count = (now - self.began).num_milliseconds().max(0) / every;
         let issued = self
             .began
-            .checked_add_signed(TimeDelta::milliseconds(generation.saturating_mul(every)))
+            .checked_add_signed(TimeDelta::milliseconds(count.saturating_mul(every)))
             .unwrap_or(now);
-        let expires = issued
-            .checked_add_signed(self.rotation.lifetime)
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let keys = Keys::derive(&self.seed, &self.role, generation);
-        object(&[
-            ("Code", "Success"),
-            ("LastUpdated", &written(issued)),
-            ("Type", "AWS-HMAC"),
-            ("AccessKeyId", &keys.access_key_id),
-            ("SecretAccessKey", &keys.secret_access_key),
-            ("Token", &keys.session_token),
-            ("Expiration", &written(expires)),
-        ])
+        Generation {
+            number: self.first.saturating_add(count),
+            issued,
+            expires: issued
+                .checked_add_signed(self.rotation.lifetime)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+        }
+    }
+
+    /// When the next ones come.
+    pub(crate) fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.generation(now)
+            .issued
+            .checked_add_signed(TimeDelta::milliseconds(self.every()))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    fn every(&self) -> i64 {
+        self.rotation.every.num_milliseconds().max(1)
+    }
+
+    /// The keys of a generation of `role`.
+    pub(crate) fn keys(&self, role: &str, generation: Generation) -> Keys {
+        Keys::derive(&self.seed, role, generation.number)
     }
 }
 
 /// Keys of the form that those of AWS have.
-struct Keys {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
+pub(crate) struct Keys {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: String,
 }
 
 impl Keys {
@@ -117,84 +157,87 @@ impl Keys {
     }
 }
 
-fn written(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// An object as IMDS writes it (rule 47).
-fn object(fields: &[(&str, &str)]) -> String {
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("  \"{name}\" : {}", serde_json::Value::from(*value)))
-        .collect();
-    format!("{{\n{}\n}}", fields.join(",\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::config::Span;
 
     fn issuer() -> Issuer {
         let began = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        Issuer::new([1; 32], "role".into(), began, Rotation::default())
-    }
-
-    fn field(document: &str, name: &str) -> String {
-        let document: serde_json::Value = serde_json::from_str(document).unwrap();
-        document[name].as_str().unwrap().to_owned()
+        Issuer::new([1; 32], began, Rotation::default())
     }
 
     #[test]
-    fn a_document_is_laid_out_as_by_imds() {
-        let document = issuer().document(issuer().began);
-        let lines: Vec<&str> = document.lines().collect();
-        assert_eq!(lines.len(), 9);
-        assert_eq!(lines[0], "{");
-        assert_eq!(lines[1], "  \"Code\" : \"Success\",");
-        assert_eq!(lines[2], "  \"LastUpdated\" : \"2026-01-02T03:04:05Z\",");
-        assert_eq!(lines[3], "  \"Type\" : \"AWS-HMAC\",");
-        assert_eq!(lines[7], "  \"Expiration\" : \"2026-01-02T09:24:05Z\"");
-        assert_eq!(lines[8], "}");
-        let id = field(&document, "AccessKeyId");
-        assert!(id.starts_with("ASIA") && id.len() == 20, "{id}");
-        assert_eq!(field(&document, "SecretAccessKey").len(), 40);
-        assert_eq!(field(&document, "Token").len(), 896);
-    }
-
-    #[test]
-    fn everyone_gets_the_same_document_until_the_rotation() {
+    fn rules_46_and_47_keys_have_the_form_of_those_of_aws() {
         let issuer = issuer();
-        let first = issuer.document(issuer.began);
+        let keys = issuer.keys("role", issuer.generation(issuer.began));
+        let id = keys.access_key_id;
+        assert!(id.starts_with("ASIA") && id.len() == 20, "{id}");
+        assert_eq!(keys.secret_access_key.len(), 40);
+        assert_eq!(keys.session_token.len(), 896);
+    }
+
+    #[test]
+    fn everyone_gets_the_same_until_the_rotation() {
+        let issuer = issuer();
+        let began = issuer.began;
+        let first = issuer.generation(began);
+        assert_eq!(first.expires - first.issued, TimeDelta::minutes(380));
+        let later = began + TimeDelta::milliseconds(3_599_999);
+        assert_eq!(issuer.generation(later), first);
+        assert_eq!(issuer.next(later), began + TimeDelta::hours(1));
+        let second = issuer.generation(began + TimeDelta::hours(1));
+        assert_eq!(second.issued, began + TimeDelta::hours(1));
+        assert_ne!(second.number, first.number);
         assert_eq!(
-            issuer.document(issuer.began + TimeDelta::milliseconds(3_599_999)),
-            first
-        );
-        let second = issuer.document(issuer.began + TimeDelta::hours(1));
-        assert_ne!(second, first);
-        assert_eq!(field(&second, "LastUpdated"), "2026-01-02T04:04:05Z");
-        assert_eq!(
-            issuer.document(issuer.began - TimeDelta::hours(1)),
+            issuer.generation(began - TimeDelta::hours(1)),
             first,
             "a clock before the beginning"
         );
     }
 
     #[test]
+    fn rule_49_new_credentials_come_before_the_old_ones_end() {
+        let mut iam = Iam {
+            lifetime: Span::minutes(15),
+            ..Iam::default()
+        };
+        assert_eq!(Rotation::from(&iam).every, TimeDelta::minutes(10));
+        iam.lead = Span::seconds(0);
+        assert_eq!(Rotation::from(&iam).every, TimeDelta::minutes(60));
+    }
+
+    #[test]
     fn no_two_generations_roles_or_seeds_share_a_key() {
         let began = issuer().began;
-        let mut keys = HashSet::new();
+        let mut seen = HashSet::new();
         for seed in [[1; 32], [2; 32]] {
             for role in ["role", "other"] {
-                let issuer = Issuer::new(seed, role.into(), began, Rotation::default());
+                let issuer = Issuer::new(seed, began, Rotation::default());
                 for hour in 0..100 {
-                    let document = issuer.document(began + TimeDelta::hours(hour));
-                    assert!(keys.insert(field(&document, "AccessKeyId")));
-                    assert!(keys.insert(field(&document, "SecretAccessKey")));
-                    assert!(keys.insert(field(&document, "Token")));
+                    let generation = issuer.generation(began + TimeDelta::hours(hour));
+                    let keys = issuer.keys(role, generation);
+                    assert!(seen.insert(keys.access_key_id));
+                    assert!(seen.insert(keys.secret_access_key));
+                    assert!(seen.insert(keys.session_token));
                 }
             }
         }
+    }
+
+    #[test]
+    fn another_rotation_brings_new_keys() {
+        let issuer = issuer();
+        let now = issuer.began + TimeDelta::minutes(90);
+        let rotation = Rotation {
+            every: TimeDelta::minutes(1),
+            lifetime: TimeDelta::minutes(2),
+        };
+        assert_eq!(issuer.with(Rotation::default(), now).began, issuer.began);
+        let other = issuer.with(rotation, now);
+        assert_eq!(other.generation(now).issued, now);
+        assert_eq!(other.generation(now).number, 2);
     }
 }

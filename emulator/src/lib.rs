@@ -19,22 +19,32 @@
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
-//! | [`imds`] | the core: a request and a moment in, an answer out; no socket, no clock, no randomness of its own | `token`, `credentials` |
-//! | `token` | session tokens | – |
-//! | `credentials` | the life of the role's credentials | – |
+//! | [`config`] | what can be configured, with the model of the instance; checked at the door | – |
+//! | `tree` | paths, listings, versions, presence | `config` |
+//! | `documents`, `events` | documents, and how they are written | `config`, `credentials` |
+//! | `token`, `credentials`, `identity` | session tokens; the life of credentials; signatures | – |
+//! | `dialect` | how answers look on the wire | – |
+//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | everything above |
 //! | `clock` | real time, or a test's | – |
 //! | `server` | sockets in, core, sockets out | everything above |
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod imds;
 
 mod clock;
 mod credentials;
+mod dialect;
+mod documents;
+mod events;
+mod identity;
 mod server;
 mod token;
+mod tree;
 
 pub use self::clock::{Clock, NotManual};
+pub use self::dialect::Dialect;
 pub use self::server::{Builder, Emulator, StartError};
 
 #[doc = include_str!("../docs/protocol.md")]

@@ -3,55 +3,172 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use imds_emulator::{Emulator, StartError};
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use imds_emulator::config::{Config, ConfigError, Layers};
+use imds_emulator::imds::{Certificate, Imds};
+use imds_emulator::{Clock, Emulator, StartError};
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
 ///
 /// Once it listens, it prints one line on standard output:
 /// {"ready":true,"metadata":"http://127.0.0.1:1338"}. It stops on SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 struct Arguments {
-    /// The address to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    host: IpAddr,
+    #[command(subcommand)]
+    command: Option<Order>,
 
-    /// The port to listen on; 0 for any free one.
-    #[arg(long, default_value_t = 1338)]
-    port: u16,
-
-    /// The name of the instance's role.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "emulated-role",
-        conflicts_with = "no_role"
-    )]
-    role: String,
-
-    /// Emulate an instance without a role.
-    #[arg(long)]
-    no_role: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
   imds-emulator
-  AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338 aws sts get-caller-identity
-  imds-emulator --port 0 --role web-server
+  imds-emulator --port 0 --role web-server --http-tokens optional
+  imds-emulator --set instance.instance-type=m7g.large --set instance.placement.availability-zone=eu-central-1b
+  imds-emulator run -- aws sts get-caller-identity
+  eval \"$(imds-emulator env)\"
+
+Every key of the configuration (`imds-emulator config` shows them) can be set in a file, in the
+environment as IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE, and with --set. Later ones win: file,
+environment, --set, the other flags.
 
 The credentials that it gives are well-formed and worthless: AWS does not accept them.";
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Print the configuration in effect, as TOML.
+    Config {
+        /// Print the JSON schema of the configuration file instead.
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Print the variables that point an AWS SDK at the emulator, for a shell to evaluate.
+    Env,
+    /// Run a command with those variables set, and an emulator on a free port as long as it runs.
+    Run {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Print a certificate that signatures of the identity document verify against, as PEM.
+    ///
+    /// The certificate follows from the seed, so a seed must be given.
+    Certificate {
+        /// The one for `signature` and `rsa2048`, or the one for `pkcs7` and `dsa2048`.
+        #[arg(value_enum, default_value = "rsa")]
+        key: Key,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Key {
+    Rsa,
+    Dsa,
+}
+
+#[derive(Args, Debug)]
+struct Settings {
+    /// A configuration file, TOML or (*.json) JSON.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        global = true,
+        env = "IMDS_EMULATOR_CONFIG"
+    )]
+    config: Option<PathBuf>,
+
+    /// A key of the configuration and its value. Can be repeated.
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    set: Vec<String>,
+
+    /// An address to listen on, IPv4 or IPv6. Can be repeated. [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    host: Vec<IpAddr>,
+
+    /// The port to listen on; 0 for any free one. [default: 1338]
+    #[arg(long, global = true)]
+    port: Option<u16>,
+
+    /// The name of the instance's role. [default: emulated-role]
+    #[arg(long, value_name = "NAME", conflicts_with = "no_role", global = true)]
+    role: Option<String>,
+
+    /// Emulate an instance without an instance profile.
+    #[arg(long, global = true)]
+    no_role: bool,
+
+    /// Whether requests need a token: required or optional. [default: required]
+    #[arg(long, value_name = "STATE", global = true)]
+    http_tokens: Option<String>,
+
+    /// How answers look on the wire: nitro or xen. [default: nitro]
+    #[arg(long, value_name = "NAME", global = true)]
+    dialect: Option<String>,
+
+    /// What keys, tokens and certificates are made from. [default: random]
+    #[arg(long, value_name = "TEXT", global = true)]
+    seed: Option<String>,
+}
+
+impl Settings {
+    /// The configuration in effect.
+    fn config(
+        &self,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Config, ConfigError> {
+        let mut layers = Layers::new();
+        if let Some(path) = &self.config {
+            layers.file(path)?;
+        }
+        // That one names the file.
+        layers.environment(environment.filter(|(name, _)| name != "IMDS_EMULATOR_CONFIG"))?;
+        for setting in &self.set {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            layers.set("--set", key, value)?;
+        }
+        if !self.host.is_empty() {
+            let hosts: Vec<String> = self.host.iter().map(|host| format!("\"{host}\"")).collect();
+            layers.set("--host", "server.hosts", &format!("[{}]", hosts.join(",")))?;
+        }
+        if let Some(port) = self.port {
+            layers.set("--port", "server.port", &port.to_string())?;
+        }
+        if self.no_role {
+            layers.set("--no-role", "instance.iam", "false")?;
+        }
+        for (flag, key, value) in [
+            ("--role", "instance.iam.role", &self.role),
+            (
+                "--http-tokens",
+                "metadata-options.HttpTokens",
+                &self.http_tokens,
+            ),
+            ("--dialect", "server.dialect", &self.dialect),
+            ("--seed", "server.seed", &self.seed),
+        ] {
+            if let Some(value) = value {
+                layers.set(flag, key, value)?;
+            }
+        }
+        Ok(layers.config().clone())
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", in_one_line(&*error));
             if error.is::<StartError>() {
@@ -64,30 +181,151 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // Before the ready line, so that whoever has read it can stop us.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let mut config = arguments.settings.config(std::env::vars_os())?;
+    match arguments.command {
+        None => serve(config).await,
+        Some(Order::Config { schema }) => {
+            let text = match schema {
+                true => serde_json::to_string_pretty(&Config::schema())?,
+                false => toml::to_string(&config)?,
+            };
+            writeln!(io::stdout(), "{}", text.trim_end())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Order::Env) => {
+            let port = config.server.port;
+            if port == 0 {
+                return Err(
+                    "with port 0 the port is not known before the emulator runs; \
+                            give it with --port, or use `imds-emulator run -- COMMAND`"
+                        .into(),
+                );
+            }
+            for host in config.server.hosts.iter().take(1) {
+                for (name, value) in variables((*host, port).into()) {
+                    writeln!(io::stdout(), "export {name}={value}")?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Order::Run { command }) => {
+            if arguments.settings.port.is_none() {
+                config.server.port = 0;
+            }
+            run_command(config, &command).await
+        }
+        Some(Order::Certificate { key }) => {
+            let seed = config.server.seed_bytes().ok_or(
+                "without a seed every start has other certificates; give one with --seed TEXT, \
+                 here and where the emulator is started",
+            )?;
+            let imds = Imds::new(config, seed, Clock::real().now())?;
+            let certificate = imds.certificate(match key {
+                Key::Rsa => Certificate::Rsa,
+                Key::Dsa => Certificate::Dsa,
+            })?;
+            write!(io::stdout(), "{certificate}")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
 
-    let builder = Emulator::builder().bind((arguments.host, arguments.port).into());
-    let builder = if arguments.no_role {
-        builder.without_role()
-    } else {
-        builder.role(arguments.role)
-    };
-    let emulator = builder.start().await?;
-    let ready = serde_json::json!({ "ready": true, "metadata": emulator.url() });
+async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+    // Before the ready line, so that whoever has read it can stop us.
+    let mut stop = Stop::new()?;
+    let emulator = start(config).await?;
+    let urls: Vec<String> = emulator
+        .addresses()
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .collect();
+    let ready = serde_json::json!({
+        "ready": true,
+        "metadata": emulator.url(),
+        "listening": urls,
+    });
     let mut out = io::stdout().lock();
     writeln!(out, "{ready}")?;
     out.flush()?;
     drop(out);
-
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    stop.asked_for().await;
     emulator.stop().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err("no command was given".into());
+    };
+    let mut stop = Stop::new()?;
+    let emulator = start(config).await?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(variables(emulator.address()))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        // A terminal interrupts the command as well; a SIGTERM is for us alone.
+        () = stop.asked_for() => {
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), child.wait()).await;
+            child.kill().await?;
+            child.wait().await?
+        }
+    };
+    emulator.stop().await;
+    // As shells do for a command that was ended by a signal.
+    let code = status.code().unwrap_or_else(|| {
+        128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default()
+    });
+    Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+async fn start(config: Config) -> Result<Emulator, StartError> {
+    Emulator::builder()
+        .config(config)
+        .clock(Clock::real())
+        .start()
+        .await
+}
+
+/// What points an AWS SDK at the emulator.
+fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
+    [
+        (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            format!("http://{address}"),
+        ),
+        (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+            if address.is_ipv6() { "IPv6" } else { "IPv4" }.into(),
+        ),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ]
+}
+
+/// The signals that stop us.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn asked_for(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn in_one_line(error: &dyn Error) -> String {

@@ -26,14 +26,24 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Tokens sealed with `key`.
-    pub(crate) fn new(key: &[u8; 32]) -> Self {
+    /// The tokens of `instance`, after so many times that all were revoked.
+    pub(crate) fn new(seed: &[u8; 32], instance: &str, revocations: u32) -> Self {
         // HMAC fills a short key up with zeros; said here, it cannot fail.
         let mut block = [0; 64];
-        let (begin, _) = block.split_at_mut(key.len());
-        begin.copy_from_slice(key);
+        let (begin, _) = block.split_at_mut(seed.len());
+        begin.copy_from_slice(seed);
+        let mut key = [0; 64];
+        let (begin, _) = key.split_at_mut(32);
+        begin.copy_from_slice(
+            &Hmac::<Sha256>::new(&block.into())
+                .chain_update(b"session tokens")
+                .chain_update(revocations.to_be_bytes())
+                .chain_update(instance)
+                .finalize()
+                .into_bytes(),
+        );
         Self {
-            seal: Hmac::new(&block.into()),
+            seal: Hmac::new(&key.into()),
         }
     }
 
@@ -82,9 +92,13 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
+    fn tokens(seed: u8) -> Tokens {
+        Tokens::new(&[seed; 32], "i-1", 0)
+    }
+
     #[test]
     fn a_token_looks_like_those_of_imds() {
-        let token = Tokens::new(&[7; 32]).issue(21_600, at(1_700_000_000));
+        let token = tokens(7).issue(21_600, at(1_700_000_000));
         assert_eq!(token.len(), 56);
         assert!(token.starts_with("AQAEA"), "{token}");
         assert!(token.ends_with("=="), "{token}");
@@ -92,13 +106,13 @@ mod tests {
 
     #[test]
     fn a_token_lives_for_its_time_and_not_longer() {
-        let tokens = Tokens::new(&[7; 32]);
-        let token = tokens.issue(60, at(1_000));
-        assert_eq!(tokens.remaining(&token, at(1_000)), Some(60));
-        assert_eq!(tokens.remaining(&token, at(1_059)), Some(1));
-        assert_eq!(tokens.remaining(&token, at(1_060)), None);
+        let ours = tokens(7);
+        let token = ours.issue(60, at(1_000));
+        assert_eq!(ours.remaining(&token, at(1_000)), Some(60));
+        assert_eq!(ours.remaining(&token, at(1_059)), Some(1));
+        assert_eq!(ours.remaining(&token, at(1_060)), None);
         assert_eq!(
-            Tokens::new(&[7; 32]).remaining(&token, at(1_000)),
+            tokens(7).remaining(&token, at(1_000)),
             Some(60),
             "the same seed"
         );
@@ -106,13 +120,17 @@ mod tests {
 
     #[test]
     fn what_this_instance_did_not_issue_is_no_token() {
-        let tokens = Tokens::new(&[7; 32]);
-        let token = tokens.issue(60, at(1_000));
-        assert_eq!(
-            Tokens::new(&[8; 32]).remaining(&token, at(1_000)),
-            None,
-            "another instance"
-        );
+        let ours = tokens(7);
+        let token = ours.issue(60, at(1_000));
+        assert_eq!(tokens(8).remaining(&token, at(1_000)), None, "another seed");
+        for (instance, revocations) in [("i-2", 0), ("i-1", 1)] {
+            let others = Tokens::new(&[7; 32], instance, revocations);
+            assert_eq!(
+                others.remaining(&token, at(1_000)),
+                None,
+                "{instance} {revocations}"
+            );
+        }
         for wrong in [
             "",
             "AQAEA==",
@@ -122,13 +140,13 @@ mod tests {
             &format!("{token}A"),
             &token.repeat(2),
         ] {
-            assert_eq!(tokens.remaining(wrong, at(1_000)), None, "{wrong}");
+            assert_eq!(ours.remaining(wrong, at(1_000)), None, "{wrong}");
         }
         let mut bytes = URL_SAFE.decode(&token).unwrap();
         for at_byte in 0..bytes.len() {
             bytes[at_byte] ^= 1;
             assert_eq!(
-                tokens.remaining(&URL_SAFE.encode(&bytes), at(1_000)),
+                ours.remaining(&URL_SAFE.encode(&bytes), at(1_000)),
                 None,
                 "byte {at_byte}"
             );

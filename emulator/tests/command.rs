@@ -80,7 +80,11 @@ fn it_says_when_it_is_ready_and_stops_cleanly_on_signals() {
     for signal in ["-INT", "-TERM"] {
         let running = Running::start(&["--port", "0"]);
         assert_eq!(running.ready["ready"], true);
-        assert_eq!(running.ready.as_object().unwrap().len(), 2);
+        assert_eq!(running.ready.as_object().unwrap().len(), 3);
+        assert_eq!(
+            running.ready["listening"],
+            serde_json::json!([running.ready["metadata"]])
+        );
         assert!(
             running.address().starts_with("127.0.0.1:"),
             "{}",
@@ -114,7 +118,7 @@ fn the_role_can_be_chosen() {
     assert_eq!(running.role(), "mine");
     running.stop("-TERM");
     let running = Running::start(&["--port", "0", "--no-role"]);
-    assert_eq!(running.role(), "");
+    assert!(running.role().contains("404 - Not Found"));
     running.stop("-TERM");
 }
 

@@ -1,0 +1,82 @@
+//! Saying what is wrong with a value, and where.
+
+use std::fmt::{self, Display};
+
+/// A value that is not accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Invalid {
+    key: String,
+    value: String,
+    accepted: String,
+}
+
+impl Invalid {
+    /// The key in the configuration, like `instance.network-interfaces[0].mac`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            value,
+            accepted,
+        } = self;
+        write!(f, "{key}: {value:?} is not accepted; accepted: {accepted}")
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// The way to a value in the configuration.
+pub(crate) struct Key(String);
+
+impl Key {
+    pub(crate) fn root(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    pub(crate) fn field(&self, name: impl Display) -> Self {
+        Self(format!("{}.{name}", self.0))
+    }
+
+    pub(crate) fn item(&self, at: usize) -> Self {
+        Self(format!("{}[{at}]", self.0))
+    }
+
+    /// An error, unless `right`.
+    pub(crate) fn unless(
+        &self,
+        right: bool,
+        value: impl Display,
+        accepted: impl Display,
+    ) -> Result<(), Invalid> {
+        if right {
+            return Ok(());
+        }
+        Err(Invalid {
+            key: self.0.clone(),
+            value: value.to_string(),
+            accepted: accepted.to_string(),
+        })
+    }
+
+    /// Accepts one line that is not empty.
+    pub(crate) fn line(&self, value: &str) -> Result<(), Invalid> {
+        self.unless(
+            !value.is_empty() && !value.chars().any(char::is_control),
+            value,
+            "one line of text",
+        )
+    }
+}
+
+/// One letter or more: ASCII letters, digits, and those of `others`.
+pub(crate) fn is_name(value: &str, others: &str) -> bool {
+    !value.is_empty()
+        && value
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || others.contains(letter))
+}

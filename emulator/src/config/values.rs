@@ -1,0 +1,316 @@
+//! Values that a configuration is written with: spans of time, moments, contents.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
+
+/// A length of time, written like `6h 20m`, `90s` or `500ms`.
+///
+/// ```
+/// use imds_emulator::config::Span;
+///
+/// let span: Span = "6h 20m".parse()?;
+/// assert_eq!(chrono::TimeDelta::from(span).num_minutes(), 380);
+/// assert_eq!(span.to_string(), "6h 20m");
+/// assert!("soon".parse::<Span>().is_err());
+/// # Ok::<(), imds_emulator::config::NotATime>(())
+/// ```
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    DeserializeFromStr,
+    Eq,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    SerializeDisplay,
+)]
+pub struct Span(TimeDelta);
+
+impl Span {
+    /// A span of that many seconds.
+    pub const fn seconds(seconds: u32) -> Self {
+        // Any u32 of seconds is a TimeDelta.
+        match TimeDelta::new(seconds as i64, 0) {
+            Some(span) => Self(span),
+            None => Self(TimeDelta::zero()),
+        }
+    }
+
+    /// A span of that many minutes.
+    pub const fn minutes(minutes: u16) -> Self {
+        Self::seconds(minutes as u32 * 60)
+    }
+}
+
+impl FromStr for Span {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let span = humantime::parse_duration(text).map_err(|_| NotATime::span(text))?;
+        // A century and a date stay far from the end of the calendar.
+        let longest = TimeDelta::days(36_525);
+        match TimeDelta::from_std(span) {
+            Ok(span) if span <= longest => Ok(Self(span)),
+            _ => Err(NotATime::span(text)),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = self.0.to_std().unwrap_or_default();
+        humantime::format_duration(span).fmt(f)
+    }
+}
+
+impl From<Span> for TimeDelta {
+    fn from(span: Span) -> Self {
+        span.0
+    }
+}
+
+impl From<TimeDelta> for Span {
+    /// Spans before zero are zero.
+    fn from(span: TimeDelta) -> Self {
+        Self(span.max(TimeDelta::zero()))
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "a length of time: numbers with units, like 6h 20m, 90s or 500ms",
+            "examples": ["6h 20m", "90s", "500ms"],
+        })
+    }
+}
+
+/// A moment: a date and time of RFC 3339, or a span after the moment at which it is configured,
+/// written like `+2m`.
+///
+/// ```
+/// use imds_emulator::config::Moment;
+///
+/// let start = "2026-01-02T03:04:05Z".parse()?;
+/// assert_eq!("+2m".parse::<Moment>()?.after(start).to_string(), "2026-01-02 03:06:05 UTC");
+/// assert!("tomorrow".parse::<Moment>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, DeserializeFromStr, Eq, PartialEq, SerializeDisplay)]
+pub enum Moment {
+    /// That date and time.
+    At(DateTime<Utc>),
+    /// So long after the start, or after the change that brings it in.
+    After(Span),
+}
+
+impl Moment {
+    /// The moment, for what is configured at `now`.
+    pub fn after(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(moment) => moment,
+            Self::After(span) => now
+                .checked_add_signed(span.into())
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+        }
+    }
+
+    /// Fixes the moment, so that it does not recede.
+    pub(crate) fn fix(&mut self, now: DateTime<Utc>) {
+        *self = Self::At(self.after(now));
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::After(Span::default())
+    }
+}
+
+impl FromStr for Moment {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        if let Some(span) = text.strip_prefix('+') {
+            return span
+                .parse()
+                .map(Self::After)
+                .map_err(|_| NotATime::moment(text));
+        }
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => Ok(Self::At(moment.to_utc())),
+            Err(_) => Err(NotATime::moment(text)),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(moment) => f.write_str(&moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::After(span) => write!(f, "+{span}"),
+        }
+    }
+}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "a date and time of RFC 3339, or + and a span after the start",
+            "examples": ["2026-01-02T03:04:05Z", "+2m"],
+        })
+    }
+}
+
+/// A text is no span or no moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotATime {
+    value: String,
+    accepted: &'static str,
+}
+
+impl NotATime {
+    fn span(value: &str) -> Self {
+        Self {
+            value: value.into(),
+            accepted: "numbers with units up to 100 years, like 6h 20m, 90s or 500ms",
+        }
+    }
+
+    fn moment(value: &str) -> Self {
+        Self {
+            value: value.into(),
+            accepted: "a date and time like 2026-01-02T03:04:05Z, or a span after the start like +2m",
+        }
+    }
+}
+
+impl fmt::Display for NotATime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not {}", self.value, self.accepted)
+    }
+}
+
+impl std::error::Error for NotATime {}
+
+/// Bytes, written as a text, as base64, or as the file that has them.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "accepted are a text, { base64 = \"…\" }, { file = \"…\" } and { absent = true }"
+)]
+pub enum Content {
+    /// This text.
+    Text(String),
+    /// These bytes.
+    Base64 {
+        /// In the standard alphabet, with padding.
+        base64: String,
+    },
+    /// What the file has when the configuration is read. The path starts from the folder of the
+    /// configuration file.
+    File {
+        /// The path of the file.
+        file: std::path::PathBuf,
+    },
+    /// Nothing: the path is 404.
+    Absent {
+        /// Must be `true`.
+        absent: True,
+    },
+}
+
+/// The word `true`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(try_from = "bool", into = "bool")]
+#[schemars(with = "bool")]
+pub struct True;
+
+impl TryFrom<bool> for True {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<Self, Self::Error> {
+        if value { Ok(Self) } else { Err("must be true") }
+    }
+}
+
+impl From<True> for bool {
+    fn from(_: True) -> Self {
+        true
+    }
+}
+
+/// What is there by default, and is written as `false` when it is not to be there.
+pub(super) mod or_false {
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::value::MapAccessDeserializer;
+    use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+    use serde::{Serialize, Serializer};
+
+    pub(in crate::config) fn serialize<S: Serializer, T: Serialize>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.serialize(serializer),
+            None => serializer.serialize_bool(false),
+        }
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_any(OrFalse(PhantomData))
+    }
+
+    struct OrFalse<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OrFalse<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table, or false")
+        }
+
+        fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+            if value {
+                return Err(E::invalid_value(serde::de::Unexpected::Bool(true), &self));
+            }
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+}
+
+/// The schema of [`or_false`].
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema alone")]
+pub(super) enum OrFalse<T> {
+    Some(T),
+    None(bool),
+}

@@ -1,0 +1,261 @@
+//! How answers look on the wire: status line, headers and their order, bodies of errors
+//! (rules 2 to 6, 8, 11, 19, 20, 31 and 33).
+//!
+//! | | `nitro` | `xen` |
+//! | --- | --- | --- |
+//! | status line | `HTTP/1.1` | `HTTP/1.0` |
+//! | data | TTL, type, ranges (`none`), modified, length, date, server, connection | by name: ranges (`bytes`), length, type, date, modified, TTL; then connection, server |
+//! | token, 401, 405 | TTL, `Allow`, length, date, server, connection, type | by name, as above |
+//! | 401 | no body | a page |
+//! | 400, 403, 404 | a page | a page |
+//! | directory without a slash | the listing | 301 |
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LAST_MODIFIED, LOCATION,
+    SERVER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The header in which a token's time is asked for and told.
+pub(crate) const TOKEN_TTL: HeaderName =
+    HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+
+/// One of the two ways in which IMDS speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// That of instances on the Nitro system.
+    #[default]
+    Nitro,
+    /// That of older instances.
+    Xen,
+}
+
+/// An answer, before it is put into a dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) kind: Kind,
+    /// The seconds that the token of the request has left, or that the new one has.
+    pub(crate) ttl: Option<u32>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// A value or a list.
+    Data {
+        body: Bytes,
+        content_type: &'static str,
+        modified: DateTime<Utc>,
+    },
+    /// A new token.
+    Token(String),
+    /// A directory was asked for without a slash; here it is with one.
+    Directory { path: String },
+    /// The method is none for the path; these are.
+    NotAllowed(&'static str),
+    /// Rule 12.
+    BadRequest,
+    /// Rule 17.
+    Unauthorized,
+    /// Rules 13, 14 and 23.
+    Forbidden,
+    /// Rule 33.
+    NotFound,
+}
+
+/// The status line has other words than usual (rule 8), for the server to write.
+#[derive(Clone, Copy, Debug)]
+pub struct ReasonPhrase(pub &'static str);
+
+impl Dialect {
+    /// The answer as it is sent. `host` is what the request called the server.
+    pub(crate) fn write(
+        self,
+        answer: Answer,
+        host: Option<&HeaderValue>,
+        keep_alive: bool,
+        now: DateTime<Utc>,
+    ) -> Response<Bytes> {
+        let Answer { kind, ttl } = answer;
+        let mut fields = Fields {
+            ttl,
+            ..Fields::default()
+        };
+        let (status, body) = match kind {
+            Kind::Data {
+                body,
+                content_type,
+                modified,
+            } => {
+                fields.content_type = content_type;
+                fields.modified = Some(modified);
+                (StatusCode::OK, body)
+            }
+            Kind::Token(token) => (StatusCode::OK, token.into()),
+            Kind::Directory { path } => {
+                fields.location = location(host, &path);
+                (StatusCode::MOVED_PERMANENTLY, Bytes::new())
+            }
+            Kind::NotAllowed(methods) => {
+                fields.allow = Some(methods);
+                (StatusCode::METHOD_NOT_ALLOWED, Bytes::new())
+            }
+            Kind::Unauthorized if self == Self::Nitro => (StatusCode::UNAUTHORIZED, Bytes::new()),
+            Kind::Unauthorized => fields.page(StatusCode::UNAUTHORIZED),
+            Kind::BadRequest => fields.page(StatusCode::BAD_REQUEST),
+            Kind::Forbidden => fields.page(StatusCode::FORBIDDEN),
+            Kind::NotFound => fields.page(StatusCode::NOT_FOUND),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response
+                .extensions_mut()
+                .insert(ReasonPhrase("Not Allowed"));
+        }
+        let length = response.body().len();
+        match self {
+            Self::Nitro => fields.write_nitro(length, keep_alive, now, response.headers_mut()),
+            Self::Xen => {
+                *response.version_mut() = Version::HTTP_10;
+                fields.write_xen(length, keep_alive, now, response.headers_mut());
+            }
+        }
+        response
+    }
+}
+
+/// What the headers of an answer say.
+struct Fields {
+    ttl: Option<u32>,
+    content_type: &'static str,
+    modified: Option<DateTime<Utc>>,
+    location: Option<HeaderValue>,
+    allow: Option<&'static str>,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            ttl: None,
+            content_type: "text/plain",
+            modified: None,
+            location: None,
+            allow: None,
+        }
+    }
+}
+
+impl Fields {
+    fn page(&mut self, status: StatusCode) -> (StatusCode, Bytes) {
+        self.content_type = "text/html";
+        (status, page(status))
+    }
+
+    /// Rules 4, 8, 11 and 19. Header maps keep the order in which names come in.
+    fn write_nitro(
+        self,
+        length: usize,
+        keep_alive: bool,
+        now: DateTime<Utc>,
+        into: &mut HeaderMap,
+    ) {
+        let has_content = self.modified.is_some() || self.content_type != "text/plain";
+        if let Some(ttl) = self.ttl {
+            into.insert(TOKEN_TTL, ttl.into());
+        }
+        if has_content {
+            into.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        if let Some(modified) = self.modified {
+            into.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+            into.insert(LAST_MODIFIED, http_date(modified));
+        }
+        if let Some(location) = self.location {
+            into.insert(LOCATION, location);
+        }
+        if let Some(methods) = self.allow {
+            into.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        into.insert(CONTENT_LENGTH, length.into());
+        into.insert(DATE, http_date(now));
+        into.insert(SERVER, HeaderValue::from_static("EC2ws"));
+        if !keep_alive {
+            into.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if !has_content {
+            into.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+    }
+
+    /// Rule 5.
+    fn write_xen(self, length: usize, keep_alive: bool, now: DateTime<Utc>, into: &mut HeaderMap) {
+        if self.modified.is_some() {
+            into.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        if let Some(methods) = self.allow {
+            into.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        into.insert(CONTENT_LENGTH, length.into());
+        into.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        into.insert(DATE, http_date(now));
+        if let Some(modified) = self.modified {
+            into.insert(LAST_MODIFIED, http_date(modified));
+        }
+        if let Some(location) = self.location {
+            into.insert(LOCATION, location);
+        }
+        if let Some(ttl) = self.ttl {
+            into.insert(TOKEN_TTL, ttl.into());
+        }
+        let connection = if keep_alive { "keep-alive" } else { "close" };
+        into.insert(CONNECTION, HeaderValue::from_static(connection));
+        into.insert(SERVER, HeaderValue::from_static("EC2ws"));
+    }
+}
+
+/// The URL of `path` on the server that the client knows as `host`. On an instance that is the
+/// link-local address; here a client is sent nowhere else than where it was.
+fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
+    let host = host.and_then(|host| host.to_str().ok());
+    let url = match host {
+        Some(host) => format!("http://{host}{path}"),
+        None => path.to_owned(),
+    };
+    HeaderValue::try_from(url).ok()
+}
+
+/// Rule 33: the page of an error.
+fn page(status: StatusCode) -> Bytes {
+    let title = format!(
+        "{} - {}",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    );
+    format!(
+        r#"<?xml version="1.0" encoding="iso-8859-1"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+         "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
+ <head>
+  <title>{title}</title>
+ </head>
+ <body>
+  <h1>{title}</h1>
+ </body>
+</html>
+"#
+    )
+    .into()
+}
+
+fn http_date(moment: DateTime<Utc>) -> HeaderValue {
+    // Years of more than four digits have a sign, which is legal in a header, too.
+    HeaderValue::try_from(moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .unwrap_or(HeaderValue::from_static(""))
+}

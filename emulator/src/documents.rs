@@ -1,0 +1,158 @@
+//! Documents, in the layout that IMDS gives them (rules 44, 47, 53 and 59).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::config::{Iam, Instance};
+use crate::credentials::{Generation, Keys};
+
+/// Rules 47, 48 and 52: the credentials of a role.
+pub(crate) fn role(
+    iam: &Iam,
+    role: &str,
+    account_id: Option<&str>,
+    generation: Generation,
+    keys: &Keys,
+) -> String {
+    if iam.code == "Success" {
+        return credentials(account_id, generation, keys);
+    }
+    let message = iam.message.clone().unwrap_or_else(|| {
+        format!(
+            "EC2 cannot assume the role {role}. Please see documentation at \
+             https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html."
+        )
+    });
+    object(&[
+        ("Code", text(&iam.code)),
+        ("Message", text(&message)),
+        ("LastUpdated", text(&seconds(generation.issued))),
+    ])
+}
+
+/// Rules 47 and 53: credentials that are good.
+pub(crate) fn credentials(account_id: Option<&str>, generation: Generation, keys: &Keys) -> String {
+    let mut fields = vec![
+        ("Code", text("Success")),
+        ("LastUpdated", text(&seconds(generation.issued))),
+        ("Type", text("AWS-HMAC")),
+        ("AccessKeyId", text(&keys.access_key_id)),
+        ("SecretAccessKey", text(&keys.secret_access_key)),
+        ("Token", text(&keys.session_token)),
+        ("Expiration", text(&seconds(generation.expires))),
+    ];
+    if let Some(account_id) = account_id {
+        fields.push(("AccountId", text(account_id)));
+    }
+    object(&fields)
+}
+
+/// Rules 44 and 45: the instance profile.
+pub(crate) fn profile_info(
+    instance: &Instance,
+    iam: &Iam,
+    role: Option<&str>,
+    updated: DateTime<Utc>,
+) -> String {
+    let mut fields = vec![("Code", text(&iam.info_code))];
+    if iam.info_code == "Success" && role.is_none() {
+        fields.push((
+            "Message",
+            text(
+                "Instance Profile does not contain a role. Please see documentation at \
+                 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html.",
+            ),
+        ));
+    }
+    fields.push(("LastUpdated", text(&seconds(updated))));
+    fields.push((
+        "InstanceProfileArn",
+        text(&format!(
+            "arn:{}:iam::{}:instance-profile/{}",
+            instance.placement.partition(),
+            instance.account_id,
+            iam.profile()
+        )),
+    ));
+    fields.push(("InstanceProfileId", text(&iam.instance_profile_id)));
+    object(&fields)
+}
+
+/// Rule 53: what is said of the credentials of the instance itself.
+pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> String {
+    object(&[
+        ("Code", text("Success")),
+        ("LastUpdated", text(&seconds(updated))),
+        ("AccountId", text(account_id)),
+    ])
+}
+
+/// Rule 59: the identity of the instance.
+pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
+    let list = |values: &[String]| match values {
+        [] => "null".to_owned(),
+        values => {
+            let values: Vec<String> = values.iter().map(|value| text(value)).collect();
+            format!("[ {} ]", values.join(", "))
+        }
+    };
+    let or_null = |value: Option<&str>| value.map_or_else(|| "null".to_owned(), text);
+    let private_ip = instance
+        .primary()
+        .and_then(|interface| interface.private_ipv4s.first())
+        .map(ToString::to_string);
+    object(&[
+        ("accountId", text(&instance.account_id)),
+        ("architecture", text(instance.architecture.as_str())),
+        (
+            "availabilityZone",
+            text(&instance.placement.availability_zone),
+        ),
+        ("billingProducts", list(&instance.billing_products)),
+        ("devpayProductCodes", "null".to_owned()),
+        ("marketplaceProductCodes", list(&instance.product_codes)),
+        ("imageId", text(&instance.image_id)),
+        ("instanceId", text(&instance.instance_id)),
+        ("instanceType", text(&instance.instance_type)),
+        ("kernelId", or_null(instance.kernel_id.as_deref())),
+        ("pendingTime", text(&seconds(launched))),
+        ("privateIp", or_null(private_ip.as_deref())),
+        ("ramdiskId", or_null(instance.ramdisk_id.as_deref())),
+        ("region", text(instance.placement.region())),
+        ("version", text("2017-09-30")),
+    ])
+}
+
+/// A moment as documents write it.
+pub(crate) fn seconds(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A text as JSON.
+pub(crate) fn text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// An object: two spaces, and ` : ` between name and value.
+fn object(fields: &[(&str, String)]) -> String {
+    format!("{{\n{}\n}}", fields_indented(fields, "  "))
+}
+
+/// A list of objects, or `[]`.
+pub(crate) fn list(objects: &[Vec<(&str, String)>]) -> String {
+    if objects.is_empty() {
+        return "[]".to_owned();
+    }
+    let objects: Vec<String> = objects
+        .iter()
+        .map(|fields| format!("  {{\n{}\n  }}", fields_indented(fields, "    ")))
+        .collect();
+    format!("[\n{}\n]", objects.join(",\n"))
+}
+
+fn fields_indented(fields: &[(&str, String)], indent: &str) -> String {
+    let lines: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{indent}\"{name}\" : {value}"))
+        .collect();
+    lines.join(",\n")
+}

@@ -1,0 +1,132 @@
+//! Events (rules 54 to 57). Their times are fixed once they are announced.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::{Maintenance, MaintenanceState, Moment, SpotAction, SpotInterruption};
+use crate::documents::{list, seconds, text};
+
+/// A document, and when it became what it is.
+pub(crate) struct Event {
+    pub(crate) document: String,
+    pub(crate) since: DateTime<Utc>,
+}
+
+/// Rule 54. Nothing before the notice.
+pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -> Option<Event> {
+    let (since, time) = times(interruption, now)?;
+    Some(Event {
+        document: format!(
+            "{{\"action\": {}, \"time\": {}}}",
+            text(interruption.action.as_str()),
+            text(&seconds(time))
+        ),
+        since,
+    })
+}
+
+/// Rule 55: only of instances that are terminated.
+pub(crate) fn spot_termination(
+    interruption: &SpotInterruption,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let (since, time) = times(interruption, now)?;
+    (interruption.action == SpotAction::Terminate).then(|| Event {
+        document: seconds(time),
+        since,
+    })
+}
+
+fn times(
+    interruption: &SpotInterruption,
+    now: DateTime<Utc>,
+) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let since = announced(interruption.announced, now)?;
+    let lead = match interruption.action {
+        SpotAction::Stop | SpotAction::Terminate => TimeDelta::minutes(2),
+        SpotAction::Hibernate => TimeDelta::zero(),
+    };
+    Some((since, later(interruption.time, since, lead, now)))
+}
+
+/// Rule 56.
+pub(crate) fn rebalance(moment: Moment, now: DateTime<Utc>) -> Option<Event> {
+    let since = announced(moment, now)?;
+    Some(Event {
+        document: format!("{{\"noticeTime\": {}}}", text(&seconds(since))),
+        since,
+    })
+}
+
+/// Rule 57: the active events, or the others.
+pub(crate) fn maintenance(
+    events: &[Maintenance],
+    active: bool,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let shown: Vec<(usize, &Maintenance, DateTime<Utc>)> = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| (event.state == MaintenanceState::Active) == active)
+        .filter_map(|(at, event)| Some((at, event, announced(event.announced, now)?)))
+        .collect();
+    let objects: Vec<_> = shown
+        .iter()
+        .map(|(at, event, since)| fields(*at, event, *since, now))
+        .collect();
+    Some(Event {
+        document: list(&objects),
+        since: shown.iter().map(|(.., since)| *since).max()?,
+    })
+}
+
+fn fields(
+    at: usize,
+    event: &Maintenance,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Vec<(&'static str, String)> {
+    let begin = later(event.not_before, since, TimeDelta::days(7), now);
+    let end = later(event.not_after, begin, TimeDelta::hours(2), now);
+    let prefix = match event.state {
+        MaintenanceState::Active => "",
+        MaintenanceState::Completed => "[Completed] ",
+        MaintenanceState::Canceled => "[Canceled] ",
+    };
+    let description = event
+        .description
+        .as_deref()
+        .unwrap_or(event.code.description());
+    let id = event
+        .event_id
+        .clone()
+        .unwrap_or_else(|| format!("instance-event-{:017x}", at + 1));
+    let written =
+        |moment: DateTime<Utc>| text(&moment.format("%-d %b %Y %H:%M:%S GMT").to_string());
+    vec![
+        ("NotBefore", written(begin)),
+        ("Code", text(event.code.as_str())),
+        ("Description", text(&format!("{prefix}{description}"))),
+        ("EventId", text(&id)),
+        ("NotAfter", written(end)),
+        ("State", text(event.state.as_str())),
+    ]
+}
+
+fn announced(moment: Moment, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let moment = moment.after(now);
+    (moment <= now).then_some(moment)
+}
+
+fn later(
+    moment: Option<Moment>,
+    since: DateTime<Utc>,
+    lead: TimeDelta,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    match moment {
+        Some(moment) => moment.after(now),
+        None => since
+            .checked_add_signed(lead)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC),
+    }
+}

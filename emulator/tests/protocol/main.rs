@@ -1,0 +1,24 @@
+//! What the emulator answers, rule by rule of `docs/protocol.md`, as bytes on a socket.
+//!
+//! | rules | tests |
+//! | --- | --- |
+//! | 1 to 9, 19, 20, 31, 33 | [`dialects`] (whole answers, byte for byte), [`transport`] |
+//! | 7 to 19, 21 | [`tokens`] |
+//! | 22 | about clients |
+//! | 23, 24, 36 | [`options`] |
+//! | 25, 26 | throttling: not emulated |
+//! | 27 to 43 | [`paths`] |
+//! | 44 to 53 | [`iam`] |
+//! | 54 to 58 | [`events`] |
+//! | 59, 60 | [`identity`] |
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
+
+mod bench;
+mod tokens;
+mod transport;
