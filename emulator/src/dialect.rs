@@ -10,6 +10,8 @@
 //! | 400, 403, 404 | a page | a page |
 //! | directory without a slash | the listing | 301 |
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{
@@ -255,7 +257,11 @@ fn page(status: StatusCode) -> Bytes {
 }
 
 fn http_date(moment: DateTime<Utc>) -> HeaderValue {
-    // Years of more than four digits have a sign, which is legal in a header, too.
-    HeaderValue::try_from(moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        .unwrap_or(HeaderValue::from_static(""))
+    // Clocks can be set to years that such a date cannot tell.
+    let seconds = moment.timestamp().clamp(0, LAST_SECOND).unsigned_abs();
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }
+
+/// The end of the year 9999, in seconds since 1970.
+const LAST_SECOND: i64 = 253_402_300_799;

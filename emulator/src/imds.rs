@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::HOST;
@@ -15,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 
 use crate::config::{Config, HttpTokens, Invalid, Moment, Switch};
-use crate::credentials::{Issuer, Rotation};
+use crate::credentials::{Generation, Issuer, Rotation};
 use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
 use crate::documents;
 use crate::events;
@@ -41,11 +43,41 @@ pub struct Imds {
     /// Gives those of the instance itself (rule 53).
     instance_issuer: Issuer,
     identity: Identity,
+    /// Documents that take long to make, for as long as they are the same.
+    memo: Arc<Memo>,
     /// When everything that does not change by itself was modified last (rule 6).
     modified: DateTime<Utc>,
     now: Phase,
     /// After the next rotation, if the role is another one then.
     to_come: Option<(DateTime<Utc>, Phase)>,
+}
+
+/// Documents that take long to make: those with keys until the next rotation, signatures for ever.
+#[derive(Default)]
+struct Memo {
+    role: Latest,
+    role_extended: Latest,
+    instance_role: Latest,
+    signature: OnceLock<Option<Bytes>>,
+    rsa: OnceLock<Option<Bytes>>,
+    dsa: OnceLock<Option<Bytes>>,
+}
+
+/// The document of a generation.
+#[derive(Default)]
+struct Latest(ArcSwapOption<(Generation, Bytes)>);
+
+impl Latest {
+    fn get(&self, generation: Generation, make: impl FnOnce() -> Option<String>) -> Option<Bytes> {
+        if let Some(latest) = self.0.load().as_deref()
+            && latest.0 == generation
+        {
+            return Some(latest.1.clone());
+        }
+        let document = Bytes::from(make()?);
+        self.0.store(Some(Arc::new((generation, document.clone()))));
+        Some(document)
+    }
 }
 
 /// A time with one role.
@@ -93,6 +125,7 @@ impl Imds {
             issuer: Issuer::new(seed, now, rotation.unwrap_or_default()),
             instance_issuer: Issuer::new(seed, now, Rotation::default()),
             identity: Identity::new(&seed),
+            memo: Arc::default(),
             modified,
             now: Phase::new(&config, role_of(&config), now),
             to_come: None,
@@ -129,6 +162,7 @@ impl Imds {
             },
             instance_issuer: self.instance_issuer.clone(),
             identity: self.identity.clone(),
+            memo: Arc::default(),
             modified: now,
             now: Phase::new(&config, shown, now),
             to_come,
@@ -314,38 +348,48 @@ impl Imds {
         phase: &Phase,
         live: Live,
         now: DateTime<Utc>,
-    ) -> Option<(String, DateTime<Utc>)> {
+    ) -> Option<(Bytes, DateTime<Utc>)> {
         let instance = &self.config.instance;
         let account_id = instance.account_id.as_str();
         let events = &self.config.events;
         let generation = self.issuer.generation(now);
         let of_instance = self.instance_issuer.generation(now);
-        let event = |event: events::Event| (event.document, event.since);
-        let signed = |signed: Result<String, IdentityError>| Some((signed.ok()?, self.modified));
-        let document = || phase.tree.identity_document().map(AsRef::as_ref);
+        let event = |event: events::Event| (Bytes::from(event.document), event.since);
+        let signed = |memo: &OnceLock<_>, sign: &dyn Fn(&[u8]) -> Result<String, IdentityError>| {
+            let document = phase.tree.identity_document()?;
+            let signature = memo.get_or_init(|| sign(document).ok().map(Bytes::from));
+            Some((signature.clone()?, self.modified))
+        };
         match live {
             Live::Role | Live::RoleExtended => {
-                let role = phase.role.as_deref()?;
-                let account_id = (live == Live::RoleExtended).then_some(account_id);
-                let keys = self.issuer.keys(role, generation);
-                let iam = instance.iam.as_ref()?;
-                let document = documents::role(iam, role, account_id, generation, &keys);
-                Some((document, generation.issued))
+                let (memo, account_id) = match live {
+                    Live::RoleExtended => (&self.memo.role_extended, Some(account_id)),
+                    _ => (&self.memo.role, None),
+                };
+                let document = memo.get(generation, || {
+                    let role = phase.role.as_deref()?;
+                    let keys = self.issuer.keys(role, generation);
+                    let iam = instance.iam.as_ref()?;
+                    Some(documents::role(iam, role, account_id, generation, &keys))
+                });
+                Some((document?, generation.issued))
             }
             Live::InstanceRole => {
-                let keys = self.instance_issuer.keys("ec2-instance", of_instance);
-                let document = documents::credentials(None, of_instance, &keys);
-                Some((document, of_instance.issued))
+                let document = self.memo.instance_role.get(of_instance, || {
+                    let keys = self.instance_issuer.keys("ec2-instance", of_instance);
+                    Some(documents::credentials(None, of_instance, &keys))
+                });
+                Some((document?, of_instance.issued))
             }
             Live::InstanceRoleInfo => {
                 let document = documents::instance_role_info(account_id, of_instance.issued);
-                Some((document, of_instance.issued))
+                Some((document.into(), of_instance.issued))
             }
             Live::ProfileInfo => {
                 let iam = instance.iam.as_ref()?;
                 let role = phase.role.as_deref();
                 let document = documents::profile_info(instance, iam, role, generation.issued);
-                Some((document, generation.issued))
+                Some((document.into(), generation.issued))
             }
             Live::SpotAction => {
                 events::spot_action(events.spot_interruption.as_ref()?, now).map(event)
@@ -360,13 +404,17 @@ impl Imds {
             Live::Scheduled | Live::History => {
                 let active = live == Live::Scheduled;
                 let shown = events::maintenance(&events.maintenance, active, now);
-                Some(shown.map_or_else(|| ("[]".to_owned(), self.modified), event))
+                Some(shown.map_or_else(|| ("[]".into(), self.modified), event))
             }
-            Live::Signature => signed(self.identity.signature(document()?)),
-            Live::Rsa2048 => signed(self.identity.rsa_pkcs7(document()?, self.modified)),
-            Live::Pkcs7 | Live::Dsa2048 => {
-                signed(self.identity.dsa_pkcs7(document()?, self.modified))
-            }
+            Live::Signature => signed(&self.memo.signature, &|document| {
+                self.identity.signature(document)
+            }),
+            Live::Rsa2048 => signed(&self.memo.rsa, &|document| {
+                self.identity.rsa_pkcs7(document, self.modified)
+            }),
+            Live::Pkcs7 | Live::Dsa2048 => signed(&self.memo.dsa, &|document| {
+                self.identity.dsa_pkcs7(document, self.modified)
+            }),
         }
     }
 }

@@ -165,8 +165,11 @@ impl Settings {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // Every connection takes a file descriptor, and few systems give many of them unasked. Without
+    // more, those that are too many wait.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     match run(Arguments::parse()).await {
         Ok(code) => code,
         Err(error) => {

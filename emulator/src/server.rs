@@ -9,29 +9,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::response::Response;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config::{Config, Iam, Invalid, Switch};
+use crate::config::{self, Config, Iam, Invalid, Switch};
 use crate::imds::{self, Certificate, Decision, IdentityError, Imds};
 
 /// After a stop, answers on their way may take so long.
 const GRACE: Duration = Duration::from_secs(2);
-/// A request's head must be there within this time, or the connection is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request's head may have so many bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 /// After a failure to accept (no file descriptor is left), the next attempt waits so long.
@@ -88,7 +84,7 @@ impl Emulator {
     }
 
     /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
-    /// seed stay as they are. Another role shows at the next rotation (rule 50).
+    /// seed stay as they are; other settings of the server are for connections from then on. Another role shows at the next rotation (rule 50).
     ///
     /// # Errors
     ///
@@ -244,7 +240,6 @@ impl Builder {
             }
         };
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
-        let keep_alive = self.config.server.keep_alive;
         let imds =
             Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
                 doing: "the configuration is not accepted".into(),
@@ -266,7 +261,7 @@ impl Builder {
         let mut listeners = JoinSet::new();
         for (socket, _) in bound {
             let shared = Arc::clone(&shared);
-            listeners.spawn(listen(socket, shared, keep_alive, stopped.clone()));
+            listeners.spawn(listen(socket, shared, stopped.clone()));
         }
         Ok(Emulator {
             address,
@@ -339,15 +334,7 @@ struct Shared {
 }
 
 /// Accepts connections until it is told to stop, and then waits for those that are being answered.
-async fn listen(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    keep_alive: bool,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let router = Router::new()
-        .fallback(respond)
-        .with_state(Arc::clone(&shared));
+async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     // They end with this task.
     let mut connections = JoinSet::new();
     loop {
@@ -358,12 +345,19 @@ async fn listen(
         match accepted {
             Ok((stream, peer)) => {
                 let imds = shared.imds.load();
-                let ipv6 = imds.config().metadata_options.http_protocol_ipv6;
+                let config = imds.config();
+                let ipv6 = config.metadata_options.http_protocol_ipv6;
                 if !peer.ip().to_canonical().is_ipv4() && ipv6 == Switch::Disabled {
                     continue;
                 }
-                let router = router.clone();
-                connections.spawn(serve(stream, peer, router, keep_alive, stopped.clone()));
+                let http = http(&config.server);
+                connections.spawn(serve(
+                    stream,
+                    peer,
+                    http,
+                    Arc::clone(&shared),
+                    stopped.clone(),
+                ));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -373,23 +367,28 @@ async fn listen(
     while connections.join_next().await.is_some() {}
 }
 
+fn http(server: &config::Server) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(TimeDelta::from(server.head_timeout).to_std().ok())
+        .max_buf_size(HEAD_BYTES)
+        .title_case_headers(true)
+        .keep_alive(server.keep_alive);
+    http
+}
+
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    keep_alive: bool,
+    http: http1::Builder,
+    shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) {
     // An answer is written at once, there is nothing to wait for.
     let _ = stream.set_nodelay(true);
-    let router = router.layer(axum::Extension(ConnectInfo(peer)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .title_case_headers(true)
-        .keep_alive(keep_alive)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // There is one surface with one way in, so a router would only cost.
+    let service = service_fn(|request| respond(Arc::clone(&shared), peer, request));
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     // What goes wrong with a connection is the client's business.
     tokio::select! {
@@ -401,10 +400,11 @@ async fn serve(
 }
 
 async fn respond(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Whole>, Infallible> {
+    // A body is not for us; hyper reads past it if the connection goes on.
     let (request, _) = request.into_parts();
     let decision = shared
         .imds
@@ -420,14 +420,14 @@ async fn respond(
             .extensions_mut()
             .insert(ReasonPhrase::from_static(phrase.as_bytes()));
     }
-    response.map(|bytes| Body::new(Whole(Some(bytes))))
+    Ok(response.map(|bytes| Whole(Some(bytes))))
 }
 
 /// A body that is there even if it has no bytes: without one hyper puts `Content-Length` after all
 /// other headers.
 struct Whole(Option<Bytes>);
 
-impl http_body::Body for Whole {
+impl Body for Whole {
     type Data = Bytes;
     type Error = Infallible;
 

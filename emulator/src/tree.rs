@@ -478,25 +478,26 @@ impl Tree {
         }
     }
 
-    /// What there is at `path` below `version`. `there` tells of what depends on the moment whether
-    /// it is there now.
+    /// What there is at `path` below `version`; `there` tells which of what depends on the moment is
+    /// to be listed now.
     pub(crate) fn find(
         &self,
         version: &str,
         path: &[&str],
         there: impl Fn(Live) -> bool,
     ) -> Option<Found<'_>> {
-        let visible = |leaf: &Leaf| {
-            (version == LATEST || leaf.since <= version)
+        let in_version = |leaf: &Leaf| version == LATEST || leaf.since <= version;
+        let key = path.join("/");
+        if let Some(leaf) = self.leaves.get(&key) {
+            return in_version(leaf).then_some(Found::Leaf(&leaf.value));
+        }
+        let listed = |leaf: &Leaf| {
+            in_version(leaf)
                 && match &leaf.value {
                     Value::Fixed(_) => true,
                     Value::Live(live) => there(*live),
                 }
         };
-        let key = path.join("/");
-        if let Some(leaf) = self.leaves.get(&key) {
-            return visible(leaf).then_some(Found::Leaf(&leaf.value));
-        }
         let folder = match key.as_str() {
             "" => String::new(),
             key => format!("{key}/"),
@@ -506,7 +507,7 @@ impl Tree {
             let Some(rest) = below.strip_prefix(&folder) else {
                 break;
             };
-            if visible(leaf) {
+            if listed(leaf) {
                 names.insert(match rest.split_once('/') {
                     Some((name, _)) => (name, true),
                     None => (rest, false),

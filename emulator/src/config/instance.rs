@@ -337,7 +337,7 @@ impl Default for Vpc {
 
 /// A network interface.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct NetworkInterface {
     /// Six pairs of hexadecimal digits in lower case with colons.
@@ -345,18 +345,24 @@ pub struct NetworkInterface {
     /// `eni-` and 8 or 17 hexadecimal digits.
     pub interface_id: String,
     /// Default: its place in the list.
+    #[serde(default)]
     pub device_number: Option<u32>,
     /// The network card, on types that have several.
+    #[serde(default)]
     pub network_card_index: Option<u32>,
     /// The subnet.
     pub subnet: Subnet,
     /// The first one is the primary. None on an IPv6-only subnet.
+    #[serde(default)]
     pub private_ipv4s: Vec<Ipv4Addr>,
     /// Public addresses, each with the private address that it is associated with.
+    #[serde(default)]
     pub public_ipv4s: BTreeMap<Ipv4Addr, Ipv4Addr>,
     /// Its IPv6 addresses.
+    #[serde(default)]
     pub ipv6s: Vec<Ipv6Addr>,
     /// Its security groups, each with its name.
+    #[serde(default)]
     pub security_groups: BTreeMap<String, String>,
 }
 
@@ -379,15 +385,17 @@ impl Default for NetworkInterface {
 
 /// A subnet.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Subnet {
     /// `subnet-` and 8 or 17 hexadecimal digits.
     pub id: String,
     /// None for an IPv6-only subnet.
+    #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ipv4_cidr_block: Option<Ipv4Net>,
     /// None for a subnet without IPv6.
+    #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub ipv6_cidr_blocks: Vec<Ipv6Net>,
 }
@@ -457,7 +465,9 @@ impl PublicKey {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Iam {
-    /// The role; none for an instance profile without one (rule 45).
+    /// The role; `false` for an instance profile without one (rule 45).
+    #[serde(with = "super::values::or_false")]
+    #[schemars(with = "super::values::OrFalse<String>")]
     pub role: Option<String>,
     /// The name of the instance profile. Default: that of the role.
     pub instance_profile: Option<String>,

@@ -121,8 +121,8 @@ impl Layers {
         let toml = format!("value = {value}")
             .parse::<toml::Table>()
             .ok()
-            .and_then(|mut table| serde_json::to_value(table.remove("value")?).ok())
-            .unwrap_or_else(|| text.clone());
+            .and_then(|mut table| table.remove("value"))
+            .map_or_else(|| text.clone(), json);
         let as_text = self.apply_at(source, parts, text);
         match as_text {
             Ok(()) => Ok(()),
@@ -189,7 +189,24 @@ fn parse_toml(source: &str, document: &str) -> Result<Value, ConfigError> {
     let table: toml::Table = document
         .parse()
         .map_err(|error: toml::de::Error| ConfigError::new(source, "", error.to_string()))?;
-    serde_json::to_value(table).map_err(|error| ConfigError::new(source, "", error.to_string()))
+    Ok(json(toml::Value::Table(table)))
+}
+
+/// The same as JSON, which has no dates: they become texts.
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(is) => is.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(values) => values.into_iter().map(json).collect(),
+        toml::Value::Table(table) => table
+            .into_iter()
+            .map(|(name, value)| (name, json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
 }
 
 /// Tables are merged, everything else is replaced.
@@ -211,9 +228,8 @@ fn read_files(source: &str, layer: &mut Value, folder: &Path) -> Result<(), Conf
         .map(|content| ("instance.user-data".to_owned(), content));
     let mut contents: Vec<(String, &mut Value)> = Vec::new();
     // One borrow of the layer at a time.
-    match user_data {
-        Some((key, content)) => read_file(source, &key, content, folder)?,
-        None => {}
+    if let Some((key, content)) = user_data {
+        read_file(source, &key, content, folder)?;
     }
     if let Some(data) = layer.get_mut("data").and_then(Value::as_object_mut) {
         contents.extend(

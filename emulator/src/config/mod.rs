@@ -72,6 +72,8 @@ pub struct Server {
     pub dialect: Dialect,
     /// Whether a connection is kept for further requests. IMDS closes it (rule 2).
     pub keep_alive: bool,
+    /// A connection is closed when the head of a request takes longer.
+    pub head_timeout: Span,
     /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
     /// credentials and certificates are the same. Default: random at each start.
     pub seed: Option<String>,
@@ -86,6 +88,7 @@ impl Default for Server {
             port: 1338,
             dialect: Dialect::default(),
             keep_alive: false,
+            head_timeout: Span::seconds(10),
             seed: None,
             peers: Vec::new(),
         }
@@ -366,6 +369,12 @@ impl Config {
         let key = Key::root("server");
         key.field("hosts")
             .unless(!self.server.hosts.is_empty(), "[]", "at least one address")?;
+        let timeout = self.server.head_timeout;
+        key.field("head-timeout").unless(
+            timeout > Span::default(),
+            timeout,
+            "more than no time",
+        )?;
         for (at, peers) in self.server.peers.iter().enumerate() {
             key.field("peers").item(at).field("hops").unless(
                 (1..=64).contains(&peers.hops),

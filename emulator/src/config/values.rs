@@ -265,7 +265,7 @@ pub(super) mod or_false {
     use std::marker::PhantomData;
 
     use serde::de::value::MapAccessDeserializer;
-    use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+    use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer as _, MapAccess, Visitor};
     use serde::{Serialize, Serializer};
 
     pub(in crate::config) fn serialize<S: Serializer, T: Serialize>(
@@ -290,7 +290,7 @@ pub(super) mod or_false {
         type Value = Option<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table, or false")
+            f.write_str("a table or a text, or false for none")
         }
 
         fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
@@ -298,6 +298,10 @@ pub(super) mod or_false {
                 return Err(E::invalid_value(serde::de::Unexpected::Bool(true), &self));
             }
             Ok(None)
+        }
+
+        fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+            T::deserialize(value.into_deserializer()).map(Some)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {

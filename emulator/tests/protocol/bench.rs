@@ -40,10 +40,15 @@ impl Answer {
 
 /// Sends bytes and reads until the connection ends.
 pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> String {
+    String::from_utf8(send_bytes(address, request).await).unwrap()
+}
+
+/// The same, where the answer may be no text.
+pub(crate) async fn send_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
     answer
 }
 

@@ -2,10 +2,10 @@
 //!
 //! | rules | tests |
 //! | --- | --- |
-//! | 1 to 9, 19, 20, 31, 33 | [`dialects`] (whole answers, byte for byte), [`transport`] |
+//! | 2 to 9, 11, 16, 19, 20, 23, 31, 33 | [`dialects`] (whole answers, byte for byte), [`transport`] |
 //! | 7 to 19, 21 | [`tokens`] |
 //! | 22 | about clients |
-//! | 23, 24, 36 | [`options`] |
+//! | 1, 23, 24, 36 | [`options`] |
 //! | 25, 26 | throttling: not emulated |
 //! | 27 to 43 | [`paths`] |
 //! | 44 to 53 | [`iam`] |
@@ -20,5 +20,11 @@
 )]
 
 mod bench;
+mod dialects;
+mod events;
+mod iam;
+mod identity;
+mod options;
+mod paths;
 mod tokens;
 mod transport;

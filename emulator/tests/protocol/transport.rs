@@ -1,5 +1,8 @@
 //! Rules 1 to 9 as far as they are about connections, and what is not HTTP.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -48,6 +51,176 @@ async fn what_is_not_http_is_answered_or_closed_and_the_next_is_served() {
         );
     }
     assert_eq!(bench.token("60").await.status, "HTTP/1.1 200 OK");
+}
+
+/// Sends pieces, with pauses between them, and reads until the connection ends.
+async fn in_pieces(bench: &Bench, pieces: &[&[u8]]) -> String {
+    let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+    for piece in pieces {
+        // It may have been answered before all is written.
+        let _ = stream.write_all(piece).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let bench = Bench::new().await;
+    let long = "x".repeat(1_000_000);
+    for head in [
+        format!("GET /{long} HTTP/1.1\r\nHost: imds\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: imds\r\nX-Long: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{}\r\n", "X-Many: x\r\n".repeat(10_000)),
+    ] {
+        let answer = in_pieces(&bench, &[head.as_bytes()]).await;
+        // A reset may come before the answer is read.
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+    let fits = format!("GET /{} HTTP/1.1\r\nHost: imds\r\n\r\n", "x".repeat(10_000));
+    assert!(
+        send(bench.imds.address(), fits.as_bytes())
+            .await
+            .starts_with(UNAUTHORIZED)
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_asked_for_does_not_matter() {
+    let bench = Bench::new().await;
+    let token = bench.token("60").await.body;
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        // It never comes.
+        "Content-Length: 500000\r\n\r\n",
+        "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    ] {
+        let get = format!(
+            "GET /latest/meta-data/ami-id HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token: {token}\r\n{body}"
+        );
+        let answer = send(bench.imds.address(), get.as_bytes()).await;
+        assert!(answer.starts_with(OK), "{body}: {answer}");
+        assert!(answer.ends_with("\r\n\r\nami-0123456789abcdef0"));
+        let put = format!(
+            "PUT /latest/api/token HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n{body}"
+        );
+        assert!(
+            send(bench.imds.address(), put.as_bytes())
+                .await
+                .starts_with(OK)
+        );
+    }
+}
+
+#[tokio::test]
+async fn slow_senders_are_waited_for_but_not_for_ever() {
+    let bench = Bench::with(|config| {
+        config.server.head_timeout = TimeDelta::milliseconds(500).into();
+    })
+    .await;
+    let bytes = b"GET / HTTP/1.1\r\nHost: imds\r\n\r\n";
+    let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert!(in_pieces(&bench, &pieces).await.starts_with(UNAUTHORIZED));
+    for begun in [&b"GET / HT"[..], b"GET / HTTP/1.1\r\nHost: imds\r\n", b""] {
+        let answer = tokio::time::timeout(Duration::from_secs(10), in_pieces(&bench, &[begun]))
+            .await
+            .expect("it is closed");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rule_2_one_answer_a_connection_unless_it_is_to_be_kept() {
+    let two =
+        "GET / HTTP/1.1\r\nHost: imds\r\n\r\nPUT /latest/api/token HTTP/1.1\r\nHost: imds\r\n\r\n";
+    let statuses = |answer: &str| -> Vec<String> {
+        answer
+            .lines()
+            .filter(|line| line.starts_with("HTTP/1.1 "))
+            .map(str::to_owned)
+            .collect()
+    };
+    let bench = Bench::new().await;
+    let answer = send(bench.imds.address(), two.as_bytes()).await;
+    assert_eq!(statuses(&answer), [UNAUTHORIZED]);
+    let kept = Bench::with(|config| config.server.keep_alive = true).await;
+    let closing =
+        format!("{two}GET /latest/api/token HTTP/1.1\r\nHost: imds\r\nConnection: close\r\n\r\n");
+    let answer = send(kept.imds.address(), closing.as_bytes()).await;
+    assert_eq!(
+        statuses(&answer),
+        [
+            UNAUTHORIZED,
+            "HTTP/1.1 400 Bad Request",
+            "HTTP/1.1 405 Not Allowed"
+        ],
+        "pipelined requests are answered in their order"
+    );
+}
+
+#[tokio::test]
+async fn older_http_and_other_forms_of_the_target_are_understood() {
+    let bench = Bench::new().await;
+    let token = bench.token("60").await.body;
+    let ask = async |head: &str| {
+        let head = format!("{head}\r\nX-aws-ec2-metadata-token: {token}\r\n\r\n");
+        send(bench.imds.address(), head.as_bytes()).await
+    };
+    let old = ask("GET /latest/meta-data/ami-id HTTP/1.0").await;
+    assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
+    assert!(old.ends_with("\r\n\r\nami-0123456789abcdef0"));
+    let absolute =
+        ask("GET http://169.254.169.254/latest/meta-data/ami-id HTTP/1.1\r\nHost: other").await;
+    assert!(absolute.starts_with(OK), "{absolute}");
+    assert!(absolute.ends_with("\r\n\r\nami-0123456789abcdef0"));
+    for other in [
+        "OPTIONS * HTTP/1.1\r\nHost: x",
+        "CONNECT x:80 HTTP/1.1\r\nHost: x",
+    ] {
+        let answer = ask(other).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 405 Not Allowed\r\n"),
+            "{other}: {answer}"
+        );
+    }
+    let bare = format!(
+        "GET /latest/meta-data/ami-id HTTP/1.1\nHost: x\nX-aws-ec2-metadata-token: {token}\n\n"
+    );
+    let answer = send(bench.imds.address(), bare.as_bytes()).await;
+    assert!(answer.starts_with(OK), "{answer}");
+}
+
+#[tokio::test]
+async fn what_goes_wrong_with_one_connection_is_of_no_concern_to_others() {
+    let bench = Bench::new().await;
+    let mut open = Vec::new();
+    for at in 0..200_u32 {
+        let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+        match at % 4 {
+            0 => stream.write_all(b"GET / HT").await.unwrap(),
+            1 => stream.write_all(b"\xff\0\x01\r\n\r\n").await.unwrap(),
+            // Gone before the answer.
+            2 => {
+                stream
+                    .write_all(b"GET / HTTP/1.1\r\nHost: imds\r\n\r\n")
+                    .await
+                    .unwrap();
+                continue;
+            }
+            _ => {}
+        }
+        open.push(stream);
+    }
+    assert_eq!(bench.token("60").await.status, OK);
 }
 
 #[tokio::test]

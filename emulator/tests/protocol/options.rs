@@ -1,0 +1,120 @@
+//! Rules 1, 17, 18, 23, 24 and 36: metadata options, and that they can be changed at any time.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use imds_emulator::config::{HttpTokens, Switch};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::bench::{Bench, LIST, NOT_FOUND, OK, UNAUTHORIZED};
+
+#[tokio::test]
+async fn rule_23_a_disabled_endpoint_forbids_everything() {
+    let bench = Bench::new().await;
+    let token = bench.token("60").await.body;
+    let switch = |to| {
+        bench
+            .imds
+            .change(|config| config.metadata_options.http_endpoint = to)
+            .unwrap();
+    };
+    switch(Switch::Disabled);
+    let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
+    let get = format!("GET {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
+    for head in [put, &get, "GET / HTTP/1.1", "POST /x HTTP/1.1"] {
+        let answer = bench.ask(head).await;
+        assert_eq!(answer.status, "HTTP/1.1 403 Forbidden", "{head}");
+        assert!(answer.body.contains("<h1>403 - Forbidden</h1>"));
+        assert_eq!(answer.header("content-type"), Some("text/html"));
+    }
+    switch(Switch::Enabled);
+    assert_eq!(bench.ask(&get).await.status, OK);
+}
+
+#[tokio::test]
+async fn rule_24_tokens_can_be_made_optional_and_required_again() {
+    let bench = Bench::new().await;
+    let without = format!("GET {LIST} HTTP/1.1");
+    for (tokens, status) in [
+        (HttpTokens::Required, UNAUTHORIZED),
+        (HttpTokens::Optional, OK),
+        (HttpTokens::Required, UNAUTHORIZED),
+    ] {
+        bench
+            .imds
+            .change(|config| config.metadata_options.http_tokens = tokens)
+            .unwrap();
+        assert_eq!(bench.ask(&without).await.status, status);
+        assert_eq!(bench.imds.config().metadata_options.http_tokens, tokens);
+    }
+}
+
+#[tokio::test]
+async fn rule_36_without_tags_there_is_no_folder_but_an_empty_list_in_it() {
+    let bench = Bench::new().await;
+    let listed = async || bench.value("meta-data/").await.contains("tags/");
+    assert_eq!(bench.value("meta-data/tags/").await, "instance/");
+    assert_eq!(bench.value("meta-data/tags/instance").await, "Name");
+    assert_eq!(
+        bench.value("meta-data/tags/instance/Name").await,
+        "emulated"
+    );
+    assert!(listed().await);
+    bench
+        .imds
+        .change(|config| config.metadata_options.instance_metadata_tags = Switch::Disabled)
+        .unwrap();
+    assert_eq!(
+        bench.read("/latest/meta-data/tags/").await.status,
+        NOT_FOUND
+    );
+    assert_eq!(bench.value("meta-data/tags/instance").await, "");
+    assert!(!bench.has("meta-data/tags/instance/Name").await);
+    assert!(!listed().await);
+}
+
+#[tokio::test]
+async fn rule_1_it_answers_over_ipv6_where_that_is_enabled() {
+    let bench = Bench::with(|config| {
+        config.server.hosts = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    })
+    .await;
+    let [four, six] = bench.imds.addresses() else {
+        panic!("two addresses");
+    };
+    assert_eq!(four.port(), six.port());
+    assert!(four.is_ipv4() && six.is_ipv6());
+    let status = async |address| {
+        let answer = crate::bench::send(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        answer.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(status(*six).await, UNAUTHORIZED);
+    bench
+        .imds
+        .change(|config| config.metadata_options.http_protocol_ipv6 = Switch::Disabled)
+        .unwrap();
+    let mut closed = TcpStream::connect(six).await.unwrap();
+    assert!(
+        matches!(closed.read(&mut [0; 1]).await, Ok(0) | Err(_)),
+        "it is closed without an answer"
+    );
+    assert_eq!(status(*four).await, UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_accepted_changes_nothing() {
+    let bench = Bench::new().await;
+    let before = bench.imds.config();
+    let error = bench
+        .imds
+        .change(|config| {
+            config.instance.ami_launch_index = 7;
+            config.metadata_options.http_put_response_hop_limit = 65;
+        })
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "metadata-options.HttpPutResponseHopLimit: \"65\" is not accepted; accepted: 1 to 64"
+    );
+    assert_eq!(bench.imds.config(), before);
+}

@@ -1,0 +1,538 @@
+//! Rules 27 to 43: versions, listings, and the tree, which follows from one model of the instance.
+
+use std::collections::BTreeMap;
+
+use imds_emulator::config::{Content, Switch};
+
+use crate::bench::{Bench, NOT_FOUND, OK};
+
+/// An instance that has everything.
+const FULL: &str = r#"
+[instance]
+instance-type = "c7g.16xlarge"
+architecture = "arm64"
+ancestor-ami-ids = ["ami-00000001", "ami-00000002"]
+kernel-id = "aki-00000001"
+ramdisk-id = "ari-00000001"
+product-codes = ["abc123"]
+life-cycle = "spot"
+detailed-monitoring = true
+auto-scaling = "InService"
+user-data = { base64 = "H4sIAAAA//8=" }
+
+[instance.placement]
+availability-zone = "eu-central-1b"
+group-name = "group"
+host-id = "h-0123"
+partition-number = 3
+
+[instance.vpc]
+id = "vpc-00000001"
+ipv4-cidr-blocks = ["10.0.0.0/16", "10.1.0.0/16"]
+ipv6-cidr-blocks = ["2001:db8::/56"]
+
+[[instance.network-interfaces]]
+mac = "0a:00:00:00:00:01"
+interface-id = "eni-00000001"
+network-card-index = 0
+private-ipv4s = ["10.0.0.5", "10.0.0.6"]
+ipv6s = ["2001:db8::5"]
+public-ipv4s = { "203.0.113.5" = "10.0.0.5", "203.0.113.6" = "10.0.0.6" }
+security-groups = { sg-00000001 = "web", sg-00000002 = "ssh" }
+[instance.network-interfaces.subnet]
+id = "subnet-00000001"
+ipv4-cidr-block = "10.0.0.0/24"
+ipv6-cidr-blocks = ["2001:db8::/64"]
+
+[[instance.network-interfaces]]
+mac = "0a:00:00:00:00:02"
+interface-id = "eni-00000002"
+private-ipv4s = ["10.1.0.5"]
+public-ipv4s = {}
+security-groups = { sg-00000002 = "ssh" }
+[instance.network-interfaces.subnet]
+id = "subnet-00000002"
+ipv4-cidr-block = "10.1.0.0/24"
+
+[instance.block-devices]
+ami = "xvda"
+root = "/dev/xvda"
+ebs = ["sdb", "sdc"]
+ephemeral = ["sdd"]
+swap = "sde"
+
+[[instance.public-keys]]
+name = "mine"
+openssh-key = "ssh-ed25519 AAAAC3Nza"
+[[instance.public-keys]]
+name = "yours"
+openssh-key = "ssh-rsa AAAAB3Nza"
+
+[instance.tags]
+Name = "all of it"
+"team:owner" = "us"
+
+[instance.iam]
+role = "worker"
+extended-path = true
+
+[events]
+spot-interruption = { action = "terminate" }
+rebalance-recommendation = {}
+"#;
+
+/// The values of the tree of [`FULL`], without those that are documents.
+const VALUES: &str = "
+ami-id: ami-0123456789abcdef0
+ami-launch-index: 0
+ami-manifest-path: (unknown)
+ancestor-ami-ids: ami-00000001|ami-00000002
+autoscaling/target-lifecycle-state: InService
+block-device-mapping/ami: xvda
+block-device-mapping/ebs1: sdb
+block-device-mapping/ebs2: sdc
+block-device-mapping/ephemeral0: sdd
+block-device-mapping/root: /dev/xvda
+block-device-mapping/swap: sde
+events/maintenance/history: []
+events/maintenance/scheduled: []
+hostname: ip-10-0-0-5.eu-central-1.compute.internal
+instance-action: none
+instance-id: i-0a1b2c3d4e5f67890
+instance-life-cycle: spot
+instance-type: c7g.16xlarge
+ipv6: 2001:db8::5
+kernel-id: aki-00000001
+local-hostname: ip-10-0-0-5.eu-central-1.compute.internal
+local-ipv4: 10.0.0.5
+mac: 0a:00:00:00:00:01
+network/interfaces/macs/0a:00:00:00:00:01/device-number: 0
+network/interfaces/macs/0a:00:00:00:00:01/interface-id: eni-00000001
+network/interfaces/macs/0a:00:00:00:00:01/ipv4-associations/203.0.113.5: 10.0.0.5
+network/interfaces/macs/0a:00:00:00:00:01/ipv4-associations/203.0.113.6: 10.0.0.6
+network/interfaces/macs/0a:00:00:00:00:01/ipv6s: 2001:db8::5
+network/interfaces/macs/0a:00:00:00:00:01/local-hostname: ip-10-0-0-5.eu-central-1.compute.internal
+network/interfaces/macs/0a:00:00:00:00:01/local-ipv4s: 10.0.0.5|10.0.0.6
+network/interfaces/macs/0a:00:00:00:00:01/mac: 0a:00:00:00:00:01
+network/interfaces/macs/0a:00:00:00:00:01/network-card-index: 0
+network/interfaces/macs/0a:00:00:00:00:01/owner-id: 123456789012
+network/interfaces/macs/0a:00:00:00:00:01/public-hostname: ec2-203-0-113-5.eu-central-1.compute.amazonaws.com
+network/interfaces/macs/0a:00:00:00:00:01/public-ipv4s: 203.0.113.5|203.0.113.6
+network/interfaces/macs/0a:00:00:00:00:01/security-group-ids: sg-00000001|sg-00000002
+network/interfaces/macs/0a:00:00:00:00:01/security-groups: web|ssh
+network/interfaces/macs/0a:00:00:00:00:01/subnet-id: subnet-00000001
+network/interfaces/macs/0a:00:00:00:00:01/subnet-ipv4-cidr-block: 10.0.0.0/24
+network/interfaces/macs/0a:00:00:00:00:01/subnet-ipv6-cidr-blocks: 2001:db8::/64
+network/interfaces/macs/0a:00:00:00:00:01/vpc-id: vpc-00000001
+network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv4-cidr-block: 10.0.0.0/16
+network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv4-cidr-blocks: 10.0.0.0/16|10.1.0.0/16
+network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv6-cidr-blocks: 2001:db8::/56
+network/interfaces/macs/0a:00:00:00:00:02/device-number: 1
+network/interfaces/macs/0a:00:00:00:00:02/interface-id: eni-00000002
+network/interfaces/macs/0a:00:00:00:00:02/local-hostname: ip-10-1-0-5.eu-central-1.compute.internal
+network/interfaces/macs/0a:00:00:00:00:02/local-ipv4s: 10.1.0.5
+network/interfaces/macs/0a:00:00:00:00:02/mac: 0a:00:00:00:00:02
+network/interfaces/macs/0a:00:00:00:00:02/owner-id: 123456789012
+network/interfaces/macs/0a:00:00:00:00:02/security-group-ids: sg-00000002
+network/interfaces/macs/0a:00:00:00:00:02/security-groups: ssh
+network/interfaces/macs/0a:00:00:00:00:02/subnet-id: subnet-00000002
+network/interfaces/macs/0a:00:00:00:00:02/subnet-ipv4-cidr-block: 10.1.0.0/24
+network/interfaces/macs/0a:00:00:00:00:02/vpc-id: vpc-00000001
+network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv4-cidr-block: 10.0.0.0/16
+network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv4-cidr-blocks: 10.0.0.0/16|10.1.0.0/16
+network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv6-cidr-blocks: 2001:db8::/56
+placement/availability-zone: eu-central-1b
+placement/availability-zone-id: euc1-az2
+placement/group-name: group
+placement/host-id: h-0123
+placement/partition-number: 3
+placement/region: eu-central-1
+product-codes: abc123
+profile: default-hvm
+public-hostname: ec2-203-0-113-5.eu-central-1.compute.amazonaws.com
+public-ipv4: 203.0.113.5
+public-keys/0/openssh-key: ssh-ed25519 AAAAC3Nza mine
+public-keys/1/openssh-key: ssh-rsa AAAAB3Nza yours
+ramdisk-id: ari-00000001
+reservation-id: r-0fedcba9876543210
+security-groups: web|ssh
+services/domain: amazonaws.com
+services/partition: aws
+spot/termination-time: 2026-01-02T03:06:05Z
+system: nitro
+tags/instance/Name: all of it
+tags/instance/team:owner: us
+";
+
+/// All values below a folder, found as crawlers find them: by following listings.
+async fn crawl(bench: &Bench, folder: &str) -> BTreeMap<String, String> {
+    let token = bench.token("60").await.body;
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let listing = bench.get(&folder, &token).await;
+        assert_eq!(listing.status, OK, "{folder}");
+        for name in listing.body.lines() {
+            // Rule 37.
+            let name = match name.split_once('=') {
+                Some((number, _)) => format!("{number}/"),
+                None => name.to_owned(),
+            };
+            let path = format!("{folder}{name}");
+            if name.ends_with('/') {
+                folders.push(path);
+                continue;
+            }
+            let leaf = bench.get(&path, &token).await;
+            assert_eq!(leaf.status, OK, "{path}");
+            found.insert(path, leaf.body);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn rules_35_and_37_to_43_every_category_follows_from_the_instance() {
+    let bench = Bench::configured(FULL).await;
+    let folder = "/latest/meta-data/";
+    let mut found = String::from("\n");
+    for (path, value) in crawl(&bench, folder).await {
+        let path = path.strip_prefix(folder).unwrap();
+        // Documents have tests of their own.
+        if value.starts_with(['{', '<']) {
+            continue;
+        }
+        found.push_str(&format!("{path}: {}\n", value.replace('\n', "|")));
+    }
+    assert_eq!(found, VALUES);
+}
+
+#[tokio::test]
+async fn rule_40_documents_are_where_they_belong() {
+    let bench = Bench::configured(FULL).await;
+    let documents: Vec<String> = crawl(&bench, "/latest/meta-data/")
+        .await
+        .into_iter()
+        .filter(|(_, value)| value.starts_with(['{', '<']))
+        .map(|(path, _)| path.replace("/latest/meta-data/", ""))
+        .collect();
+    assert_eq!(
+        documents,
+        [
+            "events/recommendations/rebalance",
+            "iam/info",
+            "iam/security-credentials-extended/worker",
+            "iam/security-credentials/worker",
+            "identity-credentials/ec2/info",
+            "identity-credentials/ec2/security-credentials/ec2-instance",
+            "metrics/vhostmd",
+            "spot/instance-action",
+        ]
+    );
+    assert_eq!(
+        bench.value("dynamic/fws/instance-monitoring").await,
+        "enabled"
+    );
+}
+
+#[tokio::test]
+async fn rule_27_the_versions_oldest_first_and_latest_last() {
+    let bench = Bench::new().await;
+    let answer = bench.read("/").await;
+    assert_eq!(answer.status, OK);
+    let versions: Vec<&str> = answer.body.lines().collect();
+    assert_eq!(versions.first(), Some(&"1.0"));
+    assert_eq!(versions.last(), Some(&"latest"));
+    assert!(versions[..versions.len() - 1].is_sorted());
+    // Those that cloud-init asks for (rule 28).
+    for version in ["2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23"] {
+        assert!(versions.contains(&version), "{version}");
+    }
+    for version in versions {
+        let answer = bench.read(&format!("/{version}/meta-data/ami-id")).await;
+        assert_eq!(answer.status, OK, "{version}");
+    }
+    assert_eq!(
+        bench.read("/2021-03-24/meta-data/ami-id").await.status,
+        NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn rule_28_a_category_appears_from_its_own_version_on() {
+    let bench = Bench::configured(FULL).await;
+    for (path, before, from) in [
+        ("meta-data/tags/instance/Name", "2021-01-03", "2021-03-23"),
+        ("meta-data/ipv6", "2020-10-27", "2021-01-03"),
+        (
+            "meta-data/events/recommendations/rebalance",
+            "2019-10-01",
+            "2020-10-27",
+        ),
+        ("meta-data/placement/region", "2019-10-01", "2020-10-27"),
+        ("meta-data/instance-life-cycle", "2018-09-24", "2019-10-01"),
+        ("meta-data/iam/info", "2011-05-01", "2012-01-12"),
+        ("meta-data/mac", "2009-04-04", "2011-01-01"),
+        (
+            "dynamic/instance-identity/document",
+            "2008-09-01",
+            "2009-04-04",
+        ),
+        ("meta-data/instance-type", "2007-03-01", "2007-08-29"),
+    ] {
+        let then = bench.read(&format!("/{from}/{path}")).await;
+        let now = bench.read(&format!("/latest/{path}")).await;
+        assert_eq!(then.status, OK, "{path} {from}");
+        assert_eq!(then.body, now.body);
+        assert_eq!(
+            bench.read(&format!("/{before}/{path}")).await.status,
+            NOT_FOUND,
+            "{path} {before}"
+        );
+        // It is not listed, either.
+        let category = path.split('/').nth(1).unwrap();
+        let has_older_ones = ["placement", "events"].contains(&category);
+        if path.starts_with("meta-data/") && !has_older_ones {
+            let listing = bench.read(&format!("/{before}/meta-data/")).await.body;
+            let names = listing.lines().map(|name| name.trim_end_matches('/'));
+            assert!(!names.into_iter().any(|name| name == category), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_29_the_first_level_has_no_slashes() {
+    let bench = Bench::new().await;
+    for path in ["/latest", "/latest/", "/2021-03-23/"] {
+        assert_eq!(bench.read(path).await.body, "dynamic\nmeta-data", "{path}");
+    }
+    assert_eq!(bench.read("/1.0").await.body, "meta-data");
+    bench
+        .imds
+        .change(|config| config.instance.user_data = Some(Content::Text("x".into())))
+        .unwrap();
+    assert_eq!(
+        bench.read("/latest").await.body,
+        "dynamic\nmeta-data\nuser-data"
+    );
+}
+
+#[tokio::test]
+async fn rules_30_to_33_slashes_at_the_end_and_what_is_below_a_value() {
+    let bench = Bench::new().await;
+    let listing = bench.value("meta-data/placement/").await;
+    assert_eq!(listing, "availability-zone\navailability-zone-id\nregion");
+    assert_eq!(bench.value("meta-data/placement").await, listing);
+    let leaf = bench.value("meta-data/placement/region").await;
+    assert_eq!(leaf, "us-east-1");
+    assert_eq!(bench.value("meta-data/placement/region/").await, leaf);
+    for path in [
+        "meta-data/placement/region/below",
+        "meta-data/plac",
+        "meta-data/PLACEMENT/",
+        "meta-data/iam/security-credentials/emulated",
+        "nothing",
+    ] {
+        let answer = bench.read(&format!("/latest/{path}")).await;
+        assert_eq!(answer.status, NOT_FOUND, "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/html"));
+        assert!(answer.body.contains("<title>404 - Not Found</title>"));
+    }
+}
+
+#[tokio::test]
+async fn rule_31_the_older_dialect_sends_bare_directories_on() {
+    let bench = Bench::with(|config| config.server.dialect = imds_emulator::Dialect::Xen).await;
+    let answer = bench.read("/latest/meta-data/iam").await;
+    assert_eq!(answer.status, "HTTP/1.0 301 Moved Permanently");
+    assert_eq!(
+        answer.header("location"),
+        Some("http://imds/latest/meta-data/iam/")
+    );
+    assert_eq!(answer.body, "");
+    let leaf = bench.read("/latest/meta-data/ami-id").await;
+    assert_eq!(leaf.status, "HTTP/1.0 200 OK");
+    let system = bench.read("/latest/meta-data/system").await;
+    assert_eq!(system.status, "HTTP/1.0 404 Not Found", "it is no nitro");
+}
+
+#[tokio::test]
+async fn rule_34_everything_is_plain_text_but_user_data() {
+    let bench = Bench::configured(FULL).await;
+    for path in [
+        "meta-data/",
+        "meta-data/ami-id",
+        "meta-data/iam/info",
+        "dynamic/instance-identity/document",
+    ] {
+        let answer = bench.read(&format!("/latest/{path}")).await;
+        assert_eq!(answer.header("content-type"), Some("text/plain"), "{path}");
+    }
+    let head = format!(
+        "GET /latest/user-data HTTP/1.1\nX-aws-ec2-metadata-token: {}",
+        bench.token("60").await.body
+    );
+    let head = crate::bench::request(&head);
+    let answer = crate::bench::send_bytes(bench.imds.address(), head.as_bytes()).await;
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.contains("Content-Type: application/octet-stream\r\n"));
+    assert!(
+        answer.ends_with(b"\r\n\r\n\x1f\x8b\x08\0\0\0\xff\xff"),
+        "rule 43: the bytes, decoded"
+    );
+}
+
+#[tokio::test]
+async fn rule_35_what_the_instance_does_not_have_is_not_there_and_not_listed() {
+    let bench = Bench::configured(
+        r#"
+        [instance]
+        iam = false
+        [instance.vpc]
+        id = "vpc-00000001"
+        ipv4-cidr-blocks = []
+        ipv6-cidr-blocks = ["2001:db8::/56"]
+        [[instance.network-interfaces]]
+        mac = "0a:00:00:00:00:01"
+        interface-id = "eni-00000001"
+        private-ipv4s = []
+        ipv6s = ["2001:db8::5"]
+        public-ipv4s = {}
+        security-groups = {}
+        subnet = { id = "subnet-00000001", ipv6-cidr-blocks = ["2001:db8::/64"] }
+        "#,
+    )
+    .await;
+    let listing = bench.value("meta-data/").await;
+    for name in [
+        "ancestor-ami-ids",
+        "autoscaling",
+        "iam",
+        "kernel-id",
+        "local-ipv4",
+        "product-codes",
+        "public-hostname",
+        "public-ipv4",
+        "public-keys",
+        "ramdisk-id",
+        "security-groups",
+        "spot",
+    ] {
+        assert!(!bench.has(&format!("meta-data/{name}")).await, "{name}");
+        assert!(
+            !listing
+                .lines()
+                .any(|line| line.trim_end_matches('/') == name),
+            "{name}"
+        );
+    }
+    assert!(!bench.has("user-data").await);
+    assert_eq!(bench.value("meta-data/ipv6").await, "2001:db8::5");
+    let document = bench.value("dynamic/instance-identity/document").await;
+    assert!(document.contains("\"privateIp\" : null"));
+}
+
+#[tokio::test]
+async fn rule_37_public_keys_are_listed_by_number_and_name() {
+    let bench = Bench::configured(FULL).await;
+    assert_eq!(
+        bench.value("meta-data/public-keys/").await,
+        "0=mine\n1=yours"
+    );
+    assert_eq!(bench.value("meta-data/public-keys/1/").await, "openssh-key");
+}
+
+#[tokio::test]
+async fn rule_39_the_identity_folder_has_an_order_of_its_own() {
+    let bench = Bench::new().await;
+    assert_eq!(
+        bench.value("dynamic/instance-identity/").await,
+        "rsa2048\npkcs7\ndocument\nsignature\ndsa2048"
+    );
+    let listing = bench.value("meta-data/").await;
+    let names: Vec<&str> = listing
+        .lines()
+        .map(|name| name.trim_end_matches('/'))
+        .collect();
+    assert!(names.is_sorted(), "{names:?}");
+}
+
+#[tokio::test]
+async fn any_value_can_be_replaced_or_taken_away_and_any_path_added() {
+    let bench = Bench::configured(
+        r#"
+        [data]
+        "meta-data/ami-id" = "ami-of-mine"
+        "meta-data/instance-type" = { absent = true }
+        "meta-data/iam" = { absent = true }
+        "meta-data/placement/region" = "mars-north-1"
+        "meta-data/new/folder/leaf" = { base64 = "aGVsbG8=" }
+        "dynamic/fws/instance-monitoring" = "who knows"
+        "user-data" = "mine"
+        "#,
+    )
+    .await;
+    for (path, value) in [
+        ("meta-data/ami-id", "ami-of-mine"),
+        ("meta-data/placement/region", "mars-north-1"),
+        ("meta-data/new/", "folder/"),
+        ("meta-data/new/folder/leaf", "hello"),
+        ("dynamic/fws/instance-monitoring", "who knows"),
+        ("user-data", "mine"),
+    ] {
+        assert_eq!(bench.value(path).await, value, "{path}");
+    }
+    let listing = bench.value("meta-data/").await;
+    assert!(listing.lines().any(|name| name == "new/"), "{listing}");
+    for gone in ["instance-type", "iam"] {
+        assert!(!bench.has(&format!("meta-data/{gone}")).await);
+        assert!(
+            !listing
+                .lines()
+                .any(|name| name.trim_end_matches('/') == gone)
+        );
+    }
+    // The rest of the folder is as it was.
+    assert!(bench.has("meta-data/placement/availability-zone").await);
+}
+
+#[tokio::test]
+async fn what_is_changed_shows_everywhere_at_once() {
+    let bench = Bench::new().await;
+    bench
+        .imds
+        .change(|config| {
+            config.instance.placement.availability_zone = "ap-south-1c".into();
+            config.metadata_options.instance_metadata_tags = Switch::Enabled;
+            config.instance.tags.insert("new".into(), "tag".into());
+        })
+        .unwrap();
+    assert_eq!(
+        bench.value("meta-data/placement/region").await,
+        "ap-south-1"
+    );
+    assert_eq!(
+        bench.value("meta-data/hostname").await,
+        "ip-172-31-16-10.ap-south-1.compute.internal"
+    );
+    assert_eq!(bench.value("meta-data/tags/instance/new").await, "tag");
+    let document = bench
+        .read("/latest/dynamic/instance-identity/document")
+        .await;
+    assert_eq!(document.json()["region"], "ap-south-1");
+    assert_eq!(document.json()["availabilityZone"], "ap-south-1c");
+}
+
+#[tokio::test]
+async fn paths_are_decoded_and_queries_do_not_matter() {
+    let bench = Bench::configured(FULL).await;
+    assert_eq!(
+        bench.value("meta-data/tags/instance/team%3Aowner").await,
+        "us"
+    );
+    assert_eq!(
+        bench.value("meta-data/placement/region?x=y").await,
+        "eu-central-1"
+    );
+    assert_eq!(bench.read("/latest/meta-data/%ff").await.status, NOT_FOUND);
+}
