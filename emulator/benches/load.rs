@@ -1,0 +1,120 @@
+//! How many requests the command answers in a second, how soon, and in how much memory.
+//!
+//! `cargo bench -p imds-emulator` prints a table: keep-alive and closing connections, 2 and 64 of
+//! them, each for five seconds, with all answers checked. The load comes from one thread of this
+//! process, so that with two processors the emulator has one to itself.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a benchmark stops at what it did not expect"
+)]
+
+#[path = "../tests/load/client.rs"]
+mod client;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use client::Client;
+use tokio::task::JoinSet;
+
+const TIME: Duration = Duration::from_secs(5);
+const PATH: &str = "/latest/meta-data/iam/security-credentials/emulated-role";
+
+struct Running(Child, SocketAddr);
+
+impl Running {
+    fn start(keep_alive: bool) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_imds-emulator"))
+            .args(["--port", "0", "--set"])
+            .arg(format!("server.keep-alive={keep_alive}"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let url = ready["metadata"].as_str().unwrap();
+        Self(child, url.strip_prefix("http://").unwrap().parse().unwrap())
+    }
+
+    /// Its resident memory at most so far, where the system tells.
+    fn memory(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        status
+            .unwrap_or_default()
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .map_or("unknown".to_owned(), |memory| memory.trim().to_owned())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How long each answer took, in microseconds.
+async fn load(address: SocketAddr, connections: usize) -> Vec<u32> {
+    let token = Client::new(address).token().await.unwrap();
+    let request = Client::get(PATH, &token);
+    let document = Client::new(address)
+        .ask(&request)
+        .await
+        .unwrap()
+        .body
+        .to_owned();
+    let end = Instant::now() + TIME;
+    let mut running = JoinSet::new();
+    for _ in 0..connections {
+        let (request, document) = (request.clone(), document.clone());
+        running.spawn(async move {
+            let mut client = Client::new(address);
+            let mut times = Vec::new();
+            loop {
+                let began = Instant::now();
+                if began >= end {
+                    return times;
+                }
+                let answer = client.ask(&request).await.unwrap();
+                assert_eq!(answer.body, document, "{}", answer.head);
+                times.push(u32::try_from(began.elapsed().as_micros()).unwrap());
+            }
+        });
+    }
+    running.join_all().await.concat()
+}
+
+fn main() {
+    // `cargo test` runs benchmarks as well, and has no use for this one.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    println!("connections        requests/s   50 % (µs)   99 % (µs)   memory at most");
+    for keep_alive in [true, false] {
+        for connections in [2, 64] {
+            let emulator = Running::start(keep_alive);
+            let mut times = runtime.block_on(load(emulator.1, connections));
+            times.sort_unstable();
+            let [half, most] = [50, 99].map(|percent| times[times.len() * percent / 100]);
+            println!(
+                "{connections:>3} {kept:<12} {rate:>12} {half:>11} {most:>11}   {memory}",
+                kept = if keep_alive { "kept" } else { "closed each" },
+                rate = times.len() as u64 / TIME.as_secs(),
+                memory = emulator.memory(),
+            );
+        }
+    }
+}
