@@ -1,7 +1,8 @@
 //! An emulator of the EC2 Instance Metadata Service (IMDS), for tests.
 //!
-//! It issues IMDSv2 session tokens, lists a role, and gives credentials for it that live and rotate
-//! on a [`Clock`] of the test's choice. The credentials are well-formed and worthless.
+//! It answers as IMDS does, for one instance that is [configured](config) as a whole: tokens, the tree
+//! of every version, credentials that live and rotate on a [`Clock`] of the test's choice, events, and
+//! an identity document that is signed. The credentials are well-formed and worthless.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -45,7 +46,7 @@ mod tree;
 
 pub use self::clock::{Clock, NotManual};
 pub use self::dialect::Dialect;
-pub use self::server::{Builder, Emulator, StartError};
+pub use self::server::{Builder, Emulator, StartError, variables};
 
 #[doc = include_str!("../docs/protocol.md")]
 pub mod protocol {}

@@ -5,21 +5,21 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::{Certificate, Imds};
-use imds_emulator::{Clock, Emulator, StartError};
+use imds_emulator::{Clock, Emulator, StartError, variables};
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
 ///
 /// Once it listens, it prints one line on standard output:
-/// {"ready":true,"metadata":"http://127.0.0.1:1338"}. It stops on SIGINT and SIGTERM.
+/// {"ready":true,"metadata":"http://127.0.0.1:1338","listening":["http://127.0.0.1:1338"]}. It stops on SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 struct Arguments {
@@ -265,7 +265,7 @@ async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, B
     let emulator = start(config).await?;
     let mut child = Command::new(program)
         .args(arguments)
-        .envs(variables(emulator.address()))
+        .envs(emulator.variables())
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
@@ -292,21 +292,6 @@ async fn start(config: Config) -> Result<Emulator, StartError> {
         .clock(Clock::real())
         .start()
         .await
-}
-
-/// What points an AWS SDK at the emulator.
-fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
-    [
-        (
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-            format!("http://{address}"),
-        ),
-        (
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
-            if address.is_ipv6() { "IPv6" } else { "IPv4" }.into(),
-        ),
-        ("AWS_EC2_METADATA_DISABLED", "false".into()),
-    ]
 }
 
 /// The signals that stop us.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -58,7 +58,7 @@ impl Emulator {
         }
     }
 
-    /// The first address that it listens on.
+    /// The first address that it listens on; it can be one that means all, like 0.0.0.0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -73,6 +73,18 @@ impl Emulator {
         &self.url
     }
 
+    /// The environment variables that point an AWS SDK at it, with their values.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let imds = imds_emulator::Emulator::builder().start().await?;
+    /// let command = std::process::Command::new("aws").envs(imds.variables());
+    /// # Ok(()) }
+    /// ```
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        variables(self.address)
+    }
+
     /// The clock that it goes by.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
@@ -84,7 +96,8 @@ impl Emulator {
     }
 
     /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
-    /// seed stay as they are; other settings of the server are for connections from then on. Another role shows at the next rotation (rule 50).
+    /// seed stay as they are; other settings of the server are for connections from then on.
+    /// Another role shows at the next rotation (rule 50).
     ///
     /// # Errors
     ///
@@ -266,12 +279,36 @@ impl Builder {
         Ok(Emulator {
             address,
             addresses,
-            url: format!("http://{address}"),
+            url: format!("http://{}", reachable(address)),
             shared,
             stop,
             listeners,
         })
     }
+}
+
+/// The environment variables that point an AWS SDK at an emulator that listens on `address`.
+pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
+    let address = reachable(address);
+    let mode = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    [
+        (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            format!("http://{address}"),
+        ),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode.into()),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ]
+}
+
+/// The address itself, or, where that means all of them, the loopback one.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(all) if all.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(all) if all.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// Listens on all hosts, on the same port.

@@ -96,7 +96,8 @@ struct Leaf {
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     leaves: BTreeMap<String, Leaf>,
-    /// What directories are called in the list of their parent, where it is not their name (rule 37).
+    /// What directories are called in the list of their parent, where it is not their name (rule
+    /// 37).
     labels: BTreeMap<String, String>,
     /// Whether `tags/instance` is an empty answer (rule 36).
     tags_are_off: bool,
@@ -478,8 +479,8 @@ impl Tree {
         }
     }
 
-    /// What there is at `path` below `version`; `there` tells which of what depends on the moment is
-    /// to be listed now.
+    /// What there is at `path` below `version`; `there` tells which of what depends on the moment
+    /// is to be listed now.
     pub(crate) fn find(
         &self,
         version: &str,

@@ -135,3 +135,227 @@ fn a_port_that_is_taken_is_named() {
     );
     assert!(error.contains("--port 0"), "{error}");
 }
+
+/// What a command prints when all is well.
+fn output(arguments: &[&str]) -> String {
+    let output = command(arguments).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
+    assert_eq!(error, "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints when it is not: one line that begins with `error: `.
+fn failure(arguments: &[&str]) -> String {
+    let output = command(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: "), "{error}");
+    error
+}
+
+/// A file that is there for one test.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+#[test]
+fn the_effective_configuration_can_be_read_back() {
+    let printed = output(&["config", "--role", "mine", "--set", "instance.tags.Team=us"]);
+    for line in [
+        "port = 1338",
+        "role = \"mine\"",
+        "Team = \"us\"",
+        "HttpTokens = \"required\"",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line} in {printed}"
+        );
+    }
+    let file = File::new("read-back.toml", &printed);
+    assert_eq!(output(&["config", "--config", file.path()]), printed);
+}
+
+#[test]
+fn files_are_toml_or_json_and_name_others_beside_them() {
+    let _data = File::new("user-data.bin", "beside");
+    let toml = File::new(
+        "file.toml",
+        "[instance]\ninstance-type = 'm7g.large'\nuser-data = { file = 'user-data.bin' }\n",
+    );
+    let json = File::new(
+        "file.json",
+        r#"{"instance": {"instance-type": "m7g.large", "user-data": {"file": "user-data.bin"}}}"#,
+    );
+    let printed = output(&["config", "--config", toml.path()]);
+    assert!(
+        printed.contains("instance-type = \"m7g.large\""),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("YmVzaWRl") || printed.contains("beside"),
+        "{printed}"
+    );
+    assert_eq!(output(&["config", "--config", json.path()]), printed);
+}
+
+#[test]
+fn flags_come_before_the_environment_and_that_before_the_file() {
+    let file = File::new(
+        "order.toml",
+        "[server]\nport = 1\n[instance]\naccount-id = '111111111111'\nami-launch-index = 1\n",
+    );
+    let printed = command(&["config", "--config", file.path(), "--port", "3"])
+        .env("IMDS_EMULATOR_SERVER__PORT", "2")
+        .env("IMDS_EMULATOR_INSTANCE__ACCOUNT_ID", "222222222222")
+        .env("IMDS_EMULATOR_METADATA_OPTIONS__HTTPTOKENS", "optional")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    for line in [
+        "port = 3",
+        "account-id = \"222222222222\"",
+        "ami-launch-index = 1",
+        "HttpTokens = \"optional\"",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line} in {printed}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_accepted_is_named_with_its_place_and_what_is() {
+    let file = File::new("wrong.toml", "[instance]\ninstance-typ = 't3.micro'\n");
+    for (arguments, parts) in [
+        (
+            &["--config", file.path()][..],
+            &[
+                "wrong.toml",
+                "instance-typ",
+                "did you mean `instance-type`?",
+            ][..],
+        ),
+        (
+            &["--set", "instance.account-id=12"],
+            &["--set", "instance.account-id", "\"12\"", "12 digits"],
+        ),
+        (
+            &["--set", "server.prot=1"],
+            &["--set", "prot", "did you mean `port`?"],
+        ),
+        (&["--set", "server.port=x"], &["--set", "server.port", "x"]),
+        (&["--set", "nothing"], &["--set", "nothing"]),
+        (
+            &["--dialect", "french"],
+            &["--dialect", "french", "nitro", "xen"],
+        ),
+        (
+            &["--http-tokens", "maybe"],
+            &["--http-tokens", "maybe", "required", "optional"],
+        ),
+        (
+            &["--config", "/there/is/none.toml"],
+            &["/there/is/none.toml", "No such file"],
+        ),
+        (
+            &["--set", "instance.iam.rotation=soon"],
+            &["--set", "instance.iam.rotation", "soon", "6h 20m"],
+        ),
+    ] {
+        let error = failure(arguments);
+        for part in parts {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_json_and_knows_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(&output(&["config", "--schema"])).unwrap();
+    let text = schema.to_string();
+    for key in [
+        "metadata-options",
+        "HttpPutResponseHopLimit",
+        "network-interfaces",
+    ] {
+        assert!(text.contains(&format!("\"{key}\"")), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn env_prints_what_points_an_sdk_at_it() {
+    assert_eq!(
+        output(&["env", "--port", "4321"]),
+        "export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:4321\n\
+         export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv4\n\
+         export AWS_EC2_METADATA_DISABLED=false\n"
+    );
+    assert!(output(&["env", "--host", "::1"]).contains("http://[::1]:1338\n"));
+    assert!(
+        output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338\n"),
+        "nobody can ask an address that means all"
+    );
+    let error = failure(&["env", "--port", "0"]);
+    assert!(error.contains("run -- COMMAND"), "{error}");
+}
+
+#[test]
+fn run_gives_a_command_an_emulator_of_its_own() {
+    let script = r#"
+        token=$(curl -sS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/api/token")
+        curl -sS -H "X-aws-ec2-metadata-token: $token" \
+            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/meta-data/iam/security-credentials/"
+    "#;
+    let printed = output(&["run", "--role", "mine", "--", "sh", "-c", script]);
+    assert_eq!(printed, "mine");
+    for (script, code) in [("exit 7", 7), ("kill -TERM $$", 128 + 15)] {
+        let output = command(&["run", "sh", "-c", script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script}");
+    }
+    let error = failure(&["run", "/there/is/no/such/command"]);
+    assert!(error.contains("/there/is/no/such/command"), "{error}");
+}
+
+#[test]
+fn a_certificate_needs_a_seed() {
+    let certificate = output(&["certificate", "--seed", "mine"]);
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"));
+    assert!(certificate.ends_with("\n-----END CERTIFICATE-----\n"));
+    assert_eq!(
+        output(&["certificate", "rsa", "--seed", "mine"]),
+        certificate
+    );
+    assert_ne!(
+        output(&["certificate", "dsa", "--seed", "mine"]),
+        certificate
+    );
+    assert!(failure(&["certificate"]).contains("--seed TEXT"));
+}
+
+#[test]
+fn it_listens_on_several_addresses() {
+    let running = Running::start(&["--port", "0", "--host", "127.0.0.1", "--host", "::1"]);
+    let listening = running.ready["listening"].as_array().unwrap();
+    assert_eq!(listening.len(), 2, "{}", running.ready);
+    for url in listening {
+        let address = url.as_str().unwrap().strip_prefix("http://").unwrap();
+        TcpStream::connect(address).unwrap();
+    }
+    running.stop("-TERM");
+}

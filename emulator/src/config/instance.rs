@@ -478,7 +478,8 @@ pub struct Iam {
     /// The `Code` of the role's document, like `AssumeRoleUnauthorizedAccess` (rule 48). Any but
     /// `Success` comes with a message and without credentials.
     pub code: String,
-    /// The `Message` that goes with another `code` than `Success`. Default: one that names the role.
+    /// The `Message` that goes with another `code` than `Success`. Default: one that names the
+    /// role.
     pub message: Option<String>,
     /// Whether there is `iam/security-credentials-extended/` (rule 52).
     pub extended_path: bool,
@@ -487,7 +488,8 @@ pub struct Iam {
     /// Credentials live for this time (rule 49).
     pub lifetime: Span,
     /// New credentials are there at least so long before the old ones end (rule 49): if `rotation`
-    /// is too long for it, they come earlier. With `0s` they come as `rotation` says, even too late.
+    /// is too long for it, they come earlier. With `0s` they come as `rotation` says, even too
+    /// late.
     pub lead: Span,
 }
 

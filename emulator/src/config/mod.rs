@@ -26,6 +26,7 @@ mod layers;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, Utc};
@@ -76,7 +77,7 @@ pub struct Server {
     pub head_timeout: Span,
     /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
     /// credentials and certificates are the same. Default: random at each start.
-    pub seed: Option<String>,
+    pub seed: Option<Seed>,
     /// Clients that are further away than the instance itself, for `HttpPutResponseHopLimit`.
     pub peers: Vec<Peers>,
 }
@@ -99,8 +100,24 @@ impl Server {
     /// The seed that the text stands for.
     pub fn seed_bytes(&self) -> Option<[u8; 32]> {
         use sha2::Digest as _;
-        let text = self.seed.as_ref()?;
+        let Seed(text) = self.seed.as_ref()?;
         Some(sha2::Sha256::digest(text).into())
+    }
+}
+
+/// A text that keys and tokens are made from. It does not show in `Debug`.
+#[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Seed(String);
+
+impl From<&str> for Seed {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
     }
 }
 

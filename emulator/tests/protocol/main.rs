@@ -12,12 +12,7 @@
 //! | 54 to 58 | [`events`] |
 //! | 59, 60 | [`identity`] |
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test"
-)]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod bench;
 mod dialects;

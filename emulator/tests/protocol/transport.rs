@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::{Bench, OK, UNAUTHORIZED, request, send};
+use crate::bench::{Bench, OK, UNAUTHORIZED, send};
 
 #[tokio::test]
 async fn rules_2_and_3_every_answer_says_who_gives_it_and_ends_the_connection() {

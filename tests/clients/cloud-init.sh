@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The EC2 data source of an unmodified cloud-init finds the emulator, chooses a version and reads the
+# whole tree, the user data and the identity document.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# cloud-init is no Python package but a Debian one; what it imports are.
+python_with configobj jinja2 jsonpatch jsonschema oauthlib pyyaml requests
+source=$clients/$client/source
+if ! [ -d "$source/usr" ]; then
+    command -v dpkg > /dev/null && command -v apt-get > /dev/null || cannot_install
+    mkdir -p "$source"
+    (cd "$source" && apt-get download --quiet=2 cloud-init && dpkg --extract cloud-init_*.deb .) 2> /dev/null ||
+        cannot_install
+fi
+emulated '
+[instance]
+user-data = "#cloud-config\nhostname: hello\n"
+iam.role = "cloud-role"
+placement.availability-zone = "eu-central-1b"
+[[instance.public-keys]]
+name = "mine"
+openssh-key = "ssh-ed25519 AAAAC3Nza"
+' env PYTHONPATH="$source/usr/lib/python3/dist-packages" "$python" - "$clients/$client" <<'PYTHON'
+import os, sys
+from cloudinit import helpers, version
+from cloudinit.sources import DataSourceEc2 as ec2
+
+endpoint = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+paths = helpers.Paths({"cloud_dir": sys.argv[1] + "/cloud", "run_dir": sys.argv[1] + "/run"})
+config = {"datasource": {"Ec2": {"metadata_urls": [endpoint], "max_wait": 10, "timeout": 5}}}
+source = ec2.DataSourceEc2(config, None, paths)
+# On an instance it knows from the BIOS where it is.
+source._cloud_name = ec2.CloudNames.AWS
+found = source.crawl_metadata()
+
+data = found["meta-data"]
+assert found["_metadata_api_version"] == "2021-03-23", found["_metadata_api_version"]
+assert data["placement"]["availability-zone"] == "eu-central-1b"
+assert data["public-keys"]["mine"] == "ssh-ed25519 AAAAC3Nza mine", data["public-keys"]
+assert data["tags"]["instance"]["Name"] == "emulated"
+macs = data["network"]["interfaces"]["macs"]
+assert macs[data["mac"]]["local-ipv4s"] == data["local-ipv4"]
+assert found["user-data"] == b"#cloud-config\nhostname: hello\n", found["user-data"]
+document = found["dynamic"]["instance-identity"]["document"]
+assert document["region"] == "eu-central-1"
+assert document["instanceId"] == data["instance-id"]
+print(f"cloud-init {version.version_string()}: read {len(data)} categories of {data['instance-id']}")
+PYTHON

@@ -1,0 +1,33 @@
+# What the scripts beside this one share. They are run from anywhere, work in target/clients, and
+# exit with 0 if the client got what it asked for, with 1 if not, and with 77 if it cannot be
+# installed here.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+clients=$PWD/target/clients
+client=$(basename "$0" .sh)
+
+cannot_install() {
+    echo "$client: not run, because it cannot be installed here"
+    exit 77
+}
+
+# python_with PACKAGE...: a Python of its own for this client, in $python.
+python_with() {
+    python=$clients/$client/bin/python
+    if ! [ -e "$clients/$client/installed" ]; then
+        python3 -m venv "$clients/$client" || cannot_install
+        "$python" -m pip install --quiet --disable-pip-version-check "$@" || cannot_install
+        touch "$clients/$client/installed"
+    fi
+}
+
+# emulated CONFIG COMMAND...: runs a command that is pointed at an emulator, without anything of the
+# machine's own configuration and without other sources of credentials.
+emulated() {
+    local config=$1
+    shift
+    cargo build --quiet --package imds-emulator
+    printf '%s\n' "$config" > "$clients/$client.toml"
+    env -i PATH="$PATH" HOME=/nonexistent \
+        target/debug/imds-emulator run --config "$clients/$client.toml" -- "$@"
+}
