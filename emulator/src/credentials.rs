@@ -62,6 +62,27 @@ pub(crate) struct Generation {
     pub(crate) expires: DateTime<Utc>,
 }
 
+impl Generation {
+    /// The same keys, with other dates.
+    pub(crate) fn shifted(self, by: TimeDelta) -> Self {
+        let shifted = |moment: DateTime<Utc>| moment.checked_add_signed(by).unwrap_or(moment);
+        Self {
+            number: self.number,
+            issued: shifted(self.issued),
+            expires: shifted(self.expires),
+        }
+    }
+
+    /// The same, with another end.
+    pub(crate) fn until(self, expires: DateTime<Utc>) -> Self {
+        Self {
+            expires,
+            issued: self.issued.min(expires),
+            ..self
+        }
+    }
+}
+
 impl Issuer {
     /// The first generation begins at `began`.
     pub(crate) fn new(seed: [u8; 32], began: DateTime<Utc>, rotation: Rotation) -> Self {
@@ -84,6 +105,39 @@ impl Issuer {
             // No key comes twice.
             first: self.generation(now).number.saturating_add(1),
             rotation,
+        }
+    }
+
+    /// The same until now, and from `began` on with credentials that live for `lifetime`, the one
+    /// after the other. `mark` keeps their keys apart from all others.
+    pub(crate) fn short_lived(&self, lifetime: TimeDelta, began: DateTime<Utc>, mark: u64) -> Self {
+        Self {
+            seed: self.seed,
+            began,
+            first: i64::try_from(mark)
+                .unwrap_or(i64::MAX)
+                .saturating_add(1)
+                .saturating_mul(1 << 40),
+            rotation: Rotation {
+                every: lifetime,
+                lifetime,
+            },
+        }
+    }
+
+    /// The same, but from the credentials of `since` on, new ones come so long before the old ones
+    /// end.
+    pub(crate) fn late(&self, before_expiry: TimeDelta, since: DateTime<Utc>) -> Self {
+        let present = self.generation(since);
+        let lifetime = self.rotation.lifetime;
+        Self {
+            seed: self.seed,
+            began: present.issued,
+            first: present.number,
+            rotation: Rotation {
+                every: lifetime - before_expiry.min(lifetime),
+                lifetime,
+            },
         }
     }
 

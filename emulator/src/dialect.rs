@@ -233,7 +233,7 @@ fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
 }
 
 /// Rule 33: the page of an error.
-fn page(status: StatusCode) -> Bytes {
+pub(crate) fn page(status: StatusCode) -> Bytes {
     let title = format!(
         "{} - {}",
         status.as_str(),

@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::config::{Iam, Instance};
 use crate::credentials::{Generation, Keys};
+use crate::fault::Broken;
 
 /// Rules 47, 48 and 52: the credentials of a role.
 pub(crate) fn role(
@@ -12,9 +13,14 @@ pub(crate) fn role(
     account_id: Option<&str>,
     generation: Generation,
     keys: &Keys,
+    broken: &[(String, Broken)],
 ) -> String {
     if iam.code == "Success" {
-        return credentials(account_id, generation, keys);
+        let mut fields = good(account_id, generation, keys);
+        for (name, how) in broken {
+            spoil(&mut fields, name, *how);
+        }
+        return object(&fields);
     }
     let message = iam.message.clone().unwrap_or_else(|| {
         format!(
@@ -30,7 +36,19 @@ pub(crate) fn role(
 }
 
 /// Rules 47 and 53: credentials that are good.
-pub(crate) fn credentials(account_id: Option<&str>, generation: Generation, keys: &Keys) -> String {
+pub(crate) fn credentials(
+    account_id: Option<&str>,
+    generation: Generation,
+    keys: &Keys,
+) -> String {
+    object(&good(account_id, generation, keys))
+}
+
+fn good(
+    account_id: Option<&str>,
+    generation: Generation,
+    keys: &Keys,
+) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("Code", text("Success")),
         ("LastUpdated", text(&seconds(generation.issued))),
@@ -43,7 +61,24 @@ pub(crate) fn credentials(account_id: Option<&str>, generation: Generation, keys
     if let Some(account_id) = account_id {
         fields.push(("AccountId", text(account_id)));
     }
-    object(&fields)
+    fields
+}
+
+/// Makes one field what it should not be.
+fn spoil(fields: &mut Vec<(&str, String)>, name: &str, how: Broken) {
+    let value = match how {
+        Broken::Missing => {
+            fields.retain(|(other, _)| *other != name);
+            return;
+        }
+        Broken::Empty => "\"\"",
+        Broken::Null => "null",
+        Broken::WrongType => "42",
+        Broken::BadDate => "\"the day after tomorrow\"",
+    };
+    for (_, old) in fields.iter_mut().filter(|(other, _)| *other == name) {
+        value.clone_into(old);
+    }
 }
 
 /// Rules 44 and 45: the instance profile.

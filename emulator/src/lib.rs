@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod fault;
 pub mod imds;
 
 mod clock;
@@ -43,10 +44,11 @@ mod identity;
 mod server;
 mod token;
 mod tree;
+mod wire;
 
 pub use self::clock::{Clock, NotManual};
 pub use self::dialect::Dialect;
-pub use self::server::{Builder, Emulator, StartError, variables};
+pub use self::server::{Builder, Emulator, FaultGuard, StartError, variables};
 
 #[doc = include_str!("../docs/protocol.md")]
 pub mod protocol {}

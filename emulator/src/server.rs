@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,13 +19,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Iam, Invalid, Switch};
-use crate::imds::{self, Certificate, Decision, IdentityError, Imds};
+use crate::fault::{Family, Rule};
+use crate::imds::{self, Certificate, Client, Conduct, IdentityError, Imds, Step};
+use crate::wire::{self, Wire};
 
 /// After a stop, answers on their way may take so long.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +36,10 @@ const GRACE: Duration = Duration::from_secs(2);
 const HEAD_BYTES: usize = 64 * 1024;
 /// After a failure to accept (no file descriptor is left), the next attempt waits so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Where a rule can close the port, whether it does is looked at again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// So many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// With port 0 and several addresses a port is looked for that is free on all, so many times.
 const PORT_ATTEMPTS: usize = 16;
 
@@ -117,28 +125,106 @@ impl Emulator {
     /// # Ok(()) }
     /// ```
     pub fn change(&self, change: impl FnOnce(&mut Config)) -> Result<(), Invalid> {
-        let _one_at_a_time = self
-            .shared
-            .changing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let imds = self.shared.imds.load();
-        let mut config = imds.config().clone();
-        change(&mut config);
-        let changed = imds.changed(config, self.shared.clock.now())?;
-        self.shared.imds.store(Arc::new(changed));
+        let now = self.shared.clock.now();
+        self.shared.change(|imds| {
+            let mut config = imds.config().clone();
+            change(&mut config);
+            Ok((imds.changed(config, now)?, ()))
+        })?;
+        for (rule, _) in self.shared.imds.load().faults() {
+            self.limit(rule);
+        }
         Ok(())
     }
 
     /// Makes all tokens that were issued so far invalid, as a restart of IMDS does.
     pub fn revoke_tokens(&self) {
-        let _one_at_a_time = self
+        let _ = self
             .shared
-            .changing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .change(|imds| Ok::<_, Infallible>((imds.with_tokens_revoked(), ())));
+    }
+
+    /// Makes something go wrong, from now on until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the rule is not accepted, or if there is one of the same name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use imds_emulator::Emulator;
+    /// use imds_emulator::fault::{Fault, Rule};
+    ///
+    /// let imds = Emulator::builder().start().await?;
+    /// let outage = imds.fault(Rule::new("outage", Fault::Blackhole {}).on("/latest/api/token"))?;
+    /// // No client gets a token now.
+    /// drop(outage);
+    /// assert!(imds.faults().is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn fault(&self, rule: Rule) -> Result<FaultGuard, Invalid> {
+        let now = self.shared.clock.now();
+        let name = rule.name.clone();
+        let limited = rule.clone();
+        let id = self.shared.change(|imds| {
+            let changed = imds.with_fault(rule, now)?;
+            let id = changed.fault_id(&name).unwrap_or(KEPT);
+            Ok((changed, id))
+        })?;
+        self.limit(&limited);
+        Ok(FaultGuard {
+            shared: Arc::clone(&self.shared),
+            id,
+        })
+    }
+
+    /// Takes the rule of that name away; whether there was one.
+    pub fn heal(&self, name: &str) -> bool {
+        self.shared
+            .change(|imds| Ok::<_, ()>((imds.without_fault(name).ok_or(())?, ())))
+            .is_ok()
+    }
+
+    /// Takes all rules away.
+    pub fn heal_all(&self) {
+        let _ = self
+            .shared
+            .change(|imds| Ok::<_, Infallible>((imds.without_faults(), ())));
+    }
+
+    /// The rules, in the order in which they are looked at, each with the number of requests that it
+    /// has applied to.
+    pub fn faults(&self) -> Vec<(Rule, u64)> {
         let imds = self.shared.imds.load();
-        self.shared.imds.store(Arc::new(imds.with_tokens_revoked()));
+        imds.faults()
+            .map(|(rule, applied)| (rule.clone(), applied))
+            .collect()
+    }
+
+    /// The state of a scenario; [`STARTED`](crate::fault::STARTED) if no rule has changed it.
+    pub fn scenario(&self, name: &str) -> String {
+        self.shared.imds.load().scenario(name)
+    }
+
+    /// Puts a scenario into a state.
+    pub fn set_scenario(&self, name: &str, state: &str) {
+        self.shared.imds.load().set_scenario(name, state);
+    }
+
+    /// Takes a rule away when its time to live has run out, if it has one.
+    fn limit(&self, rule: &Rule) {
+        let Some(ttl) = rule.when.ttl else { return };
+        let Some(id) = self.shared.imds.load().fault_id(&rule.name) else {
+            return;
+        };
+        let shared = Arc::downgrade(&self.shared);
+        let ttl = TimeDelta::from(ttl).to_std().unwrap_or_default();
+        self.shared.runtime.spawn(async move {
+            tokio::time::sleep(ttl).await;
+            if let Some(shared) = shared.upgrade() {
+                shared.heal(id);
+            }
+        });
     }
 
     /// A certificate that signatures of the identity document verify against (rule 60), as PEM.
@@ -268,22 +354,59 @@ impl Builder {
         let shared = Arc::new(Shared {
             imds: ArcSwap::from_pointee(imds),
             changing: Mutex::new(()),
+            changes: watch::Sender::default(),
             clock: self.clock,
+            connections: AtomicUsize::new(0),
+            runtime: Handle::current(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
-        for (socket, _) in bound {
+        for (socket, address) in bound {
             let shared = Arc::clone(&shared);
-            listeners.spawn(listen(socket, shared, stopped.clone()));
+            listeners.spawn(listen(socket, address, shared, stopped.clone()));
         }
-        Ok(Emulator {
+        let emulator = Emulator {
             address,
             addresses,
             url: format!("http://{}", reachable(address)),
             shared,
             stop,
             listeners,
-        })
+        };
+        let imds = emulator.shared.imds.load_full();
+        for (rule, _) in imds.faults() {
+            emulator.limit(rule);
+        }
+        Ok(emulator)
+    }
+}
+
+/// A fault, as long as this lives.
+#[derive(Debug)]
+#[must_use = "the fault is gone when this is dropped; `keep` leaves it"]
+pub struct FaultGuard {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl FaultGuard {
+    /// Takes the fault away.
+    pub fn heal(self) {}
+
+    /// Leaves the fault as it is.
+    pub fn keep(mut self) {
+        self.id = KEPT;
+    }
+}
+
+/// No rule has this.
+const KEPT: u64 = u64::MAX;
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        if self.id != KEPT {
+            self.shared.heal(self.id);
+        }
     }
 }
 
@@ -365,43 +488,143 @@ impl std::error::Error for StartError {
 #[derive(Debug)]
 struct Shared {
     imds: ArcSwap<Imds>,
-    /// Held by who changes `imds`.
+    /// Held by who changes `imds`; listeners look again after each change.
     changing: Mutex<()>,
+    changes: watch::Sender<()>,
     clock: Clock,
+    /// How many connections there are.
+    connections: AtomicUsize,
+    /// Where rules end by themselves.
+    runtime: Handle,
+}
+
+impl Shared {
+    /// Puts another one in place of the instance.
+    fn change<T, E>(&self, change: impl FnOnce(&Imds) -> Result<(Imds, T), E>) -> Result<T, E> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (changed, value) = change(&self.imds.load())?;
+        self.imds.store(Arc::new(changed));
+        self.changes.send_replace(());
+        Ok(value)
+    }
+
+    /// Takes a rule away, if it is still there.
+    fn heal(&self, id: u64) {
+        let _ = self.change(|imds| imds.without_fault_id(id).map(|imds| (imds, ())).ok_or(()));
+    }
+}
+
+/// One connection more, as long as this lives.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A port, with somebody behind it or not.
+enum Port {
+    Open(TcpListener),
+    /// Bound, so that nobody else takes it, but connections are refused.
+    Refusing(Option<TcpSocket>),
+}
+
+impl Port {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self {
+            Self::Open(listener) => listener.accept().await,
+            Self::Refusing(_) => std::future::pending().await,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    /// Closes an open one, and opens a closed one. What fails is tried again later.
+    fn turned(self, address: SocketAddr) -> Self {
+        match self {
+            Self::Open(listener) => {
+                drop(listener);
+                Self::Refusing(bound(address).ok())
+            }
+            Self::Refusing(socket) => {
+                let socket = match socket {
+                    Some(socket) => Ok(socket),
+                    None => bound(address),
+                };
+                match socket.and_then(|socket| socket.listen(BACKLOG)) {
+                    Ok(listener) => Self::Open(listener),
+                    Err(_) => Self::Refusing(None),
+                }
+            }
+        }
+    }
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Accepts connections until it is told to stop, and then waits for those that are being answered.
-async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn listen(
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let family = match address {
+        SocketAddr::V4(_) => Family::Ipv4,
+        SocketAddr::V6(_) => Family::Ipv6,
+    };
+    let mut port = Port::Open(listener);
+    let mut changes = shared.changes.subscribe();
     // They end with this task.
     let mut connections = JoinSet::new();
     loop {
+        let imds = shared.imds.load_full();
+        if port.is_open() == imds.is_down(family, shared.clock.now()) {
+            port = port.turned(address);
+        }
+        // Nobody tells when the time of a rule comes.
+        let look_again = imds.can_be_down() || !port.is_open();
+        drop(imds);
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            accepted = port.accept() => accepted,
+            _ = changes.changed() => continue,
+            () = tokio::time::sleep(LOOK_AGAIN), if look_again => continue,
+            () = end(&mut stopped) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let imds = shared.imds.load();
-                let config = imds.config();
-                let ipv6 = config.metadata_options.http_protocol_ipv6;
-                if !peer.ip().to_canonical().is_ipv4() && ipv6 == Switch::Disabled {
-                    continue;
-                }
-                let http = http(&config.server);
-                connections.spawn(serve(
-                    stream,
-                    peer,
-                    http,
-                    Arc::clone(&shared),
-                    stopped.clone(),
-                ));
+                let connection = serve(stream, peer, Arc::clone(&shared), stopped.clone());
+                connections.spawn(connection);
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
+    drop(port);
     while connections.join_next().await.is_some() {}
+}
+
+/// Comes when the emulator is to stop.
+async fn end(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 fn http(server: &config::Server) -> http1::Builder {
@@ -417,47 +640,84 @@ fn http(server: &config::Server) -> http1::Builder {
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    http: http1::Builder,
     shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let _counted = Counted::new(&shared);
+    let http = {
+        let imds = shared.imds.load();
+        if imds.accept(peer, shared.clock.now()).is_some() {
+            return wire::reset(stream);
+        }
+        let options = &imds.config().metadata_options;
+        let is_ipv4 = peer.ip().to_canonical().is_ipv4();
+        if !is_ipv4 && options.http_protocol_ipv6 == Switch::Disabled {
+            return;
+        }
+        http(&imds.config().server)
+    };
     // An answer is written at once, there is nothing to wait for.
     let _ = stream.set_nodelay(true);
-    // There is one surface with one way in, so a router would only cost.
-    let service = service_fn(|request| respond(Arc::clone(&shared), peer, request));
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    // What goes wrong with a connection is the client's business.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+    let stream = Arc::new(stream);
+    let (hand_over, mut taken_over) = mpsc::channel(1);
+    let steps = {
+        // There is one surface with one way in, so a router would only cost.
+        let service = service_fn(|request| respond(&shared, peer, &hand_over, request));
+        let wire = TokioIo::new(Wire(Arc::clone(&stream)));
+        let mut connection = pin!(http.serve_connection(wire, service));
+        // What goes wrong with a connection is the client's business.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            steps = taken_over.recv() => steps,
+            () = end(&mut stopped) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = connection => return,
+                    steps = taken_over.recv() => steps,
+                }
+            }
+        }
+    };
+    if let (Some(steps), Ok(stream)) = (steps, Arc::try_unwrap(stream)) {
+        wire::perform(stream, steps).await;
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }
 
+/// Answers, or hands over what is to happen to the connection.
 async fn respond(
-    shared: Arc<Shared>,
+    shared: &Shared,
     peer: SocketAddr,
+    hand_over: &mpsc::Sender<Vec<Step>>,
     request: Request<Incoming>,
 ) -> Result<Response<Whole>, Infallible> {
     // A body is not for us; hyper reads past it if the connection goes on.
     let (request, _) = request.into_parts();
+    let client = Client {
+        address: peer.ip(),
+        connections: shared.connections.load(Ordering::Relaxed),
+    };
     let decision = shared
         .imds
         .load()
-        .decide(&request, peer.ip(), shared.clock.now());
-    let mut response = match decision {
-        Decision::Answer(response) => response,
-        // Until the client gives up, or the emulator stops.
-        Decision::Silence => std::future::pending().await,
-    };
-    if let Some(imds::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
-        response
-            .extensions_mut()
-            .insert(ReasonPhrase::from_static(phrase.as_bytes()));
+        .decide(&request, client, shared.clock.now());
+    if !decision.delay.is_zero() {
+        tokio::time::sleep(decision.delay).await;
     }
-    Ok(response.map(|bytes| Whole(Some(bytes))))
+    let steps = match decision.conduct {
+        Conduct::Answer(mut response) => {
+            if let Some(imds::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
+                response
+                    .extensions_mut()
+                    .insert(ReasonPhrase::from_static(phrase.as_bytes()));
+            }
+            return Ok(response.map(|bytes| Whole(Some(bytes))));
+        }
+        Conduct::Script(steps) => steps,
+        Conduct::Silence => vec![Step::Stall],
+    };
+    let _ = hand_over.send(steps).await;
+    // The connection is taken from under us.
+    std::future::pending().await
 }
 
 /// A body that is there even if it has no bytes: without one hyper puts `Content-Length` after all

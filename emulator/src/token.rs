@@ -16,8 +16,29 @@ pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 /// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are
 /// these.
 const PREFIX: [u8; 4] = [1, 0, 4, 0];
-const END: usize = 8;
-const SEAL: usize = 28;
+/// When it ends, in milliseconds since 1970, and the seconds that it lives.
+const LIFE: usize = 8 + 4;
+const SEAL: usize = 24;
+
+/// What a token of ours says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    issued: DateTime<Utc>,
+    ends: DateTime<Utc>,
+}
+
+impl Token {
+    /// When it was issued.
+    pub(crate) fn issued(self) -> DateTime<Utc> {
+        self.issued
+    }
+
+    /// The whole seconds that it has left; none if it is over.
+    pub(crate) fn remaining(self, now: DateTime<Utc>) -> Option<u32> {
+        let left = self.ends.signed_duration_since(now);
+        (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
+    }
+}
 
 /// Issues tokens, and knows them again.
 #[derive(Clone)]
@@ -52,9 +73,10 @@ impl Tokens {
         let end = now
             .checked_add_signed(TimeDelta::seconds(ttl.into()))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mut token = Vec::with_capacity(PREFIX.len() + END + SEAL);
+        let mut token = Vec::with_capacity(PREFIX.len() + LIFE + SEAL);
         token.extend(PREFIX);
         token.extend(end.timestamp_millis().to_be_bytes());
+        token.extend(ttl.to_be_bytes());
         let seal = self
             .seal
             .clone()
@@ -65,10 +87,10 @@ impl Tokens {
         URL_SAFE.encode(token)
     }
 
-    /// The whole seconds that `token` has left, if it is one of ours and not over (rules 15 to 17).
-    pub(crate) fn remaining(&self, token: &str, now: DateTime<Utc>) -> Option<u32> {
+    /// What `token` says, if it is one of ours (rule 15).
+    pub(crate) fn read(&self, token: &str) -> Option<Token> {
         let token = URL_SAFE.decode(token).ok()?;
-        let (sealed, seal) = token.split_at_checked(PREFIX.len() + END)?;
+        let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE)?;
         if seal.len() != SEAL {
             return None;
         }
@@ -77,10 +99,14 @@ impl Tokens {
             .chain_update(sealed)
             .verify_truncated_left(seal)
             .ok()?;
-        let end = sealed.get(PREFIX.len()..)?.try_into().ok()?;
-        let left =
-            DateTime::from_timestamp_millis(i64::from_be_bytes(end))?.signed_duration_since(now);
-        (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
+        let (_, life) = sealed.split_at_checked(PREFIX.len())?;
+        let (end, ttl) = life.split_first_chunk()?;
+        let ttl = u32::from_be_bytes(ttl.try_into().ok()?);
+        let ends = DateTime::from_timestamp_millis(i64::from_be_bytes(*end))?;
+        Some(Token {
+            issued: ends - TimeDelta::seconds(ttl.into()),
+            ends,
+        })
     }
 }
 
@@ -90,6 +116,10 @@ mod tests {
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn remaining(tokens: &Tokens, token: &str, now: DateTime<Utc>) -> Option<u32> {
+        tokens.read(token)?.remaining(now)
     }
 
     fn tokens(seed: u8) -> Tokens {
@@ -108,11 +138,12 @@ mod tests {
     fn a_token_lives_for_its_time_and_not_longer() {
         let ours = tokens(7);
         let token = ours.issue(60, at(1_000));
-        assert_eq!(ours.remaining(&token, at(1_000)), Some(60));
-        assert_eq!(ours.remaining(&token, at(1_059)), Some(1));
-        assert_eq!(ours.remaining(&token, at(1_060)), None);
+        assert_eq!(remaining(&ours, &token, at(1_000)), Some(60));
+        assert_eq!(ours.read(&token).unwrap().issued(), at(1_000));
+        assert_eq!(remaining(&ours, &token, at(1_059)), Some(1));
+        assert_eq!(remaining(&ours, &token, at(1_060)), None);
         assert_eq!(
-            tokens(7).remaining(&token, at(1_000)),
+            remaining(&tokens(7), &token, at(1_000)),
             Some(60),
             "the same seed"
         );
@@ -122,11 +153,15 @@ mod tests {
     fn what_this_instance_did_not_issue_is_no_token() {
         let ours = tokens(7);
         let token = ours.issue(60, at(1_000));
-        assert_eq!(tokens(8).remaining(&token, at(1_000)), None, "another seed");
+        assert_eq!(
+            remaining(&tokens(8), &token, at(1_000)),
+            None,
+            "another seed"
+        );
         for (instance, revocations) in [("i-2", 0), ("i-1", 1)] {
             let others = Tokens::new(&[7; 32], instance, revocations);
             assert_eq!(
-                others.remaining(&token, at(1_000)),
+                remaining(&others, &token, at(1_000)),
                 None,
                 "{instance} {revocations}"
             );
@@ -140,13 +175,13 @@ mod tests {
             &format!("{token}A"),
             &token.repeat(2),
         ] {
-            assert_eq!(ours.remaining(wrong, at(1_000)), None, "{wrong}");
+            assert_eq!(remaining(&ours, wrong, at(1_000)), None, "{wrong}");
         }
         let mut bytes = URL_SAFE.decode(&token).unwrap();
         for at_byte in 0..bytes.len() {
             bytes[at_byte] ^= 1;
             assert_eq!(
-                ours.remaining(&URL_SAFE.encode(&bytes), at(1_000)),
+                remaining(&ours, &URL_SAFE.encode(&bytes), at(1_000)),
                 None,
                 "byte {at_byte}"
             );

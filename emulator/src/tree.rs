@@ -101,6 +101,8 @@ pub(crate) struct Tree {
     labels: BTreeMap<String, String>,
     /// Whether `tags/instance` is an empty answer (rule 36).
     tags_are_off: bool,
+    /// Whether the list of roles is there without a role.
+    role_is_empty: bool,
 }
 
 /// What there is at a path.
@@ -120,6 +122,7 @@ impl Tree {
             leaves: BTreeMap::new(),
             labels: BTreeMap::new(),
             tags_are_off: config.metadata_options.instance_metadata_tags == Switch::Disabled,
+            role_is_empty: false,
         };
         tree.image_and_machine(&config.instance, config.server.dialect);
         tree.block_devices(&config.instance);
@@ -136,6 +139,12 @@ impl Tree {
             tree.replace(path, content);
         }
         tree
+    }
+
+    /// The same with a list of roles that is empty, though it is there.
+    pub(crate) fn with_empty_role(mut self) -> Self {
+        self.role_is_empty = true;
+        self
     }
 
     fn put(&mut self, path: impl Into<String>, since: &'static str, value: impl Into<Bytes>) {
@@ -515,8 +524,15 @@ impl Tree {
                 });
             }
         }
+        if self.role_is_empty && key == "meta-data/iam" {
+            names.insert(("security-credentials", true));
+        }
         if names.is_empty() {
-            let empty = self.tags_are_off && key == "meta-data/tags/instance";
+            let empty = match key.as_str() {
+                "meta-data/tags/instance" => self.tags_are_off,
+                "meta-data/iam/security-credentials" => self.role_is_empty,
+                _ => false,
+            };
             return empty.then(|| Found::Directory(Vec::new()));
         }
         let mut names: Vec<(&str, bool)> = names.into_iter().collect();

@@ -25,7 +25,7 @@ mod instance;
 mod layers;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,12 +35,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::Invalid;
-use check::{Key, is_name};
+pub(crate) use check::{Key, is_name};
 pub use instance::*;
 pub use layers::{ConfigError, ENVIRONMENT, Layers};
 pub use values::{Content, Moment, NotATime, Span, True};
 
 use crate::dialect::Dialect;
+use crate::fault::Rule;
 
 /// The configuration of an emulator.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -58,6 +59,8 @@ pub struct Config {
     /// Paths of a version's tree, like `meta-data/ami-id`, with what they give in place of what
     /// follows from the instance; and paths that IMDS does not have.
     pub data: BTreeMap<String, Content>,
+    /// What goes wrong, from the start on.
+    pub faults: Vec<Rule>,
 }
 
 /// Where and how the emulator answers.
@@ -408,6 +411,16 @@ impl Config {
             check_content(&Key::root("instance").field("user-data"), user_data)?;
         }
         self.check_events(&Key::root("events"))?;
+        let mut names = BTreeSet::new();
+        for (at, rule) in self.faults.iter().enumerate() {
+            let key = Key::root("faults").item(at);
+            rule.check(&key)?;
+            key.field("name").unless(
+                names.insert(&rule.name),
+                &rule.name,
+                "a name that no other rule has",
+            )?;
+        }
         for (path, content) in &self.data {
             self.check_path(&Key::root("data").field(format_args!("{path:?}")), path)?;
             check_content(&Key::root("data").field(format_args!("{path:?}")), content)?;

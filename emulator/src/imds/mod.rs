@@ -3,10 +3,14 @@
 //! It reads no socket, no clock and no randomness of its own, so that a simulation can use it as it
 //! is.
 
+mod quirks;
+
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -16,14 +20,19 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 
-use crate::config::{Config, HttpTokens, Invalid, Moment, Switch};
+use crate::config::{Config, HttpTokens, Invalid, Key, Moment, Switch};
 use crate::credentials::{Generation, Issuer, Rotation};
 use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
 use crate::documents;
 use crate::events;
+use crate::fault::{
+    self, Asked, Family, Fired, ImdsVersion, Rule, RuleSet, TokenState, WithoutBody,
+};
 use crate::identity::Identity;
-use crate::token::{TTL_RANGE, Tokens};
+use crate::token::{TTL_RANGE, Token, Tokens};
 use crate::tree::{Found, LATEST, Live, Tree, VERSIONS, Value, to_seconds};
+
+use quirks::Quirks;
 
 pub use crate::dialect::ReasonPhrase;
 pub use crate::identity::{Certificate, IdentityError};
@@ -50,6 +59,12 @@ pub struct Imds {
     now: Phase,
     /// After the next rotation, if the role is another one then.
     to_come: Option<(DateTime<Utc>, Phase)>,
+    /// What goes wrong, and for whom.
+    rules: RuleSet,
+    /// What is wrong, for the request that is being answered.
+    quirks: Quirks,
+    /// How many requests there were.
+    requests: Arc<AtomicU64>,
 }
 
 /// Documents that take long to make: those with keys until the next rotation, signatures for ever.
@@ -87,13 +102,65 @@ struct Phase {
     tree: Tree,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// The client's address.
+    pub address: IpAddr,
+    /// How many connections there are at present, this one among them.
+    pub connections: usize,
+}
+
 /// What becomes of a request.
 #[derive(Debug)]
-pub enum Decision {
+pub struct Decision {
+    /// So long nothing happens.
+    pub delay: Duration,
+    /// And then this.
+    pub conduct: Conduct,
+    /// What there is to say of it.
+    pub told: Told,
+}
+
+/// What is done with a request.
+#[derive(Debug)]
+pub enum Conduct {
     /// It is answered so.
     Answer(Response<Bytes>),
+    /// These things happen on its connection, one after the other.
+    Script(Vec<Step>),
     /// It is never answered.
     Silence,
+}
+
+/// What happens on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// These bytes are sent.
+    Send(Bytes),
+    /// So long nothing happens.
+    Wait(Duration),
+    /// It is closed.
+    Close,
+    /// It is reset.
+    Reset,
+    /// Nothing happens any more.
+    Stall,
+}
+
+/// What there is to say of a request and its answer, without any secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The number of the request, from 1 on.
+    pub number: u64,
+    /// What the client uses.
+    pub imds: ImdsVersion,
+    /// What its token is.
+    pub token: TokenState,
+    /// The rules that applied.
+    pub rules: Vec<Arc<str>>,
+    /// The status of the answer, if there is one.
+    pub status: Option<u16>,
 }
 
 impl fmt::Debug for Imds {
@@ -112,6 +179,7 @@ impl Imds {
     /// [`Invalid`] if [`Config::check`] finds a fault.
     pub fn new(mut config: Config, seed: [u8; 32], now: DateTime<Utc>) -> Result<Self, Invalid> {
         config.check()?;
+        let rules = add_rules(RuleSet::default(), &mut config, &seed, now)?;
         config
             .instance
             .pending_time
@@ -129,19 +197,24 @@ impl Imds {
             modified,
             now: Phase::new(&config, role_of(&config), now),
             to_come: None,
+            rules,
+            quirks: Quirks::default(),
+            requests: Arc::default(),
             config,
             seed,
         })
     }
 
     /// The same instance, changed at `now`. Spans in [`Moment`]s that are new count from `now`;
-    /// another role shows at the next rotation (rule 50).
+    /// another role shows at the next rotation (rule 50). Its rules come on top of those that there
+    /// are.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if [`Config::check`] finds a fault.
+    /// [`Invalid`] if [`Config::check`] finds a fault, or if there is a rule of the same name.
     pub fn changed(&self, mut config: Config, now: DateTime<Utc>) -> Result<Self, Invalid> {
         config.check()?;
+        let rules = add_rules(self.rules.clone(), &mut config, &self.seed, now)?;
         config.fix_moments(now);
         let rotation = config.instance.iam.as_ref().map(Rotation::from);
         let present = self.phase(now).role.clone();
@@ -166,8 +239,97 @@ impl Imds {
             modified: now,
             now: Phase::new(&config, shown, now),
             to_come,
+            rules,
+            quirks: Quirks::default(),
+            requests: Arc::clone(&self.requests),
             config,
             seed: self.seed,
+        })
+    }
+
+    /// The same with one rule more, that begins at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the rule is not accepted, or if there is one of the same name.
+    pub fn with_fault(&self, rule: Rule, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        let key = Key::root("fault");
+        Ok(self.with_rules(self.rules.with(rule, &self.seed, now, &key)?))
+    }
+
+    /// What tells the rule of that name from all others that ever have it.
+    pub(crate) fn fault_id(&self, name: &str) -> Option<u64> {
+        self.rules.id(name)
+    }
+
+    /// The same without that rule, if it is still there.
+    pub(crate) fn without_fault_id(&self, id: u64) -> Option<Self> {
+        Some(self.with_rules(self.rules.without(id)?))
+    }
+
+    /// The same without the rule of that name, if there is one.
+    pub fn without_fault(&self, name: &str) -> Option<Self> {
+        self.without_fault_id(self.fault_id(name)?)
+    }
+
+    /// The same without rules.
+    #[must_use]
+    pub fn without_faults(&self) -> Self {
+        self.with_rules(self.rules.cleared())
+    }
+
+    fn with_rules(&self, rules: RuleSet) -> Self {
+        Self {
+            rules,
+            ..self.clone()
+        }
+    }
+
+    /// The rules, in the order in which they are looked at, each with the number of requests that it
+    /// has applied to.
+    pub fn faults(&self) -> impl Iterator<Item = (&Rule, u64)> {
+        self.rules.rules()
+    }
+
+    /// The state of a scenario.
+    pub fn scenario(&self, name: &str) -> String {
+        self.rules.scenario(name)
+    }
+
+    /// Puts a scenario into a state.
+    pub fn set_scenario(&self, name: &str, state: &str) {
+        self.rules.set_scenario(name, state);
+    }
+
+    /// Puts all scenarios into the state that they begin in, and counts requests from 1 again.
+    pub fn reset_counts(&self) {
+        self.rules.reset_scenarios();
+        self.requests.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a rule says that nothing listens for this family of addresses.
+    pub(crate) fn is_down(&self, family: Family, now: DateTime<Utc>) -> bool {
+        self.rules.is_down(family, now)
+    }
+
+    /// Whether a rule could make it so.
+    pub(crate) fn can_be_down(&self) -> bool {
+        self.rules.can_be_down()
+    }
+
+    /// Whether a rule resets a connection that `peer` has opened, before a request is read. If so, it
+    /// counts as a request.
+    pub fn accept(&self, peer: SocketAddr, now: DateTime<Utc>) -> Option<Told> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let fired = self.rules.fire_on_accept(peer, now)?;
+        Some(Told {
+            number: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
+            imds: ImdsVersion::V1,
+            token: TokenState::None,
+            rules: vec![Arc::clone(fired.name())],
+            status: None,
         })
     }
 
@@ -196,20 +358,106 @@ impl Imds {
         self.identity.certificate(certificate)
     }
 
-    /// What becomes of `request`, that `peer` makes at the moment `now`.
-    pub fn decide(&self, request: &Parts, peer: IpAddr, now: DateTime<Utc>) -> Decision {
-        let dialect = self.config.server.dialect;
+    /// What becomes of `request`, that `client` makes at the moment `now`.
+    pub fn decide(&self, request: &Parts, client: Client, now: DateTime<Utc>) -> Decision {
         let path = Path::new(request.uri.path());
         let on_tokens = matches!(path.segments.as_slice(), [_, "api", "token"]);
-        if on_tokens && request.method == Method::PUT && self.is_out_of_reach(peer) {
-            return Decision::Silence;
+        let for_token = on_tokens && request.method == Method::PUT;
+        let sent = Sent::new(request, &self.tokens);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = Told {
+            number,
+            imds: match sent {
+                Sent::None if !for_token => ImdsVersion::V1,
+                _ => ImdsVersion::V2,
+            },
+            token: sent.state(now),
+            rules: Vec::new(),
+            status: None,
+        };
+        if self.rules.is_empty() {
+            return self.conclude(request, &path, sent, client, now, &[], told);
         }
-        Decision::Answer(dialect.write(
-            self.answer(request, &path, now),
-            request.headers.get(HOST),
-            self.config.server.keep_alive,
-            now,
-        ))
+        let asked = Asked {
+            request,
+            path: &path.normal(),
+            for_token,
+            version: path.segments.first().copied(),
+            imds: told.imds,
+            token: told.token,
+            peer: client.address.to_canonical(),
+            connections: client.connections,
+            number,
+        };
+        let fired = self.rules.fire(&asked, now);
+        told.rules = fired
+            .iter()
+            .map(|fired| Arc::clone(fired.name()))
+            .collect();
+        match self.under(&fired, now) {
+            Some(imds) => imds.conclude(request, &path, sent, client, now, &fired, told),
+            None => self.conclude(request, &path, sent, client, now, &fired, told),
+        }
+    }
+
+    /// The answer, and what `fired` makes of it.
+    #[expect(clippy::too_many_arguments, reason = "they are what a request is")]
+    fn conclude(
+        &self,
+        request: &Parts,
+        path: &Path<'_>,
+        sent: Sent,
+        client: Client,
+        now: DateTime<Utc>,
+        fired: &[Fired],
+        mut told: Told,
+    ) -> Decision {
+        let dialect = self.config.server.dialect;
+        let for_token = request.method == Method::PUT;
+        if let Sent::Ours(token) = sent
+            && told.token == TokenState::Valid
+            && !self.quirks.accept(token, now)
+        {
+            told.token = TokenState::Invalid;
+        }
+        let conduct = if for_token
+            && matches!(path.segments.as_slice(), [_, "api", "token"])
+            && self.is_out_of_reach(client.address)
+        {
+            Conduct::Silence
+        } else {
+            let mut answer = self.answer(request, path, sent, now);
+            if let Kind::Data { modified, .. } = &mut answer.kind {
+                *modified = modified
+                    .checked_add_signed(self.quirks.skew)
+                    .unwrap_or(*modified);
+            }
+            let spoiling = fired.iter().find(|fired| fired.fault().replaces());
+            let mut response = dialect.write(
+                answer,
+                request.headers.get(HOST),
+                // What is spoiled ends the connection.
+                self.config.server.keep_alive && spoiling.is_none(),
+                now.checked_add_signed(self.quirks.skew).unwrap_or(now),
+            );
+            if request.method == Method::HEAD {
+                response.extensions_mut().insert(WithoutBody);
+            }
+            match spoiling {
+                Some(fired) => fault::conduct(fired, response, dialect),
+                None => Conduct::Answer(response),
+            }
+        };
+        told.status = match &conduct {
+            Conduct::Answer(response) => Some(response.status().as_u16()),
+            Conduct::Script(steps) => status_of(steps),
+            Conduct::Silence => None,
+        };
+        Decision {
+            delay: fired.iter().map(Fired::delay).sum(),
+            conduct,
+            told,
+        }
     }
 
     /// Rule 21, told from who asks.
@@ -222,13 +470,13 @@ impl Imds {
         hops > self.config.metadata_options.http_put_response_hop_limit
     }
 
-    fn answer(&self, request: &Parts, path: &Path<'_>, now: DateTime<Utc>) -> Answer {
+    fn answer(&self, request: &Parts, path: &Path<'_>, sent: Sent, now: DateTime<Utc>) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
             return answer(Kind::Forbidden);
         }
         let Some(segments) = path.decoded() else {
-            return self.guard(request, now, |_| Kind::NotFound);
+            return self.guard(sent, now, || Kind::NotFound);
         };
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match segments.as_slice() {
@@ -237,7 +485,10 @@ impl Imds {
             _ if request.method != Method::GET && request.method != Method::HEAD => {
                 answer(Kind::NotAllowed("GET, HEAD"))
             }
-            segments => self.guard(request, now, |now| self.read(path, segments, now)),
+            segments => self.guard(sent, now, || {
+                let then = now.checked_sub_signed(self.quirks.age).unwrap_or(now);
+                self.read(path, segments, then)
+            }),
         }
     }
 
@@ -252,42 +503,35 @@ impl Imds {
         }
         let asked = request.headers.get(TOKEN_TTL).and_then(ttl);
         match asked.filter(|ttl| TTL_RANGE.contains(ttl)) {
-            Some(ttl) => Answer {
-                kind: Kind::Token(self.tokens.issue(ttl, now)),
-                ttl: Some(ttl),
-            },
+            Some(ttl) => {
+                let ttl = self.quirks.ttl_cap.map_or(ttl, |cap| cap.min(ttl));
+                Answer {
+                    kind: Kind::Token(self.tokens.issue(ttl, now)),
+                    ttl: Some(ttl),
+                }
+            }
             None => answer(Kind::BadRequest),
         }
     }
 
     /// Rules 16 to 18: what `read` gives, for those who may have it.
-    fn guard(
-        &self,
-        request: &Parts,
-        now: DateTime<Utc>,
-        read: impl FnOnce(DateTime<Utc>) -> Kind,
-    ) -> Answer {
-        let unauthorized = Answer {
-            kind: Kind::Unauthorized,
-            ttl: None,
+    fn guard(&self, sent: Sent, now: DateTime<Utc>, read: impl FnOnce() -> Kind) -> Answer {
+        let needed = self.config.metadata_options.http_tokens == HttpTokens::Required;
+        let ttl = match sent {
+            Sent::Ours(token) if self.quirks.accept(token, now) => token.remaining(now),
+            _ => None,
         };
-        let ttl = match request.headers.get(TOKEN) {
-            Some(token) => {
-                let token = token.to_str().ok();
-                match token.and_then(|token| self.tokens.remaining(token, now)) {
-                    Some(remaining) => Some(remaining),
-                    None => return unauthorized,
-                }
+        match (sent, ttl) {
+            (Sent::None, _) if !needed => {}
+            (_, Some(_)) => {}
+            _ => {
+                return Answer {
+                    kind: Kind::Unauthorized,
+                    ttl: None,
+                };
             }
-            None if self.config.metadata_options.http_tokens == HttpTokens::Required => {
-                return unauthorized;
-            }
-            None => None,
-        };
-        Answer {
-            kind: read(now),
-            ttl,
         }
+        Answer { kind: read(), ttl }
     }
 
     /// Rules 27 to 36.
@@ -298,6 +542,12 @@ impl Imds {
         };
         if *version != LATEST && !VERSIONS.contains(version) {
             return Kind::NotFound;
+        }
+        if !self.quirks.missing.is_empty() {
+            let path = rest.join("/");
+            if self.quirks.missing.iter().any(|glob| glob.is_match(&path)) {
+                return Kind::NotFound;
+            }
         }
         let phase = self.phase(now);
         let there = |live| match live {
@@ -330,7 +580,16 @@ impl Imds {
                     path: format!("{}/", path.text),
                 }
             }
-            Some(Found::Directory(names)) => data(names.join("\n"), self.modified.min(now)),
+            Some(Found::Directory(mut names)) => {
+                if !self.quirks.unlisted.is_empty() {
+                    let folder = rest.join("/");
+                    names.retain(|name| {
+                        let path = format!("{folder}/{}", name.trim_end_matches('/'));
+                        !self.quirks.unlisted.iter().any(|glob| glob.is_match(&path))
+                    });
+                }
+                data(names.join("\n"), self.modified.min(now))
+            }
             None => Kind::NotFound,
         }
     }
@@ -352,7 +611,7 @@ impl Imds {
         let instance = &self.config.instance;
         let account_id = instance.account_id.as_str();
         let events = &self.config.events;
-        let generation = self.issuer.generation(now);
+        let generation = self.generation(now);
         let of_instance = self.instance_issuer.generation(now);
         let event = |event: events::Event| (Bytes::from(event.document), event.since);
         let signed = |memo: &OnceLock<_>, sign: &dyn Fn(&[u8]) -> Result<String, IdentityError>| {
@@ -370,7 +629,8 @@ impl Imds {
                     let role = phase.role.as_deref()?;
                     let keys = self.issuer.keys(role, generation);
                     let iam = instance.iam.as_ref()?;
-                    Some(documents::role(iam, role, account_id, generation, &keys))
+                    let broken = &self.quirks.broken;
+                    Some(documents::role(iam, role, account_id, generation, &keys, broken))
                 });
                 Some((document?, generation.issued))
             }
@@ -445,6 +705,55 @@ fn data(body: impl Into<Bytes>, modified: DateTime<Utc>) -> Kind {
     }
 }
 
+/// Puts the rules of a configuration to work, and out of it.
+fn add_rules(
+    mut rules: RuleSet,
+    config: &mut Config,
+    seed: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<RuleSet, Invalid> {
+    for (at, rule) in std::mem::take(&mut config.faults).into_iter().enumerate() {
+        rules = rules.with(rule, seed, now, &Key::root("faults").item(at))?;
+    }
+    Ok(rules)
+}
+
+/// The status that a script sends, if it sends one.
+fn status_of(steps: &[Step]) -> Option<u16> {
+    let Some(Step::Send(bytes)) = steps.first() else {
+        return None;
+    };
+    let digits = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The token of a request.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    None,
+    Ours(Token),
+    Foreign,
+}
+
+impl Sent {
+    fn new(request: &Parts, tokens: &Tokens) -> Self {
+        let Some(token) = request.headers.get(TOKEN) else {
+            return Self::None;
+        };
+        let token = token.to_str().ok().and_then(|token| tokens.read(token));
+        token.map_or(Self::Foreign, Self::Ours)
+    }
+
+    fn state(self, now: DateTime<Utc>) -> TokenState {
+        match self {
+            Self::None => TokenState::None,
+            Self::Foreign => TokenState::Invalid,
+            Self::Ours(token) if token.remaining(now).is_some() => TokenState::Valid,
+            Self::Ours(_) => TokenState::Expired,
+        }
+    }
+}
+
 /// A path as it was asked for.
 struct Path<'a> {
     text: &'a str,
@@ -463,6 +772,19 @@ impl<'a> Path<'a> {
                 .collect(),
             ends_in_slash: text.ends_with('/'),
         }
+    }
+
+    /// The whole with repeated slashes made one.
+    fn normal(&self) -> Cow<'a, str> {
+        if !self.text.contains("//") {
+            return self.text.into();
+        }
+        let end = if self.ends_in_slash && !self.segments.is_empty() {
+            "/"
+        } else {
+            ""
+        };
+        format!("/{}{end}", self.segments.join("/")).into()
     }
 
     /// The segments with their escapes undone, if they are UTF-8 then.

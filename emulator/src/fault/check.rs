@@ -1,0 +1,301 @@
+//! What a rule must be, before it is taken.
+
+use globset::{Glob, GlobBuilder};
+use http::{Method, StatusCode};
+
+use super::{Distribution, Effect, Fault, Match, ResetAfter, Rule, header};
+use crate::config::{Invalid, Key, Span, is_name};
+
+/// A path with wildcards: `*` stays in its segment.
+pub(super) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern).literal_separator(true).build()
+}
+
+/// A text with wildcards: `*` is anything.
+pub(super) fn text_glob(pattern: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern).case_insensitive(true).build()
+}
+
+impl Rule {
+    /// Checks it; `key` is where it stands.
+    pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        key.field("name").unless(
+            is_name(&self.name, "-_. ") && self.name.trim() == self.name && self.name.len() <= 64,
+            &self.name,
+            "1 to 64 letters, digits, spaces and - _ .",
+        )?;
+        self.matches.check(&key.field("match"))?;
+        self.check_when(&key.field("when"))?;
+        self.fault.check(&key.field("fault"))?;
+        self.check_reach(key)
+    }
+
+    fn check_when(&self, key: &Key) -> Result<(), Invalid> {
+        let when = &self.when;
+        if let Some(probability) = when.probability {
+            let key = key.field("probability");
+            key.unless((0.0..=1.0).contains(&probability), probability, "0 to 1")?;
+        }
+        for (name, span) in [("duration", when.duration), ("ttl", when.ttl)] {
+            if let Some(span) = span {
+                key.field(name)
+                    .unless(span > Span::default(), span, "more than no time")?;
+            }
+        }
+        if let Some(count) = when.count {
+            key.field("count").unless(count > 0, count, "1 or more")?;
+        }
+        if let Some(scenario) = &when.scenario {
+            let key = key.field("scenario");
+            key.field("name").line(&scenario.name)?;
+            key.field("state").line(&scenario.state)?;
+            if let Some(then) = &scenario.then {
+                key.field("then").line(then)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens before a request is read cannot depend on it.
+    fn check_reach(&self, key: &Key) -> Result<(), Invalid> {
+        let client = Match {
+            client: self.matches.client,
+            ..Match::default()
+        };
+        match self.fault {
+            Fault::Down { .. } => {
+                let key_of_match = key.field("match");
+                key_of_match.unless(
+                    self.matches == Match::default(),
+                    "a condition",
+                    "none with `down`: there is no request",
+                )?;
+                let when = &self.when;
+                key.field("when").unless(
+                    when.probability.is_none()
+                        && when.skip_first == 0
+                        && when.count.is_none()
+                        && when.scenario.is_none(),
+                    "a condition",
+                    "after, duration and ttl with `down`: there is no request",
+                )
+            }
+            Fault::ResetPeer {
+                after: ResetAfter::Accept,
+            } => key.field("match").unless(
+                self.matches == client,
+                "a condition",
+                "client alone with `reset_peer` after `accept`: there is no request yet",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Match {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        if let Some(path) = &self.path {
+            check_glob(&key.field("path"), path)?;
+            key.field("path").unless(
+                path.starts_with(['/', '*']),
+                path,
+                "a path that begins with / or *",
+            )?;
+        }
+        if let Some(method) = &self.method {
+            key.field("method").unless(
+                method.parse::<Method>().is_ok() && method.to_uppercase() == *method,
+                method,
+                "a method, like GET",
+            )?;
+        }
+        for (name, pattern) in &self.headers {
+            let key = key.field("headers").field(name);
+            key.unless(header(name).is_some(), name, "the name of a header")?;
+            check_glob(&key, pattern)?;
+        }
+        if let Some(pattern) = &self.user_agent {
+            check_glob(&key.field("user-agent"), pattern)?;
+        }
+        if let Some(numbers) = self.request {
+            key.field("request").unless(
+                numbers.to.is_none_or(|to| to >= numbers.from.max(1)),
+                format_args!("{} to {}", numbers.from, numbers.to.unwrap_or_default()),
+                "a range of numbers from 1 on, the smaller one first",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
+    key.unless(
+        pattern.len() <= 1024 && glob(pattern).is_ok(),
+        pattern,
+        "a glob with * ** ? [a-z] {a,b}",
+    )
+}
+
+impl Fault {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        let share = |name: &str, share: f64| {
+            key.field(name)
+                .unless((0.0..=1.0).contains(&share), share, "0 to 1")
+        };
+        let value = |name: &str, value: &str| {
+            key.field(name).unless(
+                http::HeaderValue::from_str(value).is_ok(),
+                value,
+                "the value of a header",
+            )
+        };
+        match self {
+            Self::Latency {
+                distribution: Some(distribution),
+                ..
+            } => distribution.check(&key.field("distribution")),
+            Self::SlowBody { chunks, .. } => {
+                key.field("chunks").unless(*chunks > 0, chunks, "1 or more")
+            }
+            Self::Slicer {
+                size, variation, ..
+            } => {
+                key.field("size").unless(*size > 0, size, "1 or more")?;
+                key.field("variation").unless(
+                    variation < size,
+                    variation,
+                    format_args!("less than the size, {size}"),
+                )
+            }
+            Self::Status { code, .. } => check_status(&key.field("code"), *code),
+            Self::TruncateBody {
+                fraction, bytes, ..
+            } => {
+                key.unless(
+                    fraction.is_none() || bytes.is_none(),
+                    "fraction and bytes",
+                    "one of them",
+                )?;
+                fraction.map_or(Ok(()), |fraction| share("fraction", fraction))
+            }
+            Self::Replace { code, headers, .. } => {
+                if let Some(code) = code {
+                    check_status(&key.field("code"), *code)?;
+                }
+                for (name, text) in headers {
+                    let key = key.field("headers");
+                    key.unless(header(name).is_some(), name, "the name of a header")?;
+                    value(&format!("headers.{name}"), text)?;
+                }
+                Ok(())
+            }
+            Self::DropHeader { name } => {
+                key.field("name")
+                    .unless(header(name).is_some(), name, "the name of a header")
+            }
+            Self::WrongContentType { to } | Self::WrongServer { to } => value("to", to),
+            Self::Redirect { to, code } => {
+                value("to", to)?;
+                key.field("code")
+                    .unless((300..400).contains(code), code, "300 to 399")
+            }
+            Self::Throttle {
+                rate,
+                burst,
+                effect,
+            } => {
+                key.field("rate").unless(*rate > 0, rate, "1 or more")?;
+                let burst = burst.unwrap_or(1);
+                key.field("burst").unless(burst > 0, burst, "1 or more")?;
+                effect.check(&key.field("effect"))
+            }
+            Self::ConnectionLimit { effect, .. } | Self::TokenUnavailable { effect } => {
+                effect.check(&key.field("effect"))
+            }
+            Self::Quota { window, effect, .. } => {
+                key.field("window").unless(
+                    *window > Span::default(),
+                    window,
+                    "more than no time",
+                )?;
+                effect.check(&key.field("effect"))
+            }
+            Self::TtlCap { seconds } => {
+                key.field("seconds")
+                    .unless((1..=21_600).contains(seconds), seconds, "1 to 21600")
+            }
+            Self::CategoryMissing { path } | Self::ListingInconsistent { path } => {
+                check_glob(&key.field("path"), path)
+            }
+            Self::RoleChanged { to } => key.field("to").unless(
+                is_name(to, "_+=,.@-") && to.len() <= 64,
+                to,
+                "1 to 64 letters, digits and _ + = , . @ -",
+            ),
+            Self::CredentialsError { code, message } => {
+                key.field("code")
+                    .unless(is_name(code, "") && code != "Success", code, "a code, like Failed")?;
+                message
+                    .as_ref()
+                    .map_or(Ok(()), |message| key.field("message").line(message))
+            }
+            Self::CredentialsShortLived { lifetime } => key.field("lifetime").unless(
+                *lifetime > Span::default(),
+                lifetime,
+                "more than no time",
+            ),
+            Self::CredentialsField { name, .. } => key.field("name").line(name),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_status(key: &Key, code: u16) -> Result<(), Invalid> {
+    // Those below 200 are not the last answer.
+    key.unless(
+        code >= 200 && StatusCode::from_u16(code).is_ok(),
+        code,
+        "200 to 999",
+    )
+}
+
+impl Effect {
+    fn check(self, key: &Key) -> Result<(), Invalid> {
+        match self {
+            Self::Status(code) => check_status(key, code),
+            Self::Silence | Self::Reset => Ok(()),
+        }
+    }
+}
+
+impl Distribution {
+    fn check(self, key: &Key) -> Result<(), Invalid> {
+        let positive = |name: &str, number: f64| {
+            key.field(name).unless(
+                number.is_finite() && number > 0.0,
+                number,
+                "a number above 0",
+            )
+        };
+        let some_time = |name: &str, span: Span| {
+            key.field(name)
+                .unless(span > Span::default(), span, "more than no time")
+        };
+        match self {
+            Self::Uniform { lower, upper } => key.field("upper").unless(
+                lower <= upper,
+                upper,
+                format_args!("{lower} or more"),
+            ),
+            Self::Lognormal { median, sigma } => {
+                some_time("median", median)?;
+                positive("sigma", sigma)
+            }
+            Self::Normal { .. } => Ok(()),
+            Self::Pareto { scale, shape } => {
+                some_time("scale", scale)?;
+                positive("shape", shape)
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Spans of time that can be negative.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
+
+use crate::config::{NotATime, Span};
+
+/// A length of time forward, or with `-` before it, back: `5m`, `-5m`.
+///
+/// ```
+/// use imds_emulator::fault::Shift;
+///
+/// let shift: Shift = "-5m".parse()?;
+/// assert_eq!(chrono::TimeDelta::from(shift).num_seconds(), -300);
+/// assert_eq!(shift.to_string(), "-5m");
+/// # Ok::<(), imds_emulator::config::NotATime>(())
+/// ```
+#[derive(Clone, Copy, Debug, DeserializeFromStr, Eq, PartialEq, SerializeDisplay)]
+pub struct Shift {
+    span: Span,
+    back: bool,
+}
+
+impl FromStr for Shift {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let (back, span) = match text.strip_prefix('-') {
+            Some(span) => (true, span),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        Ok(Self {
+            span: span.parse()?,
+            back,
+        })
+    }
+}
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.back { "-" } else { "" }, self.span)
+    }
+}
+
+impl From<Shift> for TimeDelta {
+    fn from(shift: Shift) -> Self {
+        let span = Self::from(shift.span);
+        if shift.back { -span } else { span }
+    }
+}
+
+impl JsonSchema for Shift {
+    fn schema_name() -> Cow<'static, str> {
+        "Shift".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "a length of time, back if it begins with -",
+            "examples": ["5m", "-5m"],
+        })
+    }
+}

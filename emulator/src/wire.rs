@@ -1,0 +1,128 @@
+//! A connection that can be taken out of the HTTP library's hands.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::imds::Step;
+
+/// A closed connection waits so long for what the client still sends: closing it with bytes unread
+/// would be a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// One end of a connection, for the HTTP library; another one stays with us.
+pub(crate) struct Wire(pub(crate) Arc<TcpStream>);
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            match self.0.try_read(into.initialize_unfilled()) {
+                Ok(count) => {
+                    into.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match self.0.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match self.0.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+/// Does to a connection what `steps` say, until its end.
+pub(crate) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
+    for step in steps {
+        let done = match step {
+            Step::Send(bytes) => stream.write_all(&bytes).await,
+            Step::Wait(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Step::Close => return close(stream).await,
+            Step::Reset => return reset(stream),
+            Step::Stall => return until_it_ends(&stream).await,
+        };
+        // The client has gone.
+        if done.is_err() {
+            return;
+        }
+    }
+    close(stream).await;
+}
+
+/// Nothing more is said, and the client sees the end.
+async fn close(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let _ = tokio::time::timeout(LINGER, until_it_ends(&stream)).await;
+}
+
+/// The client sees an error.
+pub(crate) fn reset(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
+}
+
+/// Reads and throws away, until the client closes.
+async fn until_it_ends(stream: &TcpStream) {
+    let mut bytes = [0; 1024];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut bytes) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
