@@ -36,11 +36,7 @@ pub(crate) fn role(
 }
 
 /// Rules 47 and 53: credentials that are good.
-pub(crate) fn credentials(
-    account_id: Option<&str>,
-    generation: Generation,
-    keys: &Keys,
-) -> String {
+pub(crate) fn credentials(account_id: Option<&str>, generation: Generation, keys: &Keys) -> String {
     object(&good(account_id, generation, keys))
 }
 

@@ -233,8 +233,11 @@ impl Fault {
                 "1 to 64 letters, digits and _ + = , . @ -",
             ),
             Self::CredentialsError { code, message } => {
-                key.field("code")
-                    .unless(is_name(code, "") && code != "Success", code, "a code, like Failed")?;
+                key.field("code").unless(
+                    is_name(code, "") && code != "Success",
+                    code,
+                    "a code, like Failed",
+                )?;
                 message
                     .as_ref()
                     .map_or(Ok(()), |message| key.field("message").line(message))
@@ -282,11 +285,10 @@ impl Distribution {
                 .unless(span > Span::default(), span, "more than no time")
         };
         match self {
-            Self::Uniform { lower, upper } => key.field("upper").unless(
-                lower <= upper,
-                upper,
-                format_args!("{lower} or more"),
-            ),
+            Self::Uniform { lower, upper } => {
+                key.field("upper")
+                    .unless(lower <= upper, upper, format_args!("{lower} or more"))
+            }
             Self::Lognormal { median, sigma } => {
                 some_time("median", median)?;
                 positive("sigma", sigma)

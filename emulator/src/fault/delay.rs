@@ -44,10 +44,8 @@ fn sample(distribution: Distribution, random: &mut ChaCha8Rng) -> f64 {
         }
         Distribution::Lognormal { median, sigma } => LogNormal::new(seconds(median).ln(), sigma)
             .map_or(0.0, |distribution| distribution.sample(random)),
-        Distribution::Normal { mean, deviation } => {
-            Normal::new(seconds(mean), seconds(deviation))
-                .map_or(0.0, |distribution| distribution.sample(random))
-        }
+        Distribution::Normal { mean, deviation } => Normal::new(seconds(mean), seconds(deviation))
+            .map_or(0.0, |distribution| distribution.sample(random)),
         Distribution::Pareto { scale, shape } => Pareto::new(seconds(scale), shape)
             .map_or(0.0, |distribution| distribution.sample(random)),
     }

@@ -142,7 +142,9 @@ impl RuleSet {
     ) -> Result<Self, Invalid> {
         rule.check(key)?;
         key.field("name").unless(
-            self.active.iter().all(|active| active.rule.name != rule.name),
+            self.active
+                .iter()
+                .all(|active| active.rule.name != rule.name),
             &rule.name,
             "a name that no other rule has",
         )?;
@@ -239,13 +241,19 @@ impl RuleSet {
 
     /// The state of a scenario.
     pub(crate) fn scenario(&self, name: &str) -> String {
-        let states = self.scenarios.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = self
+            .scenarios
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         states.get(name).map_or(STARTED, String::as_str).to_owned()
     }
 
     /// Puts a scenario into a state.
     pub(crate) fn set_scenario(&self, name: &str, state: &str) {
-        let mut states = self.scenarios.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self
+            .scenarios
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         states.insert(name.to_owned(), state.to_owned());
     }
 
@@ -335,10 +343,11 @@ impl RuleSet {
     fn counts(&self, active: &Active) -> Option<u64> {
         let when = &active.rule.when;
         // Held until the state is changed: of two requests at once one alone is in it.
-        let mut states = when
-            .scenario
-            .is_some()
-            .then(|| self.scenarios.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut states = when.scenario.is_some().then(|| {
+            self.scenarios
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
         if let (Some(InScenario { name, state, .. }), Some(states)) = (&when.scenario, &states)
             && states.get(name).map_or(STARTED, String::as_str) != state
         {
@@ -376,10 +385,7 @@ impl Active {
             return true;
         }
         let since = now.signed_duration_since(self.began) - when.after.unwrap_or_default().into();
-        since >= TimeDelta::zero()
-            && when
-                .duration
-                .is_none_or(|duration| since < duration.into())
+        since >= TimeDelta::zero() && when.duration.is_none_or(|duration| since < duration.into())
     }
 
     fn matches(&self, asked: &Asked<'_>) -> bool {
@@ -409,10 +415,7 @@ impl Active {
             && wanted
                 .request
                 .is_none_or(|numbers| numbers.contains(asked.number))
-            && self
-                .headers
-                .iter()
-                .all(|(name, glob)| holds(glob, name))
+            && self.headers.iter().all(|(name, glob)| holds(glob, name))
             && self
                 .user_agent
                 .as_ref()
@@ -550,5 +553,7 @@ fn own_seed(seed: &[u8; 32], name: &str) -> u64 {
         .chain_update("rule")
         .chain_update(name)
         .finalize();
-    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    digest
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

@@ -35,8 +35,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use engine::{Asked, Fired, RuleSet};
-pub(crate) use response::{WithoutBody, conduct};
 pub use kinds::*;
+pub(crate) use response::{WithoutBody, conduct};
 pub use time_signed::Shift;
 
 use crate::config::Span;

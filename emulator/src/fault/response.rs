@@ -258,7 +258,9 @@ fn set_text(response: &mut Response<Bytes>, text: String) {
 }
 
 fn set_body(response: &mut Response<Bytes>, body: Bytes) {
-    response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, body.len().into());
     *response.body_mut() = body;
 }
 

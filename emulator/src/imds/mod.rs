@@ -390,10 +390,7 @@ impl Imds {
             number,
         };
         let fired = self.rules.fire(&asked, now);
-        told.rules = fired
-            .iter()
-            .map(|fired| Arc::clone(fired.name()))
-            .collect();
+        told.rules = fired.iter().map(|fired| Arc::clone(fired.name())).collect();
         match self.under(&fired, now) {
             Some(imds) => imds.conclude(request, &path, sent, client, now, &fired, told),
             None => self.conclude(request, &path, sent, client, now, &fired, told),
@@ -613,6 +610,8 @@ impl Imds {
         let events = &self.config.events;
         let generation = self.generation(now);
         let of_instance = self.instance_issuer.generation(now);
+        // As documents tell it.
+        let told = |generation: Generation| generation.shifted(self.quirks.skew);
         let event = |event: events::Event| (Bytes::from(event.document), event.since);
         let signed = |memo: &OnceLock<_>, sign: &dyn Fn(&[u8]) -> Result<String, IdentityError>| {
             let document = phase.tree.identity_document()?;
@@ -630,25 +629,29 @@ impl Imds {
                     let keys = self.issuer.keys(role, generation);
                     let iam = instance.iam.as_ref()?;
                     let broken = &self.quirks.broken;
-                    Some(documents::role(iam, role, account_id, generation, &keys, broken))
+                    let generation = told(generation);
+                    Some(documents::role(
+                        iam, role, account_id, generation, &keys, broken,
+                    ))
                 });
                 Some((document?, generation.issued))
             }
             Live::InstanceRole => {
                 let document = self.memo.instance_role.get(of_instance, || {
                     let keys = self.instance_issuer.keys("ec2-instance", of_instance);
-                    Some(documents::credentials(None, of_instance, &keys))
+                    Some(documents::credentials(None, told(of_instance), &keys))
                 });
                 Some((document?, of_instance.issued))
             }
             Live::InstanceRoleInfo => {
-                let document = documents::instance_role_info(account_id, of_instance.issued);
+                let document = documents::instance_role_info(account_id, told(of_instance).issued);
                 Some((document.into(), of_instance.issued))
             }
             Live::ProfileInfo => {
                 let iam = instance.iam.as_ref()?;
                 let role = phase.role.as_deref();
-                let document = documents::profile_info(instance, iam, role, generation.issued);
+                let document =
+                    documents::profile_info(instance, iam, role, told(generation).issued);
                 Some((document.into(), generation.issued))
             }
             Live::SpotAction => {

@@ -127,11 +127,10 @@ impl Imds {
     /// The credentials of the role that are there at `now`.
     pub(super) fn generation(&self, now: DateTime<Utc>) -> Generation {
         let generation = self.issuer.generation(self.quirks.frozen.unwrap_or(now));
-        let generation = match self.quirks.expires {
+        match self.quirks.expires {
             Some(expires) => generation.until(expires),
             None => generation,
-        };
-        generation.shifted(self.quirks.skew)
+        }
     }
 }
 

@@ -1,0 +1,198 @@
+//! Faults in answers.
+
+use std::collections::BTreeMap;
+
+use imds_emulator::config::Span;
+use imds_emulator::fault::{Fault, Malformed, Rule, StatusBody};
+use serde_json::json;
+
+use crate::bench::{Answer, Bench, OK, request, send};
+
+const ROLE: &str = "/latest/meta-data/iam/security-credentials/the-role";
+
+/// The answer to a request for the role's document, as text and in parts.
+async fn under(fault: Fault) -> (String, Answer) {
+    let bench = Bench::new().await;
+    let token = bench.token("60").await.body;
+    let _guard = bench.imds.fault(Rule::new("fault", fault)).unwrap();
+    let head = format!("GET {ROLE} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
+    let text = send(bench.imds.address(), request(&head).as_bytes()).await;
+    let answer = bench.ask(&head).await;
+    (text, answer)
+}
+
+fn length(answer: &Answer) -> usize {
+    answer.header("content-length").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn status_with_each_body() {
+    let (_, aws) = under(Fault::Status {
+        code: 503,
+        body: StatusBody::Aws,
+        retry_after: Some(Span::seconds(7)),
+    })
+    .await;
+    assert_eq!(aws.status, "HTTP/1.1 503 Service Unavailable");
+    assert!(
+        aws.body
+            .contains("<title>503 - Service Unavailable</title>")
+    );
+    assert_eq!(aws.header("content-type"), Some("text/html"));
+    assert_eq!(aws.header("retry-after"), Some("7"));
+    assert_eq!(aws.header("server"), Some("EC2ws"));
+    for (body, text) in [
+        (StatusBody::Empty, ""),
+        (
+            StatusBody::Text {
+                text: "out of order".into(),
+            },
+            "out of order",
+        ),
+    ] {
+        let (_, answer) = under(Fault::Status {
+            code: 500,
+            body,
+            retry_after: None,
+        })
+        .await;
+        assert_eq!(answer.status, "HTTP/1.1 500 Internal Server Error");
+        assert_eq!(answer.body, text);
+        assert_eq!(length(&answer), text.len());
+    }
+}
+
+#[tokio::test]
+async fn truncate_body_with_and_without_a_true_length() {
+    let whole = Bench::new().await.read(ROLE).await.body.len();
+    let (text, answer) = under(Fault::TruncateBody {
+        fraction: None,
+        bytes: Some(10),
+        fix_content_length: false,
+    })
+    .await;
+    assert!(text.ends_with("\r\n\r\n{\n  \"Code\""), "{text}");
+    assert_eq!(length(&answer), whole, "it says more than comes");
+    let (_, answer) = under(Fault::TruncateBody {
+        fraction: Some(0.5),
+        bytes: None,
+        fix_content_length: true,
+    })
+    .await;
+    assert_eq!(length(&answer), whole / 2);
+    assert_eq!(answer.body.len(), whole / 2);
+}
+
+#[tokio::test]
+async fn malformed_chunk_and_random_data() {
+    let (text, answer) = under(Fault::MalformedChunk {}).await;
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(answer.header("content-length"), None);
+    assert!(text.ends_with("\r\n\r\nthis is no length\r\n"), "{text}");
+
+    let bench = Bench::new().await;
+    let rule = Rule::new("random", Fault::RandomDataThenClose { bytes: 100 });
+    let _guard = bench.imds.fault(rule).unwrap();
+    let get = request("GET / HTTP/1.1");
+    let random = crate::bench::send_bytes(bench.imds.address(), get.as_bytes()).await;
+    assert_eq!(random.len(), 100);
+    assert!(!random.starts_with(b"HTTP"));
+    let again = crate::bench::send_bytes(bench.imds.address(), get.as_bytes()).await;
+    assert_ne!(again, random);
+}
+
+#[tokio::test]
+async fn malformed_json_in_each_way() {
+    for (how, end) in [
+        (Malformed::Cut, None),
+        (Malformed::TrailingComma, Some("\",\n}")),
+        (Malformed::Html, Some("</html>\n")),
+        (Malformed::EmptyObject, Some("{}")),
+    ] {
+        let (_, answer) = under(Fault::MalformedJson { how }).await;
+        assert_eq!(answer.status, OK);
+        assert_eq!(length(&answer), answer.body.len(), "as HTTP it is right");
+        let parsed = serde_json::from_str::<serde_json::Value>(&answer.body);
+        assert_eq!(parsed.is_ok(), how == Malformed::EmptyObject, "{how:?}");
+        if let Some(end) = end {
+            assert!(answer.body.ends_with(end), "{how:?} {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn replace_and_patch() {
+    let (_, answer) = under(Fault::Replace {
+        code: Some(202),
+        headers: BTreeMap::from([("x-mine".into(), "yes".into())]),
+        body: Some("other".into()),
+    })
+    .await;
+    assert_eq!(answer.status, "HTTP/1.1 202 Accepted");
+    assert_eq!(answer.header("x-mine"), Some("yes"));
+    assert_eq!(answer.body, "other");
+    assert_eq!(length(&answer), 5);
+
+    let patch = json!({"Code": "Patched", "Token": null, "New": {"is": 1}});
+    let (_, answer) = under(Fault::Patch {
+        json: patch.as_object().unwrap().clone(),
+    })
+    .await;
+    let document = answer.json();
+    assert_eq!(document["Code"], "Patched");
+    assert_eq!(document.get("Token"), None);
+    assert_eq!(document["New"]["is"], 1);
+    assert_eq!(document["Type"], "AWS-HMAC", "the rest is as it was");
+}
+
+#[tokio::test]
+async fn headers_are_dropped_or_wrong() {
+    let ttl = "x-aws-ec2-metadata-token-ttl-seconds";
+    for name in [ttl, "Content-Length", "Server", "Date"] {
+        let (_, answer) = under(Fault::DropHeader { name: name.into() }).await;
+        assert_eq!(answer.header(name), None);
+        assert!(answer.body.ends_with('}'), "{name}");
+        assert!(answer.header("connection").is_some());
+    }
+    let whole = Bench::new().await.read(ROLE).await.body.len();
+    for (delta, length_) in [(7, whole + 7), (-7, whole - 7)] {
+        let (_, answer) = under(Fault::WrongContentLength { delta }).await;
+        assert_eq!(length(&answer), length_);
+        assert_eq!(answer.body.len(), whole);
+    }
+    let (_, answer) = under(Fault::WrongContentType {
+        to: "application/json".into(),
+    })
+    .await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let (_, answer) = under(Fault::WrongServer { to: "nginx".into() }).await;
+    assert_eq!(answer.header("server"), Some("nginx"));
+}
+
+#[tokio::test]
+async fn redirect() {
+    let (_, answer) = under(Fault::Redirect {
+        to: "http://127.0.0.1:1/login".into(),
+        code: 302,
+    })
+    .await;
+    assert_eq!(answer.status, "HTTP/1.1 302 Found");
+    assert_eq!(answer.header("location"), Some("http://127.0.0.1:1/login"));
+    assert_eq!(answer.body, "");
+}
+
+#[tokio::test]
+async fn the_answer_to_a_head_has_no_body_whatever_goes_wrong() {
+    let bench = Bench::new().await;
+    let token = bench.token("60").await.body;
+    let fault = Fault::DropHeader {
+        name: "Server".into(),
+    };
+    let _guard = bench.imds.fault(Rule::new("drop", fault)).unwrap();
+    let head = format!("HEAD {ROLE} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
+    let answer = bench.ask(&head).await;
+    assert_eq!(answer.status, OK);
+    assert_eq!(answer.header("server"), None);
+    assert!(length(&answer) > 500);
+    assert_eq!(answer.body, "");
+}
