@@ -5,36 +5,84 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Real time, or a time that stands still until it is moved by hand. Clones are one clock.
+/// Real time, or a time that is moved by hand. Clones are one clock.
 #[derive(Clone)]
 pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
     Real,
-    Manual(Arc<Mutex<DateTime<Utc>>>),
+    ByHand(Arc<Mutex<Time>>),
+}
+
+#[derive(Clone, Copy)]
+enum Time {
+    Standing(DateTime<Utc>),
+    /// As far from the machine's clock as this.
+    Running(TimeDelta),
+}
+
+impl Time {
+    fn now(self) -> DateTime<Utc> {
+        match self {
+            Self::Standing(now) => now,
+            Self::Running(ahead) => shifted(Utc::now(), ahead),
+        }
+    }
+
+    fn running_at(now: DateTime<Utc>) -> Self {
+        Self::Running(now.signed_duration_since(Utc::now()))
+    }
+}
+
+fn shifted(now: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
+    let end = match by < TimeDelta::zero() {
+        true => DateTime::<Utc>::MIN_UTC,
+        false => DateTime::<Utc>::MAX_UTC,
+    };
+    now.checked_add_signed(by).unwrap_or(end)
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock, which cannot be moved.
     pub const fn real() -> Self {
         Self(Source::Real)
     }
 
-    /// A clock that stands at `now`.
+    /// A clock that stands at `now` until it is moved.
     pub fn manual(now: DateTime<Utc>) -> Self {
-        Self(Source::Manual(Arc::new(Mutex::new(now))))
+        Self::by_hand(Time::Standing(now))
+    }
+
+    /// A clock that runs like the machine's, and can be moved and stopped.
+    pub fn adjustable() -> Self {
+        Self::by_hand(Time::Running(TimeDelta::zero()))
+    }
+
+    fn by_hand(time: Time) -> Self {
+        Self(Source::ByHand(Arc::new(Mutex::new(time))))
     }
 
     /// The moment.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::Real => Utc::now(),
-            Source::Manual(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::ByHand(time) => time.lock().unwrap_or_else(PoisonError::into_inner).now(),
         }
     }
 
-    /// Moves a manual clock forward, at most to the end of time.
+    /// Whether time passes by itself.
+    pub fn is_running(&self) -> bool {
+        match &self.0 {
+            Source::Real => true,
+            Source::ByHand(time) => matches!(
+                *time.lock().unwrap_or_else(PoisonError::into_inner),
+                Time::Running(_)
+            ),
+        }
+    }
+
+    /// Moves it forward, or back, at most to the end of time. A running clock runs on from there.
     ///
     /// # Errors
     ///
@@ -51,13 +99,59 @@ impl Clock {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn advance(&self, by: TimeDelta) -> Result<(), NotManual> {
+        self.turn(|time| match time {
+            Time::Standing(now) => Time::Standing(shifted(now, by)),
+            Time::Running(_) => Time::running_at(shifted(time.now(), by)),
+        })
+    }
+
+    /// Sets it. A running clock runs on from there.
+    ///
+    /// # Errors
+    ///
+    /// [`NotManual`] if this is the machine's clock.
+    pub fn set(&self, to: DateTime<Utc>) -> Result<(), NotManual> {
+        self.turn(|time| match time {
+            Time::Standing(_) => Time::Standing(to),
+            Time::Running(_) => Time::running_at(to),
+        })
+    }
+
+    /// Stops it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotManual`] if this is the machine's clock.
+    ///
+    /// ```
+    /// use imds_emulator::Clock;
+    ///
+    /// let clock = Clock::adjustable();
+    /// clock.freeze()?;
+    /// assert_eq!(clock.now(), clock.now());
+    /// clock.run()?;
+    /// assert!(clock.is_running());
+    /// # Ok::<(), imds_emulator::NotManual>(())
+    /// ```
+    pub fn freeze(&self) -> Result<(), NotManual> {
+        self.turn(|time| Time::Standing(time.now()))
+    }
+
+    /// Lets it run, from where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`NotManual`] if this is the machine's clock.
+    pub fn run(&self) -> Result<(), NotManual> {
+        self.turn(|time| Time::running_at(time.now()))
+    }
+
+    fn turn(&self, turn: impl FnOnce(Time) -> Time) -> Result<(), NotManual> {
         match &self.0 {
             Source::Real => Err(NotManual),
-            Source::Manual(now) => {
-                let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
-                *now = now
-                    .checked_add_signed(by)
-                    .unwrap_or(DateTime::<Utc>::MAX_UTC);
+            Source::ByHand(time) => {
+                let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
+                *time = turn(*time);
                 Ok(())
             }
         }
@@ -68,18 +162,19 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Real => f.write_str("Clock::real()"),
-            Source::Manual(_) => write!(f, "Clock::manual({})", self.now()),
+            Source::ByHand(_) if self.is_running() => f.write_str("Clock::adjustable()"),
+            Source::ByHand(_) => write!(f, "Clock::manual({})", self.now()),
         }
     }
 }
 
-/// Only a manual clock can be moved.
+/// The machine's clock cannot be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotManual;
 
 impl fmt::Display for NotManual {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the machine's clock cannot be moved; start the emulator with a manual clock")
+        f.write_str("the machine's clock cannot be moved; start the emulator with a manual or an adjustable clock")
     }
 }
 

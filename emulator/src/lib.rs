@@ -34,6 +34,7 @@
 pub mod config;
 pub mod fault;
 pub mod imds;
+pub mod journal;
 
 mod clock;
 mod credentials;

@@ -7,11 +7,13 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use http::HeaderMap;
+use http::header::USER_AGENT;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -21,13 +23,14 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Iam, Invalid, Switch};
 use crate::fault::{Family, Rule};
 use crate::imds::{self, Certificate, Client, Conduct, IdentityError, Imds, Step};
+use crate::journal::{self, Assertion, Exchange, Filter, Found, Journal, Outcome, Report};
 use crate::wire::{self, Wire};
 
 /// After a stop, answers on their way may take so long.
@@ -201,6 +204,55 @@ impl Emulator {
             .collect()
     }
 
+    /// The exchanges that the journal has, and how many it has dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the filter is not accepted.
+    pub fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
+        self.shared.journal.find(filter)
+    }
+
+    /// How many exchanges there are in the journal.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the filter is not accepted.
+    pub fn count(&self, filter: &Filter) -> Result<usize, Invalid> {
+        Ok(self.find(filter)?.exchanges.len())
+    }
+
+    /// Whether assertions hold, of what the journal has.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if an assertion is not accepted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use imds_emulator::Emulator;
+    /// use imds_emulator::journal::Assertion;
+    ///
+    /// let imds = Emulator::builder().start().await?;
+    /// // … the program under test runs …
+    /// let report = imds.verify(&[Assertion::NoImdsv1, Assertion::MaxTokenPuts(1)])?;
+    /// assert!(report.holds, "{report}");
+    /// # Ok(()) }
+    /// ```
+    pub fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
+        self.shared.journal.verify(assertions)
+    }
+
+    /// All exchanges from now on, as they end. Who is 1,024 behind misses the older ones.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
+        self.shared.journal.follow()
+    }
+
+    /// Makes the journal empty.
+    pub fn clear_journal(&self) {
+        self.shared.journal.clear();
+    }
+
     /// The state of a scenario; [`STARTED`](crate::fault::STARTED) if no rule has changed it.
     pub fn scenario(&self, name: &str) -> String {
         self.shared.imds.load().scenario(name)
@@ -339,6 +391,7 @@ impl Builder {
             }
         };
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
+        let journal = Journal::new(self.config.journal.capacity);
         let imds =
             Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
                 doing: "the configuration is not accepted".into(),
@@ -358,6 +411,8 @@ impl Builder {
             clock: self.clock,
             connections: AtomicUsize::new(0),
             runtime: Handle::current(),
+            journal,
+            began: Instant::now(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
@@ -496,6 +551,8 @@ struct Shared {
     connections: AtomicUsize,
     /// Where rules end by themselves.
     runtime: Handle,
+    journal: Journal,
+    began: Instant,
 }
 
 impl Shared {
@@ -646,7 +703,8 @@ async fn serve(
     let _counted = Counted::new(&shared);
     let http = {
         let imds = shared.imds.load();
-        if imds.accept(peer, shared.clock.now()).is_some() {
+        if let Some(told) = imds.accept(peer, shared.clock.now()) {
+            Entry::new(&shared, "", "", &HeaderMap::new(), peer, told).end(Outcome::Reset, 0);
             return wire::reset(stream);
         }
         let options = &imds.config().metadata_options;
@@ -696,28 +754,104 @@ async fn respond(
         address: peer.ip(),
         connections: shared.connections.load(Ordering::Relaxed),
     };
-    let decision = shared
+    let imds::Decision {
+        delay,
+        conduct,
+        told,
+    } = shared
         .imds
         .load()
         .decide(&request, client, shared.clock.now());
-    if !decision.delay.is_zero() {
-        tokio::time::sleep(decision.delay).await;
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let entry = Entry::new(shared, method, path, &request.headers, peer, told);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
-    let steps = match decision.conduct {
+    let steps = match conduct {
         Conduct::Answer(mut response) => {
             if let Some(imds::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
                 response
                     .extensions_mut()
                     .insert(ReasonPhrase::from_static(phrase.as_bytes()));
             }
+            entry.end(Outcome::Answered, response.body().len());
             return Ok(response.map(|bytes| Whole(Some(bytes))));
         }
         Conduct::Script(steps) => steps,
         Conduct::Silence => vec![Step::Stall],
     };
+    let outcome = match steps.last() {
+        Some(Step::Reset) => Outcome::Reset,
+        Some(Step::Stall) => Outcome::Silence,
+        _ => Outcome::Spoiled,
+    };
+    entry.end(outcome, wire::body_length(&steps));
     let _ = hand_over.send(steps).await;
     // The connection is taken from under us.
     std::future::pending().await
+}
+
+/// An exchange that goes into the journal, at its end or when the client is gone.
+struct Entry<'a> {
+    shared: &'a Shared,
+    began: Instant,
+    exchange: Option<Exchange>,
+}
+
+impl<'a> Entry<'a> {
+    fn new(
+        shared: &'a Shared,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        told: imds::Told,
+    ) -> Self {
+        let began = Instant::now();
+        let uptime = began.duration_since(shared.began).as_millis();
+        let agent = headers.get(USER_AGENT);
+        Self {
+            shared,
+            began,
+            exchange: Some(Exchange {
+                number: told.number,
+                at: shared.clock.now(),
+                uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
+                client: peer.ip().to_canonical(),
+                method: journal::kept(method),
+                path: journal::kept(path),
+                imds: told.imds,
+                token: told.token,
+                user_agent: agent
+                    .map(|agent| journal::kept(&String::from_utf8_lossy(agent.as_bytes()))),
+                forwarded: headers.contains_key("x-forwarded-for"),
+                rules: told.rules,
+                outcome: Outcome::Abandoned,
+                status: told.status,
+                bytes: 0,
+                duration_ms: 0.0,
+            }),
+        }
+    }
+
+    fn end(mut self, outcome: Outcome, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.outcome = outcome;
+            exchange.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            if exchange.outcome == Outcome::Abandoned {
+                exchange.status = None;
+            }
+            exchange.duration_ms = journal::milliseconds(self.began.elapsed());
+            self.shared.journal.add(exchange);
+        }
+    }
 }
 
 /// A body that is there even if it has no bytes: without one hyper puts `Content-Length` after all

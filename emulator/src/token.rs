@@ -16,6 +16,8 @@ pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 /// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are
 /// these.
 const PREFIX: [u8; 4] = [1, 0, 4, 0];
+/// What the text of every token begins with.
+pub(crate) const BEGINNING: &str = "AQAEA";
 /// When it ends, in milliseconds since 1970, and the seconds that it lives.
 const LIFE: usize = 8 + 4;
 const SEAL: usize = 24;

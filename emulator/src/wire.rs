@@ -101,6 +101,18 @@ pub(crate) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
     close(stream).await;
 }
 
+/// The bytes of the body that `steps` send, after a head or without one.
+pub(crate) fn body_length(steps: &[Step]) -> usize {
+    let mut sent = Vec::new();
+    for step in steps {
+        if let Step::Send(bytes) = step {
+            sent.extend_from_slice(bytes);
+        }
+    }
+    let head = sent.windows(4).position(|four| four == b"\r\n\r\n");
+    sent.len() - head.map_or(0, |at| at + 4)
+}
+
 /// Nothing more is said, and the client sees the end.
 async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;

@@ -61,6 +61,23 @@ pub struct Config {
     pub data: BTreeMap<String, Content>,
     /// What goes wrong, from the start on.
     pub faults: Vec<Rule>,
+    /// The journal of requests.
+    pub journal: Journal,
+}
+
+/// The journal of requests.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Journal {
+    /// How many exchanges it keeps; then the oldest ones are dropped. 0 for none.
+    pub capacity: usize,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { capacity: 4096 }
+    }
 }
 
 /// Where and how the emulator answers.

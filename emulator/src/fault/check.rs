@@ -7,12 +7,12 @@ use super::{Distribution, Effect, Fault, Match, ResetAfter, Rule, header};
 use crate::config::{Invalid, Key, Span, is_name};
 
 /// A path with wildcards: `*` stays in its segment.
-pub(super) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
+pub(crate) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(pattern).literal_separator(true).build()
 }
 
 /// A text with wildcards: `*` is anything.
-pub(super) fn text_glob(pattern: &str) -> Result<Glob, globset::Error> {
+pub(crate) fn text_glob(pattern: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(pattern).case_insensitive(true).build()
 }
 
@@ -128,7 +128,7 @@ impl Match {
     }
 }
 
-fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
+pub(crate) fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
     key.unless(
         pattern.len() <= 1024 && glob(pattern).is_ok(),
         pattern,

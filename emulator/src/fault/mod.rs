@@ -34,6 +34,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{check_glob, glob, text_glob};
 pub(crate) use engine::{Asked, Fired, RuleSet};
 pub use kinds::*;
 pub(crate) use response::{WithoutBody, conduct};

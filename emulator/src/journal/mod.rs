@@ -1,0 +1,350 @@
+//! What was asked and what became of it, and assertions about it.
+//!
+//! It has neither tokens nor secrets in it. It is bounded: the newest exchanges are kept, and how
+//! many were dropped is counted. To add one costs the same however many there are.
+
+mod verify;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use globset::GlobMatcher;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+pub use verify::{Assertion, BacksOff, MaxRequests, MinRequests, Report, UserAgent, Verdict};
+
+use crate::config::{Invalid, Key};
+use crate::fault::{ImdsVersion, TokenState, check_glob, glob, text_glob};
+
+/// A text from a client is kept up to this length.
+const LONGEST: usize = 512;
+/// Who follows may be so many exchanges behind.
+const BEHIND: usize = 1024;
+
+/// A request and what became of it.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Exchange {
+    /// Its number, from 1 on, since the emulator was started or reset.
+    pub number: u64,
+    /// When it came, on the emulator's clock.
+    #[schemars(with = "String")]
+    pub at: DateTime<Utc>,
+    /// When it came, in milliseconds since the emulator was started, on the machine's clock.
+    pub uptime_ms: u64,
+    /// Who asked.
+    #[schemars(with = "String")]
+    pub client: IpAddr,
+    /// The method.
+    pub method: String,
+    /// The path, without a query.
+    pub path: String,
+    /// The version of IMDS that the client used.
+    pub imds: ImdsVersion,
+    /// What its token was.
+    pub token: TokenState,
+    /// Its `User-Agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// Whether it had an `X-Forwarded-For`.
+    pub forwarded: bool,
+    /// The names of the rules that applied.
+    pub rules: Vec<Arc<str>>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The status of the answer, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The bytes of the answer's body.
+    pub bytes: usize,
+    /// Until the answer was on its way, in milliseconds, on the machine's clock.
+    pub duration_ms: f64,
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            number,
+            at,
+            method,
+            path,
+            client,
+            ..
+        } = self;
+        let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        write!(f, "#{number} {at} {client} {method} {path}")?;
+        match self.status {
+            Some(status) => write!(f, " {status}")?,
+            None => write!(f, " {:?}", self.outcome)?,
+        }
+        if let Some(agent) = &self.user_agent {
+            write!(f, " {agent:?}")?;
+        }
+        if !self.rules.is_empty() {
+            write!(f, " [{}]", self.rules.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was answered, as HTTP has it.
+    Answered,
+    /// Its connection was taken over by a fault that sent something, or nothing, and closed it.
+    Spoiled,
+    /// Its connection was reset.
+    Reset,
+    /// It was not answered, or not to the end, and the connection stayed open.
+    Silence,
+    /// The client went away before.
+    Abandoned,
+}
+
+/// Which exchanges. Everything that is given must hold.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Filter {
+    /// A glob of the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The version of IMDS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imds: Option<ImdsVersion>,
+    /// What the token was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenState>,
+    /// The status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The name of a rule that applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// A glob of the `User-Agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The client's address or its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub client: Option<IpNet>,
+    /// Those with higher numbers than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// The newest so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Filter {
+    /// Exchanges about such paths.
+    pub fn path(glob: impl Into<String>) -> Self {
+        Self {
+            path: Some(glob.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Checks it, and makes it ready; `key` is where it stands.
+    pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
+        if let Some(path) = &self.path {
+            check_glob(&key.field("path"), path)?;
+        }
+        if let Some(user_agent) = &self.user_agent {
+            check_glob(&key.field("user-agent"), user_agent)?;
+        }
+        let path = self.path.as_deref().and_then(|path| glob(path).ok());
+        let agent = self.user_agent.as_deref();
+        Ok(Sieve {
+            filter: self,
+            path: path.map(|glob| glob.compile_matcher()),
+            user_agent: agent
+                .and_then(|agent| text_glob(agent).ok())
+                .map(|glob| glob.compile_matcher()),
+        })
+    }
+}
+
+/// A filter that is ready.
+pub(crate) struct Sieve<'a> {
+    filter: &'a Filter,
+    path: Option<GlobMatcher>,
+    user_agent: Option<GlobMatcher>,
+}
+
+impl Sieve<'_> {
+    pub(crate) fn passes(&self, exchange: &Exchange) -> bool {
+        let Self { filter, .. } = self;
+        let agent = exchange.user_agent.as_deref().unwrap_or_default();
+        self.path
+            .as_ref()
+            .is_none_or(|glob| glob.is_match(&exchange.path))
+            && self
+                .user_agent
+                .as_ref()
+                .is_none_or(|glob| glob.is_match(agent))
+            && filter
+                .method
+                .as_ref()
+                .is_none_or(|method| *method == exchange.method)
+            && filter.imds.is_none_or(|imds| imds == exchange.imds)
+            && filter.token.is_none_or(|token| token == exchange.token)
+            && filter
+                .status
+                .is_none_or(|status| Some(status) == exchange.status)
+            && filter
+                .outcome
+                .is_none_or(|outcome| outcome == exchange.outcome)
+            && filter
+                .rule
+                .as_deref()
+                .is_none_or(|rule| exchange.rules.iter().any(|name| **name == *rule))
+            && filter
+                .client
+                .is_none_or(|client| client.contains(&exchange.client))
+            && filter.since.is_none_or(|since| exchange.number > since)
+    }
+}
+
+/// The exchanges of an emulator.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    kept: Mutex<Kept>,
+    followers: broadcast::Sender<Arc<Exchange>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    exchanges: VecDeque<Arc<Exchange>>,
+    capacity: usize,
+    dropped: u64,
+}
+
+/// What a journal has.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Found {
+    /// The exchanges, oldest first.
+    #[schemars(with = "Vec<Exchange>")]
+    pub exchanges: Vec<Arc<Exchange>>,
+    /// How many were dropped to keep newer ones, whatever was asked for.
+    pub dropped: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                exchanges: VecDeque::new(),
+                capacity,
+                dropped: 0,
+            }),
+            followers: broadcast::Sender::new(BEHIND),
+        }
+    }
+
+    pub(crate) fn add(&self, exchange: Exchange) {
+        let exchange = Arc::new(exchange);
+        {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.exchanges.len() >= kept.capacity {
+                kept.exchanges.pop_front();
+                kept.dropped += 1;
+            }
+            if kept.capacity > 0 {
+                kept.exchanges.push_back(Arc::clone(&exchange));
+            }
+        }
+        // Nobody may be following.
+        let _ = self.followers.send(exchange);
+    }
+
+    pub(crate) fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
+        let sieve = filter.compile(&Key::root("filter"))?;
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchanges: Vec<Arc<Exchange>> = kept
+            .exchanges
+            .iter()
+            .rev()
+            .filter(|exchange| sieve.passes(exchange))
+            .take(filter.limit.unwrap_or(usize::MAX))
+            .cloned()
+            .collect();
+        exchanges.reverse();
+        Ok(Found {
+            exchanges,
+            dropped: kept.dropped,
+        })
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.exchanges.clear();
+        kept.dropped = 0;
+    }
+
+    /// All exchanges from now on.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
+        self.followers.subscribe()
+    }
+
+    pub(crate) fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
+        let found = self.find(&Filter::default())?;
+        verify::verify(assertions, &found)
+    }
+}
+
+/// A text of a client, as it is kept: not too long, and without what looks like a token.
+pub(crate) fn kept(text: &str) -> String {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = text.get(..end).unwrap_or_default();
+    let Some(at) = text.find(crate::token::BEGINNING) else {
+        return text.to_owned();
+    };
+    let (before, token) = text.split_at(at);
+    let rest = token.trim_start_matches(|letter: char| {
+        letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '=')
+    });
+    format!("{before}[token]{}", kept(rest))
+}
+
+/// A time in milliseconds.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_not_kept() {
+        let token = "AQAEAAAAAZt982Xwrd5amMmjxS0ZO3BECkBGreHTF-QDOVKcUeQPNg==";
+        assert_eq!(
+            kept(&format!("/latest/{token}/x/{token}?")),
+            "/latest/[token]/x/[token]?"
+        );
+        assert_eq!(kept("/latest/meta-data/"), "/latest/meta-data/");
+        assert_eq!(kept(&"\u{e4}".repeat(1000)).len(), LONGEST);
+    }
+}

@@ -1,0 +1,342 @@
+//! Assertions about what clients did.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use globset::GlobMatcher;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Exchange, Filter, Found};
+use crate::config::{Invalid, Key, Span};
+use crate::fault::{ImdsVersion, check_glob, glob, text_glob};
+
+/// So many exchanges are shown where an assertion does not hold.
+const SHOWN: usize = 5;
+
+/// What is asserted. In JSON: `"no_imdsv1"`, `{"max_token_puts": 1}`,
+/// `{"max_requests": {"max": 10, "within": "1s"}}`, `{"order": ["PUT /latest/api/token", "GET **"]}`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Assertion {
+    /// No request is without a token, but those for one.
+    NoImdsv1,
+    /// No request has an `X-Forwarded-For`.
+    NoForwarded,
+    /// Tokens are asked for so many times at most.
+    MaxTokenPuts(usize),
+    /// There are so many requests at most.
+    MaxRequests(MaxRequests),
+    /// There are so many requests at least.
+    MinRequests(MinRequests),
+    /// There are such requests, in this order, whatever comes between them: a method and a glob of
+    /// the path, or the glob alone.
+    Order(Vec<String>),
+    /// After an answer with this status, a client waits before it asks for the same path again.
+    BacksOffAfter(BacksOff),
+    /// Every request has such a `User-Agent`.
+    UserAgent(UserAgent),
+}
+
+/// At most so many requests.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaxRequests {
+    /// How many.
+    pub max: usize,
+    /// In any time of this length, on the emulator's clock. Default: in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Span>,
+    /// Which ones. Default: all.
+    #[serde(default, rename = "of")]
+    pub filter: Filter,
+}
+
+/// At least so many requests.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MinRequests {
+    /// How many.
+    pub min: usize,
+    /// Which ones. Default: all.
+    #[serde(default, rename = "of")]
+    pub filter: Filter,
+}
+
+/// Waiting after a failure.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BacksOff {
+    /// The status of the answer.
+    pub status: u16,
+    /// How long at least, on the machine's clock. Default: 100ms.
+    #[serde(default = "default_back_off")]
+    pub at_least: Span,
+}
+
+fn default_back_off() -> Span {
+    TimeDelta::milliseconds(100).into()
+}
+
+/// A `User-Agent`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UserAgent {
+    /// A glob of it, like `Boto3/*`.
+    pub matches: String,
+}
+
+/// Whether an assertion holds.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The assertion.
+    pub assertion: Assertion,
+    /// Whether it holds, as far as the journal goes back.
+    pub holds: bool,
+    /// Why, or why not.
+    pub why: String,
+    /// The exchanges that come nearest to it, or speak against it.
+    #[schemars(with = "Vec<Exchange>")]
+    pub exchanges: Vec<Arc<Exchange>>,
+}
+
+/// Whether all of several assertions hold.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Report {
+    /// Whether all of them hold.
+    pub holds: bool,
+    /// Each of them, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for verdict in &self.verdicts {
+            let mark = if verdict.holds { "holds" } else { "FAILS" };
+            let assertion = serde_json::to_string(&verdict.assertion).unwrap_or_default();
+            writeln!(f, "{mark}  {assertion}: {}", verdict.why)?;
+            for exchange in &verdict.exchanges {
+                writeln!(f, "         {exchange}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn verify(assertions: &[Assertion], found: &Found) -> Result<Report, Invalid> {
+    let verdicts: Vec<Verdict> = verdicts(assertions, found)?;
+    Ok(Report {
+        holds: verdicts.iter().all(|verdict| verdict.holds),
+        verdicts,
+    })
+}
+
+fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Invalid> {
+    assertions
+        .iter()
+        .enumerate()
+        .map(|(at, assertion)| {
+            let key = Key::root("assertions").item(at);
+            let (wrong, mut why) = assertion.wrong(&key, &found.exchanges)?;
+            if found.dropped > 0 {
+                why = format!("{why} ({} older ones were dropped)", found.dropped);
+            }
+            Ok(Verdict {
+                assertion: assertion.clone(),
+                holds: wrong.is_none(),
+                why,
+                exchanges: wrong
+                    .unwrap_or_default()
+                    .into_iter()
+                    .take(SHOWN)
+                    .cloned()
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+/// What speaks against an assertion, if something does, and what there is to say.
+type Findings<'a> = (Option<Vec<&'a Arc<Exchange>>>, String);
+
+impl Assertion {
+    fn wrong<'a>(&self, key: &Key, all: &'a [Arc<Exchange>]) -> Result<Findings<'a>, Invalid> {
+        let none_of = |wrong: Vec<&'a Arc<Exchange>>, what: &str| {
+            let why = format!("{} of {} requests {what}", wrong.len(), all.len());
+            ((!wrong.is_empty()).then_some(wrong), why)
+        };
+        let selected = |filter: &Filter, key: &Key| -> Result<Vec<&'a Arc<Exchange>>, Invalid> {
+            let sieve = filter.compile(&key.field("of"))?;
+            Ok(all
+                .iter()
+                .filter(|exchange| sieve.passes(exchange))
+                .collect())
+        };
+        Ok(match self {
+            Self::NoImdsv1 => none_of(
+                all.iter()
+                    .filter(|exchange| exchange.imds == ImdsVersion::V1)
+                    .collect(),
+                "had no token",
+            ),
+            Self::NoForwarded => none_of(
+                all.iter().filter(|exchange| exchange.forwarded).collect(),
+                "had an X-Forwarded-For",
+            ),
+            Self::MaxTokenPuts(most) => {
+                let puts: Vec<_> = all
+                    .iter()
+                    .filter(|exchange| {
+                        exchange.method == "PUT" && exchange.path.ends_with("/api/token")
+                    })
+                    .collect();
+                at_most(puts, *most, "for a token")
+            }
+            Self::MaxRequests(MaxRequests {
+                max,
+                within,
+                filter,
+            }) => {
+                let key = key.field("max_requests");
+                let requests = selected(filter, &key)?;
+                match within {
+                    None => at_most(requests, *max, ""),
+                    Some(within) => {
+                        let (most, span) = densest(&requests, (*within).into());
+                        at_most(most, *max, &format!("within {span} seconds"))
+                    }
+                }
+            }
+            Self::MinRequests(MinRequests { min, filter }) => {
+                let requests = selected(filter, &key.field("min_requests"))?;
+                let why = format!("{} requests; at least {min}", requests.len());
+                ((requests.len() < *min).then_some(requests), why)
+            }
+            Self::Order(order) => in_order(order, &key.field("order"), all)?,
+            Self::BacksOffAfter(back_off) => backs_off(back_off, all),
+            Self::UserAgent(UserAgent { matches }) => {
+                check_glob(&key.field("user_agent").field("matches"), matches)?;
+                let glob = text_glob(matches).ok().map(|glob| glob.compile_matcher());
+                let is_other = |exchange: &&Arc<Exchange>| {
+                    let agent = exchange.user_agent.as_deref().unwrap_or_default();
+                    !glob.as_ref().is_some_and(|glob| glob.is_match(agent))
+                };
+                none_of(
+                    all.iter().filter(is_other).collect(),
+                    &format!("had a User-Agent that is not {matches:?}"),
+                )
+            }
+        })
+    }
+}
+
+fn at_most<'a>(requests: Vec<&'a Arc<Exchange>>, most: usize, what: &str) -> Findings<'a> {
+    let why = format!("{} requests {what}; at most {most}", requests.len()).replace(" ;", ";");
+    // Those that are too many come first.
+    let wrong = (requests.len() > most).then(|| requests.into_iter().skip(most).collect());
+    (wrong, why)
+}
+
+/// The most requests in any time of this length, and the length in seconds.
+fn densest<'a>(
+    requests: &[&'a Arc<Exchange>],
+    within: TimeDelta,
+) -> (Vec<&'a Arc<Exchange>>, String) {
+    let mut most: &[&Arc<Exchange>] = &[];
+    let mut from = 0;
+    for (at, exchange) in requests.iter().enumerate() {
+        while requests
+            .get(from)
+            .is_some_and(|first| exchange.at.signed_duration_since(first.at) >= within)
+        {
+            from += 1;
+        }
+        let window = requests.get(from..=at).unwrap_or_default();
+        if window.len() > most.len() {
+            most = window;
+        }
+    }
+    let seconds = within.num_milliseconds() as f64 / 1000.0;
+    (most.to_vec(), seconds.to_string())
+}
+
+fn in_order<'a>(
+    order: &[String],
+    key: &Key,
+    all: &'a [Arc<Exchange>],
+) -> Result<Findings<'a>, Invalid> {
+    let mut wanted: Vec<(Option<&str>, GlobMatcher)> = Vec::new();
+    for (at, pattern) in order.iter().enumerate() {
+        let (method, path) = match pattern.split_once(' ') {
+            Some((method, path)) => (Some(method), path),
+            None => (None, pattern.as_str()),
+        };
+        check_glob(&key.item(at), path)?;
+        if let Ok(glob) = glob(path) {
+            wanted.push((method, glob.compile_matcher()));
+        }
+    }
+    let mut rest = all.iter();
+    let mut last = None;
+    for (at, (method, path)) in wanted.iter().enumerate() {
+        let next = rest.by_ref().find(|exchange| {
+            method.is_none_or(|method| method == exchange.method) && path.is_match(&exchange.path)
+        });
+        let Some(next) = next else {
+            let pattern = order.get(at).map(String::as_str).unwrap_or_default();
+            let why = match last {
+                None => format!("no request is {pattern:?}"),
+                Some(()) => format!("no request is {pattern:?} after those before it in the order"),
+            };
+            let nearest = all
+                .iter()
+                .rev()
+                .filter(|exchange| path.is_match(&exchange.path))
+                .collect();
+            return Ok((Some(nearest), why));
+        };
+        let _: &Arc<Exchange> = next;
+        last = Some(());
+    }
+    Ok((None, format!("all {} are there, in order", wanted.len())))
+}
+
+fn backs_off<'a>(back_off: &BacksOff, all: &'a [Arc<Exchange>]) -> Findings<'a> {
+    let least = TimeDelta::from(back_off.at_least).num_milliseconds();
+    // When each client was refused for each path.
+    let mut refused: BTreeMap<(IpAddr, &str, &str), u64> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for exchange in all {
+        let about = (
+            exchange.client,
+            exchange.method.as_str(),
+            exchange.path.as_str(),
+        );
+        if let Some(before) = refused.remove(&about)
+            && exchange.uptime_ms.saturating_sub(before) < least.unsigned_abs()
+        {
+            wrong.push(exchange);
+        }
+        if exchange.status == Some(back_off.status) {
+            count += 1;
+            let took = exchange.duration_ms.max(0.0) as u64;
+            refused.insert(about, exchange.uptime_ms.saturating_add(took));
+        }
+    }
+    let why = format!(
+        "{count} answers with {}; after {} of them the next request came in less than {}",
+        back_off.status,
+        wrong.len(),
+        back_off.at_least,
+    );
+    ((!wrong.is_empty()).then_some(wrong), why)
+}

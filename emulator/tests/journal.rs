@@ -1,0 +1,371 @@
+//! The journal, and assertions about it.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    dead_code,
+    reason = "the bench is shared with the tests of the protocol"
+)]
+
+#[path = "protocol/bench.rs"]
+mod bench;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench::{Bench, LIST, request};
+use imds_emulator::config::{HttpTokens, Span};
+use imds_emulator::fault::{Fault, ImdsVersion, ResetAfter, Rule, StatusBody, TokenState};
+use imds_emulator::journal::{
+    Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, UserAgent,
+};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+impl Bench {
+    fn all(&self) -> Vec<Arc<Exchange>> {
+        self.imds.find(&Filter::default()).unwrap().exchanges
+    }
+
+    /// Whether an assertion holds, and why.
+    fn holds(&self, assertion: Assertion) -> (bool, String) {
+        let report = self.imds.verify(&[assertion]).unwrap();
+        let verdict = &report.verdicts[0];
+        assert_eq!(report.holds, verdict.holds);
+        assert_eq!(verdict.holds, verdict.exchanges.is_empty(), "{report}");
+        (verdict.holds, verdict.why.clone())
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_says_who_asked_what_and_what_became_of_it() {
+    let bench = Bench::new().await;
+    let _guard = bench
+        .imds
+        .fault(Rule::new(
+            "slow",
+            Fault::Latency {
+                latency: "30ms".parse().unwrap(),
+                jitter: Span::default(),
+                distribution: None,
+            },
+        ))
+        .unwrap();
+    let token = bench.token("60").await.body;
+    bench.pass(5);
+    let head = format!(
+        "GET {LIST}?x=secret HTTP/1.1\nX-aws-ec2-metadata-token: {token}\nUser-Agent: me/1\nX-Forwarded-For: 10.0.0.1"
+    );
+    bench.ask(&head).await;
+    let all = bench.all();
+    let [put, get] = all.as_slice() else {
+        panic!("two exchanges")
+    };
+    assert_eq!((put.number, get.number), (1, 2));
+    assert_eq!(get.at, bench.clock.now());
+    assert_eq!((get.at - put.at).num_seconds(), 5);
+    assert_eq!(get.client.to_string(), "127.0.0.1");
+    assert_eq!(
+        (put.method.as_str(), put.path.as_str()),
+        ("PUT", "/latest/api/token")
+    );
+    assert_eq!((get.method.as_str(), get.path.as_str()), ("GET", LIST));
+    assert_eq!((put.imds, put.token), (ImdsVersion::V2, TokenState::None));
+    assert_eq!((get.imds, get.token), (ImdsVersion::V2, TokenState::Valid));
+    assert_eq!(get.user_agent.as_deref(), Some("me/1"));
+    assert!(get.forwarded && !put.forwarded);
+    assert_eq!(get.rules, ["slow".into()]);
+    assert_eq!((get.outcome, get.status), (Outcome::Answered, Some(200)));
+    assert_eq!(get.bytes, "the-role".len());
+    assert!(get.duration_ms >= 30.0, "{}", get.duration_ms);
+    assert!(get.uptime_ms >= put.uptime_ms + 25);
+    let text = format!("{all:?}{}{}", serde_json::to_string(&all).unwrap(), all[1]);
+    for secret in [token.as_str(), "secret"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    assert!(text.contains("127.0.0.1 GET /latest/meta-data/iam/security-credentials/ 200"));
+}
+
+#[tokio::test]
+async fn every_outcome_is_told() {
+    let bench = Bench::new().await;
+    let outcome = async |fault| {
+        bench.imds.clear_journal();
+        let _guard = bench.imds.fault(Rule::new("fault", fault)).unwrap();
+        let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+        let _ = stream.write_all(request("GET / HTTP/1.1").as_bytes()).await;
+        for _ in 0..500 {
+            if let [exchange] = bench.all().as_slice() {
+                return (exchange.outcome, exchange.status, exchange.method.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nothing in the journal");
+    };
+    let get = || "GET".to_owned();
+    assert_eq!(
+        outcome(Fault::TokenFlap {}).await,
+        (Outcome::Answered, Some(401), get())
+    );
+    assert_eq!(
+        outcome(Fault::Blackhole {}).await,
+        (Outcome::Silence, None, get())
+    );
+    assert_eq!(
+        outcome(Fault::EmptyResponse {}).await,
+        (Outcome::Spoiled, None, get())
+    );
+    assert_eq!(
+        outcome(Fault::Stall { after: 0 }).await,
+        (Outcome::Silence, Some(401), get())
+    );
+    for (after, method) in [(ResetAfter::Headers, "GET"), (ResetAfter::Accept, "")] {
+        let (end, status, asked) = outcome(Fault::ResetPeer { after }).await;
+        assert_eq!(
+            (end, status, asked.as_str()),
+            (Outcome::Reset, None, method)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_in_the_journal() {
+    let bench = Bench::new().await;
+    let latency = Fault::Latency {
+        latency: Span::minutes(1),
+        jitter: Span::default(),
+        distribution: None,
+    };
+    let _guard = bench.imds.fault(Rule::new("late", latency)).unwrap();
+    let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+    stream
+        .write_all(request("GET / HTTP/1.1").as_bytes())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(bench.all().is_empty(), "it is still going on");
+    drop(stream);
+    for _ in 0..500 {
+        if let [exchange] = bench.all().as_slice() {
+            assert_eq!(
+                (exchange.outcome, exchange.status),
+                (Outcome::Abandoned, None)
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nothing in the journal");
+}
+
+#[tokio::test]
+async fn the_newest_are_kept_and_the_others_counted() {
+    let bench = Bench::with(|config| config.journal.capacity = 3).await;
+    for _ in 0..5 {
+        bench.ask("GET / HTTP/1.1").await;
+    }
+    let found = bench.imds.find(&Filter::default()).unwrap();
+    let numbers: Vec<u64> = found
+        .exchanges
+        .iter()
+        .map(|exchange| exchange.number)
+        .collect();
+    assert_eq!((numbers, found.dropped), (vec![3, 4, 5], 2));
+    let report = bench.imds.verify(&[Assertion::NoForwarded]).unwrap();
+    assert!(
+        report.to_string().contains("2 older ones were dropped"),
+        "{report}"
+    );
+    bench.imds.clear_journal();
+    let found = bench.imds.find(&Filter::default()).unwrap();
+    assert_eq!((found.exchanges.len(), found.dropped), (0, 0));
+    let without = Bench::with(|config| config.journal.capacity = 0).await;
+    without.ask("GET / HTTP/1.1").await;
+    assert!(without.all().is_empty());
+}
+
+#[tokio::test]
+async fn exchanges_can_be_found_by_everything() {
+    let bench =
+        Bench::with(|config| config.metadata_options.http_tokens = HttpTokens::Optional).await;
+    let _guard = bench
+        .imds
+        .fault(Rule::new("gone", Fault::EndpointDisabled {}).on("/gone"))
+        .unwrap();
+    let token = bench.token("60").await.body;
+    bench.get(LIST, &token).await;
+    bench.get(LIST, "nonsense").await;
+    bench.ask("GET /gone HTTP/1.1\nUser-Agent: Boto3/1").await;
+    let filters = [
+        (r#"{"path": "/latest/**"}"#, vec![1, 2, 3]),
+        (r#"{"method": "PUT"}"#, vec![1]),
+        (r#"{"imds": "v1"}"#, vec![4]),
+        (r#"{"token": "invalid"}"#, vec![3]),
+        (r#"{"status": 200}"#, vec![1, 2]),
+        (r#"{"outcome": "answered", "since": 2}"#, vec![3, 4]),
+        (r#"{"rule": "gone"}"#, vec![4]),
+        (r#"{"user-agent": "boto3/*"}"#, vec![4]),
+        (r#"{"client": "10.0.0.0/8"}"#, vec![]),
+        (r#"{"limit": 2}"#, vec![3, 4]),
+        (r#"{"status": 401, "method": "PUT"}"#, vec![]),
+    ];
+    for (filter, numbers) in filters {
+        let filter: Filter = serde_json::from_str(filter).unwrap();
+        let found = bench.imds.find(&filter).unwrap();
+        let found: Vec<u64> = found
+            .exchanges
+            .iter()
+            .map(|exchange| exchange.number)
+            .collect();
+        assert_eq!(found, numbers, "{filter:?}");
+        assert_eq!(bench.imds.count(&filter).unwrap(), numbers.len());
+    }
+    let error = bench.imds.find(&Filter::path("/[a")).unwrap_err();
+    assert_eq!(error.key(), "filter.path");
+}
+
+#[tokio::test]
+async fn it_can_be_followed() {
+    let bench = Bench::new().await;
+    bench.ask("GET /before HTTP/1.1").await;
+    let mut follow = bench.imds.follow();
+    bench.ask("GET /after HTTP/1.1").await;
+    assert_eq!(follow.recv().await.unwrap().path, "/after");
+}
+
+#[tokio::test]
+async fn no_imdsv1_and_no_forwarded() {
+    let bench = Bench::new().await;
+    bench.read(LIST).await;
+    assert!(bench.holds(Assertion::NoImdsv1).0);
+    assert!(bench.holds(Assertion::NoForwarded).0);
+    bench
+        .ask(&format!("GET {LIST} HTTP/1.1\nX-Forwarded-For: x"))
+        .await;
+    assert_eq!(
+        bench.holds(Assertion::NoImdsv1),
+        (false, "1 of 3 requests had no token".into())
+    );
+    assert!(!bench.holds(Assertion::NoForwarded).0);
+}
+
+#[tokio::test]
+async fn max_token_puts_and_max_and_min_requests() {
+    let bench = Bench::new().await;
+    bench.token("60").await;
+    assert!(bench.holds(Assertion::MaxTokenPuts(1)).0);
+    bench.token("60").await;
+    assert_eq!(
+        bench.holds(Assertion::MaxTokenPuts(1)),
+        (false, "2 requests for a token; at most 1".into())
+    );
+    // Ten requests, one a second.
+    for _ in 0..8 {
+        bench.pass(1);
+        bench.ask("GET / HTTP/1.1").await;
+    }
+    let max = |max, within: Option<&str>, path: Option<&str>| {
+        Assertion::MaxRequests(MaxRequests {
+            max,
+            within: within.map(|within| within.parse().unwrap()),
+            filter: path.map(Filter::path).unwrap_or_default(),
+        })
+    };
+    assert!(bench.holds(max(10, None, None)).0);
+    assert!(!bench.holds(max(9, None, None)).0);
+    assert!(bench.holds(max(8, None, Some("/"))).0);
+    assert!(bench.holds(max(3, Some("2s"), None)).0);
+    assert_eq!(
+        bench.holds(max(2, Some("2s"), None)),
+        (false, "3 requests within 2 seconds; at most 2".into())
+    );
+    let min = |min, path: &str| {
+        Assertion::MinRequests(MinRequests {
+            min,
+            filter: Filter::path(path),
+        })
+    };
+    assert!(bench.holds(min(8, "/")).0);
+    assert!(!bench.holds(min(9, "/")).0);
+}
+
+#[tokio::test]
+async fn order() {
+    let bench = Bench::new().await;
+    bench.read(LIST).await;
+    bench.read(&format!("{LIST}the-role")).await;
+    let order = |patterns: &[&str]| {
+        Assertion::Order(patterns.iter().map(|&pattern| pattern.into()).collect())
+    };
+    let role = "GET **/security-credentials/the-role";
+    assert!(bench.holds(order(&["PUT /latest/api/token", LIST, role])).0);
+    assert!(bench.holds(order(&[])).0);
+    let (holds, why) = bench.holds(order(&[role, LIST]));
+    assert!(!holds);
+    assert_eq!(
+        why,
+        format!("no request is {LIST:?} after those before it in the order")
+    );
+    let report = bench.imds.verify(&[order(&["GET /nowhere"])]).unwrap();
+    assert!(!report.holds);
+    assert_eq!(report.verdicts[0].why, "no request is \"GET /nowhere\"");
+}
+
+#[tokio::test]
+async fn backs_off_after() {
+    let bench = Bench::new().await;
+    let unavailable = Fault::Status {
+        code: 503,
+        body: StatusBody::Empty,
+        retry_after: None,
+    };
+    let _guard = bench
+        .imds
+        .fault(Rule::new("unavailable", unavailable))
+        .unwrap();
+    let after = |status, at_least: &str| {
+        Assertion::BacksOffAfter(BacksOff {
+            status,
+            at_least: at_least.parse().unwrap(),
+        })
+    };
+    bench.ask("GET / HTTP/1.1").await;
+    bench.ask("GET /other HTTP/1.1").await;
+    assert!(
+        bench.holds(after(503, "100ms")).0,
+        "another path is no repetition"
+    );
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    bench.ask("GET / HTTP/1.1").await;
+    assert!(bench.holds(after(503, "100ms")).0);
+    bench.ask("GET / HTTP/1.1").await;
+    assert!(!bench.holds(after(503, "100ms")).0);
+    assert!(bench.holds(after(500, "100ms")).0);
+}
+
+#[tokio::test]
+async fn user_agent() {
+    let bench = Bench::new().await;
+    let matches = |matches: &str| {
+        Assertion::UserAgent(UserAgent {
+            matches: matches.into(),
+        })
+    };
+    bench.ask("GET / HTTP/1.1\nUser-Agent: Boto3/1.44").await;
+    assert!(bench.holds(matches("Boto3/*")).0);
+    bench.ask("GET / HTTP/1.1").await;
+    assert!(!bench.holds(matches("Boto3/*")).0);
+}
+
+#[tokio::test]
+async fn assertions_are_written_as_in_the_documentation() {
+    let written = r#"["no_imdsv1", "no_forwarded", {"max_token_puts": 1},
+        {"max_requests": {"max": 10, "within": "1s", "of": {"path": "/x"}}},
+        {"min_requests": {"min": 1}}, {"order": ["PUT /latest/api/token", "GET **"]},
+        {"backs_off_after": {"status": 503}}, {"user_agent": {"matches": "*"}}]"#;
+    let assertions: Vec<Assertion> = serde_json::from_str(written).unwrap();
+    assert_eq!(assertions.len(), 8);
+    let bench = Bench::new().await;
+    let report = bench.imds.verify(&assertions).unwrap();
+    assert_eq!(report.verdicts.len(), 8);
+    assert!(serde_json::from_str::<Assertion>(r#"{"max_requests": {"mxa": 1}}"#).is_err());
+}
