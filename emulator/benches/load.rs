@@ -1,7 +1,8 @@
 //! How many requests the command answers in a second, how soon, and in how much memory.
 //!
 //! `cargo bench -p imds-emulator` prints a table: keep-alive and closing connections, 2 and 64 of
-//! them, each for five seconds, with all answers checked. The load comes from one thread of this
+//! them, each for five seconds, with all answers checked; then what a hundred rules cost, and a
+//! journal of another length. The load comes from one thread of this
 //! process, so that with two processors the emulator has one to itself.
 
 #![expect(
@@ -15,6 +16,7 @@ mod client;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,10 +29,11 @@ const PATH: &str = "/latest/meta-data/iam/security-credentials/emulated-role";
 struct Running(Child, SocketAddr);
 
 impl Running {
-    fn start(keep_alive: bool) -> Self {
+    fn start(keep_alive: bool, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_imds-emulator"))
             .args(["--port", "0", "--set"])
             .arg(format!("server.keep-alive={keep_alive}"))
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -62,7 +65,7 @@ impl Drop for Running {
 }
 
 /// How long each answer took, in microseconds.
-async fn load(address: SocketAddr, connections: usize) -> Vec<u32> {
+async fn load(address: SocketAddr, connections: usize, time: Duration) -> Vec<u32> {
     let token = Client::new(address).token().await.unwrap();
     let request = Client::get(PATH, &token);
     let document = Client::new(address)
@@ -71,7 +74,7 @@ async fn load(address: SocketAddr, connections: usize) -> Vec<u32> {
         .unwrap()
         .body
         .to_owned();
-    let end = Instant::now() + TIME;
+    let end = Instant::now() + time;
     let mut running = JoinSet::new();
     for _ in 0..connections {
         let (request, document) = (request.clone(), document.clone());
@@ -104,8 +107,8 @@ fn main() {
     println!("connections        requests/s   50 % (µs)   99 % (µs)   memory at most");
     for keep_alive in [true, false] {
         for connections in [2, 64] {
-            let emulator = Running::start(keep_alive);
-            let mut times = runtime.block_on(load(emulator.1, connections));
+            let emulator = Running::start(keep_alive, &[]);
+            let mut times = runtime.block_on(load(emulator.1, connections, TIME));
             times.sort_unstable();
             let [half, most] = [50, 99].map(|percent| times[times.len() * percent / 100]);
             println!(
@@ -116,4 +119,58 @@ fn main() {
             );
         }
     }
+
+    println!();
+    println!("64 kept connections     requests/s, in turns     of those without");
+    let rules = hundred_rules();
+    let (mut without, mut with, mut short) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let rate = |more: &[&str]| {
+            let emulator = Running::start(true, more);
+            let answers = runtime.block_on(load(emulator.1, 64, ROUND)).len() as f64;
+            answers / ROUND.as_secs_f64()
+        };
+        without.push(rate(&[]));
+        with.push(rate(&["--config", &rules]));
+        short.push(rate(&["--set", "journal.capacity=16"]));
+    }
+    let middle = |rates: &mut Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    };
+    let base = middle(&mut without);
+    for (name, mut rates) in [
+        ("no rules", without),
+        ("one hundred rules", with),
+        ("a journal of 16", short),
+    ] {
+        let middle = middle(&mut rates);
+        println!(
+            "{name:<20} {middle:>14.0} {:>23.0} %",
+            100.0 * middle / base
+        );
+    }
+}
+
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+
+/// A file with rules that are looked at for each request: for other paths, methods and clients.
+fn hundred_rules() -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hundred-rules.toml");
+    let rules: String = (0..100)
+        .map(|number| {
+            let matches = match number % 4 {
+                0 => format!("path = \"/latest/meta-data/iam/security-credentials/role-{number}\""),
+                1 => format!("path = \"/latest/meta-data/**/{number}/*\""),
+                2 => "client = \"10.0.0.0/8\"".to_owned(),
+                _ => format!("method = \"PUT\", user-agent = \"agent-{number}/*\""),
+            };
+            format!(
+                "[[faults]]\nname = \"rule {number}\"\nmatch = {{ {matches} }}\nfault = {{ type = \"blackhole\" }}\n"
+            )
+        })
+        .collect();
+    std::fs::write(&path, rules).unwrap();
+    path.to_str().unwrap().to_owned()
 }
