@@ -108,6 +108,15 @@ impl Issuer {
         }
     }
 
+    /// The same, with new credentials from `now` on.
+    pub(crate) fn rotated(&self, now: DateTime<Utc>) -> Self {
+        Self {
+            began: now,
+            first: self.generation(now).number.saturating_add(1),
+            ..self.clone()
+        }
+    }
+
     /// The same until now, and from `began` on with credentials that live for `lifetime`, the one
     /// after the other. `mark` keeps their keys apart from all others.
     pub(crate) fn short_lived(&self, lifetime: TimeDelta, began: DateTime<Utc>, mark: u64) -> Self {

@@ -37,19 +37,23 @@ pub mod imds;
 pub mod journal;
 
 mod clock;
+mod control;
 mod credentials;
 mod dialect;
 mod documents;
 mod events;
 mod identity;
+mod preset;
 mod server;
 mod token;
 mod tree;
 mod wire;
 
 pub use self::clock::{Clock, NotManual};
+pub use self::control::{Control, FaultGuard};
 pub use self::dialect::Dialect;
-pub use self::server::{Builder, Emulator, FaultGuard, StartError, variables};
+pub use self::preset::{Preset, UnknownPreset};
+pub use self::server::{Builder, Emulator, StartError, variables};
 
 #[doc = include_str!("../docs/protocol.md")]
 pub mod protocol {}

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,14 +24,15 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, Iam, Invalid, Switch};
-use crate::fault::{Family, Rule};
-use crate::imds::{self, Certificate, Client, Conduct, IdentityError, Imds, Step};
-use crate::journal::{self, Assertion, Exchange, Filter, Found, Journal, Outcome, Report};
+use crate::config::{self, Config, Iam, Switch};
+use crate::control::{Control, Shared};
+use crate::fault::Family;
+use crate::imds::{self, Client, Conduct, Imds, Step};
+use crate::journal::{self, Exchange, Journal, Outcome};
 use crate::wire::{self, Wire};
 
 /// After a stop, answers on their way may take so long.
@@ -46,15 +48,24 @@ const BACKLOG: u32 = 1024;
 /// With port 0 and several addresses a port is looked for that is free on all, so many times.
 const PORT_ATTEMPTS: usize = 16;
 
-/// A running emulator. It stops when this is dropped.
+/// A running emulator. It stops when this is dropped. What can be done to it and asked of it is in
+/// [`Control`].
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
     addresses: Vec<SocketAddr>,
     url: String,
-    shared: Arc<Shared>,
+    control: Control,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+}
+
+impl Deref for Emulator {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
 }
 
 impl Emulator {
@@ -96,196 +107,9 @@ impl Emulator {
         variables(self.address)
     }
 
-    /// The clock that it goes by.
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// What it is configured as at present. Moments that were given as spans are fixed.
-    pub fn config(&self) -> Config {
-        self.shared.imds.load().config().clone()
-    }
-
-    /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
-    /// seed stay as they are; other settings of the server are for connections from then on.
-    /// Another role shows at the next rotation (rule 50).
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] if the changed configuration is not accepted; then nothing is changed.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use imds_emulator::Emulator;
-    /// use imds_emulator::config::{HttpTokens, LifeCycle, SpotAction, SpotInterruption};
-    ///
-    /// let imds = Emulator::builder().start().await?;
-    /// imds.change(|config| {
-    ///     config.metadata_options.http_tokens = HttpTokens::Optional;
-    ///     config.instance.life_cycle = LifeCycle::Spot;
-    ///     config.events.spot_interruption = Some(SpotInterruption::new(SpotAction::Terminate));
-    /// })?;
-    /// # Ok(()) }
-    /// ```
-    pub fn change(&self, change: impl FnOnce(&mut Config)) -> Result<(), Invalid> {
-        let now = self.shared.clock.now();
-        self.shared.change(|imds| {
-            let mut config = imds.config().clone();
-            change(&mut config);
-            Ok((imds.changed(config, now)?, ()))
-        })?;
-        for (rule, _) in self.shared.imds.load().faults() {
-            self.limit(rule);
-        }
-        Ok(())
-    }
-
-    /// Makes all tokens that were issued so far invalid, as a restart of IMDS does.
-    pub fn revoke_tokens(&self) {
-        let _ = self
-            .shared
-            .change(|imds| Ok::<_, Infallible>((imds.with_tokens_revoked(), ())));
-    }
-
-    /// Makes something go wrong, from now on until the guard is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] if the rule is not accepted, or if there is one of the same name.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use imds_emulator::Emulator;
-    /// use imds_emulator::fault::{Fault, Rule};
-    ///
-    /// let imds = Emulator::builder().start().await?;
-    /// let outage = imds.fault(Rule::new("outage", Fault::Blackhole {}).on("/latest/api/token"))?;
-    /// // No client gets a token now.
-    /// drop(outage);
-    /// assert!(imds.faults().is_empty());
-    /// # Ok(()) }
-    /// ```
-    pub fn fault(&self, rule: Rule) -> Result<FaultGuard, Invalid> {
-        let now = self.shared.clock.now();
-        let name = rule.name.clone();
-        let limited = rule.clone();
-        let id = self.shared.change(|imds| {
-            let changed = imds.with_fault(rule, now)?;
-            let id = changed.fault_id(&name).unwrap_or(KEPT);
-            Ok((changed, id))
-        })?;
-        self.limit(&limited);
-        Ok(FaultGuard {
-            shared: Arc::clone(&self.shared),
-            id,
-        })
-    }
-
-    /// Takes the rule of that name away; whether there was one.
-    pub fn heal(&self, name: &str) -> bool {
-        self.shared
-            .change(|imds| Ok::<_, ()>((imds.without_fault(name).ok_or(())?, ())))
-            .is_ok()
-    }
-
-    /// Takes all rules away.
-    pub fn heal_all(&self) {
-        let _ = self
-            .shared
-            .change(|imds| Ok::<_, Infallible>((imds.without_faults(), ())));
-    }
-
-    /// The rules, in the order in which they are looked at, each with the number of requests that it
-    /// has applied to.
-    pub fn faults(&self) -> Vec<(Rule, u64)> {
-        let imds = self.shared.imds.load();
-        imds.faults()
-            .map(|(rule, applied)| (rule.clone(), applied))
-            .collect()
-    }
-
-    /// The exchanges that the journal has, and how many it has dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] if the filter is not accepted.
-    pub fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
-        self.shared.journal.find(filter)
-    }
-
-    /// How many exchanges there are in the journal.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] if the filter is not accepted.
-    pub fn count(&self, filter: &Filter) -> Result<usize, Invalid> {
-        Ok(self.find(filter)?.exchanges.len())
-    }
-
-    /// Whether assertions hold, of what the journal has.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] if an assertion is not accepted.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use imds_emulator::Emulator;
-    /// use imds_emulator::journal::Assertion;
-    ///
-    /// let imds = Emulator::builder().start().await?;
-    /// // … the program under test runs …
-    /// let report = imds.verify(&[Assertion::NoImdsv1, Assertion::MaxTokenPuts(1)])?;
-    /// assert!(report.holds, "{report}");
-    /// # Ok(()) }
-    /// ```
-    pub fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
-        self.shared.journal.verify(assertions)
-    }
-
-    /// All exchanges from now on, as they end. Who is 1,024 behind misses the older ones.
-    pub fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
-        self.shared.journal.follow()
-    }
-
-    /// Makes the journal empty.
-    pub fn clear_journal(&self) {
-        self.shared.journal.clear();
-    }
-
-    /// The state of a scenario; [`STARTED`](crate::fault::STARTED) if no rule has changed it.
-    pub fn scenario(&self, name: &str) -> String {
-        self.shared.imds.load().scenario(name)
-    }
-
-    /// Puts a scenario into a state.
-    pub fn set_scenario(&self, name: &str, state: &str) {
-        self.shared.imds.load().set_scenario(name, state);
-    }
-
-    /// Takes a rule away when its time to live has run out, if it has one.
-    fn limit(&self, rule: &Rule) {
-        let Some(ttl) = rule.when.ttl else { return };
-        let Some(id) = self.shared.imds.load().fault_id(&rule.name) else {
-            return;
-        };
-        let shared = Arc::downgrade(&self.shared);
-        let ttl = TimeDelta::from(ttl).to_std().unwrap_or_default();
-        self.shared.runtime.spawn(async move {
-            tokio::time::sleep(ttl).await;
-            if let Some(shared) = shared.upgrade() {
-                shared.heal(id);
-            }
-        });
-    }
-
-    /// A certificate that signatures of the identity document verify against (rule 60), as PEM.
-    ///
-    /// # Errors
-    ///
-    /// [`IdentityError`] if it cannot be made.
-    pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
-        self.shared.imds.load().certificate(certificate)
+    /// A hold on it that can be cloned and given away.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Stops listening, lets the answers on their way go out, and returns.
@@ -392,6 +216,7 @@ impl Builder {
         };
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
         let journal = Journal::new(self.config.journal.capacity);
+        let rules = self.config.faults.clone();
         let imds =
             Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
                 doing: "the configuration is not accepted".into(),
@@ -420,48 +245,16 @@ impl Builder {
             let shared = Arc::clone(&shared);
             listeners.spawn(listen(socket, address, shared, stopped.clone()));
         }
-        let emulator = Emulator {
+        let control = Control { shared };
+        control.limit(&rules);
+        Ok(Emulator {
             address,
             addresses,
             url: format!("http://{}", reachable(address)),
-            shared,
+            control,
             stop,
             listeners,
-        };
-        let imds = emulator.shared.imds.load_full();
-        for (rule, _) in imds.faults() {
-            emulator.limit(rule);
-        }
-        Ok(emulator)
-    }
-}
-
-/// A fault, as long as this lives.
-#[derive(Debug)]
-#[must_use = "the fault is gone when this is dropped; `keep` leaves it"]
-pub struct FaultGuard {
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-impl FaultGuard {
-    /// Takes the fault away.
-    pub fn heal(self) {}
-
-    /// Leaves the fault as it is.
-    pub fn keep(mut self) {
-        self.id = KEPT;
-    }
-}
-
-/// No rule has this.
-const KEPT: u64 = u64::MAX;
-
-impl Drop for FaultGuard {
-    fn drop(&mut self) {
-        if self.id != KEPT {
-            self.shared.heal(self.id);
-        }
+        })
     }
 }
 
@@ -536,38 +329,6 @@ impl std::fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.source)
-    }
-}
-
-/// What listeners and the handle share.
-#[derive(Debug)]
-struct Shared {
-    imds: ArcSwap<Imds>,
-    /// Held by who changes `imds`; listeners look again after each change.
-    changing: Mutex<()>,
-    changes: watch::Sender<()>,
-    clock: Clock,
-    /// How many connections there are.
-    connections: AtomicUsize,
-    /// Where rules end by themselves.
-    runtime: Handle,
-    journal: Journal,
-    began: Instant,
-}
-
-impl Shared {
-    /// Puts another one in place of the instance.
-    fn change<T, E>(&self, change: impl FnOnce(&Imds) -> Result<(Imds, T), E>) -> Result<T, E> {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (changed, value) = change(&self.imds.load())?;
-        self.imds.store(Arc::new(changed));
-        self.changes.send_replace(());
-        Ok(value)
-    }
-
-    /// Takes a rule away, if it is still there.
-    fn heal(&self, id: u64) {
-        let _ = self.change(|imds| imds.without_fault_id(id).map(|imds| (imds, ())).ok_or(()));
     }
 }
 

@@ -490,6 +490,7 @@ impl Fault {
             Self::Down { .. }
             | Self::Latency { .. }
             | Self::V1Disabled {}
+            | Self::V1Enabled {}
             | Self::TokenExpireEarly { .. }
             | Self::TokenRevokeAll {}
             | Self::TokenFlap {}

@@ -225,6 +225,8 @@ pub enum Fault {
     },
     /// Tokens are needed, whatever `HttpTokens` says.
     V1Disabled {},
+    /// No tokens are needed, whatever `HttpTokens` says.
+    V1Enabled {},
     /// Tokens end earlier than they say.
     TokenExpireEarly {
         /// So long after they were issued.

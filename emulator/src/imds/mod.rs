@@ -344,6 +344,19 @@ impl Imds {
         }
     }
 
+    /// The same with new credentials for the role from `now` on; if another role is to come, it is
+    /// there now.
+    #[must_use]
+    pub fn with_credentials_rotated(&self, now: DateTime<Utc>) -> Self {
+        let mut imds = self.clone();
+        imds.memo = Arc::default();
+        imds.issuer = self.issuer.rotated(now);
+        if let Some((_, phase)) = imds.to_come.take() {
+            imds.now = phase;
+        }
+        imds
+    }
+
     /// What it is configured as. Moments are fixed.
     pub fn config(&self) -> &Config {
         &self.config

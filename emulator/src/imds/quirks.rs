@@ -66,6 +66,7 @@ impl Imds {
             let quirks = &mut imds.quirks;
             match fired.fault() {
                 Fault::V1Disabled {} => options.http_tokens = HttpTokens::Required,
+                Fault::V1Enabled {} => options.http_tokens = HttpTokens::Optional,
                 Fault::EndpointDisabled {} => options.http_endpoint = Switch::Disabled,
                 Fault::TokenExpireEarly { after } => quirks.tokens_end = Some((*after).into()),
                 Fault::TokenRevokeAll {} => quirks.tokens_from = Some(began),
@@ -140,6 +141,7 @@ impl Fault {
         matches!(
             self,
             Self::V1Disabled {}
+                | Self::V1Enabled {}
                 | Self::TokenExpireEarly { .. }
                 | Self::TokenRevokeAll {}
                 | Self::TokenFlap {}

@@ -10,5 +10,6 @@
 mod bench;
 mod http;
 mod instance;
+mod presets;
 mod rules;
 mod transport;

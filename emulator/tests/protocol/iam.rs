@@ -177,6 +177,25 @@ async fn rule_50_another_role_shows_at_the_next_rotation() {
 }
 
 #[tokio::test]
+async fn credentials_can_be_rotated_before_their_time() {
+    let bench = Bench::new().await;
+    let first = bench.read(ROLE).await.json();
+    bench.pass(60);
+    bench
+        .imds
+        .change(|config| config.instance.iam.as_mut().unwrap().role = Some("another".into()))
+        .unwrap();
+    bench.imds.rotate_credentials();
+    assert_eq!(bench.read(LIST).await.body, "another", "rule 50");
+    let second = bench
+        .read(&ROLE.replace("the-role", "another"))
+        .await
+        .json();
+    assert_ne!(second["AccessKeyId"], first["AccessKeyId"]);
+    assert_eq!(time(&second["LastUpdated"]), bench.clock.now());
+}
+
+#[tokio::test]
 async fn a_role_can_be_taken_away_and_given() {
     let bench = Bench::new().await;
     bench
