@@ -1,7 +1,7 @@
 //! What can be done to a running emulator, and asked of it.
 
 use std::convert::Infallible;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Invalid};
 use crate::fault::Rule;
 use crate::imds::{Certificate, IdentityError, Imds};
-use crate::journal::{Assertion, Exchange, Filter, Found, Journal, Report};
+use crate::journal::{Assertion, Exchange, Filter, Found, Journal, Kind, Report};
 use crate::preset::Preset;
 
 /// A hold on a running emulator, without any HTTP. Clones are holds on the same one; they do not
@@ -57,14 +57,53 @@ impl Control {
     /// # Ok(()) }
     /// ```
     pub fn change(&self, change: impl FnOnce(&mut Config)) -> Result<(), Invalid> {
+        self.try_change(|config| {
+            change(config);
+            Ok(())
+        })
+    }
+
+    /// [`change`](Self::change), where the change itself may fail.
+    ///
+    /// # Errors
+    ///
+    /// What `change` says, or [`Invalid`]; then nothing is changed.
+    pub fn try_change<E: From<Invalid>>(
+        &self,
+        change: impl FnOnce(&mut Config) -> Result<(), E>,
+    ) -> Result<(), E> {
         let now = self.shared.clock.now();
         let added = self.shared.change(|imds| {
             let mut config = imds.config().clone();
-            change(&mut config);
+            change(&mut config)?;
             let added = config.faults.clone();
-            Ok((imds.changed(config, now)?, added))
+            Ok::<_, E>((imds.changed(config, now)?, added))
         })?;
         self.limit(&added);
+        Ok(())
+    }
+
+    /// Makes everything what it was at the start: the instance, its options and events, the rules of
+    /// the configuration, scenarios, and an empty journal. The clock, tokens and credentials stay.
+    ///
+    /// # Errors
+    ///
+    /// None, as the configuration was accepted before.
+    pub fn reset(&self) -> Result<(), Invalid> {
+        let now = self.shared.clock.now();
+        let initial = &self.shared.initial;
+        self.shared.change(|imds| {
+            let changed = imds.without_faults().changed(initial.clone(), now)?;
+            changed.reset_counts();
+            // The role is another one at once.
+            let changed = match changed.is_role_to_come() {
+                true => changed.with_credentials_rotated(now),
+                false => changed,
+            };
+            Ok::<_, Invalid>((changed, ()))
+        })?;
+        self.limit(&initial.faults);
+        self.clear_journal();
         Ok(())
     }
 
@@ -125,6 +164,69 @@ impl Control {
     /// [`Invalid`] if its rules are there already.
     pub fn preset(&self, preset: Preset) -> Result<(), Invalid> {
         self.change(|config| preset.change(config))
+    }
+
+    /// Takes the rules of a preset away, or its event; whether there was one.
+    pub fn remove_preset(&self, preset: Preset) -> bool {
+        let mut removed = false;
+        for rule in preset.rules() {
+            removed |= self.heal(&rule.name);
+        }
+        if preset == Preset::SpotInterruption {
+            let _ = self.change(|config| {
+                removed |= config.events.spot_interruption.take().is_some();
+            });
+        }
+        removed
+    }
+
+    /// Puts a rule in place of the one of its name, if there is one, and leaves it there.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the rule is not accepted; then the old one stays.
+    pub fn put_fault(&self, rule: Rule) -> Result<(), Invalid> {
+        let now = self.shared.clock.now();
+        let added = [rule.clone()];
+        self.shared.change(|imds| {
+            let without = imds.without_fault(&rule.name);
+            let changed = without.as_ref().unwrap_or(imds).with_fault(rule, now)?;
+            Ok::<_, Invalid>((changed, ()))
+        })?;
+        self.limit(&added);
+        Ok(())
+    }
+
+    /// Puts these rules in place of all others.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if one of them is not accepted; then the old ones stay.
+    pub fn replace_faults(&self, rules: Vec<Rule>) -> Result<(), Invalid> {
+        let now = self.shared.clock.now();
+        let added = rules.clone();
+        self.shared.change(|imds| {
+            let mut config = imds.config().clone();
+            config.faults = rules;
+            Ok::<_, Invalid>((imds.without_faults().changed(config, now)?, ()))
+        })?;
+        self.limit(&added);
+        Ok(())
+    }
+
+    /// How many exchanges of each kind there ever were.
+    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
+        self.shared.journal.counts()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed) as u64
+    }
+
+    /// How many exchanges the journal has, and how many it has dropped.
+    pub(crate) fn journal_length(&self) -> (u64, u64) {
+        self.shared.journal.length()
     }
 
     /// Takes the rule of that name away; whether there was one.
@@ -281,6 +383,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) journal: Journal,
     pub(crate) began: Instant,
+    /// What it was started as.
+    pub(crate) initial: Config,
 }
 
 impl Shared {

@@ -36,6 +36,7 @@ pub mod fault;
 pub mod imds;
 pub mod journal;
 
+mod admin;
 mod clock;
 mod control;
 mod credentials;
@@ -54,6 +55,16 @@ pub use self::control::{Control, FaultGuard};
 pub use self::dialect::Dialect;
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
+
+/// The description of the admin API, as OpenAPI 3.1 has it. A running emulator serves it at
+/// `/__admin/openapi.json`.
+///
+/// ```
+/// assert_eq!(imds_emulator::openapi()["openapi"], "3.1.0");
+/// ```
+pub fn openapi() -> serde_json::Value {
+    admin::description()
+}
 
 #[doc = include_str!("../docs/protocol.md")]
 pub mod protocol {}

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod ctl;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -19,7 +21,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
 ///
 /// Once it listens, it prints one line on standard output:
-/// {"ready":true,"metadata":"http://127.0.0.1:1338","listening":["http://127.0.0.1:1338"]}. It stops on SIGINT and SIGTERM.
+/// {"ready":true,"metadata":"http://127.0.0.1:1338","listening":["http://127.0.0.1:1338"],"admin":"http://127.0.0.1:1339"}.
+/// It stops on SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 struct Arguments {
@@ -36,6 +39,7 @@ Examples:
   imds-emulator --port 0 --role web-server --http-tokens optional
   imds-emulator --set instance.instance-type=m7g.large --set instance.placement.availability-zone=eu-central-1b
   imds-emulator run -- aws sts get-caller-identity
+  imds-emulator ctl preset apply imds-outage
   eval \"$(imds-emulator env)\"
 
 Every key of the configuration (`imds-emulator config` shows them) can be set in a file, in the
@@ -68,7 +72,31 @@ enum Order {
         #[arg(value_enum, default_value = "rsa")]
         key: Key,
     },
+    /// Control a running emulator: faults, clock, events, journal. See `ctl --help`.
+    #[command(disable_help_flag = true)]
+    Ctl {
+        // Parsed on its own: the options of the others are not for it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        arguments: Vec<OsString>,
+    },
 }
+
+/// Control a running emulator, over its admin API.
+#[derive(Debug, Parser)]
+#[command(bin_name = "imds-emulator ctl", after_help = CTL_HELP)]
+struct CtlArguments {
+    #[command(flatten)]
+    ctl: ctl::Ctl,
+}
+
+const CTL_HELP: &str = "\
+Examples:
+  imds-emulator ctl fault add outage status code=503 --path /latest/api/token --count 3
+  imds-emulator ctl clock advance 6h
+  imds-emulator ctl options HttpTokens=optional
+  imds-emulator ctl verify no_imdsv1 max_token_puts=1
+
+The exit status is 0 if all is well, 1 if not, and 2 if the command is not understood.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Key {
@@ -99,6 +127,18 @@ struct Settings {
     /// The port to listen on; 0 for any free one. [default: 1338]
     #[arg(long, global = true)]
     port: Option<u16>,
+
+    /// The port of the admin API; 0 for any free one. [default: 1339, or 0 if --port is 0]
+    #[arg(long, value_name = "PORT", global = true)]
+    admin_port: Option<u16>,
+
+    /// A Unix socket for the admin API as well.
+    #[arg(long, value_name = "PATH", global = true)]
+    admin_socket: Option<String>,
+
+    /// Go without the admin API.
+    #[arg(long, conflicts_with_all = ["admin_port", "admin_socket"], global = true)]
+    no_admin: bool,
 
     /// The name of the instance's role. [default: emulated-role]
     #[arg(long, value_name = "NAME", conflicts_with = "no_role", global = true)]
@@ -131,8 +171,11 @@ impl Settings {
         if let Some(path) = &self.config {
             layers.file(path)?;
         }
-        // That one names the file.
-        layers.environment(environment.filter(|(name, _)| name != "IMDS_EMULATOR_CONFIG"))?;
+        // Those are no keys: one names the file, the other is for `ctl`.
+        let others = ["IMDS_EMULATOR_CONFIG", ctl::ADMIN_URL];
+        layers.environment(
+            environment.filter(|(name, _)| !others.iter().any(|other| name == other)),
+        )?;
         for setting in &self.set {
             let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
             layers.set("--set", key, value)?;
@@ -143,6 +186,17 @@ impl Settings {
         }
         if let Some(port) = self.port {
             layers.set("--port", "server.port", &port.to_string())?;
+        }
+        match (self.admin_port, self.port) {
+            (Some(port), _) => layers.set("--admin-port", "admin.port", &port.to_string())?,
+            (None, Some(0)) => layers.set("--port", "admin.port", "0")?,
+            (None, _) => {}
+        }
+        if let Some(socket) = &self.admin_socket {
+            layers.set("--admin-socket", "admin.socket", socket)?;
+        }
+        if self.no_admin {
+            layers.set("--no-admin", "admin.enabled", "false")?;
         }
         if self.no_role {
             layers.set("--no-role", "instance.iam", "false")?;
@@ -176,7 +230,7 @@ async fn main() -> ExitCode {
             eprintln!("error: {}", in_one_line(&*error));
             if error.is::<StartError>() {
                 eprintln!(
-                    "remedy: choose another address with --host or another port with --port; --port 0 takes any free one"
+                    "remedy: choose another address with --host or another port with --port or --admin-port; --port 0 takes any free ones"
                 );
             }
             ExitCode::FAILURE
@@ -185,9 +239,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(Order::Ctl { arguments }) = arguments.command {
+        let name = OsString::from("imds-emulator ctl");
+        let arguments = CtlArguments::parse_from(std::iter::once(name).chain(arguments));
+        return ctl::run(arguments.ctl).await;
+    }
     let mut config = arguments.settings.config(std::env::vars_os())?;
     match arguments.command {
-        None => serve(config).await,
+        None | Some(Order::Ctl { .. }) => serve(config).await,
         Some(Order::Config { schema }) => {
             let text = match schema {
                 true => serde_json::to_string_pretty(&Config::schema())?,
@@ -215,6 +274,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         Some(Order::Run { command }) => {
             if arguments.settings.port.is_none() {
                 config.server.port = 0;
+                if arguments.settings.admin_port.is_none() {
+                    config.admin.port = 0;
+                }
             }
             run_command(config, &command).await
         }
@@ -247,6 +309,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
         "ready": true,
         "metadata": emulator.url(),
         "listening": urls,
+        "admin": emulator.admin_url(),
     });
     let mut out = io::stdout().lock();
     writeln!(out, "{ready}")?;
@@ -266,6 +329,7 @@ async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, B
     let mut child = Command::new(program)
         .args(arguments)
         .envs(emulator.variables())
+        .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)))
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
@@ -289,7 +353,7 @@ async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, B
 async fn start(config: Config) -> Result<Emulator, StartError> {
     Emulator::builder()
         .config(config)
-        .clock(Clock::real())
+        .clock(Clock::adjustable())
         .start()
         .await
 }

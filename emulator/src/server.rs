@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,11 +23,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, Config, Iam, Switch};
 use crate::control::{Control, Shared};
@@ -55,6 +57,7 @@ pub struct Emulator {
     address: SocketAddr,
     addresses: Vec<SocketAddr>,
     url: String,
+    admin: Option<String>,
     control: Control,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
@@ -73,6 +76,7 @@ impl Emulator {
     pub fn builder() -> Builder {
         let mut config = Config::default();
         config.server.port = 0;
+        config.admin.enabled = false;
         Builder {
             config,
             clock: Clock::real(),
@@ -93,6 +97,11 @@ impl Emulator {
     /// The URL to point a client at: `http://127.0.0.1:PORT`, without a slash at its end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The URL of the admin API, if there is one.
+    pub fn admin_url(&self) -> Option<&str> {
+        self.admin.as_deref()
     }
 
     /// The environment variables that point an AWS SDK at it, with their values.
@@ -196,6 +205,15 @@ impl Builder {
         self
     }
 
+    /// With the admin API, on that address; with port 0, on any free port. Default: without it.
+    pub fn admin(self, address: SocketAddr) -> Self {
+        self.with(|config| {
+            config.admin.enabled = true;
+            config.admin.host = address.ip();
+            config.admin.port = address.port();
+        })
+    }
+
     /// Begins to listen. Needs a tokio runtime.
     ///
     /// # Errors
@@ -216,7 +234,7 @@ impl Builder {
         };
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
         let journal = Journal::new(self.config.journal.capacity);
-        let rules = self.config.faults.clone();
+        let initial = self.config.clone();
         let imds =
             Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
                 doing: "the configuration is not accepted".into(),
@@ -238,6 +256,7 @@ impl Builder {
             runtime: Handle::current(),
             journal,
             began: Instant::now(),
+            initial,
         });
         let (stop, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
@@ -246,11 +265,16 @@ impl Builder {
             listeners.spawn(listen(socket, address, shared, stopped.clone()));
         }
         let control = Control { shared };
-        control.limit(&rules);
+        control.limit(&control.shared.initial.faults);
+        let admin = match control.shared.initial.admin.enabled {
+            true => Some(serve_admin(&control, &stopped, &mut listeners).await?),
+            false => None,
+        };
         Ok(Emulator {
             address,
             addresses,
             url: format!("http://{}", reachable(address)),
+            admin,
             control,
             stop,
             listeners,
@@ -280,6 +304,74 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
+}
+
+/// Serves the admin API, and gives its URL.
+async fn serve_admin(
+    control: &Control,
+    stopped: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<String, StartError> {
+    let admin = &control.shared.initial.admin;
+    let router = admin::router(control.clone(), stopped.clone());
+    let ends = |mut stopped: watch::Receiver<bool>| async move { end(&mut stopped).await };
+    let (listener, address) = bind_once(&[admin.host], admin.port)
+        .await?
+        .pop()
+        .ok_or_else(|| StartError {
+            doing: "no address for the admin API".into(),
+            source: Box::new(io::Error::from(io::ErrorKind::AddrNotAvailable)),
+        })?;
+    let served =
+        axum::serve(listener, router.clone()).with_graceful_shutdown(ends(stopped.clone()));
+    tasks.spawn(async move {
+        let _ = served.await;
+    });
+    if let Some(path) = &admin.socket {
+        let socket = Socket::bind(path).map_err(|source| StartError {
+            doing: format!("cannot listen on {}", path.display()),
+            source: Box::new(source),
+        })?;
+        let Socket { listener, file } = socket;
+        let served = axum::serve(listener, router).with_graceful_shutdown(ends(stopped.clone()));
+        tasks.spawn(async move {
+            let _file = file;
+            let _ = served.await;
+        });
+    }
+    Ok(format!("http://{}", reachable(address)))
+}
+
+/// A Unix socket, whose file is gone when it is.
+struct Socket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+struct SocketFile(PathBuf);
+
+impl Socket {
+    fn bind(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+        // One that an emulator left behind, because it was killed, is in nobody's use.
+        let is_socket =
+            std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            listener,
+            file: SocketFile(path.to_owned()),
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Listens on all hosts, on the same port.

@@ -11,6 +11,15 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// The same, with a key that does not begin with `root.` any more.
+    pub(crate) fn below(mut self, root: &str) -> Self {
+        let rest = self.key.strip_prefix(root);
+        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) {
+            self.key = rest.to_owned();
+        }
+        self
+    }
+
     /// The key in the configuration, like `instance.network-interfaces[0].mac`.
     pub fn key(&self) -> &str {
         &self.key

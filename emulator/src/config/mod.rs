@@ -28,6 +28,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -63,6 +64,34 @@ pub struct Config {
     pub faults: Vec<Rule>,
     /// The journal of requests.
     pub journal: Journal,
+    /// The admin API.
+    pub admin: Admin,
+}
+
+/// The admin API. It is on a listener of its own.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Admin {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 for any free one.
+    pub port: u16,
+    /// A Unix socket to listen on as well.
+    pub socket: Option<PathBuf>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: 1339,
+            socket: None,
+        }
+    }
 }
 
 /// The journal of requests.

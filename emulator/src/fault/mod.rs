@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use check::{check_glob, glob, text_glob};
 pub(crate) use engine::{Asked, Fired, RuleSet};
 pub use kinds::*;
-pub(crate) use response::{WithoutBody, conduct};
+pub(crate) use response::{WithoutBody, conduct, merge};
 pub use time_signed::Shift;
 
 use crate::config::Span;
@@ -226,7 +226,9 @@ fn started() -> String {
 }
 
 /// What a client uses.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ImdsVersion {
     /// No token.

@@ -215,7 +215,7 @@ fn malformed(how: Malformed, body: &Bytes) -> Bytes {
 }
 
 /// RFC 7386.
-fn merge(into: &mut serde_json::Value, patch: &serde_json::Value) {
+pub(crate) fn merge(into: &mut serde_json::Value, patch: &serde_json::Value) {
     let serde_json::Value::Object(patch) = patch else {
         *into = patch.clone();
         return;

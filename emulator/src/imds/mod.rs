@@ -357,6 +357,11 @@ impl Imds {
         imds
     }
 
+    /// Whether another role comes with the next rotation.
+    pub(crate) fn is_role_to_come(&self) -> bool {
+        self.to_come.is_some()
+    }
+
     /// What it is configured as. Moments are fixed.
     pub fn config(&self) -> &Config {
         &self.config

@@ -5,7 +5,7 @@
 
 mod verify;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +96,9 @@ impl fmt::Display for Exchange {
 }
 
 /// What became of a request.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was answered, as HTTP has it.
@@ -234,7 +236,12 @@ struct Kept {
     exchanges: VecDeque<Arc<Exchange>>,
     capacity: usize,
     dropped: u64,
+    /// Of all there ever were.
+    counts: BTreeMap<Kind, u64>,
 }
+
+/// What exchanges are counted by.
+pub(crate) type Kind = (ImdsVersion, Outcome, Option<u16>);
 
 /// What a journal has.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
@@ -255,6 +262,7 @@ impl Journal {
                 exchanges: VecDeque::new(),
                 capacity,
                 dropped: 0,
+                counts: BTreeMap::new(),
             }),
             followers: broadcast::Sender::new(BEHIND),
         }
@@ -264,6 +272,8 @@ impl Journal {
         let exchange = Arc::new(exchange);
         {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let kind = (exchange.imds, exchange.outcome, exchange.status);
+            *kept.counts.entry(kind).or_default() += 1;
             if kept.exchanges.len() >= kept.capacity {
                 kept.exchanges.pop_front();
                 kept.dropped += 1;
@@ -298,6 +308,21 @@ impl Journal {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.exchanges.clear();
         kept.dropped = 0;
+    }
+
+    /// How many exchanges of each kind there ever were.
+    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.counts
+            .iter()
+            .map(|(kind, count)| (*kind, *count))
+            .collect()
+    }
+
+    /// How many it has, and how many it has dropped.
+    pub(crate) fn length(&self) -> (u64, u64) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.exchanges.len() as u64, kept.dropped)
     }
 
     /// All exchanges from now on.

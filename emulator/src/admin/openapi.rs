@@ -1,0 +1,223 @@
+//! Routes together with their description, so that neither is without the other.
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use super::input::Problem;
+
+/// An API in the making.
+pub(super) struct Api<S> {
+    router: Router<S>,
+    paths: Map<String, Value>,
+    schemas: SchemaGenerator,
+}
+
+impl<S: Clone + Send + Sync + 'static> Api<S> {
+    pub(super) fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+        });
+        Self {
+            router: Router::new(),
+            paths: Map::new(),
+            schemas: settings.into_generator(),
+        }
+    }
+
+    /// A path with its methods and what they do.
+    pub(super) fn path<const N: usize>(
+        mut self,
+        path: &str,
+        methods: MethodRouter<S>,
+        operations: [Operation; N],
+    ) -> Self {
+        let mut described = Map::new();
+        if path.contains("{name}") {
+            let name = json!({
+                "name": "name", "in": "path", "required": true,
+                "schema": {"type": "string", "minLength": 1},
+            });
+            described.insert("parameters".into(), json!([name]));
+        }
+        for operation in operations {
+            let method = operation.method.to_owned();
+            described.insert(method, operation.describe(&mut self.schemas));
+        }
+        self.paths.insert(path.into(), described.into());
+        self.router = self.router.route(path, methods);
+        self
+    }
+
+    /// The routes, and their description as OpenAPI 3.1 has it.
+    pub(super) fn finish(mut self) -> (Router<S>, Value) {
+        let schemas = self.schemas.take_definitions(true);
+        let description = json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "imds-emulator: admin API",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": "Faults, clock, events and journal of an emulator of the EC2 Instance Metadata Service",
+            },
+            "paths": self.paths,
+            "components": {"schemas": schemas},
+        });
+        (self.router, description)
+    }
+}
+
+/// What a method does.
+pub(super) struct Operation {
+    method: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    body: Option<Describe>,
+    query: Option<Describe>,
+    answers: Vec<(u16, &'static str, Content)>,
+}
+
+type Describe = fn(&mut SchemaGenerator) -> Schema;
+
+enum Content {
+    Nothing,
+    Json(Describe),
+    Text(&'static str),
+}
+
+macro_rules! methods {
+    ($($method:ident)*) => { $(
+        pub(super) fn $method(id: &'static str, summary: &'static str) -> Self {
+            Self::new(stringify!($method), id, summary)
+        }
+    )* };
+}
+
+impl Operation {
+    methods!(get post put patch delete);
+
+    fn new(method: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self {
+            method,
+            id,
+            summary,
+            body: None,
+            query: None,
+            answers: Vec::new(),
+        }
+    }
+
+    /// It has a body.
+    pub(super) fn takes<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(SchemaGenerator::subschema_for::<T>);
+        self.fails(&[400, 413, 415])
+    }
+
+    /// It has parameters.
+    pub(super) fn asks<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(SchemaGenerator::root_schema_for::<T>);
+        self.fails(&[400])
+    }
+
+    pub(super) fn gives<T: JsonSchema>(mut self, status: u16, what: &'static str) -> Self {
+        let content = Content::Json(SchemaGenerator::subschema_for::<T>);
+        self.answers.push((status, what, content));
+        self
+    }
+
+    pub(super) fn gives_nothing(mut self) -> Self {
+        self.answers.push((204, "it is done", Content::Nothing));
+        self
+    }
+
+    pub(super) fn gives_text(mut self, kind: &'static str) -> Self {
+        self.answers.push((200, "the text", Content::Text(kind)));
+        self
+    }
+
+    pub(super) fn fails(mut self, statuses: &[u16]) -> Self {
+        for status in statuses {
+            let why = match status {
+                400 => "the body or the query cannot be read",
+                404 => "there is nothing of that name",
+                409 => "it is in the way of what there is",
+                413 => "the body is too long",
+                415 => "the body is no JSON",
+                _ => "a value is not accepted; `field` says which",
+            };
+            let content = Content::Json(SchemaGenerator::subschema_for::<Problem>);
+            self.answers.push((*status, why, content));
+        }
+        self
+    }
+
+    fn describe(self, schemas: &mut SchemaGenerator) -> Value {
+        let mut answers = Map::new();
+        for (status, what, content) in self.answers {
+            let kind = if status < 400 {
+                "application/json"
+            } else {
+                "application/problem+json"
+            };
+            let mut answer = json!({"description": what});
+            let content = match content {
+                Content::Nothing => None,
+                Content::Json(describe) => Some(json!({kind: {"schema": describe(schemas)}})),
+                Content::Text(kind) => Some(json!({kind: {"schema": {"type": "string"}}})),
+            };
+            if let (Some(content), Some(answer)) = (content, answer.as_object_mut()) {
+                answer.insert("content".into(), content);
+            }
+            answers.insert(status.to_string(), answer);
+        }
+        // 403 and 405, which do not depend on the operation.
+        let problem = schemas.subschema_for::<Problem>();
+        answers.insert(
+            "default".into(),
+            json!({
+                "description": "the request is not accepted",
+                "content": {"application/problem+json": {"schema": problem}},
+            }),
+        );
+        let mut described = Map::new();
+        described.insert("operationId".into(), self.id.into());
+        described.insert("summary".into(), self.summary.into());
+        if let Some(describe) = self.body {
+            let body = json!({
+                "required": true,
+                "content": {"application/json": {"schema": describe(schemas)}},
+            });
+            described.insert("requestBody".into(), body);
+        }
+        if let Some(describe) = self.query {
+            described.insert("parameters".into(), parameters(&describe(schemas)));
+        }
+        described.insert("responses".into(), answers.into());
+        described.into()
+    }
+}
+
+/// The properties of a schema as parameters of a query.
+fn parameters(schema: &Schema) -> Value {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| json!({"name": name, "in": "query", "schema": plain(schema)}))
+        .collect()
+}
+
+/// A parameter is absent, but never null.
+fn plain(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(kinds) = schema.get_mut("type")
+        && let Some(kind) = kinds.as_array().and_then(|kinds| kinds.first().cloned())
+    {
+        *kinds = kind;
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("default");
+    }
+    schema
+}
