@@ -282,10 +282,13 @@ impl Api {
             Fault::List => {
                 let faults = self.order(Method::GET, "faults", None).await?;
                 for applied in faults.as_array().into_iter().flatten() {
-                    let rule = &applied["rule"];
-                    let count = &applied["applied"];
+                    let rule = field(applied, "rule");
+                    let count = field(applied, "applied");
                     let name = text(rule, "name");
-                    print(&format!("{name}: {} (applied to {count})", rule["fault"]))?;
+                    print(&format!(
+                        "{name}: {} (applied to {count})",
+                        field(rule, "fault")
+                    ))?;
                 }
                 Ok(())
             }
@@ -335,7 +338,7 @@ impl Api {
             Clock::Run => (Method::PATCH, "clock", Some(json!({"running": true}))),
         };
         let clock = self.order(method, path, body).await?;
-        let state = match clock["running"].as_bool() {
+        let state = match field(&clock, "running").as_bool() {
             Some(true) => "running",
             _ => "standing",
         };
@@ -368,7 +371,7 @@ impl Api {
             Requests::Count { filter } => {
                 let filter = Some(assignments(&filter)?.into());
                 let count = self.order(Method::POST, "requests/count", filter).await?;
-                print(&count["count"].to_string())
+                print(&field(&count, "count").to_string())
             }
             Requests::Clear => {
                 self.order(Method::DELETE, "requests", None).await?;
@@ -410,18 +413,18 @@ impl Api {
         let report = self
             .order(Method::POST, "requests/verify", Some(list))
             .await?;
-        for verdict in report["verdicts"].as_array().into_iter().flatten() {
-            let holds = match verdict["holds"].as_bool() {
+        for verdict in field(&report, "verdicts").as_array().into_iter().flatten() {
+            let holds = match field(verdict, "holds").as_bool() {
                 Some(true) => "holds",
                 _ => "FAILS",
             };
             let why = text(verdict, "why");
-            print(&format!("{holds}  {}: {why}", verdict["assertion"]))?;
-            for exchange in verdict["exchanges"].as_array().into_iter().flatten() {
+            print(&format!("{holds}  {}: {why}", field(verdict, "assertion")))?;
+            for exchange in field(verdict, "exchanges").as_array().into_iter().flatten() {
                 print(&format!("         {}", line_of(exchange)))?;
             }
         }
-        Ok(match report["holds"].as_bool() {
+        Ok(match field(&report, "holds").as_bool() {
             Some(true) => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         })
@@ -499,8 +502,10 @@ impl Api {
 
 fn refused(status: StatusCode, problem: &[u8]) -> Failed {
     let problem: Value = serde_json::from_slice(problem).unwrap_or_default();
-    let detail = problem["detail"].as_str().unwrap_or("it is no admin API");
-    Failed(match problem["field"].as_str() {
+    let detail = field(&problem, "detail")
+        .as_str()
+        .unwrap_or("it is no admin API");
+    Failed(match field(&problem, "field").as_str() {
         Some(field) if !detail.starts_with(field) => format!("{field}: {detail} ({status})"),
         _ => format!("{detail} ({status})"),
     })
@@ -557,10 +562,10 @@ fn given<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
 }
 
 fn lines(found: &Value) -> Outcome<()> {
-    for exchange in found["exchanges"].as_array().into_iter().flatten() {
+    for exchange in field(found, "exchanges").as_array().into_iter().flatten() {
         print(&line_of(exchange))?;
     }
-    match found["dropped"].as_u64() {
+    match field(found, "dropped").as_u64() {
         Some(dropped @ 1..) => print(&format!("({dropped} older ones were dropped)")),
         _ => Ok(()),
     }
@@ -568,13 +573,13 @@ fn lines(found: &Value) -> Outcome<()> {
 
 /// An exchange in a line.
 fn line_of(exchange: &Value) -> String {
-    let end = match exchange["status"].as_u64() {
+    let end = match field(exchange, "status").as_u64() {
         Some(status) => status.to_string(),
         None => text(exchange, "outcome").to_owned(),
     };
     let mut line = format!(
         "#{} {} {} {} {} {end} {} token:{}",
-        exchange["number"],
+        field(exchange, "number"),
         text(exchange, "at"),
         text(exchange, "client"),
         text(exchange, "method"),
@@ -582,14 +587,19 @@ fn line_of(exchange: &Value) -> String {
         text(exchange, "imds"),
         text(exchange, "token"),
     );
-    for rule in exchange["rules"].as_array().into_iter().flatten() {
+    for rule in field(exchange, "rules").as_array().into_iter().flatten() {
         line.push_str(&format!(" [{}]", rule.as_str().unwrap_or_default()));
     }
     line
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
+    self::field(value, field).as_str().unwrap_or_default()
+}
+
+/// A field, or null.
+fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
 }
 
 fn pretty(value: &Value) -> Outcome<String> {

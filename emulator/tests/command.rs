@@ -61,7 +61,7 @@ impl Running {
     }
 
     /// Sends a signal, and waits for the end.
-    fn stop(self, signal: &str) -> (Output, Duration) {
+    fn stop(mut self, signal: &str) -> (Output, Duration) {
         let began = Instant::now();
         let id = self.child.id().to_string();
         assert!(
@@ -71,7 +71,36 @@ impl Running {
                 .unwrap()
                 .success()
         );
-        (self.child.wait_with_output().unwrap(), began.elapsed())
+        let status = self.child.wait().unwrap();
+        let took = began.elapsed();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let child = &mut self.child;
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_to_end(&mut stdout)
+            .unwrap();
+        child
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_end(&mut stderr)
+            .unwrap();
+        let output = Output {
+            status,
+            stdout,
+            stderr,
+        };
+        (output, took)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -80,7 +109,7 @@ fn it_says_when_it_is_ready_and_stops_cleanly_on_signals() {
     for signal in ["-INT", "-TERM"] {
         let running = Running::start(&["--port", "0"]);
         assert_eq!(running.ready["ready"], true);
-        assert_eq!(running.ready.as_object().unwrap().len(), 3);
+        assert_eq!(running.ready.as_object().unwrap().len(), 4);
         assert_eq!(
             running.ready["listening"],
             serde_json::json!([running.ready["metadata"]])
@@ -358,4 +387,115 @@ fn it_listens_on_several_addresses() {
         TcpStream::connect(address).unwrap();
     }
     running.stop("-TERM");
+}
+
+/// `ctl` against a running emulator: what it prints, and its exit status.
+fn ctl(admin: &str, arguments: &[&str]) -> (String, Option<i32>) {
+    let arguments = [&["ctl", "--admin", admin], arguments].concat();
+    let output = command(&arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8(text).unwrap(), output.status.code())
+}
+
+#[test]
+fn ctl_is_the_admin_api_from_a_shell() {
+    let socket = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("ctl.sock");
+    let socket = socket.to_str().unwrap();
+    let running = Running::start(&["--port", "0", "--admin-socket", socket]);
+    let admin = running.ready["admin"].as_str().unwrap().to_owned();
+    let ok = |arguments: &[&str]| {
+        let (text, code) = ctl(&admin, arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {text}");
+        text
+    };
+    ok(&[
+        "fault",
+        "add",
+        "outage",
+        "status",
+        "code=503",
+        "--path",
+        "/latest/api/token",
+        "--count",
+        "1",
+    ]);
+    assert!(ok(&["fault", "list"]).starts_with("outage: {"));
+    let shown: serde_json::Value = serde_json::from_str(&ok(&["fault", "show", "outage"])).unwrap();
+    assert_eq!(shown["rule"]["when"]["count"], 1);
+    assert_eq!(running.role(), "", "there was no token");
+    assert_eq!(running.role(), "emulated-role");
+    assert_eq!(ok(&["requests", "count", "status=503"]), "1\n");
+    let listed = ok(&["requests", "list", "--limit", "2"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(
+        listed.contains(" PUT /latest/api/token 200 v2 token:none\n"),
+        "{listed}"
+    );
+    assert!(ok(&["requests", "find", "rule=outage"]).ends_with(" [outage]\n"));
+    ok(&["verify", "no_imdsv1", r#"{"min_requests": {"min": 3}}"#]);
+    let (report, code) = ctl(&admin, &["verify", "max_token_puts=1"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        report.starts_with("FAILS  {\"max_token_puts\":1}: 2 requests"),
+        "{report}"
+    );
+
+    ok(&["clock", "freeze"]);
+    ok(&["clock", "set", "2026-01-02T03:04:05Z"]);
+    assert_eq!(
+        ok(&["clock", "advance", "6h"]),
+        "2026-01-02T09:04:05Z standing\n"
+    );
+    assert_eq!(
+        ok(&["clock", "advance", "-1h"]),
+        "2026-01-02T08:04:05Z standing\n"
+    );
+    assert!(ok(&["clock", "run"]).ends_with(" running\n"));
+    assert!(ok(&["options", "HttpTokens=optional"]).contains("\"HttpTokens\": \"optional\""));
+    assert!(
+        ok(&["instance", "placement.availability-zone=eu-central-1b"]).contains("eu-central-1b")
+    );
+    assert!(ok(&["events", r#"{"rebalance-recommendation": {}}"#]).contains("announced"));
+    ok(&["events", "--clear"]);
+    ok(&["preset", "apply", "imdsv2-only"]);
+    ok(&["preset", "remove", "imdsv2-only"]);
+    assert_eq!(ok(&["preset", "list"]).lines().count(), 10);
+    assert_eq!(ok(&["scenario", "mine", "over"]), "over\n");
+    for order in ["rotate", "revoke", "reset"] {
+        assert_eq!(ok(&[order]), "");
+    }
+    assert!(ok(&["metrics"]).contains("# TYPE imds_requests_total counter"));
+    assert_eq!(ctl(socket, &["health"]), ("ok\n".into(), Some(0)));
+
+    let (error, code) = ctl(&admin, &["fault", "add", "x", "status", "code=9"]);
+    assert_eq!(code, Some(1));
+    assert!(error.starts_with("error: fault.code: "), "{error}");
+    let (error, code) = ctl("http://127.0.0.1:1", &["health"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("cannot reach the admin API at http://127.0.0.1:1: "),
+        "{error}"
+    );
+    assert_eq!(ctl(&admin, &["nonsense"]).1, Some(2));
+    running.stop("-TERM");
+    assert!(
+        !std::path::Path::new(socket).exists(),
+        "it leaves no socket behind"
+    );
+}
+
+#[test]
+fn run_says_where_the_admin_api_is() {
+    let script = r#""$0" ctl health"#;
+    let binary = env!("CARGO_BIN_EXE_imds-emulator");
+    assert_eq!(output(&["run", "--", "sh", "-c", script, binary]), "ok\n");
+    let without = output(&[
+        "run",
+        "--no-admin",
+        "--",
+        "sh",
+        "-c",
+        "echo ${IMDS_EMULATOR_ADMIN_URL-none}",
+    ]);
+    assert_eq!(without, "none\n");
 }

@@ -1,6 +1,6 @@
 //! The journal, and assertions about it.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 #![allow(
     dead_code,
     reason = "the bench is shared with the tests of the protocol"
