@@ -1,21 +1,23 @@
 //! What can be done to a running emulator, and asked of it.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, Invalid};
+use crate::config::{Config, Invalid, Key};
 use crate::fault::Rule;
 use crate::imds::{Certificate, IdentityError, Imds};
 use crate::journal::{Assertion, Exchange, Filter, Found, Journal, Kind, Report};
 use crate::preset::Preset;
+use crate::timeline::{self, Action, StepStatus, Timeline, TimelineStep, ToState};
 
 /// A hold on a running emulator, without any HTTP. Clones are holds on the same one; they do not
 /// keep it running.
@@ -32,7 +34,7 @@ impl Control {
 
     /// What it is configured as at present. Moments that were given as spans are fixed.
     pub fn config(&self) -> Config {
-        self.shared.imds.load().config().clone()
+        self.shared.imds().config().clone()
     }
 
     /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
@@ -79,7 +81,7 @@ impl Control {
             let added = config.faults.clone();
             Ok::<_, E>((imds.changed(config, now)?, added))
         })?;
-        self.limit(&added);
+        self.shared.limit(&added);
         Ok(())
     }
 
@@ -102,7 +104,8 @@ impl Control {
             };
             Ok::<_, Invalid>((changed, ()))
         })?;
-        self.limit(&initial.faults);
+        self.shared.limit(&initial.faults);
+        self.shared.timeline.start(initial.timeline.clone(), now);
         self.clear_journal();
         Ok(())
     }
@@ -149,7 +152,7 @@ impl Control {
             let id = changed.fault_id(&name).unwrap_or(KEPT);
             Ok((changed, id))
         })?;
-        self.limit(&added);
+        self.shared.limit(&added);
         Ok(FaultGuard {
             shared: Arc::clone(&self.shared),
             id,
@@ -193,7 +196,7 @@ impl Control {
             let changed = without.as_ref().unwrap_or(imds).with_fault(rule, now)?;
             Ok::<_, Invalid>((changed, ()))
         })?;
-        self.limit(&added);
+        self.shared.limit(&added);
         Ok(())
     }
 
@@ -210,7 +213,7 @@ impl Control {
             config.faults = rules;
             Ok::<_, Invalid>((imds.without_faults().changed(config, now)?, ()))
         })?;
-        self.limit(&added);
+        self.shared.limit(&added);
         Ok(())
     }
 
@@ -246,7 +249,7 @@ impl Control {
     /// The rules, in the order in which they are looked at, each with the number of requests that it
     /// has applied to.
     pub fn faults(&self) -> Vec<(Rule, u64)> {
-        let imds = self.shared.imds.load();
+        let imds = self.shared.imds();
         imds.faults()
             .map(|(rule, applied)| (rule.clone(), applied))
             .collect()
@@ -303,31 +306,43 @@ impl Control {
 
     /// The state of a scenario; [`STARTED`](crate::fault::STARTED) if no rule has changed it.
     pub fn scenario(&self, name: &str) -> String {
-        self.shared.imds.load().scenario(name)
+        self.shared.imds().scenario(name)
     }
 
     /// Puts a scenario into a state.
     pub fn set_scenario(&self, name: &str, state: &str) {
-        self.shared.imds.load().set_scenario(name, state);
+        self.shared.imds().set_scenario(name, state);
     }
 
-    /// Takes rules away when their time to live has run out, if they have one.
-    pub(crate) fn limit(&self, rules: &[Rule]) {
-        for rule in rules {
-            let Some(ttl) = rule.when.ttl else { continue };
-            let Some(id) = self.shared.imds.load().fault_id(&rule.name) else {
-                continue;
-            };
-            // A forgotten timer keeps nothing alive.
-            let shared = Arc::downgrade(&self.shared);
-            let ttl = TimeDelta::from(ttl).to_std().unwrap_or_default();
-            self.shared.runtime.spawn(async move {
-                tokio::time::sleep(ttl).await;
-                if let Some(shared) = shared.upgrade() {
-                    shared.heal(id);
-                }
-            });
-        }
+    /// The steps of the timeline, and what has become of them.
+    pub fn timeline(&self) -> Vec<StepStatus> {
+        self.shared.tick();
+        self.shared.timeline.statuses()
+    }
+
+    /// Puts these steps in place of all others. Their times count from now.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if a step is not accepted; then the old ones stay.
+    pub fn set_timeline(&self, steps: Vec<TimelineStep>) -> Result<(), Invalid> {
+        timeline::check(&steps, &self.config())?;
+        self.shared.timeline.start(steps, self.shared.clock.now());
+        // Listeners look again.
+        self.shared.changes.send_replace(());
+        Ok(())
+    }
+
+    /// Takes a step of the timeline, whether its time has come or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`] if there is no step of that name, or if it went wrong.
+    pub fn take_step(&self, name: &str) -> Result<(), StepError> {
+        let now = self.shared.clock.now();
+        let step = self.shared.timeline.take(name, now);
+        let step = step.ok_or_else(|| StepError::Unknown(name.into()))?;
+        self.shared.perform(&step, now).map_err(StepError::Failed)
     }
 
     /// A certificate that signatures of the identity document verify against (rule 60), as PEM.
@@ -336,9 +351,30 @@ impl Control {
     ///
     /// [`IdentityError`] if it cannot be made.
     pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
-        self.shared.imds.load().certificate(certificate)
+        self.shared.imds().certificate(certificate)
     }
 }
+
+/// Why a step was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StepError {
+    /// There is no step of this name.
+    Unknown(String),
+    /// It went wrong.
+    Failed(Invalid),
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name) => write!(f, "there is no step {name:?}"),
+            Self::Failed(invalid) => invalid.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StepError {}
 
 /// A fault, as long as this lives.
 #[derive(Debug)]
@@ -385,6 +421,8 @@ pub(crate) struct Shared {
     pub(crate) began: Instant,
     /// What it was started as.
     pub(crate) initial: Config,
+    pub(crate) timeline: Timeline,
+    pub(crate) me: Weak<Self>,
 }
 
 impl Shared {
@@ -398,6 +436,98 @@ impl Shared {
         self.imds.store(Arc::new(changed));
         self.changes.send_replace(());
         Ok(value)
+    }
+
+    /// The instance as it is now, after what was due.
+    pub(crate) fn imds(&self) -> arc_swap::Guard<Arc<Imds>> {
+        self.tick();
+        self.imds.load()
+    }
+
+    /// Takes the steps of the timeline whose time has come.
+    pub(crate) fn tick(&self) {
+        if !self.timeline.is_waiting() {
+            return;
+        }
+        for (step, due) in self.timeline.take_due(self.clock.now()) {
+            // What goes wrong is told with the step.
+            let _ = self.perform(&step, due);
+        }
+    }
+
+    /// Does what a step says, as at the moment `now`.
+    pub(crate) fn perform(&self, step: &TimelineStep, now: DateTime<Utc>) -> Result<(), Invalid> {
+        let done = step
+            .actions
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, action)| self.act(action, now, &Key::root("do").item(at)));
+        if let Err(invalid) = &done {
+            self.timeline.failed(&step.name, invalid.to_string());
+        }
+        done
+    }
+
+    fn act(&self, action: &Action, now: DateTime<Utc>, key: &Key) -> Result<(), Invalid> {
+        let mut added = Vec::new();
+        self.change(|imds| {
+            let mut config = imds.config().clone();
+            let changed = match action {
+                Action::Change(patch) => {
+                    Action::patch(&mut config, patch, &key.field("change"))?;
+                    imds.changed(config, now)?
+                }
+                Action::Fault(rule) => {
+                    added.push(Rule::clone(rule));
+                    imds.with_fault(Rule::clone(rule), now)?
+                }
+                Action::Heal(name) => imds.without_fault(name).unwrap_or_else(|| imds.clone()),
+                Action::HealAll => imds.without_faults(),
+                Action::Preset(preset) => {
+                    preset.change(&mut config);
+                    imds.changed(config, now)?
+                }
+                Action::RemovePreset(preset) => {
+                    let mut healed = imds.clone();
+                    for rule in preset.rules() {
+                        healed = healed.without_fault(&rule.name).unwrap_or(healed);
+                    }
+                    if *preset == Preset::SpotInterruption {
+                        config.events.spot_interruption = None;
+                        healed = healed.changed(config, now)?;
+                    }
+                    healed
+                }
+                Action::RotateCredentials => imds.with_credentials_rotated(now),
+                Action::RevokeTokens => imds.with_tokens_revoked(),
+                Action::Scenario(ToState { name, state }) => {
+                    imds.set_scenario(name, state);
+                    imds.clone()
+                }
+            };
+            Ok::<_, Invalid>((changed, ()))
+        })?;
+        self.limit(&added);
+        Ok(())
+    }
+
+    /// Takes rules away when their time to live has run out, if they have one.
+    pub(crate) fn limit(&self, rules: &[Rule]) {
+        for rule in rules {
+            let Some(ttl) = rule.when.ttl else { continue };
+            let Some(id) = self.imds.load().fault_id(&rule.name) else {
+                continue;
+            };
+            // A forgotten timer keeps nothing alive.
+            let shared = self.me.clone();
+            let ttl = TimeDelta::from(ttl).to_std().unwrap_or_default();
+            self.runtime.spawn(async move {
+                tokio::time::sleep(ttl).await;
+                if let Some(shared) = shared.upgrade() {
+                    shared.heal(id);
+                }
+            });
+        }
     }
 
     /// Takes a rule away, if it is still there.

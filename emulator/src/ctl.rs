@@ -52,6 +52,9 @@ enum Order {
         #[arg(long, conflicts_with = "json")]
         clear: bool,
     },
+    /// What happens, when, or after which requests.
+    #[command(subcommand)]
+    Timeline(Timeline),
     /// Give the role new credentials.
     Rotate,
     /// Make all tokens invalid.
@@ -152,6 +155,18 @@ enum Clock {
 }
 
 #[derive(Debug, Subcommand)]
+enum Timeline {
+    /// Show the steps, and what has become of them.
+    Show,
+    /// Put other steps in place of them, as a JSON list; `-` reads standard input.
+    Set { json: String },
+    /// Take a step now.
+    Take { name: String },
+    /// Take all steps away.
+    Clear,
+}
+
+#[derive(Debug, Subcommand)]
 enum Requests {
     /// List the newest ones, one a line.
     List {
@@ -192,6 +207,25 @@ pub(crate) async fn run(ctl: Ctl) -> Outcome<ExitCode> {
         Order::Fault(order) => api.fault(order).await?,
         Order::Preset(order) => api.preset(order).await?,
         Order::Clock(order) => api.clock(order).await?,
+        Order::Timeline(order) => {
+            let (method, path, body) = match order {
+                Timeline::Show => (Method::GET, "timeline".to_owned(), None),
+                Timeline::Set { json } => (
+                    Method::PUT,
+                    "timeline".to_owned(),
+                    Some(parsed(&input(&json)?)?),
+                ),
+                Timeline::Take { name } => {
+                    (Method::POST, format!("timeline/{}", segment(&name)), None)
+                }
+                Timeline::Clear => (Method::DELETE, "timeline".to_owned(), None),
+            };
+            let steps = api.order(method, &path, body).await?;
+            for status in steps.as_array().into_iter().flatten() {
+                let name = text(field(status, "step"), "name");
+                print(&format!("{name}: {}", field(status, "state")))?;
+            }
+        }
         Order::Instance { set } => api.part("instance", &set).await?,
         Order::Options { set } => api.part("metadata-options", &set).await?,
         Order::Events { json, clear } => {

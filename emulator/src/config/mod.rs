@@ -43,6 +43,7 @@ pub use values::{Content, Moment, NotATime, Span, True};
 
 use crate::dialect::Dialect;
 use crate::fault::Rule;
+use crate::timeline::{self, TimelineStep};
 
 /// The configuration of an emulator.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -62,6 +63,8 @@ pub struct Config {
     pub data: BTreeMap<String, Content>,
     /// What goes wrong, from the start on.
     pub faults: Vec<Rule>,
+    /// What happens to it all, when, or after which requests.
+    pub timeline: Vec<TimelineStep>,
     /// The journal of requests.
     pub journal: Journal,
     /// The admin API.
@@ -73,7 +76,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Admin {
-    /// Whether there is one.
+    /// Whether there is one. Default: in the command yes, in the library no.
     pub enabled: bool,
     /// The address to listen on.
     pub host: IpAddr,
@@ -86,7 +89,7 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self {
-            enabled: true,
+            enabled: false,
             host: Ipv4Addr::LOCALHOST.into(),
             port: 1339,
             socket: None,
@@ -466,6 +469,9 @@ impl Config {
                 &rule.name,
                 "a name that no other rule has",
             )?;
+        }
+        if !self.timeline.is_empty() {
+            timeline::check(&self.timeline, self)?;
         }
         for (path, content) in &self.data {
             self.check_path(&Key::root("data").field(format_args!("{path:?}")), path)?;
