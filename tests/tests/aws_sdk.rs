@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use std::time::Duration;
+
 use aws_config::imds::{self, credentials::ImdsCredentialsProvider, region::ImdsRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use chrono::{DateTime, Utc};
 use imds_emulator::Emulator;
-use imds_emulator::config::Content;
+use imds_emulator::config::{Content, HttpTokens};
+use imds_emulator::fault::{Fault, Rule};
+use imds_emulator::journal::Filter;
 
 const USER_DATA: &str = "#!/bin/sh\necho hello\n";
 
@@ -112,10 +117,101 @@ async fn it_says_that_there_is_no_role() {
         .build();
     let error = provider.provide_credentials().await.unwrap_err();
     assert!(
-        matches!(
-            error,
-            aws_credential_types::provider::error::CredentialsError::CredentialsNotLoaded(_)
-        ),
+        matches!(error, CredentialsError::CredentialsNotLoaded(_)),
         "{error:?}"
     );
+}
+
+/// What it does under every fault of the table in `emulator/docs/clients.md`.
+#[tokio::test]
+async fn it_does_what_the_table_says_when_imds_fails() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../emulator/docs/clients.md");
+    let table = std::fs::read_to_string(&path).unwrap();
+    let rules: Vec<&str> = table.lines().filter_map(rule_of).collect();
+    assert!(rules.len() >= 8);
+    let mut runs = tokio::task::JoinSet::new();
+    for (at, rule) in rules.into_iter().enumerate() {
+        let rule = rule.to_owned();
+        runs.spawn(async move { (at, under(&rule).await) });
+    }
+    let mut seen = runs.join_all().await;
+    seen.sort();
+    let mut seen = seen.into_iter().map(|(_, seen)| seen);
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| match rule_of(line) {
+            None => line.to_owned(),
+            Some(_) => {
+                let mut cells: Vec<String> = line.split(" | ").map(str::to_owned).collect();
+                *cells.last_mut().unwrap() = format!("{} |", seen.next().unwrap());
+                cells.join(" | ")
+            }
+        })
+        .collect();
+    let now = lines.join("\n") + "\n";
+    if std::env::var_os("UPDATE_TABLE").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    for (was, is) in table.lines().zip(now.lines()) {
+        assert_eq!(is, was, "{}", path.display());
+    }
+}
+
+/// The rule of a row of the table.
+fn rule_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.strip_prefix("| ")?.split_once("| `")?;
+    Some(rest.split_once("` |")?.0)
+}
+
+/// What becomes of the wish for credentials under a rule, and how often IMDS was asked.
+async fn under(rule: &str) -> String {
+    let mut rule: serde_json::Value = serde_json::from_str(rule).unwrap();
+    rule["name"] = "the fault".into();
+    let rule: Rule = serde_json::from_value(rule).unwrap();
+    let is_down = matches!(rule.fault, Fault::Down { .. });
+    let emulator = Emulator::builder()
+        .role("rust-role")
+        .with(|config| config.metadata_options.http_tokens = HttpTokens::Optional)
+        .start()
+        .await
+        .unwrap();
+    let _guard = emulator.fault(rule).unwrap();
+    while is_down
+        && tokio::net::TcpStream::connect(emulator.address())
+            .await
+            .is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let config = ProviderConfig::empty()
+        .with_http_client(aws_smithy_http_client::Builder::new().build_http())
+        .with_sleep_impl(TokioSleep::new());
+    let client = imds::Client::builder()
+        .configure(&config)
+        .endpoint(emulator.url())
+        .unwrap()
+        .read_timeout(Duration::from_millis(300))
+        .build();
+    let provider = ImdsCredentialsProvider::builder()
+        .imds_client(client)
+        .build();
+    let outcome = match provider.provide_credentials().await {
+        Ok(credentials) => {
+            let end = DateTime::<Utc>::from(credentials.expiry().unwrap());
+            match end > emulator.clock().now() {
+                true => "credentials",
+                false => "credentials that are over",
+            }
+        }
+        Err(CredentialsError::CredentialsNotLoaded(_)) => "no credentials",
+        Err(_) => "an error",
+    };
+    let count = |method: &str| {
+        let mut filter = Filter::default();
+        filter.method = Some(method.into());
+        emulator.count(&filter).unwrap()
+    };
+    // A request that the client gave up is in the journal once the emulator sees it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    format!("{outcome}; {} PUT, {} GET", count("PUT"), count("GET"))
 }
