@@ -183,17 +183,8 @@ async fn under(rule: &str) -> String {
     {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let config = ProviderConfig::empty()
-        .with_http_client(aws_smithy_http_client::Builder::new().build_http())
-        .with_sleep_impl(TokioSleep::new());
-    let client = imds::Client::builder()
-        .configure(&config)
-        .endpoint(emulator.url())
-        .unwrap()
-        .read_timeout(Duration::from_millis(300))
-        .build();
     let provider = ImdsCredentialsProvider::builder()
-        .imds_client(client)
+        .imds_client(client(&emulator))
         .build();
     let outcome = match provider.provide_credentials().await {
         Ok(credentials) => {
