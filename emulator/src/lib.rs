@@ -16,18 +16,27 @@
 //! # }).unwrap();
 //! ```
 //!
+//! It fails on demand ([`fault`]), follows a script ([`timeline`]), and remembers what was asked
+//! ([`journal`]). What can be done to it while it runs is in [`Control`].
+//!
 //! What IMDS does stands in numbered rules in [`protocol`]; code and tests cite them.
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
 //! | [`config`] | what can be configured, with the model of the instance; checked at the door | – |
 //! | `tree` | paths, listings, versions, presence | `config` |
+//! | [`fault`] | rules: match, when, fault; and what faults make of an answer | `config`, `dialect` |
 //! | `documents`, `events` | documents, and how they are written | `config`, `credentials` |
 //! | `token`, `credentials`, `identity` | session tokens; the life of credentials; signatures | – |
 //! | `dialect` | how answers look on the wire | – |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | everything above |
+//! | `preset` | faults by name | `config`, [`fault`] |
+//! | [`journal`] | what was asked, what was answered, and assertions over it | `config`, [`fault`] |
+//! | [`timeline`] | what happens when, or after which requests | everything above |
 //! | `clock` | real time, or a test's | – |
-//! | `server` | sockets in, core, sockets out | everything above |
+//! | `control` | what can be done to a running emulator, and asked of it | everything above |
+//! | `wire`, `server` | sockets in, core, sockets out | everything above |
+//! | `admin` | `control` over HTTP, on a listener of its own | `control` |
 
 #![forbid(unsafe_code)]
 

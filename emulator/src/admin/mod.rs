@@ -8,7 +8,6 @@ mod metrics;
 mod openapi;
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -41,7 +40,6 @@ use openapi::{Api, Operation};
 struct Admin {
     control: Control,
     stopped: watch::Receiver<bool>,
-    openapi: Arc<Value>,
 }
 
 impl axum::extract::FromRef<Admin> for Control {
@@ -52,13 +50,9 @@ impl axum::extract::FromRef<Admin> for Control {
 
 /// The routes.
 pub(crate) fn router(control: Control, stopped: watch::Receiver<bool>) -> Router {
-    let (router, openapi) = api().finish();
-    let admin = Admin {
-        control,
-        stopped,
-        openapi: Arc::new(openapi),
-    };
-    router
+    let admin = Admin { control, stopped };
+    api()
+        .router()
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is no such path"))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -72,7 +66,7 @@ pub(crate) fn router(control: Control, stopped: watch::Receiver<bool>) -> Router
 
 /// The description of the API.
 pub(crate) fn description() -> Value {
-    api().finish().1
+    api().description()
 }
 
 fn api() -> Api<Admin> {
@@ -786,8 +780,8 @@ async fn metrics(State(control): State<Control>) -> impl IntoResponse {
     ([(CONTENT_TYPE, format)], metrics::text(&control))
 }
 
-async fn openapi_json(State(admin): State<Admin>) -> Json<Value> {
-    Json((*admin.openapi).clone())
+async fn openapi_json() -> Json<Value> {
+    Json(description())
 }
 
 /// A name as a segment of a path.

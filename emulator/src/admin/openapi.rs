@@ -11,60 +11,67 @@ use super::input::Problem;
 /// An API in the making.
 pub(super) struct Api<S> {
     router: Router<S>,
-    paths: Map<String, Value>,
-    schemas: SchemaGenerator,
+    paths: Vec<(&'static str, Vec<Operation>)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Api<S> {
     pub(super) fn new() -> Self {
-        let settings = SchemaSettings::draft2020_12().with(|settings| {
-            settings.definitions_path = "/components/schemas".into();
-        });
         Self {
             router: Router::new(),
-            paths: Map::new(),
-            schemas: settings.into_generator(),
+            paths: Vec::new(),
         }
     }
 
     /// A path with its methods and what they do.
     pub(super) fn path<const N: usize>(
         mut self,
-        path: &str,
+        path: &'static str,
         methods: MethodRouter<S>,
         operations: [Operation; N],
     ) -> Self {
-        let mut described = Map::new();
-        if path.contains("{name}") {
-            let name = json!({
-                "name": "name", "in": "path", "required": true,
-                "schema": {"type": "string", "minLength": 1},
-            });
-            described.insert("parameters".into(), json!([name]));
-        }
-        for operation in operations {
-            let method = operation.method.to_owned();
-            described.insert(method, operation.describe(&mut self.schemas));
-        }
-        self.paths.insert(path.into(), described.into());
         self.router = self.router.route(path, methods);
+        self.paths.push((path, operations.into()));
         self
     }
 
-    /// The routes, and their description as OpenAPI 3.1 has it.
-    pub(super) fn finish(mut self) -> (Router<S>, Value) {
-        let schemas = self.schemas.take_definitions(true);
-        let description = json!({
+    /// The routes.
+    pub(super) fn router(self) -> Router<S> {
+        self.router
+    }
+
+    /// Their description as OpenAPI 3.1 has it.
+    pub(super) fn description(self) -> Value {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+        });
+        let mut schemas = settings.into_generator();
+        let mut paths = Map::new();
+        for (path, operations) in self.paths {
+            let mut described = Map::new();
+            if path.contains("{name}") {
+                let name = json!({
+                    "name": "name", "in": "path", "required": true,
+                    "schema": {"type": "string", "minLength": 1},
+                });
+                described.insert("parameters".into(), json!([name]));
+            }
+            for operation in operations {
+                let method = operation.method.to_owned();
+                described.insert(method, operation.describe(&mut schemas));
+            }
+            paths.insert(path.into(), described.into());
+        }
+        let schemas = schemas.take_definitions(true);
+        json!({
             "openapi": "3.1.0",
             "info": {
                 "title": "imds-emulator: admin API",
                 "version": env!("CARGO_PKG_VERSION"),
                 "description": "Faults, clock, events and journal of an emulator of the EC2 Instance Metadata Service",
             },
-            "paths": self.paths,
+            "paths": paths,
             "components": {"schemas": schemas},
-        });
-        (self.router, description)
+        })
     }
 }
 

@@ -108,7 +108,7 @@ pub struct Journal {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { capacity: 4096 }
+        Self { capacity: 1024 }
     }
 }
 
