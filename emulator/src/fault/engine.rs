@@ -1,9 +1,9 @@
 //! Which rules apply to a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,6 +11,7 @@ use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderName, Method};
+use ipnet::IpNet;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
@@ -119,14 +120,70 @@ struct Meter {
     left: f64,
 }
 
+/// The paths of all rules. Clients ask for few different ones, so what matches is remembered.
+#[derive(Debug, Default)]
+struct Paths {
+    globs: GlobSet,
+    known: RwLock<HashMap<Box<str>, Arc<[usize]>>>,
+}
+
+/// So many paths are remembered.
+const KNOWN: usize = 64;
+
+impl Paths {
+    fn matching(&self, path: &str) -> Arc<[usize]> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = known.get(path) {
+            return Arc::clone(places);
+        }
+        drop(known);
+        let places: Arc<[usize]> = self.globs.matches(path).into();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(path.into(), Arc::clone(&places));
+        places
+    }
+}
+
+/// What most requests fail at, of a rule.
+#[derive(Clone, Debug)]
+struct Gate {
+    /// Where its path is among the paths of all rules.
+    path: Option<usize>,
+    method: Option<Method>,
+    client: Option<IpNet>,
+    /// It is for those that ask for tokens alone.
+    puts_alone: bool,
+    /// It is told from the connection alone, before there is a request.
+    shut: bool,
+}
+
+impl Gate {
+    fn admits(&self, asked: &Asked<'_>, paths: &[usize]) -> bool {
+        !self.shut
+            && (asked.for_token || !self.puts_alone)
+            && self.path.is_none_or(|path| paths.contains(&path))
+            && self
+                .method
+                .as_ref()
+                .is_none_or(|method| *method == asked.request.method)
+            && self
+                .client
+                .is_none_or(|client| client.contains(&asked.peer))
+    }
+}
+
 /// All rules at work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleSet {
     /// By priority, then in their order.
     active: Vec<Arc<Active>>,
-    /// Of each rule, where its path is among the paths of all.
-    places: Vec<Option<usize>>,
-    paths: GlobSet,
+    /// Of each rule what most requests fail at. They lie side by side: with many rules, looking at
+    /// each rule itself would take most of the time.
+    gates: Vec<Gate>,
+    paths: Arc<Paths>,
     next_id: u64,
     scenarios: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -211,18 +268,28 @@ impl RuleSet {
     fn of(&self, active: Vec<Arc<Active>>, next_id: u64) -> Self {
         let mut paths = GlobSetBuilder::new();
         let mut count = 0;
-        let places = active
+        let mut place = |rule: &Rule| {
+            paths.add(glob(rule.matches.path.as_ref()?).ok()?);
+            count += 1;
+            Some(count - 1)
+        };
+        let gates = active
             .iter()
-            .map(|active| {
-                paths.add(glob(active.rule.matches.path.as_ref()?).ok()?);
-                count += 1;
-                Some(count - 1)
+            .map(|active| Gate {
+                path: place(&active.rule),
+                method: active.method.clone(),
+                client: active.rule.matches.client,
+                puts_alone: active.rule.fault.is_about_puts(),
+                shut: active.rule.fault.is_before_requests(),
             })
             .collect();
         Self {
             active,
-            places,
-            paths: paths.build().unwrap_or_default(),
+            gates,
+            paths: Arc::new(Paths {
+                globs: paths.build().unwrap_or_default(),
+                known: RwLock::default(),
+            }),
             next_id,
             scenarios: Arc::clone(&self.scenarios),
         }
@@ -271,17 +338,14 @@ impl RuleSet {
         if self.active.is_empty() {
             return fired;
         }
-        let paths = self.paths.matches(asked.path);
+        let paths = self.paths.matching(asked.path);
         let mut is_replaced = false;
-        for (active, place) in self.active.iter().zip(&self.places) {
-            let on_path = place.is_none_or(|place| paths.contains(&place));
+        for (active, gate) in self.active.iter().zip(&self.gates) {
+            if !gate.admits(asked, &paths) {
+                continue;
+            }
             let replaces = active.rule.fault.replaces();
-            if !on_path
-                || active.rule.fault.is_before_requests()
-                || (replaces && is_replaced)
-                || !active.is_within(now)
-                || !active.matches(asked)
-            {
+            if (replaces && is_replaced) || !active.is_within(now) || !active.matches(asked) {
                 continue;
             }
             if let Some(nth) = self.applies(active, asked, now) {
@@ -398,20 +462,12 @@ impl Active {
                 .iter()
                 .any(|value| glob.is_match(String::from_utf8_lossy(value.as_bytes()).as_ref()))
         };
-        (asked.for_token || !self.rule.fault.is_about_puts())
-            && self
-                .method
-                .as_ref()
-                .is_none_or(|method| *method == asked.request.method)
-            && wanted
-                .version
-                .as_deref()
-                .is_none_or(|version| Some(version) == asked.version)
+        wanted
+            .version
+            .as_deref()
+            .is_none_or(|version| Some(version) == asked.version)
             && wanted.imds.is_none_or(|imds| imds == asked.imds)
             && wanted.token.is_none_or(|token| token == asked.token)
-            && wanted
-                .client
-                .is_none_or(|client| client.contains(&asked.peer))
             && wanted
                 .request
                 .is_none_or(|numbers| numbers.contains(asked.number))
