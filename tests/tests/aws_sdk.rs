@@ -1,6 +1,6 @@
 //! The AWS SDK for Rust, as it is, against the emulator.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
 use std::time::Duration;
 
