@@ -1,92 +1,152 @@
 //! Credentials, as programs get them.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 
 use crate::sandbox::bindings::provider as wit;
 
-/// Temporary AWS credentials. `Debug` shows no secret.
-#[derive(Clone, PartialEq, Eq)]
+/// Temporary AWS credentials. `Debug` shows no secret, and clones share what they hold.
+// Aligned so that the reference count of an `Arc` of it has a cache line of its own (two on the
+// processors that fetch them in pairs): threads that read different copies do not slow each other
+// down.
+#[derive(Clone)]
+#[repr(align(128))]
 pub struct Credentials {
+    inner: Arc<Inner>,
+    /// Until when they are handed out without asking the component.
+    fresh_until: SystemTime,
+}
+
+#[derive(PartialEq, Eq)]
+struct Inner {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
     account_id: Option<String>,
     source: String,
-    expires: Option<DateTime<Utc>>,
-    refresh_after: DateTime<Utc>,
+    expires: Option<SystemTime>,
+    refresh_after: SystemTime,
 }
 
 impl Credentials {
     /// The id of the access key. Not a secret.
     pub fn access_key_id(&self) -> &str {
-        &self.access_key_id
+        &self.inner.access_key_id
     }
 
     /// The secret access key. A secret.
     pub fn secret_access_key(&self) -> &str {
-        &self.secret_access_key
+        &self.inner.secret_access_key
     }
 
     /// The session token. A secret.
     pub fn session_token(&self) -> Option<&str> {
-        self.session_token.as_deref()
+        self.inner.session_token.as_deref()
     }
 
     /// The AWS account, where IMDS names it.
     pub fn account_id(&self) -> Option<&str> {
-        self.account_id.as_deref()
+        self.inner.account_id.as_deref()
     }
 
     /// Where they come from: `EC2RoleProvider`.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.inner.source
     }
 
     /// When they end. They must not be used then or later. `None`: they do not end.
+    ///
+    /// After a refresh that failed this can be later than what IMDS said (policy `Classic`), or past
+    /// (policy `Windowed`): AWS may honour them while IMDS is away, and there are no others.
     pub fn expires(&self) -> Option<DateTime<Utc>> {
-        self.expires
+        self.inner.expires.map(DateTime::from)
     }
 
     /// Until when the component gives these very ones without a request.
     pub fn refresh_after(&self) -> DateTime<Utc> {
-        self.refresh_after
+        self.inner.refresh_after.into()
+    }
+
+    /// The same ones, to be handed out until then.
+    pub(crate) fn fresh_until(&self, moment: SystemTime) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            fresh_until: moment,
+        }
+    }
+
+    /// The same ones, to be handed out for so long, but not beyond their end.
+    pub(crate) fn fresh_for_at_most(&self, duration: Duration, now: SystemTime) -> Self {
+        let until = now + duration;
+        self.fresh_until(self.inner.expires.map_or(until, |end| end.min(until)))
+    }
+
+    /// Whether they may be handed out without asking the component.
+    pub(crate) fn are_fresh(&self, now: SystemTime) -> bool {
+        now < self.fresh_until
+    }
+
+    /// Whether more than `margin` is left of them.
+    pub(crate) fn last_longer_than(&self, margin: Duration, now: SystemTime) -> bool {
+        self.inner
+            .expires
+            .is_none_or(|expires| now + margin < expires)
+    }
+
+    /// What is left until others are due.
+    pub(crate) fn fresh_for(&self, now: SystemTime) -> Duration {
+        self.fresh_until.duration_since(now).unwrap_or_default()
     }
 }
 
 impl From<wit::Credentials> for Credentials {
     fn from(credentials: wit::Credentials) -> Self {
+        let refresh_after = moment(credentials.refresh_after);
         Self {
-            access_key_id: credentials.access_key_id,
-            secret_access_key: credentials.secret_access_key,
-            session_token: credentials.session_token,
-            account_id: credentials.account_id,
-            source: credentials.source,
-            expires: credentials.expires.map(moment),
-            refresh_after: moment(credentials.refresh_after),
+            inner: Arc::new(Inner {
+                access_key_id: credentials.access_key_id,
+                secret_access_key: credentials.secret_access_key,
+                session_token: credentials.session_token,
+                account_id: credentials.account_id,
+                source: credentials.source,
+                expires: credentials.expires.map(moment),
+                refresh_after,
+            }),
+            fresh_until: refresh_after,
         }
     }
 }
 
 /// What is beyond the calendar is at its end.
-fn moment(seconds: u64) -> DateTime<Utc> {
-    i64::try_from(seconds)
+pub(crate) fn moment(seconds: u64) -> SystemTime {
+    let date = i64::try_from(seconds)
         .ok()
         .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC);
+    date.into()
 }
+
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
+}
+
+impl Eq for Credentials {}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("access_key_id", &self.access_key_id)
+            .field("access_key_id", &self.access_key_id())
             .field("secret_access_key", &"..")
-            .field("session_token", &self.session_token.as_ref().map(|_| ".."))
-            .field("account_id", &self.account_id)
-            .field("source", &self.source)
-            .field("expires", &self.expires)
-            .field("refresh_after", &self.refresh_after)
+            .field("session_token", &self.session_token().map(|_| ".."))
+            .field("account_id", &self.account_id())
+            .field("source", &self.source())
+            .field("expires", &self.expires())
+            .field("refresh_after", &self.refresh_after())
             .finish()
     }
 }

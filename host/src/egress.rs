@@ -7,9 +7,8 @@
 //! **What holds.** The component has no sockets. All that it can do is hand an HTTP request to the
 //! host, and the host looks at it before it opens a connection, in this order: scheme, authority
 //! (parsed), method, path. What does not fit is refused with `HTTP-request-denied`, and nothing is
-//! resolved or sent. Redirects are never followed, no proxy is ever used, the head of the answer is
-//! bounded to [`HEAD_LIMIT`] and its body to [`BODY_LIMIT`], and one exchange takes
-//! [`EXCHANGE_LIMIT`] at most, whatever the component asks for.
+//! resolved or sent. What becomes of requests that may leave is for the
+//! [`Transport`](crate::transport::Transport).
 //!
 //! | endpoint | request | |
 //! | --- | --- | --- |
@@ -25,27 +24,11 @@
 //! | `http://169.254.169.254` | `GET http://169.254.169.254/other` | refused: path |
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
-use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
-
-/// More bytes of head than this are not read. The answers of IMDS have some hundred.
-pub const HEAD_LIMIT: usize = 16 * 1024;
-
-/// More bytes of body than this are not read. User data, the longest thing that IMDS has, are 16
-/// KiB.
-pub const BODY_LIMIT: usize = 1024 * 1024;
-
-/// An exchange takes so long at most.
-pub const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
+use http::{Method, Uri};
 
 /// The one endpoint that requests may go to.
 ///
@@ -64,7 +47,7 @@ pub struct Egress {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
+pub(crate) enum Host {
     Address(IpAddr),
     Name(String),
 }
@@ -84,6 +67,24 @@ pub enum Refusal {
 }
 
 impl Egress {
+    /// `http://169.254.169.254`, where IMDS is on EC2.
+    pub fn ipv4() -> Self {
+        Self::well_known(Ipv4Addr::new(169, 254, 169, 254).into())
+    }
+
+    /// `http://[fd00:ec2::254]`, where IMDS is on EC2 for those who speak IPv6.
+    pub fn ipv6() -> Self {
+        Self::well_known(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254).into())
+    }
+
+    fn well_known(address: IpAddr) -> Self {
+        Self {
+            host: Host::Address(address),
+            port: 80,
+            base: String::new(),
+        }
+    }
+
     /// Whether a request may leave.
     ///
     /// # Errors
@@ -109,87 +110,10 @@ impl Egress {
         }
         Ok(())
     }
-
-    /// Sends a request that [`Egress::check`] lets pass, over a connection of its own, and reads
-    /// the whole answer.
-    pub(crate) async fn send(
-        &self,
-        request: Request<WasiBody>,
-        options: Option<RequestOptions>,
-    ) -> Result<Response<WasiBody>, HttpError> {
-        let options = options.unwrap_or_default();
-        let connect_limit = options
-            .connect_timeout
-            .unwrap_or(EXCHANGE_LIMIT)
-            .min(EXCHANGE_LIMIT);
-        let answer_limit = options
-            .first_byte_timeout
-            .unwrap_or(EXCHANGE_LIMIT)
-            .min(EXCHANGE_LIMIT);
-        let stream = tokio::time::timeout(connect_limit, self.connect())
-            .await
-            .map_err(|_| HttpError::ConnectionTimeout)?
-            .map_err(HttpError::Connect)?;
-        tokio::time::timeout(answer_limit, exchange(stream, request))
-            .await
-            .map_err(|_| HttpError::ConnectionReadTimeout)?
-    }
-
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = match &self.host {
-            Host::Address(address) => TcpStream::connect((*address, self.port)).await?,
-            Host::Name(name) => TcpStream::connect((name.as_str(), self.port)).await?,
-        };
-        // One small write each way: nothing to gain from waiting for more.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
 }
 
-async fn exchange(
-    stream: TcpStream,
-    request: Request<WasiBody>,
-) -> Result<Response<WasiBody>, HttpError> {
-    let (mut parts, body) = request.into_parts();
-    // On the wire the target is a path; the authority is in the Host header.
-    parts.uri = parts
-        .uri
-        .into_parts()
-        .path_and_query
-        .map(Uri::from)
-        .ok_or(HttpError::HttpRequestUriInvalid)?;
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await?;
-    let answer = async {
-        let response = sender
-            .send_request(Request::from_parts(parts, body))
-            .await?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, BODY_LIMIT)
-            .collect()
-            .await
-            .map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(error) => HttpError::Hyper(*error),
-                Err(_) => HttpError::HttpResponseBodySize(None),
-            })?;
-        let body = Full::new(body.to_bytes())
-            .map_err(|never| match never {})
-            .boxed_unsync();
-        Ok(Response::from_parts(parts, body))
-    };
-    // The connection moves the bytes; it is over when the answer is, or before, and then the answer
-    // says why.
-    tokio::pin!(answer);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        _ = connection => answer.await,
-    }
-}
-
-fn parse_authority(authority: &Authority) -> Option<(Host, u16)> {
+/// Host and port, without user information.
+pub(crate) fn parse_authority(authority: &Authority) -> Option<(Host, u16)> {
     if authority.as_str().contains('@') {
         return None;
     }
@@ -239,12 +163,17 @@ impl FromStr for Egress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidEndpoint(String);
 
+impl InvalidEndpoint {
+    pub(crate) const ACCEPTED: &str = "http://HOST, http://HOST:PORT or http://HOST:PORT/PATH, where HOST is a name, an IPv4 address or an IPv6 address in brackets";
+}
+
 impl fmt::Display for InvalidEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the endpoint is {:?}; accepted: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH, where HOST is a name, an IPv4 address or an IPv6 address in brackets",
-            self.0
+            "the endpoint is {:?}; accepted: {}",
+            self.0,
+            Self::ACCEPTED
         )
     }
 }
@@ -368,6 +297,12 @@ mod tests {
             check(below, Method::GET, "http://127.0.0.1:1338/latest/x"),
             Err(Refusal::Path)
         );
+    }
+
+    #[test]
+    fn the_well_known_endpoints() {
+        assert_eq!("http://169.254.169.254".parse(), Ok(Egress::ipv4()));
+        assert_eq!("http://[fd00:ec2::254]/".parse(), Ok(Egress::ipv6()));
     }
 
     #[test]

@@ -2,26 +2,32 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde::ser::SerializeMap as _;
 
 use crate::sandbox::bindings::provider as wit;
 
-/// Why there are no credentials.
+/// Why there are no credentials, or no metadata.
 ///
-/// `Display` gives one sentence, which may change; a program looks at [`Error::kind`]. No secret is
-/// ever in it.
-pub struct Error(Box<Inner>);
+/// `Display` gives one sentence, which may change; a program asks [`Error::kind`] or one of the
+/// `is_…` methods. No secret is ever in it. Clones share what they hold: the callers who waited for
+/// one refresh are all given the same error.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     message: String,
-    details: Option<Details>,
+    failure: Option<Failure>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 /// What is known of the exchange that failed.
 #[derive(Clone, Debug)]
-struct Details {
+struct Failure {
+    step: Step,
     status: Option<u16>,
     code: Option<String>,
     attempts: u32,
@@ -29,7 +35,8 @@ struct Details {
 }
 
 /// What a program can tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The configuration says that IMDS must not be used.
@@ -60,28 +67,48 @@ pub enum ErrorKind {
     InvalidResponse,
     /// This build of the component cannot do what was asked.
     Unsupported,
-    /// The component trapped, or cannot be run.
+    /// The component trapped, did not come to an end in time, or cannot be run.
     Component,
     /// Anything else.
     Other,
 }
 
+/// Which exchange with IMDS failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Step {
+    /// `PUT /latest/api/token`: the session token.
+    Token,
+    /// `GET …/iam/security-credentials/`: the name of the role.
+    RoleList,
+    /// `GET …/iam/security-credentials/<role>`: the document with the credentials.
+    RoleCredentials,
+    /// Any other path of the metadata tree.
+    Metadata,
+}
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             kind,
             message: message.into(),
-            details: None,
+            failure: None,
             source: None,
         }))
     }
 
     pub(crate) fn with_source(
-        mut self,
+        kind: ErrorKind,
+        message: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
-        self
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            failure: None,
+            source: Some(source.into()),
+        }))
     }
 
     /// What kind of error this is.
@@ -89,53 +116,127 @@ impl Error {
         self.0.kind
     }
 
+    /// The configuration says that IMDS must not be used.
+    pub fn is_disabled(&self) -> bool {
+        self.kind() == ErrorKind::Disabled
+    }
+
+    /// The sandbox does not let the component reach the endpoint.
+    pub fn is_denied(&self) -> bool {
+        self.kind() == ErrorKind::Denied
+    }
+
+    /// Nothing answers at the endpoint, or only server errors, or a wish for fewer requests. It may
+    /// pass.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Throttled)
+    }
+
+    /// No answer in time.
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Timeout
+    }
+
+    /// The instance has no role.
+    pub fn is_no_role(&self) -> bool {
+        self.kind() == ErrorKind::NoRole
+    }
+
+    /// IMDS refuses: with 403, or with a document that has an error [`code`](Self::code).
+    pub fn is_refused(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Refused | ErrorKind::Forbidden)
+    }
+
+    /// IMDS has nothing at this path.
+    pub fn is_not_found(&self) -> bool {
+        self.kind() == ErrorKind::NotFound
+    }
+
+    /// IMDS answered with something that has no meaning here, or with credentials that had ended.
+    pub fn is_invalid_response(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::InvalidResponse | ErrorKind::UnexpectedStatus | ErrorKind::Expired
+        )
+    }
+
+    /// The configuration is wrong.
+    pub fn is_invalid_configuration(&self) -> bool {
+        self.kind() == ErrorKind::InvalidConfiguration
+    }
+
+    /// The component trapped, did not come to an end in time, or cannot be run.
+    pub fn is_component(&self) -> bool {
+        self.kind() == ErrorKind::Component
+    }
+
+    /// Which exchange failed, if it was one.
+    pub fn step(&self) -> Option<Step> {
+        self.0.failure.as_ref().map(|failure| failure.step)
+    }
+
     /// The HTTP status of the last answer of IMDS, if one came.
     pub fn status(&self) -> Option<u16> {
-        self.0.details.as_ref().and_then(|details| details.status)
+        self.0.failure.as_ref().and_then(|failure| failure.status)
     }
 
     /// The `Code` that IMDS gave in place of credentials ([`ErrorKind::Refused`]), for instance
     /// `AssumeRoleUnauthorizedAccess`.
     pub fn code(&self) -> Option<&str> {
         self.0
-            .details
+            .failure
             .as_ref()
-            .and_then(|details| details.code.as_deref())
+            .and_then(|failure| failure.code.as_deref())
     }
 
     /// How many requests were sent for the step that failed.
     pub fn attempts(&self) -> Option<u32> {
-        self.0.details.as_ref().map(|details| details.attempts)
+        self.0.failure.as_ref().map(|failure| failure.attempts)
     }
 
     /// How long the look-up took that failed.
     pub fn elapsed(&self) -> Option<Duration> {
-        self.0.details.as_ref().map(|details| details.elapsed)
+        self.0.failure.as_ref().map(|failure| failure.elapsed)
     }
 
     /// What to do about it, in one sentence, where that is known.
     pub fn remedy(&self) -> Option<&'static str> {
-        match self.0.kind {
-            ErrorKind::Disabled => Some("allow the use of IMDS in the configuration"),
-            ErrorKind::Denied => {
-                Some("let the sandbox reach the endpoint that the component is configured for")
+        Some(match (self.kind(), self.step()) {
+            (ErrorKind::Disabled, _) => {
+                "IMDS is switched off by AWS_EC2_METADATA_DISABLED or by the program: unset the variable, or configure another source of credentials"
             }
-            ErrorKind::Unavailable => Some(
-                "check that this runs on an EC2 instance and that the endpoint is right; elsewhere, use an emulator",
-            ),
-            ErrorKind::Timeout => Some(
-                "in a container, raise the hop limit of the instance's metadata options to 2; elsewhere, check that this runs on EC2",
-            ),
-            ErrorKind::Throttled => Some("ask IMDS less often: share one provider in the program"),
-            ErrorKind::Forbidden => {
-                Some("switch the metadata endpoint on in the instance's metadata options")
+            (ErrorKind::Denied, _) => {
+                "let the sandbox reach the endpoint that the component is configured for"
             }
-            ErrorKind::NoRole => Some("attach an instance profile with a role to the instance"),
-            ErrorKind::Refused => {
-                Some("check that the role's trust policy lets ec2.amazonaws.com assume it")
+            (ErrorKind::Unavailable, _) if self.status().is_none() => {
+                "nothing listens there: check that this runs on an EC2 instance and that the endpoint is right; elsewhere, use an emulator"
             }
-            _ => None,
-        }
+            (ErrorKind::Unavailable, _) => "IMDS has a failure of its own: try again",
+            (ErrorKind::Timeout, Some(Step::Token)) => {
+                "in a container on EC2, raise the hop limit of the instance's metadata options to 2 (HttpPutResponseHopLimit); elsewhere, check that this runs on EC2"
+            }
+            (ErrorKind::Timeout, _) => {
+                "check that this runs on EC2 and that nothing on the way drops the packets, or allow more time"
+            }
+            (ErrorKind::Throttled, _) => "ask IMDS less often: share one provider in the program",
+            (ErrorKind::Forbidden, _) => {
+                "switch the metadata endpoint on in the instance's metadata options (HttpEndpoint), and look for a firewall or a proxy that answers in its place"
+            }
+            (ErrorKind::NoRole, _) => "attach an instance profile with a role to the instance",
+            (ErrorKind::Refused, _) if self.code() == Some("AssumeRoleUnauthorizedAccess") => {
+                "EC2 may not assume the role: let its trust policy allow sts:AssumeRole to ec2.amazonaws.com, and check that the role still exists"
+            }
+            (ErrorKind::Refused, _) => {
+                "look at the instance profile of the instance: AWS cannot give credentials for its role"
+            }
+            (ErrorKind::Expired, _) => {
+                "check the clock of this machine; if it is right, IMDS is behind with new credentials, and that passes"
+            }
+            (ErrorKind::UnexpectedStatus | ErrorKind::InvalidResponse, _) => {
+                "check that it is IMDS that answers at the endpoint, and not a proxy or another service"
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -162,11 +263,11 @@ impl From<wit::Error> for Error {
 
 impl From<wit::Failure> for Error {
     fn from(failure: wit::Failure) -> Self {
-        let step = match failure.step {
-            wit::Step::Token => "the IMDS session token",
-            wit::Step::RoleList => "the name of the role",
-            wit::Step::RoleCredentials => "the credentials of the role",
-            wit::Step::Metadata => "the metadata",
+        let (step, what) = match failure.step {
+            wit::Step::Token => (Step::Token, "the IMDS session token"),
+            wit::Step::RoleList => (Step::RoleList, "the name of the role"),
+            wit::Step::RoleCredentials => (Step::RoleCredentials, "the credentials of the role"),
+            wit::Step::Metadata => (Step::Metadata, "the metadata"),
         };
         let kind = match failure.reason {
             wit::Reason::Denied => ErrorKind::Denied,
@@ -186,17 +287,18 @@ impl From<wit::Failure> for Error {
             .as_ref()
             .map(|code| format!(" ({code})"))
             .unwrap_or_default();
-        let mut error = Self::new(
+        Self(Arc::new(Inner {
             kind,
-            format!("cannot get {step}: {}{code}", failure.message),
-        );
-        error.0.details = Some(Details {
-            status: failure.status,
-            code: failure.code,
-            attempts: failure.attempts,
-            elapsed: Duration::from_millis(failure.elapsed),
-        });
-        error
+            message: format!("cannot get {what}: {}{code}", failure.message),
+            failure: Some(Failure {
+                step,
+                status: failure.status,
+                code: failure.code,
+                attempts: failure.attempts,
+                elapsed: Duration::from_millis(failure.elapsed),
+            }),
+            source: None,
+        }))
     }
 }
 
@@ -211,7 +313,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
-            .field("details", &self.0.details)
+            .field("failure", &self.0.failure)
             .field("source", &self.0.source)
             .finish()
     }
@@ -220,5 +322,31 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// A map with `kind` and `message`, and with `step`, `status`, `code`, `attempts`, `elapsed-ms` and
+/// `remedy` where they are known.
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", &self.kind())?;
+        map.serialize_entry("message", &self.0.message)?;
+        if let Some(failure) = &self.0.failure {
+            map.serialize_entry("step", &failure.step)?;
+            if let Some(status) = failure.status {
+                map.serialize_entry("status", &status)?;
+            }
+            if let Some(code) = &failure.code {
+                map.serialize_entry("code", code)?;
+            }
+            map.serialize_entry("attempts", &failure.attempts)?;
+            let elapsed = u64::try_from(failure.elapsed.as_millis()).unwrap_or(u64::MAX);
+            map.serialize_entry("elapsed-ms", &elapsed)?;
+        }
+        if let Some(remedy) = self.remedy() {
+            map.serialize_entry("remedy", remedy)?;
+        }
+        map.end()
     }
 }

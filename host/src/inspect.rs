@@ -37,7 +37,7 @@ impl Inspection {
     pub fn new(component: &[u8]) -> Result<Self, Error> {
         let engine = Engine::default();
         let compiled = Component::from_binary(&engine, component).map_err(|error| {
-            Error::new(ErrorKind::Component, "this is not a component").with_source(error)
+            Error::with_source(ErrorKind::Component, "this is not a component", error)
         })?;
         let sha256 = Sha256::digest(component);
         Ok(Self {

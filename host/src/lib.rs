@@ -15,31 +15,60 @@
 //!
 //! let credentials = provider.credentials().await?;
 //! assert_eq!(credentials.source(), "EC2RoleProvider");
+//! assert_eq!(provider.metadata().get("instance-type").await?, "t3.micro");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
+//! Programs without a runtime have [`Builder::build_blocking`],
+//! [`Ec2RoleProvider::credentials_blocking`], and [`wait`] for everything else.
+//!
 //! | module | what lives there |
 //! | --- | --- |
-//! | `provider` | the handle that programs hold; owner of the one component instance |
-//! | `sandbox` | engine, linker with what the component needs and no more, store limits |
-//! | [`egress`] | which requests leave the sandbox, and the sender that sends them |
-//! | `credentials`, `error` | what comes back |
+//! | `provider` | the handle that programs hold, and the owner of the one component instance |
+//! | [`config`] | settings from the environment and the profile |
+//! | `sandbox` | engine, linker with what the component imports and no more, limits |
+//! | [`egress`] | which requests leave the sandbox |
+//! | [`transport`] | how they are sent |
+//! | `compiled` | compiled components on disk |
+//! | `runtime` | the thread that everything runs on |
+//! | `credentials`, `metadata`, `status`, `error` | what comes back |
+//! | [`telemetry`] | names of events, spans and metrics |
+//! | `aws_sdk` | the provider as the AWS SDK for Rust wants one (feature `aws-sdk`) |
 //! | [`inspect`] | what a component imports and exports |
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod config;
 pub mod egress;
 pub mod inspect;
+pub mod telemetry;
+pub mod transport;
 
+#[cfg(feature = "aws-sdk")]
+mod aws_sdk;
+mod clock;
+mod compiled;
 mod credentials;
 mod error;
+mod limits;
+mod metadata;
 mod provider;
+mod runtime;
 mod sandbox;
+mod status;
 
+pub use self::clock::Clock;
+#[cfg(feature = "profile")]
+pub use self::config::AssumeRole;
+pub use self::config::Environment;
 pub use self::credentials::Credentials;
-pub use self::error::{Error, ErrorKind};
-pub use self::provider::{Builder, Ec2RoleProvider, Imdsv1Policy, RefreshPolicy};
+pub use self::error::{Error, ErrorKind, Step};
+pub use self::limits::Limits;
+pub use self::metadata::{IamInfo, IdentityDocument, Metadata};
+pub use self::provider::{Builder, Ec2RoleProvider, EndpointMode, Imdsv1Policy, RefreshPolicy};
+pub use self::runtime::wait;
+pub use self::status::{Event, Events, ImdsVersion, PastFailure, RequestCounts, Status};
 
 /// The component that this library was built with.
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ec2_role_component.wasm"));

@@ -63,7 +63,7 @@ async fn requests_that_may_succeed_later_are_repeated_after_a_pause() {
     let provider = patient(&imds.url()).build().await.unwrap();
     let began = Instant::now();
     assert_eq!(
-        provider.metadata("instance-type").await.unwrap(),
+        provider.metadata().get("instance-type").await.unwrap(),
         "t3.micro"
     );
     // At least 250 ms, one second, and 500 ms.
@@ -118,7 +118,7 @@ async fn imdsv1_is_used_where_it_is_allowed_and_a_401_ends_it() {
         .await
         .unwrap();
     for body in ["one", "two", "three"] {
-        assert_eq!(provider.metadata("x").await.unwrap(), body);
+        assert_eq!(provider.metadata().get("x").await.unwrap(), body);
     }
     let path = "GET /latest/meta-data/x";
     let put = "PUT /latest/api/token";
@@ -131,7 +131,7 @@ async fn imdsv1_is_used_where_it_is_allowed_and_a_401_ends_it() {
         .await
         .unwrap();
     let provider = patient(&imds.url()).build().await.unwrap();
-    let error = provider.metadata("x").await.unwrap_err();
+    let error = provider.metadata().get("x").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.status()),
         (ErrorKind::Forbidden, Some(403))

@@ -1,0 +1,62 @@
+//! How much of the host the component may use.
+
+use std::time::Duration;
+
+/// How much of the host one component instance may use.
+///
+/// ```
+/// use ec2_role_host::{Ec2RoleProvider, Limits};
+///
+/// let mut limits = Limits::default();
+/// limits.memory = 4 * 1024 * 1024;
+/// let builder = Ec2RoleProvider::builder().limits(limits);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Linear memory, in bytes. Default: 1 MiB; the built-in component needs 192 KiB.
+    pub memory: usize,
+    /// Modules in the component: its own, and those that adapt the ABI. Default: 4, of which the
+    /// built-in component needs 3.
+    pub instances: usize,
+    /// Tables. Default: 2, which the built-in component needs.
+    pub tables: usize,
+    /// Handles (requests, streams, pollables) at a time. Default: 64.
+    pub handles: usize,
+    /// Bytes that a single call may copy from the component to the host. Default: 2 MiB.
+    pub hostcall: usize,
+    /// Bytes of headers, the component's or IMDS's. Default: 16 KiB.
+    pub headers: usize,
+    /// How long one call may take, waiting included. What takes longer is an error of the kind
+    /// [`Component`](crate::ErrorKind::Component), and the instance is dropped and made again.
+    /// Default: eight times the time-out of a look-up, and one second.
+    pub call: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 1024 * 1024,
+            instances: 4,
+            tables: 2,
+            handles: 64,
+            hostcall: 2 * 1024 * 1024,
+            headers: 16 * 1024,
+            call: None,
+        }
+    }
+}
+
+impl Limits {
+    /// The bound of a call, where a look-up may take so many milliseconds: getting credentials takes
+    /// up to seven look-ups (behaviour 4.7, 4.8).
+    pub(crate) fn call(&self, operation_timeout: Option<u64>) -> Duration {
+        const DEFAULT: u64 = 5_000;
+        self.call.unwrap_or_else(|| {
+            let look_up = Duration::from_millis(operation_timeout.unwrap_or(DEFAULT));
+            look_up
+                .saturating_mul(8)
+                .saturating_add(Duration::from_secs(1))
+        })
+    }
+}

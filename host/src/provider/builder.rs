@@ -1,0 +1,421 @@
+//! How a provider is to be.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+
+use super::owner::Owner;
+use super::snapshot::Snapshot;
+use super::{Common, EVENTS, Ec2RoleProvider};
+use crate::clock::{self, Clock};
+use crate::config::{self, Environment, ProfileChoice};
+use crate::egress::Egress;
+use crate::error::{Error, ErrorKind};
+use crate::limits::Limits;
+use crate::runtime;
+use crate::sandbox::bindings::ec2_role as wit;
+use crate::sandbox::{Randomness, Sandbox, Surroundings};
+use crate::status::Status;
+use crate::transport::{Direct, Transport};
+
+/// Which of the well-known endpoints to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointMode {
+    /// `http://169.254.169.254`
+    Ipv4,
+    /// `http://[fd00:ec2::254]`
+    Ipv6,
+}
+
+/// When requests are sent without a session token (IMDSv1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imdsv1Policy {
+    /// Never.
+    Never,
+    /// When IMDS refuses to give a token: 403, 404 or 405.
+    OnRefusal,
+    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK
+    /// for Go does.
+    OnAnyFailure,
+}
+
+/// When credentials are refreshed, and what becomes of them when that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
+    Classic,
+    /// In a window before their end; one caller waits for that, and the others go on with what there
+    /// is until the last minute. When that fails, they go on unchanged, and the next attempt
+    /// comes 5 to 10 minutes later.
+    Windowed,
+}
+
+/// How a provider is to be. What is not set is looked up in the environment and in the profile (see
+/// the [table](crate::config)), and then has its default.
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    options: wit::Options,
+    environment: Environment,
+    profile: ProfileChoice,
+    component: Source,
+    compiled_cache: Option<PathBuf>,
+    egress: Option<Egress>,
+    limits: Limits,
+    background_refresh: bool,
+    clock: Option<Arc<dyn Clock>>,
+    randomness: Option<Randomness>,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+#[derive(Clone)]
+enum Source {
+    BuiltIn,
+    Bytes(Vec<u8>),
+    File(PathBuf),
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            options: wit::Options {
+                disabled: None,
+                endpoint: None,
+                endpoint_mode: None,
+                imdsv1: None,
+                role_name: None,
+                connect_timeout: None,
+                read_timeout: None,
+                operation_timeout: None,
+                attempts: None,
+                token_ttl: None,
+                expiry_window: None,
+                expiry_window_jitter: None,
+                refresh_policy: None,
+                max_extension: None,
+                extended_path: None,
+            },
+            environment: Environment::process(),
+            profile: ProfileChoice::default(),
+            component: Source::BuiltIn,
+            compiled_cache: None,
+            egress: None,
+            limits: Limits::default(),
+            background_refresh: false,
+            clock: None,
+            randomness: None,
+            transport: None,
+        }
+    }
+
+    /// Do not use IMDS at all: everything is an error of the kind
+    /// [`Disabled`](ErrorKind::Disabled). Default: false.
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.options.disabled = Some(disabled);
+        self
+    }
+
+    /// The base URL of IMDS: `http://`, a host, and a port and a path where needed. Goes before
+    /// [`endpoint_mode`](Self::endpoint_mode). Default: by that.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.options.endpoint = Some(url.into());
+        self
+    }
+
+    /// Which of the well-known endpoints to use. Default: IPv4, `http://169.254.169.254`.
+    pub fn endpoint_mode(mut self, mode: EndpointMode) -> Self {
+        self.options.endpoint_mode = Some(match mode {
+            EndpointMode::Ipv4 => wit::EndpointMode::Ipv4,
+            EndpointMode::Ipv6 => wit::EndpointMode::Ipv6,
+        });
+        self
+    }
+
+    /// When to send requests without a session token (behaviour 2.7). Default: never.
+    pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
+        self.options.imdsv1 = Some(match policy {
+            Imdsv1Policy::Never => wit::Imdsv1Policy::Never,
+            Imdsv1Policy::OnRefusal => wit::Imdsv1Policy::OnRefusal,
+            Imdsv1Policy::OnAnyFailure => wit::Imdsv1Policy::OnAnyFailure,
+        });
+        self
+    }
+
+    /// The name of the role, which saves the request for it: 1 to 64 letters, digits and `+=,.@_-`.
+    /// Default: the one that IMDS lists.
+    pub fn role_name(mut self, name: impl Into<String>) -> Self {
+        self.options.role_name = Some(name.into());
+        self
+    }
+
+    /// How long a connection may take to open: 1 ms to 1 min, whole milliseconds. Default: 1 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = Some(milliseconds(timeout));
+        self
+    }
+
+    /// How long an answer may take on an open connection: 1 ms to 1 min, whole milliseconds.
+    /// Default: 1 s.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.options.read_timeout = Some(milliseconds(timeout));
+        self
+    }
+
+    /// How long one look-up may take, with its token, all attempts and pauses: 1 ms to 10 min, whole
+    /// milliseconds. Default: 5 s. Credentials take two look-ups, or one where the name of the role
+    /// is known.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.options.operation_timeout = Some(milliseconds(timeout));
+        self
+    }
+
+    /// How often a request is sent at most: 1 to 10. Default: 3.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.options.attempts = Some(attempts);
+        self
+    }
+
+    /// The life of the session tokens to ask for: 1 s to 6 h, whole seconds. Default: 6 h.
+    pub fn token_ttl(mut self, ttl: Duration) -> Self {
+        self.options.token_ttl = Some(u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// How long before their end credentials are due: 0 to 24 h, whole milliseconds. Default: 0
+    /// ([`Classic`](RefreshPolicy::Classic)), by the life of the credentials
+    /// ([`Windowed`](RefreshPolicy::Windowed), behaviour 5.9).
+    pub fn expiry_window(mut self, window: Duration) -> Self {
+        self.options.expiry_window = Some(milliseconds(window));
+        self
+    }
+
+    /// The part of the expiry window that is random, in percent, so that many instances do not
+    /// refresh at once: 0 to 100. Default: 0.
+    pub fn expiry_window_jitter(mut self, percent: u32) -> Self {
+        self.options.expiry_window_jitter = Some(percent);
+        self
+    }
+
+    /// When credentials are refreshed, and what becomes of them when that fails. Default:
+    /// [`Classic`](RefreshPolicy::Classic).
+    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.options.refresh_policy = Some(match policy {
+            RefreshPolicy::Classic => wit::RefreshPolicy::Classic,
+            RefreshPolicy::Windowed => wit::RefreshPolicy::Windowed,
+        });
+        self
+    }
+
+    /// How long past the end that IMDS gave credentials may be extended in total, whole
+    /// milliseconds. Default: without bound.
+    pub fn max_extension(mut self, extension: Duration) -> Self {
+        self.options.max_extension = Some(milliseconds(extension));
+        self
+    }
+
+    /// Whether to ask `/iam/security-credentials-extended/` first, which names the account
+    /// (behaviour 4.7). Default: false.
+    pub fn extended_path(mut self, first: bool) -> Self {
+        self.options.extended_path = Some(first);
+        self
+    }
+
+    /// Where settings come from that are not set here. Default: the environment of the process.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// The profile of the shared configuration files. Default: `AWS_PROFILE`, else `default`.
+    #[cfg(feature = "profile")]
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.profile.name = Some(name.into());
+        self
+    }
+
+    /// Another component in place of the built-in one. It must export the interfaces of
+    /// `imds:credentials`.
+    pub fn component(mut self, component: impl Into<Vec<u8>>) -> Self {
+        self.component = Source::Bytes(component.into());
+        self
+    }
+
+    /// [`component`](Self::component) from a file.
+    pub fn component_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.component = Source::File(file.into());
+        self
+    }
+
+    /// A folder for compiled components, which saves the time to compile. Default: none.
+    ///
+    /// It is made if it is not there. What is in it is machine code that this process runs, so it is
+    /// used only if it belongs to this user and nobody else may write it. There is no cache on other
+    /// systems than Unix.
+    pub fn compiled_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.compiled_cache = Some(folder.into());
+        self
+    }
+
+    /// Which requests leave the sandbox. Default: those to the endpoint.
+    pub fn egress(mut self, egress: Egress) -> Self {
+        self.egress = Some(egress);
+        self
+    }
+
+    /// How much of the host the component may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether to refresh credentials when they are due though nobody asks, from the first
+    /// credentials on. With [`Windowed`](RefreshPolicy::Windowed) nobody ever waits then. Default:
+    /// false.
+    pub fn background_refresh(mut self, background: bool) -> Self {
+        self.background_refresh = background;
+        self
+    }
+
+    /// A clock in place of the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Randomness in place of the system's: fills bytes. It decides on pauses between attempts, on
+    /// extensions and on jitter, and on nothing secret.
+    pub fn randomness(mut self, fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
+        self.randomness = Some(Randomness(Arc::new(fill)));
+        self
+    }
+
+    /// What sends the requests that may leave. Default: a TCP connection for each.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Compiles and configures the component. No request is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted,
+    /// [`Component`](ErrorKind::Component) for a component that does not fit.
+    pub async fn build(self) -> Result<Ec2RoleProvider, Error> {
+        let started = runtime::handle()?.spawn(self.start());
+        started.await.map_err(|error| {
+            Error::with_source(ErrorKind::Other, "the provider was not started", error)
+        })?
+    }
+
+    /// [`build`](Self::build) for programs without a runtime. From inside one it may be called too,
+    /// and then blocks its thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build).
+    pub fn build_blocking(self) -> Result<Ec2RoleProvider, Error> {
+        crate::wait(self.build())
+    }
+
+    /// On the library's runtime.
+    async fn start(self) -> Result<Ec2RoleProvider, Error> {
+        let Self {
+            options,
+            environment,
+            profile,
+            component,
+            compiled_cache,
+            egress,
+            limits,
+            background_refresh,
+            clock,
+            randomness,
+            transport,
+        } = self;
+        // The processor and the disk are at work here, for some ten milliseconds.
+        let prepared = tokio::task::spawn_blocking(move || {
+            let settings = config::resolve(options, &environment, &profile)?;
+            let cache = compiled_cache.as_deref();
+            let sandbox = match component {
+                Source::BuiltIn => Sandbox::built_in(cache),
+                Source::Bytes(component) => Sandbox::new(&component, cache),
+                Source::File(file) => Sandbox::new(&read(&file)?, cache),
+            }?;
+            Ok::<_, Error>((settings, sandbox))
+        });
+        let (settings, sandbox) = prepared.await.map_err(|error| {
+            Error::with_source(ErrorKind::Component, "the compilation was given up", error)
+        })??;
+        let clock = clock.unwrap_or_else(|| Arc::new(clock::System::new()));
+        let surroundings = Surroundings {
+            egress: match egress {
+                Some(egress) => egress,
+                None => settings.egress()?,
+            },
+            transport: transport.unwrap_or_else(|| Arc::new(Direct)),
+            clock: Arc::clone(&clock),
+            randomness: randomness.unwrap_or_else(system_randomness),
+            limits,
+        };
+        let common = Arc::new(Common {
+            snapshot: Snapshot::new(),
+            clock,
+            windowed: settings.options.refresh_policy == Some(wit::RefreshPolicy::Windowed),
+            refresh: Mutex::new(None),
+            status: Mutex::new(Status::default()),
+            events: broadcast::Sender::new(EVENTS),
+            #[cfg(feature = "profile")]
+            assume_role: settings.assume_role.clone(),
+        });
+        let owner = Owner::start(
+            Arc::clone(&common),
+            sandbox,
+            surroundings,
+            settings,
+            background_refresh,
+        )
+        .await?;
+        let (calls, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(owner.run(waiting));
+        Ok(Ec2RoleProvider { common, calls })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("options", &self.options)
+            .field("environment", &self.environment)
+            .field("profile", &self.profile)
+            .field("compiled_cache", &self.compiled_cache)
+            .field("egress", &self.egress)
+            .field("limits", &self.limits)
+            .field("background_refresh", &self.background_refresh)
+            .field("clock", &self.clock)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// More than fits is more than is accepted, and the component says so.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn read(file: &std::path::Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(file).map_err(|error| {
+        Error::with_source(
+            ErrorKind::Component,
+            format!("cannot read the component {}", file.display()),
+            error,
+        )
+    })
+}
+
+fn system_randomness() -> Randomness {
+    Randomness(Arc::new(|bytes| rand::fill(bytes)))
+}

@@ -1,0 +1,260 @@
+//! The sandbox: what the component is given, and how much of it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, Store};
+
+use crate::COMPONENT;
+use crate::compiled;
+use crate::error::{Error, ErrorKind};
+use crate::inspect::Inspection;
+
+mod epoch;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::state::{Randomness, Surroundings};
+
+use self::bindings::{ec2_role, metadata, provider};
+use self::state::State;
+
+/// What wasmtime makes of the exports. The imports are linked by hand, one by one.
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package imds:host;
+            world exports {
+                export imds:credentials/provider@0.1.0;
+                export imds:credentials/ec2-role@0.1.0;
+                export imds:credentials/metadata@0.1.0;
+            }
+        ",
+        exports: { default: async },
+    });
+}
+
+/// The types of the component's interfaces.
+pub(crate) mod bindings {
+    pub(crate) use super::generated::exports::imds::credentials::{ec2_role, metadata, provider};
+}
+
+const SET_UP: &str = "the sandbox cannot be set up";
+
+#[cold]
+fn unfit(message: &str, error: wasmtime::Error) -> Error {
+    Error::with_source(ErrorKind::Component, message, error)
+}
+
+/// The one engine of the process, which knows nothing of any component.
+pub(crate) fn engine() -> Result<&'static Engine, Error> {
+    static ENGINE: OnceLock<Result<Engine, Error>> = OnceLock::new();
+
+    let engine = ENGINE.get_or_init(|| {
+        let mut config = Config::new();
+        config
+            .epoch_interruption(true)
+            .wasm_backtrace_max_frames(None);
+        let engine = Engine::new(&config).map_err(|error| unfit(SET_UP, error))?;
+        epoch::start(&engine)
+            .map_err(|error| Error::with_source(ErrorKind::Component, SET_UP, error))?;
+        Ok(engine)
+    });
+    engine.as_ref().map_err(Error::clone)
+}
+
+/// A component, compiled and linked, ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Sandbox {
+    exports: generated::ExportsPre<State>,
+}
+
+impl Sandbox {
+    /// The component that the library was built with. It is compiled once in a process.
+    pub(crate) fn built_in(cache: Option<&Path>) -> Result<Self, Error> {
+        static BUILT_IN: Mutex<Option<Sandbox>> = Mutex::new(None);
+
+        let mut built_in = BUILT_IN.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*built_in {
+            Some(sandbox) => Ok(sandbox.clone()),
+            None => Ok(built_in.insert(Self::new(COMPONENT, cache)?).clone()),
+        }
+    }
+
+    /// Compiles `component`, which may be any that exports the interfaces of `imds:credentials`, or
+    /// finds it in the folder `cache`.
+    pub(crate) fn new(component: &[u8], cache: Option<&Path>) -> Result<Self, Error> {
+        let engine = engine()?;
+        let component = match cache {
+            Some(folder) => compiled::load_or_compile(folder, engine, component),
+            None => Component::from_binary(engine, component),
+        }
+        .map_err(|error| unfit("the component cannot be compiled", error))?;
+
+        let mut linker = Linker::new(engine);
+        let mut unknown = Vec::new();
+        for import in Inspection::of(&component, engine).imports {
+            match state::link(&mut linker, &import) {
+                Ok(true) => {}
+                Ok(false) => unknown.push(import),
+                Err(error) => return Err(unfit(SET_UP, error)),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Component,
+                format!(
+                    "the component imports what the sandbox does not give: {}",
+                    unknown.join(", ")
+                ),
+            ));
+        }
+        let exports = linker
+            .instantiate_pre(&component)
+            .and_then(generated::ExportsPre::new)
+            .map_err(|error| unfit("the component does not fit the sandbox", error))?;
+        Ok(Self { exports })
+    }
+
+    /// A fresh instance, whose calls may take as long as `bound`.
+    pub(crate) async fn instantiate(
+        &self,
+        surroundings: &Surroundings,
+        bound: Duration,
+    ) -> Result<Instance, Error> {
+        let mut store = Store::new(self.exports.engine(), State::new(surroundings));
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(surroundings.limits.hostcall);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let exports = bounded(bound, self.exports.instantiate_async(&mut store)).await?;
+        Ok(Instance {
+            store,
+            exports,
+            bound,
+        })
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").finish_non_exhaustive()
+    }
+}
+
+/// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no
+/// more use.
+pub(crate) struct Instance {
+    store: Store<State>,
+    exports: generated::Exports,
+    bound: Duration,
+}
+
+impl Instance {
+    pub(crate) async fn configure(
+        &mut self,
+        options: &ec2_role::Options,
+    ) -> Result<Result<(), provider::Error>, Error> {
+        let role = self.exports.imds_credentials_ec2_role();
+        bounded(self.bound, role.call_configure(&mut self.store, options)).await
+    }
+
+    pub(crate) async fn get_credentials(&mut self) -> Result<provider::Credentials, Error> {
+        let provider = self.exports.imds_credentials_provider();
+        Ok(bounded(self.bound, provider.call_get_credentials(&mut self.store)).await??)
+    }
+
+    pub(crate) async fn retrieve(&mut self) -> Result<provider::Credentials, Error> {
+        let role = self.exports.imds_credentials_ec2_role();
+        Ok(bounded(self.bound, role.call_retrieve(&mut self.store)).await??)
+    }
+
+    pub(crate) async fn invalidate(&mut self) -> Result<(), Error> {
+        let provider = self.exports.imds_credentials_provider();
+        bounded(self.bound, provider.call_invalidate(&mut self.store)).await
+    }
+
+    pub(crate) async fn reject(&mut self, access_key_id: &str) -> Result<(), Error> {
+        let provider = self.exports.imds_credentials_provider();
+        bounded(
+            self.bound,
+            provider.call_reject(&mut self.store, access_key_id),
+        )
+        .await
+    }
+
+    pub(crate) async fn status(&mut self) -> Result<ec2_role::ProviderStatus, Error> {
+        let role = self.exports.imds_credentials_ec2_role();
+        bounded(self.bound, role.call_status(&mut self.store)).await
+    }
+
+    pub(crate) async fn get_metadata(&mut self, path: &str) -> Result<String, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(
+            self.bound,
+            metadata.call_get_metadata(&mut self.store, path),
+        )
+        .await??)
+    }
+
+    pub(crate) async fn get_dynamic_data(&mut self, path: &str) -> Result<String, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(
+            self.bound,
+            metadata.call_get_dynamic_data(&mut self.store, path),
+        )
+        .await??)
+    }
+
+    pub(crate) async fn get_user_data(&mut self) -> Result<Vec<u8>, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(self.bound, metadata.call_get_user_data(&mut self.store)).await??)
+    }
+
+    pub(crate) async fn get_region(&mut self) -> Result<String, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(self.bound, metadata.call_get_region(&mut self.store)).await??)
+    }
+
+    pub(crate) async fn get_instance_identity_document(
+        &mut self,
+    ) -> Result<metadata::InstanceIdentityDocument, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(
+            self.bound,
+            metadata.call_get_instance_identity_document(&mut self.store),
+        )
+        .await??)
+    }
+
+    pub(crate) async fn get_iam_info(&mut self) -> Result<metadata::IamInfo, Error> {
+        let metadata = self.exports.imds_credentials_metadata();
+        Ok(bounded(self.bound, metadata.call_get_iam_info(&mut self.store)).await??)
+    }
+}
+
+/// Waits for a call, but no longer than `bound`. The component lets go of the processor at every
+/// tick of its epoch, so the bound holds even where it runs in circles.
+async fn bounded<T>(
+    bound: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Error> {
+    let _under_way = epoch::Call::begin();
+    match tokio::time::timeout(bound, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(trap)) => Err(Error::with_source(
+            ErrorKind::Component,
+            "the component trapped",
+            trap,
+        )),
+        Err(_) => Err(Error::new(
+            ErrorKind::Component,
+            format!("the component did not come to an end within {bound:?}"),
+        )),
+    }
+}

@@ -1,0 +1,295 @@
+//! What an instance's imports work on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Instant};
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
+use wasmtime_wasi::p2::bindings::random::random;
+use wasmtime_wasi_http::p2::bindings as wasi_http;
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks,
+};
+use wasmtime_wasi_io::bindings::wasi::io;
+use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
+
+use crate::clock::Clock;
+use crate::egress::Egress;
+use crate::limits::Limits;
+use crate::telemetry;
+use crate::transport::{BODY_LIMIT, Timeouts, Transport, TransportError};
+
+/// What the imports are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) egress: Egress,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Randomness,
+    pub(crate) limits: Limits,
+}
+
+/// Fills bytes.
+#[derive(Clone)]
+pub(crate) struct Randomness(pub(crate) Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Randomness").finish_non_exhaustive()
+    }
+}
+
+pub(super) struct State {
+    table: ResourceTable,
+    clock: Arc<dyn Clock>,
+    randomness: Randomness,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    pub(super) limits: StoreLimits,
+}
+
+impl State {
+    pub(super) fn new(surroundings: &Surroundings) -> Self {
+        let Surroundings {
+            egress,
+            transport,
+            clock,
+            randomness,
+            limits,
+        } = surroundings.clone();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits.headers);
+        Self {
+            table,
+            clock,
+            randomness,
+            http,
+            hooks: Hooks { egress, transport },
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .instances(limits.instances)
+                .memories(1)
+                .tables(limits.tables)
+                .build(),
+        }
+    }
+
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+type Link = fn(&mut Linker<State>) -> wasmtime::Result<()>;
+
+/// The interfaces that a component can have; anything else makes it unfit.
+const INTERFACES: [(&str, Link); 8] = [
+    ("wasi:clocks/monotonic-clock", |linker| {
+        monotonic_clock::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    }),
+    ("wasi:clocks/wall-clock", |linker| {
+        wall_clock::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    }),
+    ("wasi:http/outgoing-handler", |linker| {
+        wasi_http::http::outgoing_handler::add_to_linker::<State, WasiHttp>(linker, State::http)
+    }),
+    ("wasi:http/types", |linker| {
+        let options = wasi_http::LinkOptions::default();
+        wasi_http::http::types::add_to_linker::<State, WasiHttp>(
+            linker,
+            &options.into(),
+            State::http,
+        )
+    }),
+    ("wasi:io/error", |linker| {
+        io::error::add_to_linker::<State, Io>(linker, State::table)
+    }),
+    ("wasi:io/poll", |linker| {
+        io::poll::add_to_linker::<State, Io>(linker, State::table)
+    }),
+    ("wasi:io/streams", |linker| {
+        io::streams::add_to_linker::<State, Io>(linker, State::table)
+    }),
+    ("wasi:random/random", |linker| {
+        random::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    }),
+];
+
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Links an interface, whatever its patch version. `false`: it is none that a component can have.
+pub(super) fn link(linker: &mut Linker<State>, interface: &str) -> wasmtime::Result<bool> {
+    let name = interface
+        .split_once('@')
+        .map_or(interface, |(name, _)| name);
+    match INTERFACES.iter().find(|(known, _)| *known == name) {
+        Some((_, link)) => link(linker).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+impl wall_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<Datetime> {
+        let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH)?;
+        Ok(Datetime {
+            seconds: now.as_secs(),
+            nanoseconds: now.subsec_nanos(),
+        })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<Datetime> {
+        Ok(Datetime {
+            seconds: 0,
+            nanoseconds: 1,
+        })
+    }
+}
+
+impl monotonic_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<Instant> {
+        Ok(nanoseconds(self.clock.monotonic()))
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<Instant> {
+        Ok(1)
+    }
+
+    fn subscribe_instant(&mut self, when: Instant) -> wasmtime::Result<Resource<DynPollable>> {
+        let at = Duration::from_nanos(when);
+        let alarm = self.table.push(Alarm {
+            clock: Arc::clone(&self.clock),
+            at,
+        })?;
+        subscribe(&mut self.table, alarm)
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let now = nanoseconds(self.clock.monotonic());
+        monotonic_clock::Host::subscribe_instant(self, now.saturating_add(duration))
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Rings at a moment of the monotonic clock.
+struct Alarm {
+    clock: Arc<dyn Clock>,
+    at: Duration,
+}
+
+#[wasmtime_wasi_io::async_trait]
+impl Pollable for Alarm {
+    async fn ready(&mut self) {
+        match self.at.checked_sub(self.clock.monotonic()) {
+            Some(rest) if !rest.is_zero() => self.clock.sleep(rest).await,
+            // A component that polls without a pause must not keep the sockets from being read.
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+impl random::Host for State {
+    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        const MOST: u64 = 4096;
+        if length > MOST {
+            wasmtime::bail!("{length} random bytes were asked for; at most {MOST} are given");
+        }
+        let mut bytes = vec![0; usize::try_from(length)?];
+        (self.randomness.0)(&mut bytes);
+        Ok(bytes)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        let mut bytes = [0; 8];
+        (self.randomness.0)(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+/// The door out.
+struct Hooks {
+    egress: Egress,
+    transport: Arc<dyn Transport>,
+}
+
+type Finished = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+type Sent = (http::Response<WasiBody>, Finished);
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Finished,
+    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
+        if let Err(refusal) = self.egress.check(request.method(), request.uri()) {
+            telemetry::denied(refusal);
+            return Box::new(async { Err(HttpError::HttpRequestDenied) });
+        }
+        let options = options.unwrap_or_default();
+        let timeouts = Timeouts::clamped(options.connect_timeout, options.first_byte_timeout);
+        let transport = Arc::clone(&self.transport);
+        Box::new(async move {
+            let request = collect(request, timeouts).await?;
+            let exchange = telemetry::Exchange::begin(request.method(), request.uri());
+            let response = transport.send(request, timeouts).await;
+            exchange.end(&response);
+            let body = |bytes| {
+                Full::new(bytes)
+                    .map_err(|never| match never {})
+                    .boxed_unsync()
+            };
+            let finished: Finished = Box::new(async { Ok(()) });
+            Ok((response.map_err(http_error)?.map(body), finished))
+        })
+    }
+}
+
+/// The request with the whole of its body. The component is in no hurry to write it, perhaps.
+async fn collect(
+    request: http::Request<WasiBody>,
+    timeouts: Timeouts,
+) -> Result<http::Request<Bytes>, HttpError> {
+    let (parts, body) = request.into_parts();
+    let body = tokio::time::timeout(timeouts.answer, Limited::new(body, BODY_LIMIT).collect())
+        .await
+        .map_err(|_| HttpError::ConnectionWriteTimeout)?
+        .map_err(|_| HttpError::HttpRequestBodySize(None))?;
+    Ok(http::Request::from_parts(parts, body.to_bytes()))
+}
+
+fn http_error(error: TransportError) -> HttpError {
+    match error {
+        TransportError::Connect(error) => HttpError::Connect(error),
+        TransportError::ConnectTimeout => HttpError::ConnectionTimeout,
+        TransportError::AnswerTimeout => HttpError::ConnectionReadTimeout,
+        TransportError::BodyTooLong => HttpError::HttpResponseBodySize(None),
+        TransportError::Protocol(error) => match error.downcast::<hyper::Error>() {
+            Ok(error) => HttpError::Hyper(*error),
+            Err(_) => HttpError::HttpProtocolError,
+        },
+    }
+}
