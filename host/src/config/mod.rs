@@ -49,13 +49,6 @@ pub(crate) struct Resolved {
     pub(crate) assume_role: Option<AssumeRole>,
 }
 
-/// Which profile to read, if any.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ProfileChoice {
-    /// `None`: `AWS_PROFILE`, else `default`.
-    pub(crate) name: Option<String>,
-}
-
 /// Where a value was found.
 #[derive(Clone, Debug)]
 enum Origin {
@@ -71,11 +64,11 @@ enum Origin {
     },
 }
 
-/// Completes what the program says.
+/// Completes what the program says. Its `profile` goes before `AWS_PROFILE`.
 pub(crate) fn resolve(
     options: Options,
     environment: &Environment,
-    profile: &ProfileChoice,
+    profile: Option<&str>,
 ) -> Result<Resolved, Error> {
     #[cfg(feature = "profile")]
     let profile = profile::read(environment, profile)?;

@@ -5,7 +5,7 @@ use aws_runtime::env_config::section::{EnvConfigSections, Profile as Section};
 use aws_runtime::env_config::source;
 use aws_types::os_shim_internal::{Env, Fs};
 
-use super::{Environment, Origin, ProfileChoice};
+use super::{Environment, Origin};
 use crate::error::{Error, ErrorKind};
 
 /// A role that a profile wants to be assumed with the credentials of the instance: `role_arn` beside
@@ -43,11 +43,11 @@ const NAMES: [&str; 6] = [
 /// Reads the profile. `None`: there is none, and none was asked for.
 pub(super) fn read(
     environment: &Environment,
-    choice: &ProfileChoice,
+    choice: Option<&str>,
 ) -> Result<Option<Profile>, Error> {
     let invalid = |message: String| Error::new(ErrorKind::InvalidConfiguration, message);
-    let asked_for = match &choice.name {
-        Some(name) => Some((name.clone(), "the program".to_owned())),
+    let asked_for = match choice {
+        Some(name) => Some((name.to_owned(), "the program".to_owned())),
         None => environment
             .get("AWS_PROFILE")?
             .map(|name| (name, "the environment variable AWS_PROFILE".to_owned())),

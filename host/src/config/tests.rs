@@ -24,7 +24,7 @@ fn unset() -> Options {
 
 fn from_environment(variables: &[(&str, &str)]) -> Result<Resolved, Error> {
     let environment = Environment::from_iter(variables.iter().copied());
-    resolve(unset(), &environment, &ProfileChoice::default())
+    resolve(unset(), &environment, None)
 }
 
 fn refusal(variables: &[(&str, &str)]) -> String {
@@ -35,7 +35,7 @@ fn refusal(variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_anything_nothing_is_set() {
-    let settings = resolve(unset(), &Environment::empty(), &ProfileChoice::default()).unwrap();
+    let settings = resolve(unset(), &Environment::empty(), None).unwrap();
     assert_eq!(format!("{:?}", settings.options), format!("{:?}", unset()));
     assert_eq!(settings.egress().unwrap(), Egress::ipv4());
 }
@@ -87,9 +87,7 @@ fn the_program_goes_before_the_environment() {
         role_name: Some("another".into()),
         ..unset()
     };
-    let options = resolve(said.clone(), &environment, &ProfileChoice::default())
-        .unwrap()
-        .options;
+    let options = resolve(said.clone(), &environment, None).unwrap().options;
     let expected = Options {
         connect_timeout: Some(2_000),
         ..said
@@ -222,10 +220,7 @@ mod profile {
             ];
             let environment =
                 Environment::from_iter(files.into_iter().chain(variables.iter().copied()));
-            let choice = ProfileChoice {
-                name: name.map(str::to_owned),
-            };
-            resolve(unset(), &environment, &choice)
+            resolve(unset(), &environment, name)
         }
     }
 
@@ -356,7 +351,7 @@ credential_source = Ec2InstanceMetadata
         )
         .unwrap();
         let environment = Environment::from_iter([("HOME", home.path().to_str().unwrap())]);
-        let settings = resolve(unset(), &environment, &ProfileChoice::default()).unwrap();
+        let settings = resolve(unset(), &environment, None).unwrap();
         assert_eq!(settings.options.role_name.as_deref(), Some("at-home"));
     }
 }

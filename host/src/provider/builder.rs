@@ -11,7 +11,7 @@ use super::owner::Owner;
 use super::snapshot::Snapshot;
 use super::{Common, EVENTS, Ec2RoleProvider};
 use crate::clock::{self, Clock};
-use crate::config::{self, Environment, ProfileChoice};
+use crate::config::{self, Environment};
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -60,7 +60,7 @@ pub enum RefreshPolicy {
 pub struct Builder {
     options: wit::Options,
     environment: Environment,
-    profile: ProfileChoice,
+    profile: Option<String>,
     component: Source,
     compiled_cache: Option<PathBuf>,
     egress: Option<Egress>,
@@ -99,7 +99,7 @@ impl Builder {
                 extended_path: None,
             },
             environment: Environment::process(),
-            profile: ProfileChoice::default(),
+            profile: None,
             component: Source::BuiltIn,
             compiled_cache: None,
             egress: None,
@@ -232,7 +232,7 @@ impl Builder {
     /// The profile of the shared configuration files. Default: `AWS_PROFILE`, else `default`.
     #[cfg(feature = "profile")]
     pub fn profile(mut self, name: impl Into<String>) -> Self {
-        self.profile.name = Some(name.into());
+        self.profile = Some(name.into());
         self
     }
 
@@ -338,7 +338,7 @@ impl Builder {
         } = self;
         // The processor and the disk are at work here, for some ten milliseconds.
         let prepared = tokio::task::spawn_blocking(move || {
-            let settings = config::resolve(options, &environment, &profile)?;
+            let settings = config::resolve(options, &environment, profile.as_deref())?;
             let cache = compiled_cache.as_deref();
             let sandbox = match component {
                 Source::BuiltIn => Sandbox::built_in(cache),
