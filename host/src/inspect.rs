@@ -1,9 +1,9 @@
 //! What a component imports and exports.
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::compiled::hex;
 use crate::error::{Error, ErrorKind};
 
 /// What can be said of a component without running it.
@@ -39,10 +39,9 @@ impl Inspection {
         let compiled = Component::from_binary(&engine, component).map_err(|error| {
             Error::with_source(ErrorKind::Component, "this is not a component", error)
         })?;
-        let sha256 = Sha256::digest(component);
         Ok(Self {
             size: component.len(),
-            sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(component),
             ..Self::of(&compiled, &engine)
         })
     }

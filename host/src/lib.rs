@@ -30,7 +30,7 @@
 //! | `sandbox` | engine, linker with what the component imports and no more, limits |
 //! | [`egress`] | which requests leave the sandbox |
 //! | [`transport`] | how they are sent |
-//! | `compiled` | compiled components on disk |
+//! | `compiled`, `kept` | compiled components and credentials on disk, in `private` folders |
 //! | `runtime` | the thread that everything runs on |
 //! | `credentials`, `metadata`, `status`, `error` | what comes back |
 //! | [`telemetry`] | names of events, spans and metrics |
@@ -51,8 +51,10 @@ mod clock;
 mod compiled;
 mod credentials;
 mod error;
+mod kept;
 mod limits;
 mod metadata;
+mod private;
 mod provider;
 mod runtime;
 mod sandbox;

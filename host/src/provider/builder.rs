@@ -14,6 +14,7 @@ use crate::clock::{self, Clock};
 use crate::config::{self, Environment};
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
+use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::runtime;
 use crate::sandbox::bindings::ec2_role as wit;
@@ -63,6 +64,7 @@ pub struct Builder {
     profile: Option<String>,
     component: Source,
     compiled_cache: Option<PathBuf>,
+    kept: Option<PathBuf>,
     egress: Option<Egress>,
     limits: Limits,
     background_refresh: bool,
@@ -102,6 +104,7 @@ impl Builder {
             profile: None,
             component: Source::BuiltIn,
             compiled_cache: None,
+            kept: None,
             egress: None,
             limits: Limits::default(),
             background_refresh: false,
@@ -259,6 +262,17 @@ impl Builder {
         self
     }
 
+    /// A folder to keep credentials in, so that a process which starts while IMDS is away can go on
+    /// with the last ones until their end. Default: none.
+    ///
+    /// It is made if it is not there, and used only if it belongs to this user and nobody else may
+    /// write it. **The secrets lie there in clear text**, in a file that this user alone can read. It
+    /// does not exist on other systems than Unix.
+    pub fn keep_credentials(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.kept = Some(folder.into());
+        self
+    }
+
     /// Which requests leave the sandbox. Default: those to the endpoint.
     pub fn egress(mut self, egress: Egress) -> Self {
         self.egress = Some(egress);
@@ -329,6 +343,7 @@ impl Builder {
             profile,
             component,
             compiled_cache,
+            kept,
             egress,
             limits,
             background_refresh,
@@ -371,11 +386,16 @@ impl Builder {
             #[cfg(feature = "profile")]
             assume_role: settings.assume_role.clone(),
         });
+        let kept = kept.map(|folder| {
+            let role = settings.options.role_name.as_deref();
+            Kept::new(folder, &surroundings.egress, role)
+        });
         let owner = Owner::start(
             Arc::clone(&common),
             sandbox,
             surroundings,
             settings,
+            kept,
             background_refresh,
         )
         .await?;
@@ -392,6 +412,7 @@ impl fmt::Debug for Builder {
             .field("environment", &self.environment)
             .field("profile", &self.profile)
             .field("compiled_cache", &self.compiled_cache)
+            .field("kept", &self.kept)
             .field("egress", &self.egress)
             .field("limits", &self.limits)
             .field("background_refresh", &self.background_refresh)

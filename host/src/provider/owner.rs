@@ -11,6 +11,7 @@ use super::Common;
 use crate::config::Resolved;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
+use crate::kept::{self, Kept};
 use crate::metadata::{IamInfo, IdentityDocument};
 use crate::sandbox::{Instance, Sandbox, Surroundings};
 use crate::status::{Event, Status};
@@ -42,6 +43,7 @@ pub(super) struct Owner {
     sandbox: Sandbox,
     surroundings: Surroundings,
     settings: Resolved,
+    kept: Option<Kept>,
     background_refresh: bool,
     bound: Duration,
     instance: Option<Instance>,
@@ -58,6 +60,7 @@ impl Owner {
         sandbox: Sandbox,
         surroundings: Surroundings,
         settings: Resolved,
+        kept: Option<Kept>,
         background_refresh: bool,
     ) -> Result<Self, Error> {
         let bound = surroundings.limits.call(settings.options.operation_timeout);
@@ -66,6 +69,7 @@ impl Owner {
             sandbox,
             surroundings,
             settings,
+            kept,
             background_refresh,
             bound,
             instance: None,
@@ -107,14 +111,18 @@ impl Owner {
             }
             Call::Retrieve(reply) => {
                 let answer = self.with(async |instance| instance.retrieve().await).await;
-                let _ = reply.send(answer.map(|credentials| Arc::new(credentials.into())));
+                let answer = answer.map(|credentials| Arc::new(credentials.into()));
+                self.reply(reply, answer).await;
             }
             Call::Invalidate(reply) => {
                 let answer = self
                     .with(async |instance| instance.invalidate().await)
                     .await;
                 self.forget();
-                let _ = reply.send(answer);
+                if let Some(kept) = &self.kept {
+                    kept.forget(None);
+                }
+                self.reply(reply, answer).await;
             }
             Call::Reject(id, reply) => {
                 let answer = self.with(async |instance| instance.reject(&id).await).await;
@@ -125,46 +133,54 @@ impl Owner {
                 {
                     self.forget();
                 }
-                let _ = reply.send(answer);
+                if let Some(kept) = &self.kept {
+                    kept.forget(Some(&id));
+                }
+                self.reply(reply, answer).await;
             }
             Call::Metadata(path, reply) => {
                 let answer = self
                     .with(async |instance| instance.get_metadata(&path).await)
                     .await;
-                let _ = reply.send(answer);
+                self.reply(reply, answer).await;
             }
             Call::DynamicData(path, reply) => {
                 let answer = self
                     .with(async |instance| instance.get_dynamic_data(&path).await)
                     .await;
-                let _ = reply.send(answer);
+                self.reply(reply, answer).await;
             }
             Call::UserData(reply) => {
                 let answer = self
                     .with(async |instance| instance.get_user_data().await)
                     .await;
-                let _ = reply.send(answer);
+                self.reply(reply, answer).await;
             }
             Call::Region(reply) => {
                 let answer = self
                     .with(async |instance| instance.get_region().await)
                     .await;
-                let _ = reply.send(answer);
+                self.reply(reply, answer).await;
             }
             Call::IdentityDocument(reply) => {
                 let answer = self
                     .with(async |instance| instance.get_instance_identity_document().await)
                     .await;
-                let _ = reply.send(answer.map(IdentityDocument::from));
+                self.reply(reply, answer.map(IdentityDocument::from)).await;
             }
             Call::IamInfo(reply) => {
                 let answer = self
                     .with(async |instance| instance.get_iam_info().await)
                     .await;
-                let _ = reply.send(answer.map(IamInfo::from));
+                self.reply(reply, answer.map(IamInfo::from)).await;
             }
         }
+    }
+
+    /// Who has the answer finds it in the status too.
+    async fn reply<T>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {
         self.publish_status().await;
+        let _ = reply.send(answer);
     }
 
     /// The credentials are due on the monotonic clock. The wall clock, which readers go by, may have
@@ -183,7 +199,6 @@ impl Owner {
                 self.common.refresh().take();
                 let _ = reply.send(answer);
             }
-            self.publish_status().await;
         }
     }
 
@@ -206,6 +221,7 @@ impl Owner {
                 Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start)),
                 Err(error) => self.go_on(error, &before, &status, start),
             };
+            self.common.status().access_key_id = self.key_id();
             answer.map(Arc::new)
         }
         .instrument(span)
@@ -239,6 +255,9 @@ impl Owner {
             let expires = credentials.expires();
             if status.failing_since.is_none() {
                 telemetry::refresh(Outcome::Refreshed, start.elapsed());
+                if let (Some(kept), Some(end)) = (&self.kept, status.document_expires) {
+                    kept.store(&credentials, end);
+                }
                 self.emit(Event::Refreshed {
                     access_key_id,
                     expires,
@@ -278,6 +297,10 @@ impl Owner {
             (error.is_component() || unknown_to_the_instance)
                 && held.last_longer_than(Duration::ZERO, now)
         });
+        let held = held.or_else(|| {
+            let kept = self.kept.as_ref().filter(|_| kept::helps(error.kind()));
+            kept.and_then(|kept| kept.load(now.into()))
+        });
         if status.refreshes != before.refreshes || error.is_component() {
             self.begin_to_fail(before, status);
         }
@@ -287,6 +310,7 @@ impl Owner {
                 let held = held.fresh_for_at_most(PAUSE, now);
                 self.alarm = Some(self.common.clock.monotonic() + held.fresh_for(now));
                 self.common.snapshot.store(Some(&held));
+                self.held = Some(held.clone());
                 self.emit(Event::Extended {
                     access_key_id: held.access_key_id().to_owned(),
                     expires: held.expires(),
@@ -321,17 +345,18 @@ impl Owner {
         let _ = self.common.events.send(event);
     }
 
+    fn key_id(&self) -> Option<String> {
+        let held = self.held.as_ref()?;
+        Some(held.access_key_id().to_owned())
+    }
+
     /// Asks the component what it has been doing. Without an instance, what is known stays.
     async fn publish_status(&mut self) -> Status {
-        let access_key_id = self
-            .held
-            .as_ref()
-            .map(|held| held.access_key_id().to_owned());
         if self.instance.is_some()
             && let Ok(status) = self.with(async |instance| instance.status().await).await
         {
             let mut published = self.common.status();
-            *published = Status::new(status, access_key_id, published.restarts);
+            *published = Status::new(status, self.key_id(), published.restarts);
         }
         self.common.status().clone()
     }
