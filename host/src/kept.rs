@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::hex;
@@ -17,6 +17,9 @@ use crate::private::Folder;
 
 /// Credentials have two kilobytes.
 const MOST: u64 = 64 * 1024;
+
+/// As the component has it (behaviour 4.4): whoever is given them comes back by then.
+const LONGEST: TimeDelta = TimeDelta::hours(1);
 
 /// The place of one provider's credentials.
 #[derive(Debug)]
@@ -63,7 +66,10 @@ impl Kept {
                 return None;
             }
         };
-        (now < entry.expires).then(|| entry.into())
+        (now < entry.expires).then(|| {
+            let expires = entry.expires.min(now + LONGEST);
+            Entry { expires, ..entry }.into()
+        })
     }
 
     /// Forgets them; with a key id, only if it is theirs.

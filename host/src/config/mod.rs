@@ -25,9 +25,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, InvalidEndpoint};
 use crate::error::{Error, ErrorKind};
 use crate::sandbox::bindings::ec2_role::{EndpointMode, Imdsv1Policy, Options};
+use crate::sandbox::bindings::provider as wit;
 
 mod environment;
 #[cfg(feature = "profile")]
@@ -184,23 +185,22 @@ impl Resolved {
         error.into()
     }
 
-    /// What requests may go to.
-    pub(crate) fn egress(&self) -> Result<Egress, Error> {
+    /// The base URL of IMDS.
+    pub(crate) fn endpoint(&self) -> &str {
         match (&self.options.endpoint, self.options.endpoint_mode) {
-            (Some(endpoint), _) => {
-                endpoint
-                    .parse()
-                    .map_err(|error: crate::egress::InvalidEndpoint| {
-                        Error::new(ErrorKind::InvalidConfiguration, error.to_string())
-                    })
-            }
-            (None, Some(EndpointMode::Ipv6)) => Ok(Egress::ipv6()),
-            (None, _) => Ok(Egress::ipv4()),
+            (Some(endpoint), _) => endpoint,
+            (None, Some(EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
+            (None, _) => "http://169.254.169.254",
         }
     }
-}
 
-use crate::sandbox::bindings::provider as wit;
+    /// What requests may go to.
+    pub(crate) fn egress(&self) -> Result<Egress, Error> {
+        self.endpoint().parse().map_err(|error: InvalidEndpoint| {
+            Error::new(ErrorKind::InvalidConfiguration, error.to_string())
+        })
+    }
+}
 
 impl Origin {
     fn value(&self) -> &str {
@@ -248,7 +248,7 @@ fn mode(origin: &Origin) -> Result<EndpointMode, Error> {
 fn endpoint(origin: &Origin) -> Result<String, Error> {
     match origin.value().parse::<Egress>() {
         Ok(_) => Ok(origin.value().to_owned()),
-        Err(_) => Err(origin.refuse(crate::egress::InvalidEndpoint::ACCEPTED)),
+        Err(_) => Err(origin.refuse(InvalidEndpoint::ACCEPTED)),
     }
 }
 

@@ -379,6 +379,7 @@ impl Builder {
         let common = Arc::new(Common {
             snapshot: Snapshot::new(),
             clock,
+            endpoint: settings.endpoint().to_owned(),
             windowed: settings.options.refresh_policy == Some(wit::RefreshPolicy::Windowed),
             refresh: Mutex::new(None),
             status: Mutex::new(Status::default()),

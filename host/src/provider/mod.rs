@@ -55,6 +55,7 @@ pub struct Ec2RoleProvider {
 struct Common {
     snapshot: Snapshot,
     clock: Arc<dyn Clock>,
+    endpoint: String,
     windowed: bool,
     refresh: Mutex<Option<Refresh>>,
     status: Mutex<Status>,
@@ -187,6 +188,11 @@ impl Ec2RoleProvider {
     /// What the provider has been doing, without any request and without waiting.
     pub fn status(&self) -> Status {
         self.common.status().clone()
+    }
+
+    /// The base URL of IMDS, from wherever it was set.
+    pub fn endpoint(&self) -> &str {
+        &self.common.endpoint
     }
 
     /// What changes from now on.

@@ -1,37 +1,59 @@
 //! `inspect`: what the component is, without running it.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use ec2_role_host::COMPONENT;
 use ec2_role_host::inspect::Inspection;
 
-use crate::source::read;
+use crate::Outcome;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ec2-role-credentials inspect
+  ec2-role-credentials inspect --json --component another.wasm")]
 pub(crate) struct Arguments {
-    /// Look at this component in place of the built-in one.
+    /// Look at this component in place of the built-in one
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
+
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
-    let inspection = match &arguments.component {
-        Some(file) => Inspection::new(&read(file)?)?,
-        None => Inspection::new(COMPONENT)?,
-    };
+impl Arguments {
+    pub(crate) fn run(self) -> Outcome {
+        let inspection = match &self.component {
+            Some(file) => {
+                let component = std::fs::read(file).map_err(|error| {
+                    format!("cannot read the component {}: {error}", file.display())
+                })?;
+                Inspection::new(&component)?
+            }
+            None => Inspection::new(COMPONENT)?,
+        };
+        let text = match self.json {
+            true => serde_json::to_string_pretty(&inspection)? + "\n",
+            false => text(&inspection),
+        };
+        crate::print(text.as_bytes())
+    }
+}
+
+fn text(inspection: &Inspection) -> String {
     let mut text = String::new();
     for (title, interfaces) in [
         ("imports", &inspection.imports),
         ("exports", &inspection.exports),
     ] {
-        writeln!(text, "{title}")?;
+        let _ = writeln!(text, "{title}");
         for interface in interfaces {
-            writeln!(text, "  {interface}")?;
+            let _ = writeln!(text, "  {interface}");
         }
     }
-    writeln!(text, "size     {} bytes", inspection.size)?;
-    writeln!(text, "sha256   {}", inspection.sha256)?;
-    Ok(text)
+    let _ = writeln!(text, "size     {} bytes", inspection.size);
+    let _ = writeln!(text, "sha256   {}", inspection.sha256);
+    text
 }

@@ -2,65 +2,308 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use ec2_role_host::{Builder, Ec2RoleProvider};
+use clap::ValueEnum;
+use ec2_role_host::{Builder, Ec2RoleProvider, EndpointMode, Imdsv1Policy, RefreshPolicy};
+use etcetera::BaseStrategy as _;
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "IMDS")]
 pub(crate) struct Source {
     /// The base URL of IMDS [default: http://169.254.169.254]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 
-    /// Start the embedded emulator on a free port of the loopback interface, and use that.
-    #[cfg(feature = "emulator")]
-    #[arg(long, conflicts_with = "endpoint")]
-    emulator: bool,
+    /// Which of the well-known endpoints to use [default: ipv4]
+    #[arg(long, value_enum, value_name = "MODE", conflicts_with = "endpoint")]
+    endpoint_mode: Option<Mode>,
 
-    /// Run this component in place of the built-in one.
-    #[arg(long, value_name = "FILE")]
+    /// Start the embedded emulator on a free port of the loopback interface, and use that; with a
+    /// configuration file of imds-emulator if one is named
+    #[cfg(feature = "emulator")]
+    #[arg(
+        long,
+        value_name = "CONFIG",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with_all = ["endpoint", "endpoint_mode"]
+    )]
+    #[expect(clippy::option_option, reason = "the flag, and its value")]
+    emulator: Option<Option<PathBuf>>,
+
+    /// The profile of the shared configuration files to take settings from [default: $AWS_PROFILE]
+    #[cfg(feature = "profile")]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// The name of the role [default: the one that IMDS lists]
+    #[arg(long, value_name = "NAME")]
+    role_name: Option<String>,
+
+    /// Ask for the documents that name the account first, which not every IMDS has
+    #[arg(long)]
+    extended_path: bool,
+
+    /// When to send requests without a session token [default: never]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    imdsv1: Option<Imdsv1>,
+
+    /// How long a connection and how long an answer may take, in seconds [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
+    /// How often a request is sent at most, 1 to 10 [default: 3]
+    #[arg(long, value_name = "NUMBER")]
+    attempts: Option<u32>,
+
+    /// When credentials are refreshed [default: classic; of `serve` and `watch`: windowed]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    refresh_policy: Option<Policy>,
+
+    /// Keep the credentials on disk, for this user alone and in clear text, and go on with them until
+    /// their end while IMDS is away
+    #[arg(long)]
+    keep: bool,
+
+    /// Run this component in place of the built-in one
+    #[arg(long, value_name = "FILE", help_heading = "Component")]
     component: Option<PathBuf>,
+
+    /// A folder for compiled components and, with --keep, for credentials [default: a folder of the
+    /// user's, for instance ~/.cache/ec2-role-credentials]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "EC2_ROLE_CACHE",
+        hide_env_values = true,
+        help_heading = "Component"
+    )]
+    cache: Option<PathBuf>,
+
+    /// Compile the component anew, and write nothing to disk
+    #[arg(long, conflicts_with_all = ["cache", "keep"], help_heading = "Component")]
+    no_cache: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// http://169.254.169.254
+    Ipv4,
+    /// http://[fd00:ec2::254]
+    Ipv6,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Imdsv1 {
+    /// Never
+    Never,
+    /// When IMDS refuses to give a token
+    OnRefusal,
+    /// After any failure to get one, as the AWS SDK for Go does
+    OnAnyFailure,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// When they have ended, as the AWS SDK for Go does
+    Classic,
+    /// In a window before their end
+    Windowed,
 }
 
 /// A provider, and the emulator behind it if there is one.
 pub(crate) struct Opened {
     pub(crate) provider: Ec2RoleProvider,
     #[cfg(feature = "emulator")]
-    _emulator: Option<imds_emulator::Emulator>,
+    pub(crate) emulator: Option<imds_emulator::Emulator>,
+}
+
+impl Opened {
+    /// What a child needs to find the same IMDS: nothing, but for the emulator.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        #[cfg(feature = "emulator")]
+        if let Some(emulator) = &self.emulator {
+            return emulator.variables().into();
+        }
+        Vec::new()
+    }
 }
 
 impl Source {
     pub(crate) async fn open(&self) -> Result<Opened, Box<dyn Error>> {
-        let mut builder = self.builder()?;
+        self.open_with(|builder| builder).await
+    }
+
+    /// Opens the provider, with what this command has as its defaults.
+    pub(crate) async fn open_with(
+        &self,
+        defaults: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Opened, Box<dyn Error>> {
+        let builder = self.settings(defaults(Ec2RoleProvider::builder()))?;
         #[cfg(feature = "emulator")]
-        let emulator = match self.emulator {
-            true => Some(imds_emulator::Emulator::builder().start().await?),
-            false => None,
+        let (builder, emulator) = match &self.emulator {
+            Some(config) => {
+                let emulator = start(config.as_deref()).await?;
+                // Whoever asks for the emulator wants it, whatever the environment says.
+                let builder = builder.endpoint(emulator.url()).disabled(false);
+                (builder, Some(emulator))
+            }
+            None => (builder, None),
         };
-        #[cfg(feature = "emulator")]
-        if let Some(emulator) = &emulator {
-            builder = builder.endpoint(emulator.url());
-        }
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint(endpoint);
+        let provider = builder.build().await?;
+        if let Some(role) = provider_role(&provider) {
+            eprintln!("{role}");
         }
         Ok(Opened {
-            provider: builder.build().await?,
+            provider,
             #[cfg(feature = "emulator")]
-            _emulator: emulator,
+            emulator,
         })
     }
 
-    fn builder(&self) -> Result<Builder, Box<dyn Error>> {
-        let builder = Ec2RoleProvider::builder();
-        match &self.component {
-            Some(file) => Ok(builder.component(read(file)?)),
-            None => Ok(builder),
+    fn settings(&self, mut builder: Builder) -> Result<Builder, Box<dyn Error>> {
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.endpoint(endpoint);
         }
+        if let Some(mode) = self.endpoint_mode {
+            builder = builder.endpoint_mode(match mode {
+                Mode::Ipv4 => EndpointMode::Ipv4,
+                Mode::Ipv6 => EndpointMode::Ipv6,
+            });
+        }
+        #[cfg(feature = "profile")]
+        if let Some(profile) = &self.profile {
+            builder = builder.profile(profile);
+        }
+        if let Some(name) = &self.role_name {
+            builder = builder.role_name(name);
+        }
+        if self.extended_path {
+            builder = builder.extended_path(true);
+        }
+        if let Some(policy) = self.imdsv1 {
+            builder = builder.imdsv1(match policy {
+                Imdsv1::Never => Imdsv1Policy::Never,
+                Imdsv1::OnRefusal => Imdsv1Policy::OnRefusal,
+                Imdsv1::OnAnyFailure => Imdsv1Policy::OnAnyFailure,
+            });
+        }
+        if let Some(timeout) = self.timeout {
+            builder = builder.connect_timeout(timeout).read_timeout(timeout);
+        }
+        if let Some(attempts) = self.attempts {
+            builder = builder.attempts(attempts);
+        }
+        if let Some(policy) = self.refresh_policy {
+            builder = builder.refresh_policy(match policy {
+                Policy::Classic => RefreshPolicy::Classic,
+                Policy::Windowed => RefreshPolicy::Windowed,
+            });
+        }
+        if let Some(component) = &self.component {
+            builder = builder.component_file(component);
+        }
+        let folder = match (&self.cache, self.no_cache) {
+            (_, true) => None,
+            (Some(folder), _) => Some(folder.clone()),
+            (None, _) => user_folder(),
+        };
+        if let Some(folder) = &folder {
+            builder = builder.compiled_cache(folder.join("compiled"));
+        }
+        if self.keep {
+            let folder = folder.ok_or_else(|| {
+                crate::Usage(
+                    "--keep needs a folder, and there is no home directory: name one with --cache"
+                        .into(),
+                )
+            })?;
+            builder = builder.keep_credentials(folder.join("credentials"));
+        }
+        Ok(builder)
     }
 }
 
-/// The bytes of a component.
-pub(crate) fn read(file: &std::path::Path) -> Result<Vec<u8>, Box<dyn Error>> {
-    std::fs::read(file)
-        .map_err(|error| format!("cannot read the component {}: {error}", file.display()).into())
+/// `~/.cache/ec2-role-credentials`, or what the system has in its place.
+fn user_folder() -> Option<PathBuf> {
+    // Without a home directory of its own, for instance as a service, it is no place for code.
+    std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.cache_dir().join("ec2-role-credentials"))
+}
+
+#[cfg(feature = "emulator")]
+async fn start(
+    config: Option<&std::path::Path>,
+) -> Result<imds_emulator::Emulator, Box<dyn Error>> {
+    let mut layers = imds_emulator::config::Layers::new();
+    if let Some(file) = config {
+        layers
+            .file(file)
+            .map_err(|error| crate::Usage(crate::in_one_line(&error)))?;
+    }
+    let emulator = imds_emulator::Emulator::builder()
+        .config(layers.config().clone())
+        .bind(([127, 0, 0, 1], 0).into())
+        .clock(imds_emulator::Clock::adjustable());
+    Ok(emulator.start().await?)
+}
+
+/// A word on a profile that wants more than this command does.
+fn provider_role(provider: &Ec2RoleProvider) -> Option<String> {
+    #[cfg(feature = "profile")]
+    {
+        let role = provider.assume_role()?;
+        Some(format!(
+            "note: these are the credentials of the instance; the profile {:?} wants {} to be assumed with them",
+            role.profile, role.role_arn
+        ))
+    }
+    #[cfg(not(feature = "profile"))]
+    {
+        let _ = provider;
+        None
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| (1..=60_000).contains(&timeout.as_millis()))
+        .ok_or_else(|| "accepted: a number of seconds from 0.001 to 60".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// What to log to standard error, for instance `info` or `ec2_role_host=debug`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "EC2_ROLE_LOG",
+        hide_env_values = true,
+        help_heading = "Log"
+    )]
+    log: Option<String>,
+}
+
+impl Log {
+    /// Begins to log, if asked to, or if this command does so by default.
+    pub(crate) fn start(&self, default: Option<&str>) -> Result<(), Box<dyn Error>> {
+        let Some(filter) = self.log.as_deref().or(default) else {
+            return Ok(());
+        };
+        let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+            crate::Usage(format!(
+                "the log filter is {filter:?}; accepted: a level, or TARGET=LEVEL with commas between ({error})"
+            ))
+        })?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+        Ok(())
+    }
 }

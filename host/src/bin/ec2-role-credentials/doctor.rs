@@ -1,0 +1,239 @@
+//! `doctor`: why does it not work?
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::Utc;
+use ec2_role_host::{Ec2RoleProvider, Error, ErrorKind, ImdsVersion, Step};
+use tokio::net::TcpStream;
+
+use crate::Outcome;
+use crate::format::{distance, written};
+use crate::source::{Log, Source};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  ec2-role-credentials doctor
+
+One line a step, from the settings to the credentials, and under a step that fails what to do about
+it. It shows no secret. The exit status is 0 if there are credentials, and 1 if not.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    log: Log,
+}
+
+/// What the environment may say (the library's module `config`).
+const VARIABLES: [&str; 8] = [
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "AWS_EC2_METADATA_V1_DISABLED",
+    "AWS_EC2_INSTANCE_PROFILE_NAME",
+    "AWS_METADATA_SERVICE_TIMEOUT",
+    "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+    "AWS_PROFILE",
+];
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Outcome {
+        self.log.start(None)?;
+        let mut report = Report::default();
+        let opened = match self.source.open().await {
+            Ok(opened) => opened,
+            Err(error) => {
+                report.fail(&Problem::new("settings", crate::in_one_line(&*error), None));
+                return report.print();
+            }
+        };
+        let provider = &opened.provider;
+        let set: Vec<String> = VARIABLES
+            .iter()
+            .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
+            .collect();
+        let from = match set.is_empty() {
+            true => "nothing set in the environment".to_owned(),
+            false => set.join(", "),
+        };
+        report.ok(
+            "settings",
+            &format!("endpoint {}; {from}", provider.endpoint()),
+        );
+        if let Err(problem) = examine(provider, &mut report).await {
+            report.fail(&problem);
+        }
+        report.print()
+    }
+}
+
+/// A problem makes the steps after it moot.
+async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), Problem> {
+    let metadata = provider.metadata();
+    let root = metadata.get("").await;
+    // Nothing is sent where IMDS is switched off.
+    if let Err(error) = &root
+        && (error.is_disabled() || error.is_denied())
+    {
+        return Err(Problem::of("settings", error));
+    }
+    match connect(provider.endpoint()).await {
+        Ok(()) => report.ok("connection", "the endpoint accepts connections"),
+        Err(reason) => {
+            return Err(Problem::new("connection", reason, Some(NOT_EC2)));
+        }
+    }
+    if let Err(error) = &root
+        && error.step() == Some(Step::Token)
+    {
+        return Err(Problem::of("session token", error));
+    }
+    let status = provider.status();
+    match (status.imds_version, status.fallback) {
+        (Some(ImdsVersion::V1), Some(fallback)) => report.warn(
+            "session token",
+            &format!("none, requests go without (IMDSv1): {}", fallback.error),
+        ),
+        _ => report.ok(
+            "session token",
+            &match status.token_expires {
+                Some(end) => format!("IMDSv2, ends {}", distance(end, Utc::now())),
+                None => "IMDSv2".to_owned(),
+            },
+        ),
+    }
+    match root {
+        Ok(_) => report.ok("metadata", "the tree can be read"),
+        Err(error) => return Err(Problem::of("metadata", &error)),
+    }
+
+    match metadata.identity_document().await {
+        Ok(document) => report.ok(
+            "instance",
+            &format!(
+                "{}, {}, {}",
+                document.instance_id, document.instance_type, document.availability_zone
+            ),
+        ),
+        // Credentials can be had without.
+        Err(error) => report.warn("instance", &error.to_string()),
+    }
+
+    match metadata.get("iam/security-credentials/").await {
+        Ok(list) if list.trim().is_empty() => {
+            return Err(Problem::new(
+                "role",
+                "the list of roles is empty",
+                Some(NO_ROLE),
+            ));
+        }
+        Ok(list) => report.ok("role", list.lines().next().unwrap_or_default().trim()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Problem::new(
+                "role",
+                "the instance has no role",
+                Some(NO_ROLE),
+            ));
+        }
+        Err(error) => return Err(Problem::of("role", &error)),
+    }
+
+    match provider.credentials().await {
+        Ok(credentials) => {
+            let end = credentials.expires().map_or_else(String::new, |end| {
+                format!(", end {} ({})", distance(end, Utc::now()), written(end))
+            });
+            report.ok(
+                "credentials",
+                &format!("{}{end}", credentials.access_key_id()),
+            );
+            let status = provider.status();
+            if let (Some(_), Some(failure)) = (status.failing_since, status.last_failure) {
+                report.warn("refresh", &crate::in_one_line(&failure.error));
+                report.remedy(failure.error.remedy());
+            }
+            Ok(())
+        }
+        Err(error) => Err(Problem::of("credentials", &error)),
+    }
+}
+
+const NOT_EC2: &str = "check that this runs on an EC2 instance and that the endpoint is right; in a container, that its network reaches the host's; elsewhere, use an emulator (--emulator)";
+const NO_ROLE: &str = "attach an instance profile with a role to the instance";
+
+async fn connect(endpoint: &str) -> Result<(), String> {
+    let uri: http::Uri = endpoint.parse().map_err(|_| "the endpoint is no URL")?;
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connection = TcpStream::connect((host, uri.port_u16().unwrap_or(80)));
+    match tokio::time::timeout(Duration::from_secs(2), connection).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("no connection to {endpoint}: {error}")),
+        Err(_) => Err(format!("no connection to {endpoint} within two seconds")),
+    }
+}
+
+/// A step that fails.
+struct Problem {
+    step: &'static str,
+    reason: String,
+    remedy: Option<&'static str>,
+}
+
+impl Problem {
+    fn new(step: &'static str, reason: impl Into<String>, remedy: Option<&'static str>) -> Self {
+        Self {
+            step,
+            reason: reason.into(),
+            remedy,
+        }
+    }
+
+    fn of(step: &'static str, error: &Error) -> Self {
+        Self::new(step, crate::in_one_line(error), error.remedy())
+    }
+}
+
+/// What was found.
+#[derive(Default)]
+struct Report {
+    text: String,
+    failed: bool,
+}
+
+impl Report {
+    fn line(&mut self, mark: &str, step: &str, detail: &str) {
+        let _ = writeln!(self.text, "{mark:<4}  {step:<14} {detail}");
+    }
+
+    fn ok(&mut self, step: &str, detail: &str) {
+        self.line("ok", step, detail);
+    }
+
+    fn warn(&mut self, step: &str, detail: &str) {
+        self.line("note", step, detail);
+    }
+
+    fn fail(&mut self, problem: &Problem) {
+        self.failed = true;
+        self.line("FAIL", problem.step, &problem.reason);
+        self.remedy(problem.remedy);
+    }
+
+    fn remedy(&mut self, remedy: Option<&str>) {
+        if let Some(remedy) = remedy {
+            let _ = writeln!(self.text, "{:<20} remedy: {remedy}", "");
+        }
+    }
+
+    fn print(self) -> Outcome {
+        crate::print(self.text.as_bytes())?;
+        Ok(match self.failed {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        })
+    }
+}

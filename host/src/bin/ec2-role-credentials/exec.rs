@@ -1,0 +1,70 @@
+//! `exec`: a command with the credentials in its environment.
+
+use std::ffi::OsString;
+
+use crate::command;
+use crate::format;
+use crate::source::{Log, Source};
+use crate::stop::Stop;
+use crate::{Outcome, Usage};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ec2-role-credentials exec -- aws s3 ls
+  ec2-role-credentials exec --emulator -- sh -c 'echo $AWS_ACCESS_KEY_ID'
+
+The command is given AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_CREDENTIAL_EXPIRATION and, where IMDS names it, AWS_ACCOUNT_ID. They end, and are not replaced
+while it runs: for a command that runs for hours use `serve -- COMMAND`.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    log: Log,
+
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What must not stay beside the new ones if they do not replace it.
+const HIDDEN: [&str; 4] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_ACCOUNT_ID",
+];
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Outcome {
+        self.log.start(None)?;
+        let (program, arguments) = self
+            .command
+            .split_first()
+            .ok_or_else(|| Usage("no command was given".into()))?;
+        let opened = self.source.open().await?;
+        let credentials = opened.provider.credentials().await?;
+        let mut variables = format::variables(&credentials);
+        variables.extend(opened.variables());
+        #[cfg(feature = "emulator")]
+        let alone = opened.emulator.is_none();
+        #[cfg(not(feature = "emulator"))]
+        let alone = true;
+        // Nothing is left for us to do: the command takes our place, with our signals and terminal.
+        #[cfg(unix)]
+        if alone {
+            use std::os::unix::process::CommandExt as _;
+
+            let mut command = std::process::Command::new(program);
+            for name in HIDDEN {
+                command.env_remove(name);
+            }
+            let error = command.args(arguments).envs(variables).exec();
+            return Err(command::CannotRun::new(program, error).into());
+        }
+        let _ = alone;
+        command::run(program, arguments, &HIDDEN, variables, &mut Stop::new()?).await
+    }
+}

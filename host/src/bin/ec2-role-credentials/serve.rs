@@ -1,0 +1,212 @@
+//! `serve`: the credentials endpoint of a container, on the loopback interface.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use chrono::{DateTime, TimeDelta, Utc};
+use ec2_role_host::{Credentials, Ec2RoleProvider, RefreshPolicy};
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+use tokio::net::TcpListener;
+
+use crate::command;
+use crate::format;
+use crate::source::{Log, Source};
+use crate::stop::Stop;
+use crate::{Outcome, Usage};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ec2-role-credentials serve -- aws s3 sync . s3://bucket
+  ec2-role-credentials serve > env.sh &
+  source env.sh
+
+Without a command it prints the two variables that point an AWS SDK at it, for a shell to evaluate,
+and serves until it is stopped: AWS_CONTAINER_CREDENTIALS_FULL_URI and
+AWS_CONTAINER_AUTHORIZATION_TOKEN. Whoever has the token has the credentials.
+
+It refreshes the credentials in the background. While IMDS is away it serves the ones that it has,
+and says of those that would end within five minutes that they last for ten more: AWS may honour
+them, and the SDKs ask again.")]
+pub(crate) struct Arguments {
+    /// The address to listen on, which must be a loopback address; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    log: Log,
+
+    /// A command to run with those variables, and to serve as long as it runs
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// The path of the credentials.
+const PATH: &str = "/credentials";
+
+/// What would have the SDK look elsewhere first.
+const HIDDEN: [&str; 7] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Outcome {
+        if !self.listen.ip().is_loopback() {
+            return Err(Usage(format!(
+                "--listen is {}; accepted: a loopback address, for AWS SDKs send their token to no other over http",
+                self.listen
+            ))
+            .into());
+        }
+        let with_command = !self.command.is_empty();
+        let log = if with_command {
+            "warn"
+        } else {
+            "ec2_role_host=info,warn"
+        };
+        self.log.start(Some(log))?;
+        let mut stop = Stop::new()?;
+        let opened = self
+            .source
+            .open_with(|builder| {
+                builder
+                    .refresh_policy(RefreshPolicy::Windowed)
+                    .background_refresh(true)
+            })
+            .await?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
+        let token = token();
+        let mut variables = vec![
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("http://{}{PATH}", listener.local_addr()?),
+            ),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token.clone()),
+        ];
+        let served = Served {
+            provider: opened.provider.clone(),
+            token,
+        };
+        let server = axum::serve(listener, router(served));
+        tokio::spawn(server.into_future());
+        // So that the first who asks need not wait. What goes wrong is logged, and may pass.
+        let provider = opened.provider.clone();
+        tokio::spawn(async move { provider.credentials().await.map(drop) });
+        match self.command.split_first() {
+            Some((program, arguments)) => {
+                variables.extend(opened.variables());
+                command::run(program, arguments, &HIDDEN, variables, &mut stop).await
+            }
+            None => {
+                crate::print(format::export(&variables).as_bytes())?;
+                stop.asked_for().await;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// 32 random bytes.
+fn token() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Served {
+    provider: Ec2RoleProvider,
+    token: String,
+}
+
+fn router(served: Served) -> Router {
+    Router::new()
+        .route(PATH, get(credentials))
+        .with_state(Arc::new(served))
+}
+
+async fn credentials(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .map_or(b"".as_slice(), |token| token.as_bytes());
+    if !bool::from(given.ct_eq(served.token.as_bytes())) {
+        return refusal(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "the authorization token is missing or wrong",
+        );
+    }
+    match served.provider.credentials().await {
+        Ok(credentials) => {
+            let failing = served.provider.status().failing_since.is_some();
+            let expires = expiration(&credentials, failing, Utc::now());
+            no_store(document(&credentials, expires).into_response())
+        }
+        Err(error) => {
+            let code = serde_json::to_value(error.kind()).unwrap_or_default();
+            let code = code.as_str().unwrap_or("error");
+            refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                code,
+                &crate::in_one_line(&error),
+            )
+        }
+    }
+}
+
+/// The document that SDKs expect, as the agents of ECS and EKS give it.
+fn document(
+    credentials: &Credentials,
+    expires: Option<DateTime<Utc>>,
+) -> axum::Json<serde_json::Value> {
+    axum::Json(json!({
+        "AccessKeyId": credentials.access_key_id(),
+        "SecretAccessKey": credentials.secret_access_key(),
+        "Token": credentials.session_token(),
+        "AccountId": credentials.account_id(),
+        // SDKs take it for granted.
+        "Expiration": expires.map(format::written),
+    }))
+}
+
+/// When to say that credentials end. SDKs take none that have ended; while there are no others, those
+/// that are at their end are said to last a while.
+fn expiration(
+    credentials: &Credentials,
+    failing: bool,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let expires = credentials.expires()?;
+    match failing && expires < now + TimeDelta::minutes(5) {
+        true => Some(now + TimeDelta::minutes(10)),
+        false => Some(expires),
+    }
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = axum::Json(json!({ "code": code, "message": message }));
+    no_store((status, body).into_response())
+}
+
+fn no_store(mut response: Response) -> Response {
+    let value = header::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, value);
+    response
+}

@@ -1,0 +1,150 @@
+//! `watch`: what the provider holds and does, live.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ec2_role_host::{ImdsVersion, RefreshPolicy, Status};
+
+use crate::Outcome;
+use crate::format::{distance, written};
+use crate::source::{Log, Source};
+use crate::stop::Stop;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ec2-role-credentials watch
+  ec2-role-credentials watch --emulator
+  ec2-role-credentials watch --json | jq -r '.\"next-refresh\"'
+
+It refreshes the credentials as a program would, and shows no secret. On a terminal the view is
+renewed every second, elsewhere it is written when something has changed.")]
+pub(crate) struct Arguments {
+    /// Write the status as one line of JSON whenever something has changed
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    log: Log,
+}
+
+/// When there are no credentials, IMDS is asked again after this.
+const PAUSE: Duration = Duration::from_secs(10);
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Outcome {
+        self.log.start(None)?;
+        let mut stop = Stop::new()?;
+        let opened = self
+            .source
+            .open_with(|builder| {
+                builder
+                    .refresh_policy(RefreshPolicy::Windowed)
+                    .background_refresh(true)
+            })
+            .await?;
+        let provider = opened.provider.clone();
+        let mut events = provider.subscribe();
+        let asking = provider.clone();
+        tokio::spawn(async move {
+            while asking.credentials().await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        let live = !self.json && io::stdout().is_terminal();
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut drawn = 0;
+        loop {
+            tokio::select! {
+                _ = second.tick(), if live => {}
+                event = events.next() => {
+                    // The others of this moment are in the status too.
+                    while events.try_next().is_some() {}
+                    if event.is_none() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                }
+                () = stop.asked_for() => return Ok(ExitCode::SUCCESS),
+            }
+            let status = provider.status();
+            let text = match self.json {
+                true => format!("{}\n", serde_json::to_string(&status)?),
+                false => view(provider.endpoint(), &status, Utc::now()),
+            };
+            let text = match live {
+                true => {
+                    // Back to where the last one began, and away with it.
+                    let back = match drawn {
+                        0 => String::new(),
+                        lines => format!("\x1b[{lines}A\x1b[J"),
+                    };
+                    drawn = text.lines().count();
+                    back + &text
+                }
+                false if self.json => text,
+                false => text + "\n",
+            };
+            crate::print(text.as_bytes())?;
+        }
+    }
+}
+
+fn view(endpoint: &str, status: &Status, now: DateTime<Utc>) -> String {
+    let when = |moment: DateTime<Utc>| format!("{} ({})", written(moment), distance(moment, now));
+    let or_dash = |moment: Option<DateTime<Utc>>| moment.map_or_else(|| "-".to_owned(), when);
+    let requests = &status.requests;
+    let rows = [
+        (
+            "IMDS",
+            match status.imds_version {
+                Some(ImdsVersion::V1) => format!("{endpoint}, IMDSv1"),
+                Some(ImdsVersion::V2) => format!("{endpoint}, IMDSv2"),
+                _ => endpoint.to_owned(),
+            },
+        ),
+        (
+            "role",
+            status.role_name.clone().unwrap_or_else(|| "-".into()),
+        ),
+        (
+            "access key id",
+            status.access_key_id.clone().unwrap_or_else(|| "-".into()),
+        ),
+        ("received", or_dash(status.credentials_received)),
+        ("expires", or_dash(status.expires)),
+        ("next refresh", or_dash(status.next_refresh)),
+        ("session token ends", or_dash(status.token_expires)),
+        (
+            "refreshes",
+            format!(
+                "{}, of which in a row failed: {}",
+                status.refreshes, status.extensions
+            ),
+        ),
+        (
+            "requests",
+            format!(
+                "{} for tokens, {} for the role, {} for credentials, {} others",
+                requests.token, requests.role_list, requests.role_credentials, requests.metadata
+            ),
+        ),
+        ("failing since", or_dash(status.failing_since)),
+        (
+            "last error",
+            match &status.last_failure {
+                Some(failure) => format!("{}: {}", when(failure.at), failure.error),
+                None => "-".into(),
+            },
+        ),
+    ];
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:<18} {value}");
+        text
+    })
+}

@@ -1,0 +1,130 @@
+use tempfile::TempDir;
+
+use crate::support::{closed, command, failure, result, stderr};
+
+const COMMANDS: [&str; 9] = [
+    "get",
+    "process",
+    "exec",
+    "serve",
+    "metadata",
+    "watch",
+    "doctor",
+    "inspect",
+    "completions",
+];
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for name in COMMANDS {
+        let help = result(&[name, "--help"]);
+        assert!(help.contains("Example"), "{help}");
+        assert!(
+            help.contains(&format!("ec2-role-credentials {name}")),
+            "{help}"
+        );
+        let longest = help.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(100), "{help}");
+    }
+    let help = result(&["--help"]);
+    for name in COMMANDS {
+        assert!(help.contains(&format!("\n  {name} ")), "{help}");
+    }
+    assert!(
+        help.contains("Exit status: 0 success, 1 no result, 2 wrong"),
+        "{help}"
+    );
+}
+
+#[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = result(&["completions", shell]);
+        for name in COMMANDS {
+            assert!(script.contains(name), "{shell} {name}");
+        }
+    }
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let closed = closed();
+    for (arguments, message) in [
+        (
+            &["get", "--endpoint", "https://127.0.0.1"][..],
+            "the endpoint is \"https://127.0.0.1\"; accepted: http://HOST",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--role-name", "a/b"],
+            "option role-name is \"a/b\"; accepted: ",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--attempts", "11"],
+            "option attempts is \"11\"; accepted: ",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--timeout", "0"],
+            "accepted: a number of seconds from 0.001 to 60",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--log", "=="],
+            "the log filter is \"==\"; accepted: ",
+        ),
+        (
+            &["get", "--emulator", "--endpoint", "http://127.0.0.1"],
+            "cannot be used with",
+        ),
+        (
+            &["get", "--emulator=/nowhere/imds.toml"],
+            "/nowhere/imds.toml",
+        ),
+    ] {
+        let complaint = failure(arguments, 2);
+        assert!(complaint.contains(message), "{complaint}");
+    }
+    let complaint = failure(&["get", "--component", "/nowhere/x.wasm", "--emulator"], 1);
+    assert!(
+        complaint.contains("cannot read the component /nowhere/x.wasm"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn the_emulator_can_be_configured() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("imds.toml");
+    std::fs::write(&config, "instance.instance-type = \"m7g.large\"\n").unwrap();
+    let emulator = format!("--emulator={}", config.display());
+    assert_eq!(
+        result(&["metadata", "instance-type", &emulator]),
+        "m7g.large"
+    );
+
+    std::fs::write(&config, "instance.instanz-type = \"m7g.large\"\n").unwrap();
+    let complaint = failure(&["metadata", "instance-type", &emulator], 2);
+    assert!(complaint.contains("instanz-type"), "{complaint}");
+}
+
+#[test]
+fn settings_are_taken_from_the_profile() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("config");
+    std::fs::write(
+        &config,
+        format!(
+            "[profile mine]\nec2_metadata_service_endpoint = {}\n",
+            closed()
+        ),
+    )
+    .unwrap();
+    let output = command(&["get", "--profile", "mine"])
+        .env("AWS_CONFIG_FILE", &config)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("the connection was refused"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -1,0 +1,176 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+use imds_emulator::fault::{Fault, Rule};
+use imds_emulator::{Builder, Emulator, Preset};
+
+use crate::support::{Imds, closed, command, run, stderr, stdout};
+
+/// The steps, each with its mark; and the remedy, which stands under the last one.
+fn doctor(arguments: &[&str]) -> (Vec<String>, Option<String>) {
+    let arguments = [
+        &["doctor", "--timeout", "0.2", "--attempts", "1"],
+        arguments,
+    ]
+    .concat();
+    let output = run(&arguments);
+    assert_eq!(stderr(&output), "");
+    let lines: Vec<_> = stdout(&output).lines().collect();
+    let steps: Vec<_> = lines
+        .iter()
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| format!("{} {}", line[..4].trim(), line[6..20].trim()))
+        .collect();
+    let failed = steps.iter().any(|step| step.starts_with("FAIL"));
+    assert_eq!(output.status.code(), Some(i32::from(failed)));
+    let remedy = lines
+        .iter()
+        .find_map(|line| line.trim().strip_prefix("remedy: "));
+    assert!(remedy.is_some() || !failed, "{lines:?}");
+    (steps, remedy.map(str::to_owned))
+}
+
+fn under(builder: Builder, fault: Option<Fault>) -> (Vec<String>, Option<String>) {
+    let imds = Imds::start(builder);
+    let _fault = fault.map(|fault| imds.fault(Rule::new("wrong", fault)).unwrap());
+    doctor(&["--endpoint", imds.url()])
+}
+
+const WELL: [&str; 7] = [
+    "ok settings",
+    "ok connection",
+    "ok session token",
+    "ok metadata",
+    "ok instance",
+    "ok role",
+    "ok credentials",
+];
+
+#[test]
+fn all_is_well() {
+    let (steps, _) = under(Emulator::builder(), None);
+    assert_eq!(steps, WELL);
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let imds = Imds::start(Emulator::builder());
+    let report = run(&["doctor", "--endpoint", imds.url()]);
+    let shown = run(&["get", "--endpoint", imds.url(), "--format", "json"]);
+    let credentials: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert!(stdout(&report).contains(credentials["access-key-id"].as_str().unwrap()));
+    for secret in ["secret-access-key", "session-token"] {
+        assert!(
+            !stdout(&report).contains(credentials[secret].as_str().unwrap()),
+            "{secret}"
+        );
+    }
+}
+
+#[test]
+fn imds_is_switched_off() {
+    let output = command(&["doctor", "--endpoint", &closed()])
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    let text = stdout(&output);
+    assert!(text.contains("AWS_EC2_METADATA_DISABLED=true"), "{text}");
+    assert!(text.contains("FAIL  settings"), "{text}");
+    assert!(
+        text.contains("remedy: IMDS is switched off by AWS_EC2_METADATA_DISABLED"),
+        "{text}"
+    );
+    assert!(!text.contains("connection"), "{text}");
+}
+
+#[test]
+fn a_setting_is_wrong() {
+    let output = command(&["doctor", "--endpoint", &closed()])
+        .env("AWS_METADATA_SERVICE_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(
+        text.contains(
+            "the environment variable AWS_METADATA_SERVICE_TIMEOUT is \"soon\"; accepted: a number"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_listens() {
+    let (steps, remedy) = doctor(&["--endpoint", &closed()]);
+    assert_eq!(steps, ["ok settings", "FAIL connection"]);
+    assert!(
+        remedy
+            .unwrap()
+            .contains("check that this runs on an EC2 instance")
+    );
+}
+
+#[test]
+fn tokens_do_not_come_through() {
+    let (steps, remedy) = under(Emulator::builder(), Some(Fault::HopLimit {}));
+    assert_eq!(
+        steps,
+        ["ok settings", "ok connection", "FAIL session token"]
+    );
+    assert!(remedy.unwrap().contains("raise the hop limit"));
+}
+
+#[test]
+fn somebody_listens_who_says_nothing() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let (steps, _) = doctor(&["--endpoint", &url]);
+    assert_eq!(steps.last().unwrap(), "FAIL session token");
+}
+
+#[test]
+fn the_endpoint_is_disabled() {
+    let (steps, remedy) = under(Emulator::builder(), Some(Fault::EndpointDisabled {}));
+    assert_eq!(steps.last().unwrap(), "FAIL session token");
+    assert!(remedy.unwrap().contains("HttpEndpoint"));
+}
+
+#[test]
+fn there_is_no_role() {
+    for builder in [Emulator::builder().without_role()] {
+        let (steps, remedy) = under(builder, None);
+        assert_eq!(steps.last().unwrap(), "FAIL role");
+        assert!(remedy.unwrap().contains("attach an instance profile"));
+    }
+    let (steps, _) = under(Emulator::builder(), Some(Fault::RoleEmpty {}));
+    assert_eq!(steps.last().unwrap(), "FAIL role");
+}
+
+#[test]
+fn the_role_cannot_be_assumed() {
+    let fault = Fault::CredentialsError {
+        code: "AssumeRoleUnauthorizedAccess".into(),
+        message: None,
+    };
+    let (steps, remedy) = under(Emulator::builder(), Some(fault));
+    assert_eq!(steps.last().unwrap(), "FAIL credentials");
+    assert!(remedy.unwrap().contains("trust policy"));
+}
+
+#[test]
+fn the_credentials_are_over() {
+    let imds = Imds::start(Emulator::builder());
+    imds.preset(Preset::ExpiredCredentials).unwrap();
+    let (steps, remedy) = doctor(&["--endpoint", imds.url()]);
+    // The component goes on with them, as long as there are no others.
+    assert_eq!(steps[6..], ["ok credentials", "note refresh"]);
+    assert!(remedy.unwrap().contains("check the clock"));
+}
+
+#[test]
+fn requests_without_a_token_are_pointed_out() {
+    let imds = Imds::start(Emulator::builder());
+    imds.preset(Preset::ImdsV1Only).unwrap();
+    let (steps, _) = doctor(&["--endpoint", imds.url(), "--imdsv1", "on-refusal"]);
+    assert_eq!(steps[2], "note session token");
+    assert_eq!(steps.last().unwrap(), "ok credentials");
+}

@@ -1,0 +1,120 @@
+use std::process::Stdio;
+
+use chrono::{DateTime, Utc};
+use imds_emulator::Emulator;
+
+use crate::support::{Imds, closed, command, failure, result, row, stderr};
+
+#[test]
+fn the_table_hides_the_secrets() {
+    let table = result(&["get", "--emulator"]);
+    assert!(row(&table, "access key id").starts_with("ASIA"), "{table}");
+    let hidden = row(&table, "secret access key");
+    assert!(hidden.contains("(40 characters, hidden"), "{table}");
+    assert!(row(&table, "session token").contains("hidden"), "{table}");
+    assert_eq!(row(&table, "source"), "EC2RoleProvider");
+    assert!(row(&table, "expires").contains("Z (in "), "{table}");
+}
+
+#[test]
+fn the_table_shows_the_secrets_when_asked() {
+    let table = result(&["get", "--emulator", "--show-secrets"]);
+    assert_eq!(row(&table, "secret access key").len(), 40, "{table}");
+    assert!(row(&table, "session token").len() > 500, "{table}");
+}
+
+#[test]
+fn all_formats_say_the_same() {
+    let imds = Imds::start(Emulator::builder());
+    let get = |format| result(&["get", "--endpoint", imds.url(), "--format", format]);
+
+    let json: serde_json::Value = serde_json::from_str(&get("json")).unwrap();
+    let process: serde_json::Value = serde_json::from_str(&get("process")).unwrap();
+    for (key, also) in [
+        ("access-key-id", "AccessKeyId"),
+        ("secret-access-key", "SecretAccessKey"),
+        ("session-token", "SessionToken"),
+        ("expires", "Expiration"),
+    ] {
+        assert!(json[key].is_string(), "{key}");
+        assert_eq!(json[key], process[also], "{key}");
+    }
+    assert_eq!(json["source"], "EC2RoleProvider");
+    assert_eq!(json["account-id"], serde_json::Value::Null);
+    let expires: DateTime<Utc> = json["expires"].as_str().unwrap().parse().unwrap();
+    assert!(expires > Utc::now());
+
+    // As a shell takes it.
+    let script = get("env")
+        + "printf '%s\\n' \"$AWS_ACCESS_KEY_ID\" \"$AWS_SECRET_ACCESS_KEY\" \
+        \"$AWS_SESSION_TOKEN\" \"$AWS_CREDENTIAL_EXPIRATION\" \"${AWS_ACCOUNT_ID-unset}\"";
+    let shell = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .env_clear()
+        .output()
+        .unwrap();
+    let lines: Vec<_> = str::from_utf8(&shell.stdout).unwrap().lines().collect();
+    let expected = [
+        "access-key-id",
+        "secret-access-key",
+        "session-token",
+        "expires",
+    ];
+    let expected = expected.map(|key| json[key].as_str().unwrap());
+    assert_eq!(lines, [expected.as_slice(), &["unset"]].concat());
+}
+
+#[test]
+fn it_asks_where_the_environment_says() {
+    let imds = Imds::start(Emulator::builder().role("from-environment"));
+    let output = command(&["get", "--format", "json"])
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let asked = imds
+        .find(&imds_emulator::journal::Filter::default())
+        .unwrap();
+    let last = asked.exchanges.last().unwrap();
+    assert!(last.path.ends_with("/from-environment"), "{}", last.path);
+}
+
+#[test]
+fn it_says_what_went_wrong_and_what_to_do() {
+    let complaint = failure(&["get", "--endpoint", &closed()], 1);
+    let lines: Vec<_> = complaint.lines().collect();
+    assert_eq!(
+        lines[0],
+        "error: cannot get the IMDS session token: the connection was refused"
+    );
+    assert!(lines[1].starts_with("remedy: "), "{complaint}");
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn it_logs_to_standard_error_when_asked_and_no_secret() {
+    let imds = Imds::start(Emulator::builder());
+    let output = command(&["get", "--endpoint", imds.url(), "--show-secrets"])
+        .env("EC2_ROLE_LOG", "trace")
+        .output()
+        .unwrap();
+    let log = stderr(&output);
+    assert!(log.contains("credentials were refreshed"), "{log}");
+    let table = str::from_utf8(&output.stdout).unwrap();
+    for secret in ["secret access key", "session token"] {
+        assert!(!log.contains(row(table, secret)), "{secret}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let mut child = command(&["get", "--emulator"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(stderr(&output), "");
+    assert!(output.status.success());
+}

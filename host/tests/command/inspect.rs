@@ -1,0 +1,40 @@
+use crate::support::{failure, result, row};
+
+#[test]
+fn it_prints_what_the_component_is() {
+    let text = result(&["inspect"]);
+    assert!(
+        text.contains("\n  wasi:http/outgoing-handler@0.2.6\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  imds:credentials/provider@0.1.0\n"),
+        "{text}"
+    );
+    assert_eq!(row(&text, "sha256").len(), 64, "{text}");
+    assert!(row(&text, "size").ends_with(" bytes"), "{text}");
+
+    let json: serde_json::Value = serde_json::from_str(&result(&["inspect", "--json"])).unwrap();
+    assert_eq!(json["sha256"], row(&text, "sha256"));
+    assert_eq!(format!("{} bytes", json["size"]), row(&text, "size"));
+    assert!(
+        json["imports"]
+            .as_array()
+            .unwrap()
+            .contains(&"wasi:http/types@0.2.6".into())
+    );
+}
+
+#[test]
+fn what_is_not_a_component_is_refused() {
+    let complaint = failure(&["inspect", "--component", env!("CARGO_MANIFEST_PATH")], 1);
+    assert!(
+        complaint.starts_with("error: this is not a component"),
+        "{complaint}"
+    );
+    let complaint = failure(&["inspect", "--component", "/nowhere/x.wasm"], 1);
+    assert!(
+        complaint.contains("cannot read the component /nowhere/x.wasm"),
+        "{complaint}"
+    );
+}

@@ -1,0 +1,15 @@
+//! The command `ec2-role-credentials`, as a user runs it.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
+#![cfg(all(feature = "cli", feature = "emulator"))]
+
+mod arguments;
+mod doctor;
+mod exec;
+mod get;
+mod inspect;
+mod metadata;
+mod process;
+mod serve;
+mod support;
+mod watch;
