@@ -136,13 +136,14 @@ fn the_endpoint_is_disabled() {
 
 #[test]
 fn there_is_no_role() {
-    for builder in [Emulator::builder().without_role()] {
-        let (steps, remedy) = under(builder, None);
+    for (builder, fault) in [
+        (Emulator::builder().without_role(), None),
+        (Emulator::builder(), Some(Fault::RoleEmpty {})),
+    ] {
+        let (steps, remedy) = under(builder, fault);
         assert_eq!(steps.last().unwrap(), "FAIL role");
         assert!(remedy.unwrap().contains("attach an instance profile"));
     }
-    let (steps, _) = under(Emulator::builder(), Some(Fault::RoleEmpty {}));
-    assert_eq!(steps.last().unwrap(), "FAIL role");
 }
 
 #[test]

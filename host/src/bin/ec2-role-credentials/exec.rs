@@ -18,15 +18,15 @@ The command is given AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
 AWS_CREDENTIAL_EXPIRATION and, where IMDS names it, AWS_ACCOUNT_ID. They end, and are not replaced
 while it runs: for a command that runs for hours use `serve -- COMMAND`.")]
 pub(crate) struct Arguments {
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
     #[command(flatten)]
     source: Source,
 
     #[command(flatten)]
     log: Log,
-
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
 }
 
 /// What must not stay beside the new ones if they do not replace it.

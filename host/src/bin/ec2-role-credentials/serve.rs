@@ -41,15 +41,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
+    /// A command to run with those variables, and to serve as long as it runs
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
     #[command(flatten)]
     source: Source,
 
     #[command(flatten)]
     log: Log,
-
-    /// A command to run with those variables, and to serve as long as it runs
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
 }
 
 /// The path of the credentials.
