@@ -1,11 +1,6 @@
 //! The AWS SDK for Rust with credentials of the provider (feature `aws-sdk`).
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test"
-)]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

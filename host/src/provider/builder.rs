@@ -319,7 +319,9 @@ impl Builder {
     /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted,
     /// [`Component`](ErrorKind::Component) for a component that does not fit.
     pub async fn build(self) -> Result<Ec2RoleProvider, Error> {
-        let started = runtime::handle()?.spawn(self.start());
+        // The processor and the disk are at work here, the first time for some ten milliseconds.
+        let runtime = runtime::handle()?;
+        let started = runtime.spawn_blocking(move || runtime.block_on(self.start()));
         started.await.map_err(|error| {
             Error::with_source(ErrorKind::Other, "the provider was not started", error)
         })?
@@ -335,7 +337,7 @@ impl Builder {
         crate::wait(self.build())
     }
 
-    /// On the library's runtime.
+    /// On a thread of the library's runtime that may be kept busy.
     async fn start(self) -> Result<Ec2RoleProvider, Error> {
         let Self {
             options,
@@ -351,20 +353,13 @@ impl Builder {
             randomness,
             transport,
         } = self;
-        // The processor and the disk are at work here, for some ten milliseconds.
-        let prepared = tokio::task::spawn_blocking(move || {
-            let settings = config::resolve(options, &environment, profile.as_deref())?;
-            let cache = compiled_cache.as_deref();
-            let sandbox = match component {
-                Source::BuiltIn => Sandbox::built_in(cache),
-                Source::Bytes(component) => Sandbox::new(&component, cache),
-                Source::File(file) => Sandbox::new(&read(&file)?, cache),
-            }?;
-            Ok::<_, Error>((settings, sandbox))
-        });
-        let (settings, sandbox) = prepared.await.map_err(|error| {
-            Error::with_source(ErrorKind::Component, "the compilation was given up", error)
-        })??;
+        let settings = config::resolve(options, &environment, profile.as_deref())?;
+        let cache = compiled_cache.as_deref();
+        let sandbox = match component {
+            Source::BuiltIn => Sandbox::built_in(cache),
+            Source::Bytes(component) => Sandbox::new(&component, cache),
+            Source::File(file) => Sandbox::new(&read(&file)?, cache),
+        }?;
         let clock = clock.unwrap_or_else(|| Arc::new(clock::System::new()));
         let surroundings = Surroundings {
             egress: match egress {

@@ -5,8 +5,8 @@
 //! reads as fast on many threads as on one.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use arc_swap::ArcSwapOption;
@@ -27,9 +27,13 @@ struct Copy(ArcSwapOption<Credentials>);
 
 impl Snapshot {
     pub(super) fn new() -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        // To find it out, the system's files are read: longer than all else that a provider needs.
+        static THREADS: LazyLock<usize> =
+            LazyLock::new(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
+
+        let copies = (0..MOST.min(*THREADS)).map(|_| Copy::default());
         Self {
-            copies: (0..threads.min(MOST)).map(|_| Copy::default()).collect(),
+            copies: copies.collect(),
         }
     }
 

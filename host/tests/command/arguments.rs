@@ -90,6 +90,19 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
+fn nothing_is_written_without_a_cache() {
+    let folder = TempDir::new().unwrap();
+    // What the environment says is for other times.
+    let output = command(&["get", "--emulator", "--no-cache"])
+        .env("EC2_ROLE_CACHE", folder.path())
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
 fn the_emulator_can_be_configured() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("imds.toml");

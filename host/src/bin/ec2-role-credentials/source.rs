@@ -82,7 +82,7 @@ pub(crate) struct Source {
     cache: Option<PathBuf>,
 
     /// Compile the component anew, and write nothing to disk
-    #[arg(long, conflicts_with_all = ["cache", "keep"], help_heading = "Component")]
+    #[arg(long, conflicts_with = "keep", help_heading = "Component")]
     no_cache: bool,
 }
 
