@@ -88,9 +88,10 @@ pub(crate) struct Source {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Mode {
-    /// http://169.254.169.254
+    // Not as documentation: there the brackets would be a link.
+    #[value(help = "http://169.254.169.254")]
     Ipv4,
-    /// http://[fd00:ec2::254]
+    #[value(help = "http://[fd00:ec2::254]")]
     Ipv6,
 }
 
