@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::config::{Config, Invalid, Key};
+use crate::credentials::RoleKeys;
 use crate::fault::Rule;
 use crate::imds::{Certificate, IdentityError, Imds};
 use crate::journal::{Assertion, Exchange, Filter, Found, Journal, Kind, Report};
@@ -123,6 +124,20 @@ impl Control {
         let _ = self
             .shared
             .change(|imds| Ok::<_, Infallible>((imds.with_credentials_rotated(now), ())));
+    }
+
+    /// The keys that the role's credentials have at present, if there is a role and nothing is wrong.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let imds = imds_emulator::Emulator::builder().start().await?;
+    /// let before = imds.role_keys();
+    /// imds.rotate_credentials();
+    /// assert_ne!(imds.role_keys(), before);
+    /// # Ok(()) }
+    /// ```
+    pub fn role_keys(&self) -> Option<RoleKeys> {
+        self.shared.imds().role_keys(self.shared.clock.now())
     }
 
     /// Makes something go wrong, from now on until the guard is dropped.

@@ -4,6 +4,8 @@
 //! and its number, so that the same document is given to everyone until the next rotation, without
 //! anything being remembered.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -180,19 +182,33 @@ impl Issuer {
     }
 
     /// The keys of a generation of `role`.
-    pub(crate) fn keys(&self, role: &str, generation: Generation) -> Keys {
-        Keys::derive(&self.seed, role, generation.number)
+    pub(crate) fn keys(&self, role: &str, generation: Generation) -> RoleKeys {
+        RoleKeys::derive(&self.seed, role, generation.number)
     }
 }
 
-/// Keys of the form that those of AWS have.
-pub(crate) struct Keys {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    pub(crate) session_token: String,
+/// Keys of the form that those of AWS have. They are worthless; `Debug` hides them all the same, for
+/// a client's secrets are looked for in what it writes.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoleKeys {
+    /// The id of the access key. Not a secret.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: String,
+    /// The session token.
+    pub session_token: String,
 }
 
-impl Keys {
+impl fmt::Debug for RoleKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleKeys")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RoleKeys {
     fn derive(seed: &[u8; 32], role: &str, generation: i64) -> Self {
         let source = Hkdf::<Sha256>::new(None, seed);
         let generation = generation.to_be_bytes();

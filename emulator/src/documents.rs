@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::config::{Iam, Instance};
-use crate::credentials::{Generation, Keys};
+use crate::credentials::{Generation, RoleKeys};
 use crate::fault::Broken;
 
 /// Rules 47, 48 and 52: the credentials of a role.
@@ -12,7 +12,7 @@ pub(crate) fn role(
     role: &str,
     account_id: Option<&str>,
     generation: Generation,
-    keys: &Keys,
+    keys: &RoleKeys,
     broken: &[(String, Broken)],
 ) -> String {
     if iam.code == "Success" {
@@ -36,14 +36,18 @@ pub(crate) fn role(
 }
 
 /// Rules 47 and 53: credentials that are good.
-pub(crate) fn credentials(account_id: Option<&str>, generation: Generation, keys: &Keys) -> String {
+pub(crate) fn credentials(
+    account_id: Option<&str>,
+    generation: Generation,
+    keys: &RoleKeys,
+) -> String {
     object(&good(account_id, generation, keys))
 }
 
 fn good(
     account_id: Option<&str>,
     generation: Generation,
-    keys: &Keys,
+    keys: &RoleKeys,
 ) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("Code", text("Success")),

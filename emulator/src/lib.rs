@@ -62,6 +62,7 @@ mod wire;
 
 pub use self::clock::{Clock, NotManual};
 pub use self::control::{Control, FaultGuard, StepError};
+pub use self::credentials::RoleKeys;
 pub use self::dialect::Dialect;
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};

@@ -29,6 +29,7 @@ use std::str::FromStr;
 
 use http::uri::{Authority, Scheme};
 use http::{Method, Uri};
+use percent_encoding::percent_decode_str;
 
 /// The one endpoint that requests may go to.
 ///
@@ -102,14 +103,19 @@ impl Egress {
             return Err(Refusal::Method);
         }
         let path = uri.path().strip_prefix(&self.base).ok_or(Refusal::Path)?;
-        // Dots would lead out of the prefix again, were the server to resolve them.
-        if !path.starts_with("/latest/")
-            || path.split('/').any(|segment| matches!(segment, "." | ".."))
-        {
-            return Err(Refusal::Path);
+        match path.starts_with("/latest/") && path.split('/').all(stays) {
+            true => Ok(()),
+            false => Err(Refusal::Path),
         }
-        Ok(())
     }
+}
+
+/// Whether a segment of a path is just that, however the server reads it: dots, encoded or with parameters
+/// behind them, and encoded slashes could lead out of the prefix again.
+fn stays(segment: &str) -> bool {
+    let plain = percent_decode_str(segment).decode_utf8_lossy();
+    let name = plain.split(';').next().unwrap_or_default();
+    !matches!(name, "." | "..") && !plain.contains(['/', '\\', '%'])
 }
 
 /// Host and port, without user information.
@@ -279,6 +285,12 @@ mod tests {
             ("http://169.254.169.254//latest/meta-data/", Refusal::Path),
             ("http://169.254.169.254/latest/../other", Refusal::Path),
             ("http://169.254.169.254/latest/./other", Refusal::Path),
+            ("http://169.254.169.254/latest/%2e%2E/other", Refusal::Path),
+            ("http://169.254.169.254/latest/.%2e/other", Refusal::Path),
+            ("http://169.254.169.254/latest/..;x/other", Refusal::Path),
+            ("http://169.254.169.254/latest/x%2f..%2F..", Refusal::Path),
+            ("http://169.254.169.254/latest/x%5c..", Refusal::Path),
+            ("http://169.254.169.254/latest/%252e%252e/x", Refusal::Path),
         ] {
             assert_eq!(check(endpoint, Method::GET, uri), Err(refusal), "{uri}");
         }

@@ -41,9 +41,11 @@ pub(crate) struct Entry {
 }
 
 impl Kept {
-    /// What has another endpoint or another role has another place.
+    /// Another machine (home directories are shared), another endpoint or another role has another place.
     pub(crate) fn new(folder: PathBuf, endpoint: &dyn fmt::Debug, role: Option<&str>) -> Self {
-        let name = format!("{}.json", hex(format!("{endpoint:?} {role:?}").as_bytes()));
+        let machine = machine();
+        let place = format!("{machine} {endpoint:?} {role:?}");
+        let name = format!("{}.json", hex(place.as_bytes()));
         Self { folder, name }
     }
 
@@ -66,10 +68,12 @@ impl Kept {
                 return None;
             }
         };
-        (now < entry.expires).then(|| {
-            let expires = entry.expires.min(now + LONGEST);
-            Entry { expires, ..entry }.into()
-        })
+        if entry.expires <= now {
+            self.forget(None);
+            return None;
+        }
+        let expires = entry.expires.min(now + LONGEST);
+        Some(Entry { expires, ..entry }.into())
     }
 
     /// Forgets them; with a key id, only if it is theirs.
@@ -85,6 +89,17 @@ impl Kept {
             let _ = folder.remove(&self.name);
         }
     }
+}
+
+/// The name of this machine.
+fn machine() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    #[cfg(not(unix))]
+    String::new()
 }
 
 /// Whether to go on with credentials that were kept: IMDS is away, and has not said that there are

@@ -63,7 +63,7 @@ mod status;
 pub use self::clock::Clock;
 #[cfg(feature = "profile")]
 pub use self::config::AssumeRole;
-pub use self::config::Environment;
+pub use self::config::{Environment, Settings};
 pub use self::credentials::Credentials;
 pub use self::error::{Error, ErrorKind, Step};
 pub use self::limits::Limits;

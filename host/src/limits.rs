@@ -21,6 +21,8 @@ pub struct Limits {
     pub instances: usize,
     /// Tables. Default: 2, which the built-in component needs.
     pub tables: usize,
+    /// Elements of all tables, of eight bytes each. Default: 10,000; the built-in component needs less than 100.
+    pub table_elements: usize,
     /// Handles (requests, streams, pollables) at a time. Default: 64.
     pub handles: usize,
     /// Bytes that a single call may copy from the component to the host. Default: 2 MiB.
@@ -39,6 +41,7 @@ impl Default for Limits {
             memory: 1024 * 1024,
             instances: 4,
             tables: 2,
+            table_elements: 10_000,
             handles: 64,
             hostcall: 2 * 1024 * 1024,
             headers: 16 * 1024,

@@ -52,6 +52,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// Time-outs as given.
+    pub fn new(connect: Duration, answer: Duration) -> Self {
+        Self { connect, answer }
+    }
+
     /// What is not asked for is the limit, and more is not to be had.
     pub(crate) fn clamped(connect: Option<Duration>, answer: Option<Duration>) -> Self {
         let clamp =
@@ -101,9 +106,32 @@ impl StdError for TransportError {
     }
 }
 
-/// A TCP connection for each request.
-#[derive(Debug)]
-pub(crate) struct Direct;
+/// A TCP connection for each request: what is used without another transport, and what another one
+/// can be made around.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use bytes::Bytes;
+/// use ec2_role_host::transport::{Direct, Exchange, Timeouts, Transport};
+///
+/// /// Says what is asked.
+/// #[derive(Debug)]
+/// struct Loud;
+///
+/// impl Transport for Loud {
+///     fn send(&self, request: http::Request<Bytes>, timeouts: Timeouts) -> Exchange {
+///         println!("{} {}", request.method(), request.uri().path());
+///         Direct.send(request, timeouts)
+///     }
+/// }
+/// # let imds = imds_emulator::Emulator::builder().start().await?;
+/// # let builder = ec2_role_host::Ec2RoleProvider::builder().endpoint(imds.url());
+/// # builder.transport(Loud).build().await?.credentials().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Direct;
 
 impl Transport for Direct {
     fn send(&self, request: Request<Bytes>, timeouts: Timeouts) -> Exchange {

@@ -5,5 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod clock;
+pub mod judge;
 pub mod loopback;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod trace;

@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 
 use crate::config::{Config, HttpTokens, Invalid, Key, Moment, Switch};
-use crate::credentials::{Generation, Issuer, Rotation};
+use crate::credentials::{Generation, Issuer, RoleKeys, Rotation};
 use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
 use crate::documents;
 use crate::events;
@@ -614,6 +614,12 @@ impl Imds {
             Some((from, phase)) if *from <= now => phase,
             _ => &self.now,
         }
+    }
+
+    /// The keys of the role's credentials.
+    pub fn role_keys(&self, now: DateTime<Utc>) -> Option<RoleKeys> {
+        let role = self.phase(now).role.as_deref()?;
+        Some(self.issuer.keys(role, self.generation(now)))
     }
 
     /// What depends on the moment: the text, and since when it is this one.

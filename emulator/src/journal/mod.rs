@@ -18,7 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-pub use verify::{Assertion, BacksOff, MaxRequests, MinRequests, Report, UserAgent, Verdict};
+pub use verify::{
+    Assertion, BacksOff, MaxRequests, MinRequests, Report, Requests, UserAgent, Verdict,
+};
 
 use crate::config::{Invalid, Key};
 use crate::fault::{ImdsVersion, TokenState, check_glob, glob, text_glob};

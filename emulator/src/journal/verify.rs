@@ -33,6 +33,8 @@ pub enum Assertion {
     MaxRequests(MaxRequests),
     /// There are so many requests at least.
     MinRequests(MinRequests),
+    /// There are so many requests, no more and no fewer.
+    Requests(Requests),
     /// There are such requests, in this order, whatever comes between them: a method and a glob of
     /// the path, or the glob alone.
     Order(Vec<String>),
@@ -62,6 +64,17 @@ pub struct MaxRequests {
 pub struct MinRequests {
     /// How many.
     pub min: usize,
+    /// Which ones. Default: all.
+    #[serde(default, rename = "of")]
+    pub filter: Filter,
+}
+
+/// So many requests.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Requests {
+    /// How many.
+    pub number: usize,
     /// Which ones. Default: all.
     #[serde(default, rename = "of")]
     pub filter: Filter,
@@ -219,6 +232,11 @@ impl Assertion {
                 let requests = selected(filter, &key.field("min_requests"))?;
                 let why = format!("{} requests; at least {min}", requests.len());
                 ((requests.len() < *min).then_some(requests), why)
+            }
+            Self::Requests(Requests { number, filter }) => {
+                let requests = selected(filter, &key.field("requests"))?;
+                let why = format!("{} requests; {number} expected", requests.len());
+                ((requests.len() != *number).then_some(requests), why)
             }
             Self::Order(order) => in_order(order, &key.field("order"), all)?,
             Self::BacksOffAfter(back_off) => backs_off(back_off, all),

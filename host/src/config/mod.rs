@@ -15,8 +15,8 @@
 //! anywhere goes before a mode from anywhere, as in the SDKs. Letters may be of either case where
 //! words are accepted, and a variable that is empty counts as not set. Anything else is an error,
 //! where most SDKs go on with a default. The time-out is the one for connections and the one for
-//! answers; with it or with the attempts, a look-up may take as long as they need, if the program
-//! does not say how long.
+//! answers; with it or with the attempts, wherever they are set, a look-up may take as long as they need,
+//! if the program does not say how long.
 //!
 //! The profile is the one that the program names, else `AWS_PROFILE`, else `default`, in the files
 //! that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE` name, else `~/.aws/config` and
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::egress::{Egress, InvalidEndpoint};
 use crate::error::{Error, ErrorKind};
-use crate::sandbox::bindings::ec2_role::{EndpointMode, Imdsv1Policy, Options};
+use crate::sandbox::bindings::ec2_role::{EndpointMode, Imdsv1Policy, Options, RefreshPolicy};
 use crate::sandbox::bindings::provider as wit;
 
 mod environment;
@@ -48,6 +48,61 @@ pub(crate) struct Resolved {
     origins: Vec<(&'static str, Origin)>,
     #[cfg(feature = "profile")]
     pub(crate) assume_role: Option<AssumeRole>,
+}
+
+/// What a provider is set up with, from the program, the environment and the profile. `None`: the
+/// component's default, which the methods of [`Builder`](crate::Builder) name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "they are those of the builder's methods")]
+pub struct Settings {
+    pub disabled: Option<bool>,
+    pub endpoint: Option<String>,
+    pub endpoint_mode: Option<crate::EndpointMode>,
+    pub imdsv1: Option<crate::Imdsv1Policy>,
+    pub role_name: Option<String>,
+    pub connect_timeout: Option<Duration>,
+    pub read_timeout: Option<Duration>,
+    pub operation_timeout: Option<Duration>,
+    pub attempts: Option<u32>,
+    pub token_ttl: Option<Duration>,
+    pub expiry_window: Option<Duration>,
+    pub expiry_window_jitter: Option<u32>,
+    pub refresh_policy: Option<crate::RefreshPolicy>,
+    pub max_extension: Option<Duration>,
+    pub extended_path: Option<bool>,
+}
+
+impl From<Options> for Settings {
+    fn from(options: Options) -> Self {
+        Self {
+            disabled: options.disabled,
+            endpoint: options.endpoint,
+            endpoint_mode: options.endpoint_mode.map(|mode| match mode {
+                EndpointMode::Ipv4 => crate::EndpointMode::Ipv4,
+                EndpointMode::Ipv6 => crate::EndpointMode::Ipv6,
+            }),
+            imdsv1: options.imdsv1.map(|policy| match policy {
+                Imdsv1Policy::Never => crate::Imdsv1Policy::Never,
+                Imdsv1Policy::OnRefusal => crate::Imdsv1Policy::OnRefusal,
+                Imdsv1Policy::OnAnyFailure => crate::Imdsv1Policy::OnAnyFailure,
+            }),
+            role_name: options.role_name,
+            connect_timeout: options.connect_timeout.map(Duration::from_millis),
+            read_timeout: options.read_timeout.map(Duration::from_millis),
+            operation_timeout: options.operation_timeout.map(Duration::from_millis),
+            attempts: options.attempts,
+            token_ttl: options.token_ttl.map(|ttl| Duration::from_secs(ttl.into())),
+            expiry_window: options.expiry_window.map(Duration::from_millis),
+            expiry_window_jitter: options.expiry_window_jitter,
+            refresh_policy: options.refresh_policy.map(|policy| match policy {
+                RefreshPolicy::Classic => crate::RefreshPolicy::Classic,
+                RefreshPolicy::Windowed => crate::RefreshPolicy::Windowed,
+            }),
+            max_extension: options.max_extension.map(Duration::from_millis),
+            extended_path: options.extended_path,
+        }
+    }
 }
 
 /// Where a value was found.
@@ -139,7 +194,6 @@ pub(crate) fn resolve(
         options.role_name = Some(origin.value().to_owned());
         origins.push(("role-name", origin));
     }
-    let mut slower = false;
     if (options.connect_timeout.is_none() || options.read_timeout.is_none())
         && let Some(origin) = find(
             "AWS_METADATA_SERVICE_TIMEOUT",
@@ -149,7 +203,6 @@ pub(crate) fn resolve(
         let timeout = seconds(&origin)?;
         options.connect_timeout.get_or_insert(timeout);
         options.read_timeout.get_or_insert(timeout);
-        slower = true;
     }
     if options.attempts.is_none()
         && let Some(origin) = find(
@@ -158,9 +211,9 @@ pub(crate) fn resolve(
         )?
     {
         options.attempts = Some(whole_number(&origin, 1, 10)?);
-        slower = true;
     }
-    if slower && options.operation_timeout.is_none() {
+    let patient = options.connect_timeout.or(options.read_timeout).is_some();
+    if (patient || options.attempts.is_some()) && options.operation_timeout.is_none() {
         options.operation_timeout = Some(operation_timeout(&options));
     }
     Ok(Resolved {
@@ -254,19 +307,39 @@ fn endpoint(origin: &Origin) -> Result<String, Error> {
 
 /// Seconds with decimals, as milliseconds.
 fn seconds(origin: &Origin) -> Result<u64, Error> {
-    let milliseconds = origin
-        .value()
-        .parse()
-        .ok()
+    let timeout = parse_seconds(origin.value()).map_err(|accepted| origin.refuse(accepted))?;
+    Ok(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A time-out as the environment and the profile give it: seconds, with decimals or without.
+///
+/// ```
+/// use ec2_role_host::config::parse_seconds;
+///
+/// assert_eq!(parse_seconds("2.5").map(|timeout| timeout.as_millis()), Ok(2500));
+/// assert!(parse_seconds("1e0").is_err());
+/// ```
+///
+/// # Errors
+///
+/// What is accepted.
+pub fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    Some(text)
+        .filter(|_| is_number(whole) && is_number(decimals))
+        .and_then(|text| text.parse().ok())
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .and_then(|timeout| u64::try_from(timeout.as_millis()).ok())
-        .filter(|milliseconds| (1..=60_000).contains(milliseconds));
-    milliseconds.ok_or_else(|| origin.refuse("a number of seconds from 0.001 to 60"))
+        .filter(|timeout| (1..=60_000).contains(&timeout.as_millis()))
+        .ok_or("a number of seconds from 0.001 to 60")
 }
 
 fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
-    let number = origin.value().parse().ok();
+    // No sign, and no zero before the others.
+    let plain = |text: &&str| text.starts_with(|first: char| ('1'..='9').contains(&first));
+    let number = Some(origin.value()).filter(plain);
     number
+        .and_then(|number| number.parse().ok())
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| origin.refuse(&format!("{least} to {most}")))
 }

@@ -11,7 +11,7 @@ use super::owner::Owner;
 use super::snapshot::Snapshot;
 use super::{Common, EVENTS, Ec2RoleProvider};
 use crate::clock::{self, Clock};
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Settings};
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
 use crate::kept::Kept;
@@ -310,6 +310,27 @@ impl Builder {
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
+    }
+
+    /// What the provider would be set up with. Files of the profile are read here and now.
+    ///
+    /// ```
+    /// use ec2_role_host::{Ec2RoleProvider, Environment};
+    ///
+    /// let environment = Environment::from_iter([("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "5")]);
+    /// let settings = Ec2RoleProvider::builder().environment(environment).settings()?;
+    /// assert_eq!(settings.attempts, Some(5));
+    /// # Ok::<(), ec2_role_host::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted.
+    /// Ranges are for the component to check, in [`build`](Self::build).
+    pub fn settings(&self) -> Result<Settings, Error> {
+        let options = self.options.clone();
+        let settings = config::resolve(options, &self.environment, self.profile.as_deref())?;
+        Ok(settings.options.into())
     }
 
     /// Compiles and configures the component. No request is sent.

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kept::{self, Kept};
 use crate::metadata::{IamInfo, IdentityDocument};
 use crate::sandbox::{Instance, Sandbox, Surroundings};
-use crate::status::{Event, Status};
+use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
 
 /// What a caller waits for.
@@ -51,6 +51,8 @@ pub(super) struct Owner {
     held: Option<Credentials>,
     /// When the credentials are due, on the monotonic clock.
     alarm: Option<Duration>,
+    /// How often this instance has asked IMDS, when it was last looked at.
+    refreshes: u64,
 }
 
 impl Owner {
@@ -75,6 +77,7 @@ impl Owner {
             instance: None,
             held: None,
             alarm: None,
+            refreshes: 0,
         };
         owner.instance().await?;
         Ok(owner)
@@ -213,13 +216,21 @@ impl Owner {
         async {
             let start = Instant::now();
             let before = self.common.status().clone();
+            let asked_before = self.refreshes;
             let answer = self
                 .with(async |instance| instance.get_credentials().await)
                 .await;
+            if let Err(error) = &answer
+                && error.is_component()
+            {
+                self.note_failure(error);
+            }
             let status = self.publish_status().await;
+            // Without a request there is no news.
+            let news = self.refreshes != asked_before || status.restarts != before.restarts;
             let answer = match answer.map(Credentials::from) {
-                Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start)),
-                Err(error) => self.go_on(error, &before, &status, start),
+                Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start, news)),
+                Err(error) => self.go_on(error, &before, &status, start, news),
             };
             self.common.status().access_key_id = self.key_id();
             answer.map(Arc::new)
@@ -235,6 +246,7 @@ impl Owner {
         before: &Status,
         status: &Status,
         start: Instant,
+        news: bool,
     ) -> Credentials {
         let now = self.common.now();
         // When a refresh has failed, the component asks again at a moment of its own, and gives the
@@ -249,8 +261,7 @@ impl Owner {
         self.held = Some(credentials.clone());
         telemetry::expiry(&credentials);
 
-        // Without a request there is no news.
-        if status.refreshes != before.refreshes || status.restarts != before.restarts {
+        if news {
             let access_key_id = credentials.access_key_id().to_owned();
             let expires = credentials.expires();
             if status.failing_since.is_none() {
@@ -290,6 +301,7 @@ impl Owner {
         before: &Status,
         status: &Status,
         start: Instant,
+        news: bool,
     ) -> Result<Credentials, Error> {
         let now = self.common.now();
         let unknown_to_the_instance = status.restarts > 0 && status.credentials_received.is_none();
@@ -301,7 +313,7 @@ impl Owner {
             let kept = self.kept.as_ref().filter(|_| kept::helps(error.kind()));
             kept.and_then(|kept| kept.load(now.into()))
         });
-        if status.refreshes != before.refreshes || error.is_component() {
+        if news {
             self.begin_to_fail(before, status);
         }
         match held {
@@ -326,6 +338,17 @@ impl Owner {
                 Err(error)
             }
         }
+    }
+
+    /// The component cannot tell of its own end.
+    fn note_failure(&self, error: &Error) {
+        let at = self.common.now().into();
+        let mut status = self.common.status();
+        status.failing_since.get_or_insert(at);
+        status.last_failure = Some(PastFailure {
+            at,
+            error: error.clone(),
+        });
     }
 
     fn begin_to_fail(&self, before: &Status, status: &Status) {
@@ -355,6 +378,7 @@ impl Owner {
         if self.instance.is_some()
             && let Ok(status) = self.with(async |instance| instance.status().await).await
         {
+            self.refreshes = status.refreshes;
             let mut published = self.common.status();
             *published = Status::new(status, self.key_id(), published.restarts);
         }
@@ -372,6 +396,7 @@ impl Owner {
             && error.kind() == ErrorKind::Component
         {
             self.instance = None;
+            self.refreshes = 0;
             self.common.status().restarts += 1;
             self.emit(Event::Restarted {
                 error: error.clone(),

@@ -1,10 +1,12 @@
 //! The sandbox: what the component is given, and how much of it.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
@@ -127,11 +129,7 @@ impl Sandbox {
         surroundings: &Surroundings,
         bound: Duration,
     ) -> Result<Instance, Error> {
-        let mut store = Store::new(self.exports.engine(), State::new(surroundings));
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(surroundings.limits.hostcall);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = store(self.exports.engine(), surroundings);
         let exports = bounded(bound, self.exports.instantiate_async(&mut store)).await?;
         Ok(Instance {
             store,
@@ -145,6 +143,16 @@ impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").finish_non_exhaustive()
     }
+}
+
+/// All that an instance may have.
+fn store(engine: &Engine, surroundings: &Surroundings) -> Store<State> {
+    let mut store = Store::new(engine, State::new(surroundings));
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(surroundings.limits.hostcall);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
 }
 
 /// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no
@@ -245,7 +253,15 @@ async fn bounded<T>(
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Error> {
     let _under_way = epoch::Call::begin();
-    match tokio::time::timeout(bound, call).await {
+    // A transport, a clock or randomness of the program's own may panic in there.
+    let call = AssertUnwindSafe(tokio::time::timeout(bound, call)).catch_unwind();
+    let Ok(call) = call.await else {
+        return Err(Error::new(
+            ErrorKind::Component,
+            "what the component was given by the host panicked",
+        ));
+    };
+    match call {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(trap)) => Err(Error::with_source(
             ErrorKind::Component,

@@ -80,6 +80,7 @@ impl State {
                 .instances(limits.instances)
                 .memories(1)
                 .tables(limits.tables)
+                .table_elements(limits.table_elements)
                 .build(),
         }
     }

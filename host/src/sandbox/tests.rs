@@ -66,17 +66,20 @@ fn options(endpoint: &str) -> ec2_role::Options {
     }
 }
 
-async fn instance(endpoint: &str) -> Instance {
-    let sandbox = Sandbox::built_in(None).unwrap();
-    let surroundings = Surroundings {
+fn surroundings(endpoint: &str) -> Surroundings {
+    Surroundings {
         egress: endpoint.parse().unwrap(),
         transport: Arc::new(Direct),
         clock: Arc::new(clock::System::new()),
         randomness: Randomness(Arc::new(|bytes| bytes.fill(0))),
         limits: Limits::default(),
-    };
+    }
+}
+
+async fn instance(endpoint: &str) -> Instance {
+    let sandbox = Sandbox::built_in(None).unwrap();
     let mut instance = sandbox
-        .instantiate(&surroundings, Duration::from_secs(60))
+        .instantiate(&surroundings(endpoint), Duration::from_secs(60))
         .await
         .unwrap();
     let configured = instance.configure(&options(endpoint)).await.unwrap();
@@ -232,4 +235,24 @@ async fn the_single_steps_come_through_the_component() {
     assert!(
         matches!(error, provider::Error::InvalidConfiguration(invalid) if invalid.name == "token-ttl")
     );
+}
+
+#[tokio::test]
+async fn tables_do_not_grow_without_a_bound() {
+    let surroundings = surroundings("http://127.0.0.1:1");
+    let module = wat::parse_str(
+        r#"(module
+            (table $t 0 funcref)
+            (func (export "grow") (param i32) (result i32)
+                (table.grow $t (ref.null func) (local.get 0))))"#,
+    );
+    let module = wasmtime::Module::new(engine().unwrap(), module.unwrap()).unwrap();
+    let mut store = store(engine().unwrap(), &surroundings);
+    let instance = wasmtime::Instance::new_async(&mut store, &module, &[]);
+    let instance = instance.await.unwrap();
+    let grow = instance
+        .get_typed_func::<i32, i32>(&mut store, "grow")
+        .unwrap();
+    assert_eq!(grow.call_async(&mut store, 10_000).await.unwrap(), 0);
+    assert_eq!(grow.call_async(&mut store, 1).await.unwrap(), -1);
 }

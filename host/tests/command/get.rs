@@ -25,7 +25,9 @@ fn the_table_shows_the_secrets_when_asked() {
 
 #[test]
 fn all_formats_say_the_same() {
-    let imds = Imds::start(Emulator::builder());
+    // Those that live for longer than an hour end an hour from now, each time.
+    let minutes = chrono::TimeDelta::minutes(30);
+    let imds = Imds::start(Emulator::builder().rotation(minutes, minutes));
     let get = |format| result(&["get", "--endpoint", imds.url(), "--format", format]);
 
     let json: serde_json::Value = serde_json::from_str(&get("json")).unwrap();
@@ -117,4 +119,30 @@ fn a_reader_that_has_read_enough_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(stderr(&output), "");
     assert!(output.status.success());
+}
+
+#[test]
+fn a_look_up_may_take_as_long_as_its_time_outs() {
+    let second = chrono::TimeDelta::seconds(1);
+    let imds = Imds::start(Emulator::builder());
+    let slow = imds_emulator::fault::Fault::Latency {
+        latency: (second * 3).into(),
+        jitter: second.into(),
+        distribution: None,
+    };
+    let rule = imds_emulator::fault::Rule::new("slow", slow);
+    let _fault = imds.fault(rule.on("/latest/api/token")).unwrap();
+    let arguments = ["get", "--endpoint", imds.url(), "--attempts", "1"];
+    failure(&[&arguments[..], &["--timeout", "0.5"]].concat(), 1);
+    let table = result(&[&arguments[..], &["--timeout", "20"]].concat());
+    assert!(row(&table, "access key id").starts_with("ASIA"), "{table}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let output = command(&["get", "--emulator"])
+        .env("EC2_ROLE_CACHE", "")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
 }

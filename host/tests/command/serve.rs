@@ -173,3 +173,14 @@ fn it_stops_when_asked() {
     let mut served = serve(&["--emulator"]);
     assert_eq!(served.running.terminate(), Some(0));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_sigterm_is_for_the_command_to_answer() {
+    let script =
+        "trap 'echo asked; sleep 0.1; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut running = Running::start(&["serve", "--emulator", "--", "sh", "-c", script]);
+    assert_eq!(running.line(), "ready");
+    assert_eq!(running.terminate(), Some(7));
+    assert_eq!(running.line(), "asked");
+}

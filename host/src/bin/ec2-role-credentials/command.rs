@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::process::{ExitCode, ExitStatus};
 
-use crate::stop::Stop;
+use crate::stop::{Signal, Stop};
 
 /// A command that cannot be run.
 #[derive(Debug)]
@@ -61,22 +61,29 @@ pub(crate) async fn run(
     let mut child = command
         .spawn()
         .map_err(|error| CannotRun::new(program, error))?;
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        // A terminal interrupts the command as well; a SIGTERM is for us alone.
-        () = stop.asked_for() => {
-            let grace = std::time::Duration::from_secs(2);
-            match tokio::time::timeout(grace, child.wait()).await {
-                Ok(status) => status?,
-                Err(_) => {
-                    child.kill().await?;
-                    child.wait().await?
-                }
-            }
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(exit_code(status?)),
+            // When to stop is for the command to say. A terminal interrupts it as well; a SIGTERM came to us
+            // alone.
+            signal = stop.signal() => if signal == Signal::Terminate {
+                terminate(&child);
+            },
         }
-    };
-    Ok(exit_code(status))
+    }
 }
+
+#[cfg(unix)]
+fn terminate(child: &tokio::process::Child) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+        // It may be gone already.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn terminate(_: &tokio::process::Child) {}
 
 /// As shells do for a command that was ended by a signal.
 fn exit_code(status: ExitStatus) -> ExitCode {

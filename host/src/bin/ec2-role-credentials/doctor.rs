@@ -80,6 +80,11 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
     {
         return Err(Problem::of("settings", error));
     }
+    if let Err(error) = &root
+        && error.is_component()
+    {
+        return Err(Problem::of("component", error));
+    }
     match connect(provider.endpoint()).await {
         Ok(()) => report.ok("connection", "the endpoint accepts connections"),
         Err(reason) => {

@@ -74,7 +74,7 @@ Examples:
 
 In ~/.aws/config, for all SDKs:
   [profile instance]
-  credential_process = ec2-role-credentials process
+  credential_process = ec2-role-credentials process --keep
 
 Settings come from the arguments, then from the environment (AWS_EC2_METADATA_SERVICE_ENDPOINT
 and the others of the AWS SDKs), then from the profile. EC2_ROLE_LOG=debug logs to standard error.

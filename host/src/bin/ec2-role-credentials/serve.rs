@@ -27,10 +27,11 @@ use crate::{Outcome, Usage};
 Examples:
   ec2-role-credentials serve -- aws s3 sync . s3://bucket
   ec2-role-credentials serve > env.sh &
-  source env.sh
+  until [ -s env.sh ]; do sleep 0.1; done; . ./env.sh
 
-Without a command it prints the two variables that point an AWS SDK at it, for a shell to evaluate,
-and serves until it is stopped: AWS_CONTAINER_CREDENTIALS_FULL_URI and
+The command is given two variables that point an AWS SDK at it; those that would have the SDK look
+elsewhere first, AWS_PROFILE among them, are taken away. Without a command the variables are printed, for
+a shell to evaluate, and it serves until it is stopped: AWS_CONTAINER_CREDENTIALS_FULL_URI and
 AWS_CONTAINER_AUTHORIZATION_TOKEN. Whoever has the token has the credentials.
 
 It refreshes the credentials in the background. While IMDS is away it serves the ones that it has,
@@ -56,13 +57,15 @@ pub(crate) struct Arguments {
 const PATH: &str = "/credentials";
 
 /// What would have the SDK look elsewhere first.
-const HIDDEN: [&str; 7] = [
+const HIDDEN: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
@@ -118,7 +121,7 @@ impl Arguments {
             }
             None => {
                 crate::print(format::export(&variables).as_bytes())?;
-                stop.asked_for().await;
+                stop.signal().await;
                 Ok(ExitCode::SUCCESS)
             }
         }

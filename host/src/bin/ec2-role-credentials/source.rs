@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use ec2_role_host::config::parse_seconds;
 use ec2_role_host::{Builder, Ec2RoleProvider, EndpointMode, Imdsv1Policy, RefreshPolicy};
 use etcetera::BaseStrategy as _;
 
@@ -15,7 +16,8 @@ pub(crate) struct Source {
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 
-    /// Which of the well-known endpoints to use [default: ipv4]
+    /// Which of the well-known endpoints to use, unless the environment or the profile names one
+    /// [default: ipv4]
     #[arg(long, value_enum, value_name = "MODE", conflicts_with = "endpoint")]
     endpoint_mode: Option<Mode>,
 
@@ -70,15 +72,9 @@ pub(crate) struct Source {
     #[arg(long, value_name = "FILE", help_heading = "Component")]
     component: Option<PathBuf>,
 
-    /// A folder for compiled components and, with --keep, for credentials [default: a folder of the
-    /// user's, for instance ~/.cache/ec2-role-credentials]
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        env = "EC2_ROLE_CACHE",
-        hide_env_values = true,
-        help_heading = "Component"
-    )]
+    /// A folder for compiled components and, with --keep, for credentials [default: $EC2_ROLE_CACHE, or a
+    /// folder of the user's, for instance ~/.cache/ec2-role-credentials]
+    #[arg(long, value_name = "FOLDER", help_heading = "Component")]
     cache: Option<PathBuf>,
 
     /// Compile the component anew, and write nothing to disk
@@ -208,7 +204,7 @@ impl Source {
         let folder = match (&self.cache, self.no_cache) {
             (_, true) => None,
             (Some(folder), _) => Some(folder.clone()),
-            (None, _) => user_folder(),
+            (None, _) => folder_of_environment().or_else(user_folder),
         };
         if let Some(folder) = &folder {
             builder = builder.compiled_cache(folder.join("compiled"));
@@ -224,6 +220,11 @@ impl Source {
         }
         Ok(builder)
     }
+}
+
+fn folder_of_environment() -> Option<PathBuf> {
+    let folder = std::env::var_os("EC2_ROLE_CACHE")?;
+    (!folder.is_empty()).then(|| folder.into())
 }
 
 /// `~/.cache/ec2-role-credentials`, or what the system has in its place.
@@ -269,11 +270,7 @@ fn provider_role(provider: &Ec2RoleProvider) -> Option<String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|timeout| (1..=60_000).contains(&timeout.as_millis()))
-        .ok_or_else(|| "accepted: a number of seconds from 0.001 to 60".to_owned())
+    parse_seconds(text).map_err(|accepted| format!("accepted: {accepted}"))
 }
 
 #[derive(Debug, clap::Args)]

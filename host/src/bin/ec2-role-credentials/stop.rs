@@ -26,13 +26,26 @@ impl Stop {
         Ok(Self {})
     }
 
-    pub(crate) async fn asked_for(&mut self) {
+    pub(crate) async fn signal(&mut self) -> Signal {
         #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+        return tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+        };
         #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        {
+            let _ = tokio::signal::ctrl_c().await;
+            Signal::Interrupt
+        }
     }
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// From the terminal, to all that run there.
+    Interrupt,
+    /// To us alone.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is none"))]
+    Terminate,
 }

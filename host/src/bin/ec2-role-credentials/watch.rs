@@ -59,7 +59,7 @@ impl Arguments {
         });
         let live = !self.json && io::stdout().is_terminal();
         let mut second = tokio::time::interval(Duration::from_secs(1));
-        let mut drawn = 0;
+        let _screen = live.then(Screen::open);
         loop {
             tokio::select! {
                 _ = second.tick(), if live => {}
@@ -70,7 +70,7 @@ impl Arguments {
                         return Ok(ExitCode::SUCCESS);
                     }
                 }
-                () = stop.asked_for() => return Ok(ExitCode::SUCCESS),
+                _ = stop.signal() => return Ok(ExitCode::SUCCESS),
             }
             let status = provider.status();
             let text = match self.json {
@@ -78,20 +78,31 @@ impl Arguments {
                 false => view(provider.endpoint(), &status, Utc::now()),
             };
             let text = match live {
-                true => {
-                    // Back to where the last one began, and away with it.
-                    let back = match drawn {
-                        0 => String::new(),
-                        lines => format!("\x1b[{lines}A\x1b[J"),
-                    };
-                    drawn = text.lines().count();
-                    back + &text
-                }
+                true => format!("{}{text}", Screen::BEGINNING),
                 false if self.json => text,
                 false => text + "\n",
             };
             crate::print(text.as_bytes())?;
         }
+    }
+}
+
+/// A screen of our own on the terminal. What was there before is there again afterwards.
+struct Screen;
+
+impl Screen {
+    /// To the first line, and away with all that is there.
+    const BEGINNING: &str = "\x1b[H\x1b[J";
+
+    fn open() -> Self {
+        let _ = crate::print(b"\x1b[?1049h");
+        Self
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = crate::print(b"\x1b[?1049l");
     }
 }
 

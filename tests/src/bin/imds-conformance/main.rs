@@ -1,0 +1,67 @@
+//! The command `imds-conformance`.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod print;
+mod run;
+mod scenarios;
+
+/// What an IMDS client, or an IMDS server, does right and wrong, with proof.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run clients through scenarios.
+    Run(run::Arguments),
+    /// List the scenarios.
+    List(scenarios::List),
+    /// Read a scenario out.
+    Explain(scenarios::Explain),
+    /// Write a scenario of your own, from a template.
+    New(scenarios::New),
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  imds-conformance run
+  imds-conformance run --client 'python client.py' --report html=report.html
+  imds-conformance run --client boto3='python boto3.py' --client component --baseline report.json
+  imds-conformance explain token/replaced-after-401
+  imds-conformance new scenarios/my-own.toml
+
+Exit status: 0 all is as it must be, 1 it is not, 2 wrong arguments or scenarios.";
+
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => arguments.run(),
+        Command::List(arguments) => arguments.run(),
+        Command::Explain(arguments) => arguments.run(),
+        Command::New(arguments) => arguments.run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            let mut line = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                line.push_str(": ");
+                line.push_str(&cause.to_string());
+                source = cause.source();
+            }
+            eprintln!("error: {line}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Standard output.
+
+use std::io::{self, Write as _};
+
+/// Prints a result. Whoever has read enough may stop reading.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}

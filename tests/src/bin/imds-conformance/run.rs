@@ -1,0 +1,226 @@
+//! `run`: clients through scenarios.
+
+use std::error::Error;
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ec2_role_host::RefreshPolicy;
+use imds_conformance::client::component::{Hosted, Native};
+use imds_conformance::client::process::{Faketime, Process};
+use imds_conformance::client::Driver;
+use imds_conformance::report::{Baseline, Format, Report};
+use imds_conformance::run::{Outcome as Ran, Runner, Verdict, world};
+use imds_conformance::scenario::Scenario;
+
+use crate::Outcome;
+use crate::print::print;
+use crate::scenarios::{Library, select};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  imds-conformance run
+  imds-conformance run token --client component --client aws-config
+  imds-conformance run --client 'python client.py' --report text --report html=report.html
+  imds-conformance run --client mine='./client --quiet' --baseline report.json
+
+Clients that are built in: component, component-classic (in their host, as WebAssembly), native,
+native-classic (their logic alone), aws-config. Any other is a command, with a name before it if you
+like: it speaks the line protocol of tests/README.md, or is run for each question and prints an access key
+id or the JSON of credential_process.
+
+Exit status: 0 nothing failed that must not, 1 something did; with --baseline, 1 if something failed
+that did not fail then. 2 wrong arguments or scenarios, or a client that does not work at all.")]
+pub(crate) struct Arguments {
+    /// Only scenarios with one of these in their name or their sentence
+    filters: Vec<String>,
+
+    /// A client that is built in, or a command, with `NAME=` before it if you like; more than one if
+    /// given more than once [default: component]
+    #[arg(long = "client", value_name = "CLIENT")]
+    clients: Vec<String>,
+
+    /// A report: text, json, junit, tap, html or markdown, with `=FILE` behind it to write it there;
+    /// more than one if given more than once [default: text]
+    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
+    reports: Vec<Wanted>,
+
+    /// The JSON report of an earlier run: fail for what has become worse, not for what was always so
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Fail for everything that is not as expected, whatever its weight
+    #[arg(long)]
+    strict: bool,
+
+    /// What decides on all that is random
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
+
+    /// So many scenarios at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+
+    /// Do not use libfaketime, even if it is there: scenarios that move the clock are not run for commands
+    #[arg(long)]
+    no_faketime: bool,
+
+    #[command(flatten)]
+    library: Library,
+}
+
+/// A report, and where to write it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    format: Format,
+    file: Option<PathBuf>,
+}
+
+fn report(text: &str) -> Result<Wanted, String> {
+    let (format, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("accepted: a file's name after the `=`".into()),
+        Some((format, file)) => (format, Some(file.into())),
+        None => (text, None),
+    };
+    let format = format.parse()?;
+    Ok(Wanted { format, file })
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Outcome {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(self.run_all())
+    }
+
+    async fn run_all(self) -> Outcome {
+        let scenarios: Vec<Arc<Scenario>> = select(self.library.read()?, &self.filters)?
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        let baseline = match &self.baseline {
+            Some(file) => Some(read_baseline(file)?),
+            None => None,
+        };
+        let clients = match self.clients.as_slice() {
+            [] => vec!["component".to_owned()],
+            clients => clients.to_vec(),
+        };
+        let mut drivers: Vec<Arc<dyn Driver>> = Vec::new();
+        for client in &clients {
+            let driver = self.driver(client).await?;
+            if drivers.iter().any(|other| other.name() == driver.name()) {
+                return Err(format!("there are two clients {:?}: give them names", driver.name()).into());
+            }
+            drivers.push(driver);
+        }
+
+        let runner = Runner {
+            seed: self.seed,
+            jobs: self.jobs.into(),
+        };
+        let mut progress = Progress::new(drivers.len() * scenarios.len());
+        let outcomes = runner
+            .run(&drivers, &scenarios, |outcome| progress.done(outcome))
+            .await;
+        progress.end();
+        let report = Report::new(self.seed, &drivers, &scenarios, outcomes);
+        let text = [Wanted {
+            format: Format::Text,
+            file: None,
+        }];
+        let wanted = match self.reports.as_slice() {
+            [] => text.as_slice(),
+            wanted => wanted,
+        };
+        for Wanted { format, file } in wanted {
+            let rendered = report.render(*format);
+            match file {
+                Some(file) => fs::write(file, rendered)
+                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
+                None => print(&rendered)?,
+            }
+        }
+        Ok(match report.objections(baseline.as_ref(), self.strict).len() {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
+
+    async fn driver(&self, client: &str) -> Result<Arc<dyn Driver>, Box<dyn Error>> {
+        Ok(match client {
+            "component" => Arc::new(Hosted::new(RefreshPolicy::Windowed)),
+            "component-classic" => Arc::new(Hosted::new(RefreshPolicy::Classic)),
+            "native" => Arc::new(Native::new(RefreshPolicy::Windowed)),
+            "native-classic" => Arc::new(Native::new(RefreshPolicy::Classic)),
+            #[cfg(feature = "aws-config")]
+            "aws-config" => Arc::new(imds_conformance::client::aws_config::AwsConfig),
+            command => {
+                // A name has no white space, and no slash: those are of commands.
+                let (name, command) = match command.split_once('=') {
+                    Some((name, rest)) if !name.is_empty() && !name.contains([' ', '/']) => {
+                        (Some(name), rest)
+                    }
+                    _ => (None, command),
+                };
+                let faketime = match self.no_faketime {
+                    true => Faketime::Off,
+                    false => Faketime::Auto,
+                };
+                let (world, _emulator) = world().await?;
+                Arc::new(Process::find(name, command, faketime, &world).await?)
+            }
+        })
+    }
+}
+
+fn read_baseline(file: &PathBuf) -> Result<Baseline, Box<dyn Error>> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
+    let baseline = Baseline::parse(&text).map_err(|error| {
+        format!(
+            "the baseline {} is none; accepted: the file of an earlier --report json=FILE ({error})",
+            file.display()
+        )
+    })?;
+    Ok(baseline)
+}
+
+/// A line on the terminal that says how far it is.
+struct Progress {
+    all: usize,
+    done: usize,
+    failed: usize,
+    live: bool,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self {
+            all,
+            done: 0,
+            failed: 0,
+            live: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn done(&mut self, outcome: &Ran) {
+        self.done += 1;
+        self.failed += usize::from(outcome.verdict == Verdict::Failed);
+        if self.live {
+            let Self { all, done, failed, .. } = self;
+            eprint!("\r\x1b[K{done} of {all}, {failed} failed: {} {}", outcome.client, outcome.scenario);
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn end(&self) {
+        if self.live {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,676 @@
+//! Any command.
+//!
+//! # The line protocol
+//!
+//! The command is started in the scenario's environment. When it is ready it writes a line on its standard
+//! output, `ready`, and after it, with spaces between, what it knows beside `get`: `concurrent`, `reject`,
+//! `metadata`. Then it reads questions from its standard input, a line each, and answers each with one
+//! line, until its input ends:
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | `get` | `credentials ACCESS-KEY-ID [EXPIRATION]`, the expiration as RFC 3339 has it; or `error [KIND] [MESSAGE]` |
+//! | `get 10` | ten callers ask at once: ten such lines |
+//! | `reject ACCESS-KEY-ID` | AWS did not accept these: `ok`, or `error …` |
+//! | `metadata PATH` | `value TEXT`, with line breaks as `\n` and backslashes as `\\`; or `error …` |
+//!
+//! A word after `error` that is none of [`KINDS`] belongs to the message.
+//!
+//! # A command that is run once
+//!
+//! A command that does not say `ready` is run for each `get`. With exit status 0 it has written an access
+//! key id: as the first word of its output, or as `AccessKeyId` in JSON, as `credential_process` has it.
+//! With any other it has failed.
+//!
+//! # Time
+//!
+//! With `libfaketime`, from Debian's package of that name, a command is moved through time. It works for
+//! programs that ask the C library for the time, and not for those of Go.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
+use crate::scenario::KINDS;
+
+/// How long a command may take to say `ready`. Interpreters and their libraries are slow to start.
+const START: Duration = Duration::from_secs(20);
+
+/// A command as a client.
+#[derive(Clone, Debug)]
+pub struct Process {
+    name: String,
+    program: OsString,
+    arguments: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    faketime: Option<PathBuf>,
+    speaks: Speaks,
+    offers: Offers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Lines,
+    Once,
+}
+
+/// What can be done about time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faketime {
+    /// `libfaketime`, if it is installed.
+    #[default]
+    Auto,
+    /// Nothing.
+    Off,
+}
+
+impl Process {
+    /// Looks at a command, as a shell would split it: what it speaks and what it knows. It is started once,
+    /// in this world, where IMDS is well.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, or does not get any credentials in a world that is well.
+    pub async fn find(
+        name: Option<&str>,
+        command: &str,
+        faketime: Faketime,
+        world: &World,
+    ) -> Result<Self, Unable> {
+        let words = shlex::split(command)
+            .filter(|words| !words.is_empty())
+            .ok_or_else(|| Unable(format!("the command is {command:?}; accepted: a program and its arguments, quoted as for a shell")))?;
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| Unable("the command is empty".into()))?;
+        let mut process = Self {
+            name: name.unwrap_or(command).to_owned(),
+            program: program.into(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            env: inherited(),
+            faketime: None,
+            speaks: Speaks::Lines,
+            offers: Offers::default(),
+        };
+        // With time faked: what does not bear that shows here.
+        for library in [library(faketime), None] {
+            process.faketime = library;
+            match process.probe(world).await {
+                Ok(()) => return Ok(process),
+                Err(error) if process.faketime.is_none() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(Unable(format!("{command} cannot be started")))
+    }
+
+    async fn probe(&mut self, world: &World) -> Result<(), Unable> {
+        let mut running = Running::start(self, world)?;
+        let started = tokio::time::timeout(START, running.stdout.next_line());
+        let first = match started.await {
+            Ok(line) => line.ok().flatten(),
+            Err(_) => return Err(running.silent(START).await),
+        };
+        let words = first.as_deref().and_then(|line| line.strip_prefix("ready"));
+        let time = match self.faketime.is_some() && running.is_moved() {
+            true => Time::World,
+            false => Time::Machine,
+        };
+        if let Some(words) = words {
+            let knows = |word| words.split_whitespace().any(|known| known == word);
+            self.speaks = Speaks::Lines;
+            self.offers = Offers {
+                session: true,
+                time,
+                concurrent: knows("concurrent"),
+                reject: knows("reject"),
+                metadata: knows("metadata"),
+                settings: true,
+            };
+        } else {
+            self.speaks = Speaks::Once;
+            self.offers = Offers {
+                time,
+                settings: true,
+                ..Offers::default()
+            };
+        }
+        drop(running);
+        let mut client = self.client(world).await?;
+        match client.get(1).await.as_slice() {
+            [Ok(_)] => Ok(()),
+            [Err(error)] => Err(Unable(format!(
+                "{} gets no credentials where all is well: {error}\n{}",
+                self.name,
+                client.said().await
+            ))),
+            _ => Err(Unable(format!("{} gives no answer", self.name))),
+        }
+    }
+
+    async fn client(&self, world: &World) -> Result<Box<dyn Client>, Unable> {
+        match self.speaks {
+            Speaks::Once => Ok(Box::new(Once {
+                process: self.clone(),
+                world: world.clone(),
+                said: String::new(),
+            })),
+            Speaks::Lines => {
+                let mut running = Running::start(self, world)?;
+                match tokio::time::timeout(START, running.stdout.next_line()).await {
+                    Ok(Ok(Some(line))) if line.starts_with("ready") => Ok(Box::new(running)),
+                    Ok(_) => Err(running.silent(START).await),
+                    Err(_) => Err(running.silent(START).await),
+                }
+            }
+        }
+    }
+}
+
+impl Driver for Process {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers
+    }
+
+    fn start<'a>(&'a self, world: &'a World) -> BoxFuture<'a, Result<Box<dyn Client>, Unable>> {
+        Box::pin(self.client(world))
+    }
+}
+
+/// What a program needs of the machine's environment; nothing that could be about AWS.
+fn inherited() -> BTreeMap<OsString, OsString> {
+    const NAMES: [&str; 12] = [
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "TMPDIR",
+        "TEMP",
+        "SYSTEMROOT",
+        "NODE_PATH",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "GOPATH",
+        "GOCACHE",
+        "LD_LIBRARY_PATH",
+    ];
+    NAMES
+        .into_iter()
+        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+        .collect()
+}
+
+/// Where Debian and others have it.
+fn library(faketime: Faketime) -> Option<PathBuf> {
+    if faketime == Faketime::Off || !cfg!(target_os = "linux") {
+        return None;
+    }
+    let named = std::env::var_os("LIBFAKETIME").map(PathBuf::from);
+    let folders = [
+        format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH),
+        "/usr/lib/faketime".into(),
+        "/usr/lib64/faketime".into(),
+        "/usr/local/lib/faketime".into(),
+    ];
+    let usual = folders
+        .into_iter()
+        .map(|folder| Path::new(&folder).join("libfaketimeMT.so.1"));
+    named.into_iter().chain(usual).find(|path| path.is_file())
+}
+
+/// A file that says how far a process is ahead of the machine.
+struct Offset {
+    folder: TempDir,
+    ahead: TimeDelta,
+}
+
+impl Offset {
+    fn new(world: &World) -> std::io::Result<Self> {
+        let ahead = world.clock.emulator().now() - Utc::now();
+        let offset = Self {
+            folder: tempfile::tempdir()?,
+            ahead,
+        };
+        offset.write()?;
+        Ok(offset)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("offset")
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        // Beside and renamed, for it is read at any time.
+        let seconds = self.ahead.num_milliseconds() as f64 / 1000.0;
+        let beside = self.folder.path().join("beside");
+        fs::write(&beside, format!("{seconds:+.3}\n"))?;
+        fs::rename(beside, self.path())
+    }
+}
+
+fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Path) -> Command {
+    let mut command = Command::new(&process.program);
+    command
+        .args(&process.arguments)
+        .env_clear()
+        .envs(&process.env)
+        // A home without any configuration.
+        .env("HOME", home)
+        .env("AWS_CONFIG_FILE", home.join("config"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials"))
+        .envs(&world.env)
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let (Some(library), Some(offset)) = (&process.faketime, offset) {
+        command
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME_TIMESTAMP_FILE", offset.path())
+            .env("FAKETIME_NO_CACHE", "1")
+            // Pauses and time-outs are to take as long as they do.
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("DONT_FAKE_MONOTONIC", "1");
+    }
+    command
+}
+
+/// A command that speaks the line protocol.
+struct Running {
+    name: String,
+    child: Child,
+    stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    said: String,
+    offset: Option<Offset>,
+    _home: TempDir,
+}
+
+/// More of its standard error is not kept.
+const MOST: usize = 256 * 1024;
+
+impl Running {
+    fn start(process: &Process, world: &World) -> Result<Self, Unable> {
+        let cannot = |error: std::io::Error| {
+            Unable(format!("cannot run {}: {error}", process.program.display()))
+        };
+        let offset = match process.faketime {
+            Some(_) => Some(Offset::new(world).map_err(cannot)?),
+            None => None,
+        };
+        let home = tempfile::tempdir().map_err(cannot)?;
+        let mut child = command(process, world, offset.as_ref(), home.path())
+            .spawn()
+            .map_err(cannot)?;
+        let (Some(stdin), Some(stdout), Some(mut errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Unable("the command has no standard streams".into()));
+        };
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&stderr);
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = errors.read(&mut buffer).await {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = MOST.saturating_sub(kept.len()).min(length);
+                kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
+            }
+        });
+        Ok(Self {
+            name: process.name.clone(),
+            child,
+            stdin,
+            stdout: BufReader::new(stdout).lines(),
+            stderr,
+            said: String::new(),
+            offset,
+            _home: home,
+        })
+    }
+
+    /// Whether time is faked for it: whether it has the library in it.
+    fn is_moved(&self) -> bool {
+        let Some(id) = self.child.id() else {
+            return false;
+        };
+        let maps = fs::read_to_string(format!("/proc/{id}/maps"));
+        // A program of Go may have it, and does not use it.
+        maps.is_ok_and(|maps| maps.contains("libfaketime") && !is_go(id))
+    }
+
+    async fn silent(mut self, time: Duration) -> Unable {
+        let exited = tokio::time::timeout(Duration::from_millis(200), self.child.wait()).await;
+        let how = match exited {
+            Ok(Ok(status)) => format!("it ended with {status}"),
+            _ => format!("it did not say `ready` within {time:?}"),
+        };
+        let said = self.errors();
+        Unable(format!("{}: {how}\n{}", self.name, said.trim_end()))
+    }
+
+    fn errors(&self) -> String {
+        let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&stderr).into_owned()
+    }
+
+    async fn ask(&mut self, question: &str) -> Result<(), Failed> {
+        let line = format!("{question}\n");
+        let written = self.stdin.write_all(line.as_bytes()).await;
+        match written.and(self.stdin.flush().await) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.gone().await),
+        }
+    }
+
+    async fn answer(&mut self) -> Result<String, Failed> {
+        match self.stdout.next_line().await {
+            Ok(Some(line)) => Ok(line),
+            _ => Err(self.gone().await),
+        }
+    }
+
+    async fn gone(&mut self) -> Failed {
+        let status = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
+        let how = match status {
+            Ok(Ok(status)) => format!("the client ended with {status}"),
+            _ => "the client closed its standard output".to_owned(),
+        };
+        Failed {
+            kind: None,
+            message: how,
+        }
+    }
+
+    fn failed(&mut self, text: &str) -> Failed {
+        let failed = failed(text);
+        self.said.push_str(&failed.message);
+        self.said.push('\n');
+        failed
+    }
+}
+
+fn is_go(id: u32) -> bool {
+    // Go's linker gives its programs a section of this name.
+    fs::read(format!("/proc/{id}/exe"))
+        .is_ok_and(|program| program.windows(12).any(|part| part == b".go.buildinf"))
+}
+
+/// What comes after `error`.
+fn failed(text: &str) -> Failed {
+    let text = text.trim();
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match KINDS.contains(&word) {
+        true => Failed {
+            kind: Some(word.to_owned()),
+            message: rest.trim().to_owned(),
+        },
+        false => Failed {
+            kind: None,
+            message: text.to_owned(),
+        },
+    }
+}
+
+/// What comes after `credentials`.
+fn given(text: &str) -> Answer {
+    let mut words = text.split_whitespace();
+    let unclear = |message: String| Failed {
+        kind: None,
+        message,
+    };
+    let Some(access_key_id) = words.next() else {
+        return Err(unclear("the client named no access key id".into()));
+    };
+    let expires = match words.next() {
+        None => None,
+        Some(text) => Some(expiration(text).map_err(unclear)?),
+    };
+    Ok(Given {
+        access_key_id: access_key_id.to_owned(),
+        expires,
+    })
+}
+
+fn expiration(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse()
+        .map_err(|_| format!("the client says that they expire at {text:?}; accepted: RFC 3339"))
+}
+
+/// Line breaks and backslashes as they were.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, character == '\\') {
+            (_, true) => match characters.next() {
+                Some('n') => plain.push('\n'),
+                Some(other) => plain.push(other),
+                None => {}
+            },
+            (character, false) => plain.push(character),
+        }
+    }
+    plain
+}
+
+impl Client for Running {
+    fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
+        Box::pin(async move {
+            let question = match callers {
+                1 => "get".to_owned(),
+                callers => format!("get {callers}"),
+            };
+            if let Err(failed) = self.ask(&question).await {
+                return vec![Err(failed); callers];
+            }
+            let mut answers = Vec::new();
+            for _ in 0..callers {
+                let line = match self.answer().await {
+                    Ok(line) => line,
+                    Err(failed) => {
+                        answers.resize(callers, Err(failed));
+                        return answers;
+                    }
+                };
+                answers.push(match line.split_once(' ').unwrap_or((&line, "")) {
+                    ("credentials", rest) => given(rest),
+                    ("error", rest) => Err(self.failed(rest)),
+                    _ => Err(self.failed(&format!(
+                        "the client answered {line:?}; accepted: credentials …, error …"
+                    ))),
+                });
+            }
+            answers
+        })
+    }
+
+    fn metadata(&mut self, path: &str) -> BoxFuture<'_, Result<String, Failed>> {
+        let question = format!("metadata {path}");
+        Box::pin(async move {
+            self.ask(&question).await?;
+            let line = self.answer().await?;
+            match line.split_once(' ').unwrap_or((&line, "")) {
+                ("value", text) => Ok(unescaped(text)),
+                ("error", rest) => Err(self.failed(rest)),
+                _ => Err(self.failed(&format!(
+                    "the client answered {line:?}; accepted: value …, error …"
+                ))),
+            }
+        })
+    }
+
+    fn reject(&mut self, access_key_id: &str) -> BoxFuture<'_, Result<(), Failed>> {
+        let question = format!("reject {access_key_id}");
+        Box::pin(async move {
+            self.ask(&question).await?;
+            let line = self.answer().await?;
+            match line.split_once(' ').unwrap_or((&line, "")) {
+                ("ok", _) => Ok(()),
+                ("error", rest) => Err(self.failed(rest)),
+                _ => Err(self.failed(&format!(
+                    "the client answered {line:?}; accepted: ok, error …"
+                ))),
+            }
+        })
+    }
+
+    fn moved(&mut self, by: TimeDelta) -> BoxFuture<'_, Result<(), Failed>> {
+        Box::pin(async move {
+            let Some(offset) = &mut self.offset else {
+                return Ok(());
+            };
+            offset.ahead += by;
+            offset.write().map_err(|error| Failed {
+                kind: None,
+                message: format!("its time cannot be moved: {error}"),
+            })
+        })
+    }
+
+    fn said(&mut self) -> BoxFuture<'_, String> {
+        Box::pin(async move {
+            let mut said = std::mem::take(&mut self.said);
+            said.push_str(&self.errors());
+            said
+        })
+    }
+}
+
+/// A command that is run for each question.
+struct Once {
+    process: Process,
+    world: World,
+    said: String,
+}
+
+impl Once {
+    async fn run(&mut self) -> Answer {
+        let cannot = |error: std::io::Error| Failed {
+            kind: None,
+            message: format!("cannot run the client: {error}"),
+        };
+        let offset = match self.process.faketime {
+            Some(_) => Some(Offset::new(&self.world).map_err(cannot)?),
+            None => None,
+        };
+        let home = tempfile::tempdir().map_err(cannot)?;
+        let output = command(&self.process, &self.world, offset.as_ref(), home.path())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(cannot)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        self.said.push_str(&errors);
+        if !output.status.success() {
+            let last = errors.trim().lines().last().unwrap_or_default().to_owned();
+            return Err(Failed {
+                kind: None,
+                message: format!("{}: {last}", output.status),
+            });
+        }
+        read_output(&String::from_utf8_lossy(&output.stdout))
+    }
+}
+
+/// The JSON of `credential_process`, or an access key id.
+fn read_output(output: &str) -> Answer {
+    if let Ok(json) = serde_json::from_str::<serde_json::Value>(output)
+        && let Some(access_key_id) = json.get("AccessKeyId").and_then(|id| id.as_str())
+    {
+        let expires = json.get("Expiration").and_then(|expires| expires.as_str());
+        return Ok(Given {
+            access_key_id: access_key_id.to_owned(),
+            expires: match expires {
+                Some(text) => Some(expiration(text).map_err(|message| Failed {
+                    kind: None,
+                    message,
+                })?),
+                None => None,
+            },
+        });
+    }
+    let line = output.lines().find(|line| !line.trim().is_empty());
+    given(line.unwrap_or_default())
+}
+
+impl Client for Once {
+    fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            for _ in 0..callers {
+                answers.push(self.run().await);
+            }
+            answers
+        })
+    }
+
+    fn said(&mut self) -> BoxFuture<'_, String> {
+        Box::pin(async { std::mem::take(&mut self.said) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_may_begin_with_its_kind() {
+        let kind = |text| failed(text).kind;
+        assert_eq!(
+            kind("no-role the instance has none").as_deref(),
+            Some("no-role")
+        );
+        assert_eq!(
+            failed("no-role the instance has none").message,
+            "the instance has none"
+        );
+        assert_eq!(kind("something went wrong"), None);
+        assert_eq!(kind(""), None);
+    }
+
+    #[test]
+    fn credentials_have_an_id_and_perhaps_an_end() {
+        assert_eq!(given("ASIA1").unwrap().expires, None);
+        let both = given("ASIA1 2026-01-01T00:00:00+00:00").unwrap();
+        assert_eq!(both.expires.unwrap().timestamp(), 1_767_225_600);
+        assert!(given("").is_err());
+        assert!(
+            given("ASIA1 tomorrow")
+                .unwrap_err()
+                .message
+                .contains("\"tomorrow\"")
+        );
+    }
+
+    #[test]
+    fn what_is_printed_once_is_an_id_or_json() {
+        assert_eq!(read_output("\nASIA1\n").unwrap().access_key_id, "ASIA1");
+        let json =
+            r#"{"Version": 1, "AccessKeyId": "ASIA2", "Expiration": "2026-01-01T00:00:00Z"}"#;
+        let given = read_output(json).unwrap();
+        assert_eq!(given.access_key_id, "ASIA2");
+        assert!(given.expires.is_some());
+        assert!(read_output("").is_err());
+    }
+
+    #[test]
+    fn values_are_in_one_line() {
+        assert_eq!(unescaped(r"one\ntwo\\n"), "one\ntwo\\n");
+    }
+}

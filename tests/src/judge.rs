@@ -1,0 +1,315 @@
+//! What was seen, held against what a scenario expects.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use imds_emulator::RoleKeys;
+use imds_emulator::journal::Report;
+use serde::Serialize;
+
+use crate::client::{Answer, Failed};
+use crate::scenario::{Get, Gives, Metadata, Scenario, Step};
+
+/// What was seen of a client in a scenario.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Of each step, as far as it came.
+    pub steps: Vec<SeenStep>,
+    /// Of the journal at the end.
+    pub journal: Option<Report>,
+    /// What the client wrote beside its answers.
+    pub said: String,
+    /// The keys that there were.
+    pub keys: Vec<RoleKeys>,
+}
+
+/// What was seen of a step.
+#[derive(Debug)]
+pub enum SeenStep {
+    /// Answers to `get`.
+    Got {
+        /// One for each caller.
+        answers: Vec<Answer>,
+        /// How long it took.
+        elapsed: Duration,
+        /// The keys that IMDS had before and after.
+        current: [Option<String>; 2],
+        /// When it was over, on the client's clock.
+        now: DateTime<Utc>,
+    },
+    /// The answer to `metadata`.
+    Metadata {
+        /// The answer.
+        answer: Result<String, Failed>,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// There was no answer.
+    Hung {
+        /// For so long.
+        elapsed: Duration,
+    },
+    /// The journal.
+    Journal(Report),
+    /// Nothing that could be seen.
+    Done,
+    /// It could not be done.
+    Failed(String),
+}
+
+/// An expectation, and whether it was met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// The step, counted from 1; nothing for what was seen at the end.
+    pub step: Option<usize>,
+    /// Whether it was met.
+    pub holds: bool,
+    /// What was expected.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// How long an answer may take if nothing is said about it.
+pub const PATIENCE: TimeDelta = TimeDelta::seconds(30);
+
+/// Clocks of two programs differ a bit.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
+
+/// Holds what was seen against what `scenario` expects. With `opposite`, that expectation, counted from 0
+/// on, is turned into its opposite.
+pub fn judge(scenario: &Scenario, seen: &Seen, opposite: Option<usize>) -> Vec<Finding> {
+    let mut judge = Judge {
+        findings: Vec::new(),
+        number: 0,
+        opposite,
+        given: Vec::new(),
+    };
+    for (at, step) in scenario.steps().iter().enumerate() {
+        judge.step(at + 1, step, seen.steps.get(at));
+    }
+    match &seen.journal {
+        Some(report) => judge.journal(None, report),
+        None => {
+            for assertion in scenario.journal() {
+                let expected = serde_json::to_string(assertion).unwrap_or_default();
+                judge.find(None, false, expected, NOT_REACHED.into());
+            }
+        }
+    }
+    judge.findings.extend(secrets(seen));
+    judge.findings
+}
+
+const NOT_REACHED: &str = "the scenario did not come so far";
+
+struct Judge {
+    findings: Vec<Finding>,
+    /// Of the next expectation.
+    number: usize,
+    opposite: Option<usize>,
+    /// The access key ids that the client gave so far.
+    given: Vec<String>,
+}
+
+impl Judge {
+    fn find(&mut self, step: Option<usize>, holds: bool, expected: String, seen: String) {
+        self.number += 1;
+        self.findings.push(Finding {
+            step,
+            holds,
+            expected,
+            seen,
+        });
+    }
+
+    fn turned(&self) -> bool {
+        self.opposite == Some(self.number)
+    }
+
+    fn step(&mut self, at: usize, step: &Step, seen: Option<&SeenStep>) {
+        match (step, seen) {
+            (
+                Step::Get(get),
+                Some(SeenStep::Got {
+                    answers,
+                    elapsed,
+                    current,
+                    now,
+                }),
+            ) => {
+                self.get(at, get, answers, *elapsed, current, *now);
+            }
+            (Step::Metadata(metadata), Some(SeenStep::Metadata { answer, elapsed })) => {
+                self.metadata(at, metadata, answer, *elapsed);
+            }
+            (Step::Journal(_), Some(SeenStep::Journal(report))) => self.journal(Some(at), report),
+            (Step::Get(_) | Step::Metadata(_), Some(SeenStep::Hung { elapsed })) => {
+                let seen = format!("no answer within {elapsed:.1?}");
+                self.find(Some(at), false, step.to_string(), seen);
+            }
+            (_, Some(SeenStep::Failed(why))) => {
+                self.find(Some(at), false, step.to_string(), why.clone());
+            }
+            (Step::Get(_) | Step::Metadata(_), _) => {
+                self.find(Some(at), false, step.to_string(), NOT_REACHED.into());
+            }
+            (Step::Journal(assertions), _) => {
+                for assertion in assertions {
+                    let expected = serde_json::to_string(assertion).unwrap_or_default();
+                    self.find(Some(at), false, expected, NOT_REACHED.into());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn get(
+        &mut self,
+        at: usize,
+        get: &Get,
+        answers: &[Answer],
+        elapsed: Duration,
+        current: &[Option<String>; 2],
+        now: DateTime<Utc>,
+    ) {
+        let mut get = get.clone();
+        if self.turned() {
+            get.gives = match get.gives {
+                Gives::Nothing => Gives::Credentials,
+                Gives::Same => Gives::New,
+                Gives::New => Gives::Same,
+                Gives::Credentials | Gives::Current => Gives::Nothing,
+            };
+            get.error = None;
+        }
+        let wrong = answers
+            .iter()
+            .find_map(|answer| self.wrong(&get, answer, current, now))
+            .or_else(|| late(elapsed, get.within.map(TimeDelta::from)));
+        self.given.extend(
+            answers
+                .iter()
+                .flatten()
+                .map(|given| given.access_key_id.clone()),
+        );
+        let seen = match &wrong {
+            Some(wrong) => wrong.clone(),
+            None => "so it was".into(),
+        };
+        self.find(Some(at), wrong.is_none(), Step::Get(get).to_string(), seen);
+    }
+
+    fn wrong(
+        &self,
+        get: &Get,
+        answer: &Answer,
+        current: &[Option<String>; 2],
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        let given = match (answer, get.gives) {
+            (Err(failed), Gives::Nothing) => return wrong_kind(failed, get.error.as_deref()),
+            (Err(failed), _) => return Some(format!("an error: {failed}")),
+            (Ok(given), Gives::Nothing) => {
+                return Some(format!("credentials ({})", given.access_key_id));
+            }
+            (Ok(given), _) => given,
+        };
+        let id = &given.access_key_id;
+        let wrong = match get.gives {
+            Gives::Current if !current.iter().flatten().any(|current| current == id) => {
+                Some(match self.given.contains(id) {
+                    true => format!("{id}, as before, which IMDS has replaced"),
+                    false => format!("{id}, which IMDS does not have"),
+                })
+            }
+            Gives::Same if self.given.last().is_some_and(|last| last != id) => {
+                Some(format!("others ({id})"))
+            }
+            Gives::New if self.given.contains(id) => Some(format!("those of before ({id})")),
+            _ => None,
+        };
+        let ended = match given.expires {
+            Some(expires) if get.valid && expires + TOLERANCE < now => Some(format!(
+                "{id}, which ended {} s ago by the client's own word",
+                (now - expires).num_seconds()
+            )),
+            _ => None,
+        };
+        wrong.or(ended)
+    }
+
+    fn metadata(
+        &mut self,
+        at: usize,
+        metadata: &Metadata,
+        answer: &Result<String, Failed>,
+        elapsed: Duration,
+    ) {
+        let turned = self.turned();
+        let wrong = match (answer, &metadata.gives) {
+            (Ok(value), Some(expected)) if value == expected => None,
+            (Ok(value), _) => Some(format!("{value:?}")),
+            (Err(failed), None) => wrong_kind(failed, metadata.error.as_deref()),
+            (Err(failed), Some(_)) => Some(format!("an error: {failed}")),
+        };
+        let wrong = wrong.or_else(|| late(elapsed, metadata.within.map(TimeDelta::from)));
+        let expected = Step::Metadata(metadata.clone()).to_string();
+        let seen = wrong.clone().unwrap_or_else(|| "so it was".into());
+        match turned {
+            true => self.find(Some(at), wrong.is_some(), format!("not: {expected}"), seen),
+            false => self.find(Some(at), wrong.is_none(), expected, seen),
+        }
+    }
+
+    fn journal(&mut self, step: Option<usize>, report: &Report) {
+        for verdict in &report.verdicts {
+            let expected = serde_json::to_string(&verdict.assertion).unwrap_or_default();
+            match self.turned() {
+                true => {
+                    let expected = format!("not: {expected}");
+                    self.find(step, !verdict.holds, expected, verdict.why.clone());
+                }
+                false => self.find(step, verdict.holds, expected, verdict.why.clone()),
+            }
+        }
+    }
+}
+
+fn wrong_kind(failed: &Failed, kinds: Option<&[String]>) -> Option<String> {
+    match (&failed.kind, kinds) {
+        (Some(kind), Some(kinds)) if !kinds.contains(kind) => {
+            Some(format!("another error: {failed}"))
+        }
+        _ => None,
+    }
+}
+
+fn late(elapsed: Duration, within: Option<TimeDelta>) -> Option<String> {
+    let within = within.unwrap_or(PATIENCE).to_std().unwrap_or_default();
+    (elapsed > within).then(|| format!("an answer after {elapsed:.1?}"))
+}
+
+/// The hygiene of every scenario: no secret in what a client writes.
+fn secrets(seen: &Seen) -> Option<Finding> {
+    // The first characters of a session token are the same for all.
+    let part = |token: &str| token.chars().skip(20).take(40).collect::<String>();
+    let leaked = seen.keys.iter().find_map(|keys| {
+        [
+            ("the secret access key", keys.secret_access_key.clone()),
+            ("the session token", part(&keys.session_token)),
+        ]
+        .into_iter()
+        .find(|(_, secret)| !secret.is_empty() && seen.said.contains(secret))
+        .map(|(what, _)| what)
+    });
+    // As all tokens of the emulator begin.
+    let leaked = leaked.or_else(|| seen.said.contains("AQAEA").then_some("a token of IMDS"));
+    leaked.map(|what| Finding {
+        step: None,
+        holds: false,
+        expected: "no secret in logs and messages".into(),
+        seen: format!("{what} is in what the client wrote"),
+    })
+}

@@ -1,0 +1,2 @@
+use super::Report;
+pub(super) fn render(_: &Report) -> String { String::new() }

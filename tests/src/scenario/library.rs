@@ -1,0 +1,80 @@
+//! The scenarios that come with the tool, and those of a folder.
+
+use std::fs;
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+
+use super::{FolderError, Scenario, ScenarioError};
+
+static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+
+/// What `new` writes.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// The scenarios that come with the tool, by their ids.
+///
+/// # Errors
+///
+/// None in a tool whose tests have passed.
+pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
+    let mut scenarios = SCENARIOS
+        .dirs()
+        .flat_map(Dir::files)
+        .filter(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|ending| ending == "toml")
+        })
+        .map(|file| {
+            let id = file.path().with_extension("");
+            let text = file.contents_utf8().unwrap_or_default();
+            Scenario::parse(&id.to_string_lossy(), text)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    scenarios.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(scenarios)
+}
+
+/// The scenarios of a folder: its own files `NAME.toml`, whose group is the folder's name, and those of
+/// the folders in it, whose group is theirs. Or that of one file.
+///
+/// # Errors
+///
+/// A file that cannot be read or understood.
+pub fn folder(path: &Path) -> Result<Vec<Scenario>, FolderError> {
+    let cannot = |path: &Path, source: Box<dyn std::error::Error + Send + Sync>| FolderError {
+        path: path.to_owned(),
+        source,
+    };
+    if path.is_file() {
+        return Ok(vec![file(path)?]);
+    }
+    let mut scenarios = Vec::new();
+    let entries = fs::read_dir(path).map_err(|error| cannot(path, error.into()))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| cannot(path, error.into()))?.path();
+        if entry.is_dir() {
+            scenarios.extend(folder(&entry)?);
+        } else if entry.extension().is_some_and(|ending| ending == "toml") {
+            scenarios.push(file(&entry)?);
+        }
+    }
+    scenarios.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(scenarios)
+}
+
+fn file(path: &Path) -> Result<Scenario, FolderError> {
+    let cannot = |source: Box<dyn std::error::Error + Send + Sync>| FolderError {
+        path: path.to_owned(),
+        source,
+    };
+    let text = fs::read_to_string(path).map_err(|error| cannot(error.into()))?;
+    let name = |part: Option<&std::ffi::OsStr>| {
+        part.map_or_else(|| "own".into(), |part| part.to_string_lossy().into_owned())
+    };
+    let absolute = std::path::absolute(path).map_err(|error| cannot(error.into()))?;
+    let group = name(absolute.parent().and_then(Path::file_name));
+    let id = format!("{group}/{}", name(path.file_stem()));
+    Scenario::parse(&id, &text).map_err(|error| cannot(error.into()))
+}
