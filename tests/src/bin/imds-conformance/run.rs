@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ec2_role_host::RefreshPolicy;
+use imds_conformance::client::Driver;
 use imds_conformance::client::component::{Hosted, Native};
 use imds_conformance::client::process::{Faketime, Process};
-use imds_conformance::client::Driver;
 use imds_conformance::report::{Baseline, Format, Report};
 use imds_conformance::run::{Outcome as Ran, Runner, Verdict, world};
 use imds_conformance::scenario::Scenario;
@@ -98,6 +98,8 @@ impl Arguments {
     }
 
     async fn run_all(self) -> Outcome {
+        // A client that panics is in the report, with what it said.
+        std::panic::set_hook(Box::new(|_| {}));
         let scenarios: Vec<Arc<Scenario>> = select(self.library.read()?, &self.filters)?
             .into_iter()
             .map(Arc::new)
@@ -114,7 +116,9 @@ impl Arguments {
         for client in &clients {
             let driver = self.driver(client).await?;
             if drivers.iter().any(|other| other.name() == driver.name()) {
-                return Err(format!("there are two clients {:?}: give them names", driver.name()).into());
+                return Err(
+                    format!("there are two clients {:?}: give them names", driver.name()).into(),
+                );
             }
             drivers.push(driver);
         }
@@ -145,10 +149,12 @@ impl Arguments {
                 None => print(&rendered)?,
             }
         }
-        Ok(match report.objections(baseline.as_ref(), self.strict).len() {
-            0 => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
-        })
+        Ok(
+            match report.objections(baseline.as_ref(), self.strict).len() {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            },
+        )
     }
 
     async fn driver(&self, client: &str) -> Result<Arc<dyn Driver>, Box<dyn Error>> {
@@ -212,8 +218,13 @@ impl Progress {
         self.done += 1;
         self.failed += usize::from(outcome.verdict == Verdict::Failed);
         if self.live {
-            let Self { all, done, failed, .. } = self;
-            eprint!("\r\x1b[K{done} of {all}, {failed} failed: {} {}", outcome.client, outcome.scenario);
+            let Self {
+                all, done, failed, ..
+            } = self;
+            eprint!(
+                "\r\x1b[K{done} of {all}, {failed} failed: {} {}",
+                outcome.client, outcome.scenario
+            );
             let _ = std::io::stderr().flush();
         }
     }

@@ -159,7 +159,8 @@ pub(crate) struct New {
 
 impl New {
     pub(crate) fn run(self) -> Outcome {
-        let named = |error: std::io::Error| format!("cannot write {}: {error}", self.file.display());
+        let named =
+            |error: std::io::Error| format!("cannot write {}: {error}", self.file.display());
         if let Some(folder) = self.file.parent().filter(|folder| *folder != Path::new("")) {
             fs::create_dir_all(folder).map_err(named)?;
         }
@@ -168,7 +169,8 @@ impl New {
             .create_new(true)
             .open(&self.file)
             .map_err(named)?;
-        file.write_all(scenario::TEMPLATE.as_bytes()).map_err(named)?;
+        file.write_all(scenario::TEMPLATE.as_bytes())
+            .map_err(named)?;
         eprintln!(
             "wrote {}; run it with `imds-conformance run --scenarios {}`",
             self.file.display(),
