@@ -31,3 +31,13 @@ fn it_stands_in_the_readme() -> std::io::Result<()> {
     assert!(readme.contains(program.trim_end()), "{program}");
     Ok(())
 }
+
+#[test]
+fn the_client_of_ten_lines_stands_in_the_readme_of_the_suite() -> std::io::Result<()> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md"))?;
+    let client = std::fs::read_to_string(root.join("clients/drivers/minimal.py"))?;
+    assert!(client.lines().count() <= 10, "{client}");
+    assert!(readme.contains(&client), "{client}");
+    Ok(())
+}

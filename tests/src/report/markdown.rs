@@ -1,17 +1,43 @@
-//! The matrix, for documentation.
+//! The matrix, for documentation, and a line for each cell that is red.
 
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::run::Verdict;
+use crate::run::{Outcome, Verdict};
 
 pub(super) fn render(report: &Report) -> String {
-    let mut text = String::from("| | |");
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "Version {}, {}, seed {}: {} scenarios.\n",
+        report.version,
+        report.date.format("%Y-%m-%d"),
+        report.seed,
+        report.scenarios.len()
+    );
+    matrix(&mut text, report);
+    for client in &report.clients {
+        red(&mut text, report, &client.name);
+    }
+    text
+}
+
+fn matrix(text: &mut String, report: &Report) {
+    text.push_str("| | |");
     for client in &report.clients {
         let _ = write!(text, " {} |", client.name);
     }
     text.push_str("\n| --- | --- |");
     text.push_str(&" --- |".repeat(report.clients.len()));
+    text.push_str("\n| **passed, failed, not run** | |");
+    for client in &report.clients {
+        let tally = report.tally(&client.name);
+        let _ = write!(
+            text,
+            " {}, {}, {} |",
+            tally.passed, tally.failed, tally.not_run
+        );
+    }
     text.push('\n');
     let mut group = "";
     for scenario in &report.scenarios {
@@ -20,7 +46,12 @@ pub(super) fn render(report: &Report) -> String {
             let _ = writeln!(text, "| **{}** | |{empty}", scenario.group);
             group = &scenario.group;
         }
-        let _ = write!(text, "| {} | {} |", scenario.behaviour, scenario.weight);
+        let _ = write!(
+            text,
+            "| {} | {} |",
+            escaped(&scenario.behaviour),
+            scenario.weight
+        );
         for client in &report.clients {
             let outcome = report.outcome(&client.name, &scenario.id);
             let mark = match outcome.map(|outcome| &outcome.verdict) {
@@ -32,11 +63,44 @@ pub(super) fn render(report: &Report) -> String {
         }
         text.push('\n');
     }
-    text.push_str("| **passed, failed, not run** | |");
-    for client in &report.clients {
-        let tally = report.tally(&client.name);
-        let _ = write!(text, " {}, {}, {} |", tally.passed, tally.failed, tally.not_run);
+}
+
+/// What a client was seen to do in each scenario that it failed.
+fn red(text: &mut String, report: &Report, client: &str) {
+    let failed: Vec<&Outcome> = report
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.client == client && outcome.verdict == Verdict::Failed)
+        .collect();
+    if failed.is_empty() {
+        return;
     }
-    text.push('\n');
-    text
+    let _ = writeln!(text, "\n#### {client}\n");
+    for outcome in failed {
+        let finding = outcome.findings.iter().find(|finding| !finding.holds);
+        let seen = finding.map_or("", |finding| finding.seen.as_str());
+        let expected = finding.map_or("", |finding| finding.expected.as_str());
+        let _ = writeln!(
+            text,
+            "* `{}`: expected {}; seen: {}",
+            outcome.scenario,
+            escaped(&shortened(expected)),
+            escaped(&shortened(seen))
+        );
+    }
+}
+
+/// The first line, and no more than fits.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    let line = text.lines().next().unwrap_or_default();
+    match line.chars().count() <= MOST {
+        true => line.to_owned(),
+        false => line.chars().take(MOST).chain(['…']).collect(),
+    }
+}
+
+/// What has no meaning in a table.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
 }

@@ -1,0 +1,301 @@
+//! The command `imds-conformance`, as a user runs it.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_imds-conformance"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A client that speaks the line protocol and makes things up.
+const MADE_UP: &str =
+    r#"made-up=sh -c 'echo ready; while read q; do echo credentials ASIAOUTOFTHINAIR0000; done'"#;
+
+/// A client that is run once, and asks nobody either.
+const ONCE: &str = r#"once=sh -c 'echo ASIAOUTOFTHINAIR0000'"#;
+
+#[test]
+fn without_a_client_it_runs_the_component() {
+    let output = run(&["run", "token/asked-first", "document/refused"]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    let text = stdout(&output);
+    assert!(
+        text.contains("component: 3 passed, 0 failed, 0 not run"),
+        "{text}"
+    );
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_command_that_speaks_the_line_protocol_is_a_client() {
+    let output = run(&[
+        "run",
+        "token/asked-first",
+        "refresh/kept-for",
+        "--client",
+        MADE_UP,
+        "--no-faketime",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(
+        text.contains("made-up: 0 passed, 1 failed, 1 not run"),
+        "{text}"
+    );
+    assert!(
+        text.contains("seen: ASIAOUTOFTHINAIR0000, which IMDS does not have"),
+        "{text}"
+    );
+    assert!(
+        text.contains("imds-conformance explain token/asked-first"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1 not run, because the client cannot be moved through time"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_command_that_is_run_once_is_a_client_too() {
+    let output = run(&[
+        "run",
+        "document/refused",
+        "stability/recovers-from",
+        "--client",
+        ONCE,
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("expected get: an error (refused)"), "{text}");
+    assert!(
+        text.contains("because the client answers one question only"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_client_that_does_not_work_at_all_is_an_error_and_not_a_verdict() {
+    for (client, message) in [
+        ("/nowhere/client", "cannot run /nowhere/client: "),
+        ("sh -c 'echo what happened >&2; exit 3'", "what happened"),
+        (
+            "sh -c 'echo ready; read q; echo who are you'",
+            "the client answered \"who are you\"",
+        ),
+        ("sh -c 'oh", "accepted: a program and its arguments"),
+    ] {
+        let output = run(&["run", "token/asked-first", "--client", client]);
+        assert_eq!(output.status.code(), Some(2), "{client}");
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn what_was_always_so_is_no_failure_with_a_baseline() {
+    let folder = TempDir::new().unwrap();
+    let baseline = folder.path().join("report.json");
+    let report = format!("json={}", baseline.display());
+    let arguments = ["run", "document/", "--client", MADE_UP];
+    let first = run(&[&arguments[..], &["--report", &report]].concat());
+    assert_eq!(first.status.code(), Some(1));
+    let again = [&arguments[..], &["--baseline", baseline.to_str().unwrap()]].concat();
+    assert_eq!(run(&again).status.code(), Some(0));
+
+    // Then it was better.
+    let text = fs::read_to_string(&baseline).unwrap();
+    fs::write(&baseline, text.replacen("\"failed\"", "\"passed\"", 1)).unwrap();
+    assert_eq!(run(&again).status.code(), Some(1));
+
+    fs::write(&baseline, "{}").unwrap();
+    let output = run(&again);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("accepted: the file of an earlier --report json=FILE"));
+}
+
+#[test]
+fn weights_decide_on_the_exit_status() {
+    let arguments = ["run", "document/offset", "--client", "once=sh -c 'exit 0'"];
+    let output = run(&arguments);
+    // It does not even get credentials where all is well.
+    assert_eq!(output.status.code(), Some(2));
+
+    let arguments = ["run", "hygiene/user-agent", "--client", MADE_UP];
+    assert_eq!(run(&arguments).status.code(), Some(0), "a `may` is no must");
+    assert_eq!(
+        run(&[&arguments[..], &["--strict"]].concat()).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn every_report_is_written_where_it_is_wanted() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let wanted: Vec<String> = ["json", "junit", "tap", "html", "markdown"]
+        .map(|format| format!("{format}={}", file(format)))
+        .into();
+    let mut arguments = vec![
+        "run",
+        "role/",
+        "--client",
+        "component",
+        "--client",
+        MADE_UP,
+        "--report",
+        "text",
+    ];
+    for report in &wanted {
+        arguments.extend(["--report", report]);
+    }
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("✓ as expected   ✗ not   · not run"), "{text}");
+
+    let read = |name: &str| fs::read_to_string(file(name)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&read("json")).unwrap();
+    let scenarios = json["scenarios"].as_array().unwrap().len();
+    assert_eq!(json["outcomes"].as_array().unwrap().len(), 2 * scenarios);
+    assert_eq!(json["outcomes"][0]["verdict"], "passed");
+    assert!(
+        !json["outcomes"][0]["trace"]["requests"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+
+    let tap = read("tap");
+    let mut lines = tap.lines();
+    assert_eq!(lines.next(), Some("TAP version 14"));
+    assert_eq!(lines.next(), Some(format!("1..{}", 2 * scenarios).as_str()));
+    let results = tap
+        .lines()
+        .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "));
+    assert_eq!(results.count(), 2 * scenarios);
+
+    let junit = read("junit");
+    assert_eq!(junit.matches("<testcase ").count(), 2 * scenarios);
+    assert_eq!(
+        junit.matches("<failure ").count(),
+        tap.matches("\nnot ok ").count()
+    );
+    assert!(junit.ends_with("</testsuites>\n"), "{junit}");
+
+    assert!(read("html").starts_with("<!DOCTYPE html>"));
+    assert!(read("markdown").contains("| **role** |"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_verdicts() {
+    let verdicts = |seed: &str| {
+        let output = run(&["run", "throttling/", "--seed", seed, "--report", "json"]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdict =
+            |outcome: &serde_json::Value| format!("{} {}", outcome["scenario"], outcome["verdict"]);
+        let outcomes = json["outcomes"].as_array().unwrap();
+        outcomes.iter().map(verdict).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts("7"), verdicts("7"));
+}
+
+#[test]
+fn scenarios_are_listed_and_read_out() {
+    let list = run(&["list", "token/"]);
+    let text = stdout(&list);
+    assert!(text.contains("token/asked-first"), "{text}");
+    assert!(!text.contains("role/"), "{text}");
+    let json = run(&["list", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(json.as_array().unwrap().len() >= 80);
+
+    let output = run(&["explain", "token/replaced-after-401"]);
+    let text = stdout(&output);
+    for part in [
+        "A token that IMDS refuses is replaced within the call\n",
+        "  rests on  IMDS 17; behaviour 2.5\n",
+        "IMDS forgets its tokens when it is restarted.",
+        "  2. IMDS: \"revoke_tokens\"\n",
+        "  3. 31m pass\n",
+        "  4. get: new credentials\n",
+        "{\"max_requests\":{\"max\":1,\"of\":{\"status\":401}}}",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for arguments in [
+        &["explain", "token/nothing"][..],
+        &["list", "nothing of the sort"],
+        &["run", "xyz"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("`imds-conformance list` lists them"));
+    }
+}
+
+#[test]
+fn a_scenario_of_ones_own_is_written_and_run() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("mine/first.toml");
+    let path = file.to_str().unwrap();
+    assert!(run(&["new", path]).status.success());
+    let output = run(&["run", "--scenarios", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    assert!(stdout(&output).contains("component: 1 passed"));
+    // It is not written over.
+    let output = run(&["new", path]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("cannot write "),
+        "{}",
+        stderr(&output)
+    );
+
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("weight =", "wight =")).unwrap();
+    let output = run(&["run", "--scenarios", path]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("unknown field `wight`"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_secret_in_what_a_client_writes_is_a_failure() {
+    // It reads the document, and logs it.
+    let leaky = r#"leaky=sh -c 'e=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
+        t=$(curl -s --noproxy "*" -X PUT -H "x-aws-ec2-metadata-token-ttl-seconds: 60" $e/api/token)
+        d=$(curl -s --noproxy "*" -H "x-aws-ec2-metadata-token: $t" $e/meta-data/iam/security-credentials/emulated-role)
+        echo "$d" >&2
+        echo "$d"'"#;
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("not run, because there is no curl");
+        return;
+    }
+    let output = run(&["run", "hygiene/not-forwarded", "--client", leaky]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("seen: the secret access key is in what the client wrote"),
+        "{text}{}",
+        stderr(&output)
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
