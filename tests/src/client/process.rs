@@ -25,11 +25,15 @@
 //! # Time
 //!
 //! With `libfaketime`, from Debian's package of that name, a command is moved through time. It works for
-//! programs that ask the C library for the time, and not for those of Go.
+//! programs that ask the C library for the time, and not for those of Go. It is the wall clock that is
+//! moved: the monotonic one is left alone, so that pauses and time-outs take as long as they do. A client
+//! that goes by the monotonic clock for the life of tokens or credentials is measured with
+//! `--no-faketime`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,12 +44,16 @@ use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
 use crate::scenario::KINDS;
 
 /// How long a command may take to say `ready`. Interpreters and their libraries are slow to start.
 const START: Duration = Duration::from_secs(20);
+
+/// The variable without which an SDK would ask the real IMDS.
+const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// A command as a client.
 #[derive(Clone, Debug)]
@@ -57,6 +65,9 @@ pub struct Process {
     faketime: Option<PathBuf>,
     speaks: Speaks,
     offers: Offers,
+    /// To start is work. If more did it at once than there are processors, they would be late for each
+    /// other's sake, and that would count against them.
+    starts: Arc<Semaphore>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +113,9 @@ impl Process {
             faketime: None,
             speaks: Speaks::Lines,
             offers: Offers::default(),
+            starts: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, NonZero::get),
+            )),
         };
         // With time faked: what does not bear that shows here.
         for library in [library(faketime), None] {
@@ -160,11 +174,24 @@ impl Process {
     }
 
     async fn client(&self, world: &World) -> Result<Box<dyn Client>, Unable> {
+        if world
+            .env
+            .get(ENDPOINT)
+            .is_none_or(|endpoint| endpoint.trim().is_empty())
+        {
+            return Err(Unable(format!(
+                "{}: not started, because {ENDPOINT} is not set and it would ask the real IMDS",
+                self.name
+            )));
+        }
+        let turn = Arc::clone(&self.starts).acquire_owned().await;
+        let turn = turn.map_err(|error| Unable(error.to_string()))?;
         match self.speaks {
             Speaks::Once => Ok(Box::new(Once {
                 process: self.clone(),
                 world: world.clone(),
                 said: String::new(),
+                _turn: turn,
             })),
             Speaks::Lines => {
                 let mut running = Running::start(self, world)?;
@@ -344,14 +371,9 @@ impl Running {
         })
     }
 
-    /// Whether time is faked for it: whether it has the library in it.
+    /// Whether time is faked for it: for it and, if it is a wrapper, for what it has started.
     fn is_moved(&self) -> bool {
-        let Some(id) = self.child.id() else {
-            return false;
-        };
-        let maps = fs::read_to_string(format!("/proc/{id}/maps"));
-        // A program of Go may have it, and does not use it.
-        maps.is_ok_and(|maps| maps.contains("libfaketime") && !is_go(id))
+        self.child.id().is_some_and(are_moved)
     }
 
     async fn silent(mut self, time: Duration) -> Unable {
@@ -403,6 +425,14 @@ impl Running {
         self.said.push('\n');
         failed
     }
+}
+
+fn are_moved(id: u32) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
+    // A program of Go may have the library, and does not use it.
+    maps.contains("libfaketime") && !is_go(id) && children.all(are_moved)
 }
 
 fn is_go(id: u32) -> bool {
@@ -557,6 +587,8 @@ struct Once {
     process: Process,
     world: World,
     said: String,
+    /// It starts again for each question.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Once {
@@ -667,6 +699,28 @@ mod tests {
         assert_eq!(given.access_key_id, "ASIA2");
         assert!(given.expires.is_some());
         assert!(read_output("").is_err());
+    }
+
+    #[tokio::test]
+    async fn no_command_is_left_to_ask_the_real_imds() {
+        let world = World {
+            endpoint: String::new(),
+            env: BTreeMap::from([(ENDPOINT.to_owned(), " ".to_owned())]),
+            clock: crate::clock::Shared::running(),
+            seed: 0,
+        };
+        let driver = Process {
+            name: "mine".into(),
+            program: "true".into(),
+            arguments: Vec::new(),
+            env: BTreeMap::new(),
+            faketime: None,
+            speaks: Speaks::Once,
+            offers: Offers::default(),
+            starts: Arc::new(Semaphore::new(1)),
+        };
+        let error = driver.start(&world).await.err().unwrap();
+        assert!(error.to_string().contains(ENDPOINT), "{error}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report) -> String {
         .max()
         .unwrap_or_default();
     // The names stand above their columns, each a line lower than the one before.
-    let pad = " ".repeat(width + 8);
+    let pad = " ".repeat(width + 9);
     for (at, client) in report.clients.iter().enumerate() {
         let bars = "│ ".repeat(at);
         let _ = writeln!(text, "{pad}{bars}{}", client.name);
@@ -36,7 +36,7 @@ pub(super) fn render(report: &Report) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "  {behaviour:<width$}{:<6}{}",
+            "  {behaviour:<width$}{:<7}{}",
             scenario.weight,
             marks.join(" "),
             width = width
@@ -65,7 +65,10 @@ fn shortened(sentence: &str) -> String {
 }
 
 fn mark(report: &Report, client: &str, scenario: &str) -> &'static str {
-    match report.outcome(client, scenario).map(|outcome| &outcome.verdict) {
+    match report
+        .outcome(client, scenario)
+        .map(|outcome| &outcome.verdict)
+    {
         Some(Verdict::Passed) => "✓",
         Some(Verdict::Failed) => "✗",
         _ => "·",
@@ -74,7 +77,11 @@ fn mark(report: &Report, client: &str, scenario: &str) -> &'static str {
 
 fn failures(text: &mut String, report: &Report) {
     let failed = |verdict: &Verdict| *verdict == Verdict::Failed;
-    for outcome in report.outcomes.iter().filter(|outcome| failed(&outcome.verdict)) {
+    for outcome in report
+        .outcomes
+        .iter()
+        .filter(|outcome| failed(&outcome.verdict))
+    {
         let Some(scenario) = report.scenario(&outcome.scenario) else {
             continue;
         };
@@ -89,7 +96,12 @@ fn failures(text: &mut String, report: &Report) {
                 None => "at the end".to_owned(),
             };
             let _ = writeln!(text, "    {place}: expected {}", finding.expected);
-            let _ = writeln!(text, "    {}  seen: {}", " ".repeat(place.len()), finding.seen);
+            let _ = writeln!(
+                text,
+                "    {}  seen: {}",
+                " ".repeat(place.len()),
+                finding.seen
+            );
         }
         let _ = writeln!(text, "    imds-conformance explain {}", outcome.scenario);
     }
@@ -100,7 +112,9 @@ fn reasons(text: &mut String, report: &Report) {
     for client in &report.clients {
         let mut counts: Vec<(&str, usize)> = Vec::new();
         for outcome in &report.outcomes {
-            if let (true, Verdict::NotRun(reason)) = (outcome.client == client.name, &outcome.verdict) {
+            if let (true, Verdict::NotRun(reason)) =
+                (outcome.client == client.name, &outcome.verdict)
+            {
                 match counts.iter_mut().find(|(known, _)| known == reason) {
                     Some((_, count)) => *count += 1,
                     None => counts.push((reason, 1)),

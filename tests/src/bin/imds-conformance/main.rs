@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod print;
 mod run;
 mod scenarios;
+mod server;
 
 /// What an IMDS client, or an IMDS server, does right and wrong, with proof.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Run clients through scenarios.
     Run(run::Arguments),
+    /// Check an IMDS server.
+    Server(server::Arguments),
     /// List the scenarios.
     List(scenarios::List),
     /// Read a scenario out.
@@ -35,9 +38,10 @@ const AFTER_HELP: &str = "\
 Examples:
   imds-conformance run
   imds-conformance run --client 'python client.py' --report html=report.html
-  imds-conformance run --client boto3='python boto3.py' --client component --baseline report.json
+  imds-conformance run --client mine='python client.py' --client component --baseline report.json
   imds-conformance explain token/replaced-after-401
   imds-conformance new scenarios/my-own.toml
+  imds-conformance server --endpoint http://localhost:1338
 
 Exit status: 0 all is as it must be, 1 it is not, 2 wrong arguments or scenarios.";
 
@@ -46,6 +50,7 @@ type Outcome = Result<ExitCode, Box<dyn Error>>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => arguments.run(),
+        Command::Server(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
         Command::New(arguments) => arguments.run(),

@@ -1,0 +1,40 @@
+#!/bin/sh
+# A client in shell for imds-conformance: the example to copy. It does what most scripts do, and no more:
+# it asks for a token, a role and a document each time, keeps nothing and tries nothing twice.
+base=${AWS_EC2_METADATA_SERVICE_ENDPOINT:?is to be set}
+
+# ask PATH [OPTION...]: the answer, if it is one of success. Why it is not goes to the standard error.
+ask() {
+    path=$1
+    shift
+    curl --silent --show-error --fail --noproxy '*' --max-time 2 "$@" "${base%/}/latest/$path"
+}
+
+# field NAME: its value, in the document.
+field() {
+    printf '%s' "$document" | tr -d '\n' | sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p'
+}
+
+get() {
+    token=$(ask api/token --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 21600') ||
+        { echo "error no token"; return; }
+    roles=meta-data/iam/security-credentials/
+    role=$(ask "$roles" --header "X-aws-ec2-metadata-token: $token") ||
+        { echo "error no role"; return; }
+    document=$(ask "$roles$role" --header "X-aws-ec2-metadata-token: $token") ||
+        { echo "error no document"; return; }
+    key=$(field AccessKeyId)
+    if [ -n "$key" ]; then
+        echo "credentials $key $(field Expiration)"
+    else
+        echo "error no access key in the document"
+    fi
+}
+
+echo ready
+while read -r question _; do
+    case $question in
+        get) get ;;
+        *) echo "error unsupported $question" ;;
+    esac
+done

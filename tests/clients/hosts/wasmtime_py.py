@@ -1,0 +1,63 @@
+"""The component in wasmtime-py: `python wasmtime_py.py COMPONENT`."""
+
+import os
+import sys
+import time
+from importlib.metadata import version
+
+from wasmtime import Engine, Store, WasiConfig
+from wasmtime.component import Component, Linker, Record
+
+OPTIONS = (
+    "disabled endpoint endpoint-mode imdsv1 role-name connect-timeout read-timeout operation-timeout"
+    " attempts token-ttl expiry-window expiry-window-jitter refresh-policy max-extension extended-path"
+)
+
+
+class Provider:
+    def __init__(self, file):
+        engine = Engine()
+        linker = Linker(engine)
+        # All of WASI, for there is no choosing single interfaces here. There is no allow-list of
+        # addresses either: what the component may reach is for the network to decide.
+        linker.add_wasip2()
+        linker.add_wasi_http()
+        self.store = Store(engine)
+        self.store.set_wasi(WasiConfig())
+        self.store.set_wasi_http()
+        self.instance = linker.instantiate(self.store, Component.from_file(engine, file))
+
+    def call(self, interface, name, *arguments):
+        index = self.instance.get_export_index(self.store, f"imds:credentials/{interface}@0.1.0")
+        index = self.instance.get_export_index(self.store, name, index)
+        function = self.instance.get_func(self.store, index)
+        result = function(self.store, *arguments)
+        function.post_return(self.store)
+        return result
+
+    def configure(self, **options):
+        record = Record()
+        for option in OPTIONS.split():
+            setattr(record, option, options.get(option.replace("-", "_")))
+        refusal = self.call("ec2-role", "configure", record)
+        assert refusal is None, refusal
+
+    def credentials(self):
+        credentials = self.call("provider", "get-credentials")
+        assert isinstance(credentials, Record), credentials
+        return credentials.__dict__
+
+
+provider = Provider(sys.argv[1])
+provider.configure(endpoint=os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
+first = provider.credentials()
+assert first["source"] == "EC2RoleProvider", first["source"]
+assert len(first["secret-access-key"]) == 40
+assert provider.credentials()["access-key-id"] == first["access-key-id"]
+
+end = time.monotonic() + 30
+while (second := provider.credentials())["access-key-id"] == first["access-key-id"]:
+    assert time.monotonic() < end, "no rotation within 30 s"
+    time.sleep(0.2)
+assert second["expires"] > first["expires"]
+print(f"wasmtime-py {version('wasmtime')}: credentials, and a rotation")
