@@ -12,4 +12,5 @@ pub mod loopback;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod server;
 pub mod trace;

@@ -1,7 +1,7 @@
 //! The suite of scenarios, put to the test: the component passes all of it, and each expectation in it can
 //! fail.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

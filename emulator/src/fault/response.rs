@@ -126,7 +126,12 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
         }
         Fault::DropHeader { name } => {
             if let Some(name) = super::header(name) {
-                response.headers_mut().remove(&name);
+                // `remove` would leave the others in another order.
+                let headers = std::mem::take(response.headers_mut());
+                let kept = headers.iter().filter(|(other, _)| **other != name);
+                response
+                    .headers_mut()
+                    .extend(kept.map(|(name, value)| (name.clone(), value.clone())));
                 // hyper would put some of them in again.
                 let (mut head, body) = written(&response);
                 head.extend_from_slice(&body);

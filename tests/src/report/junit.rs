@@ -40,14 +40,22 @@ fn case(xml: &mut String, report: &Report, outcome: &Outcome) {
     let _ = write!(
         xml,
         "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\"",
-        escaped(&format!("{}.{}", outcome.client, outcome.scenario.replace('/', "."))),
+        escaped(&format!(
+            "{}.{}",
+            outcome.client,
+            outcome.scenario.replace('/', ".")
+        )),
         escaped(behaviour),
         seconds(outcome.milliseconds),
     );
     match &outcome.verdict {
         Verdict::Passed => xml.push_str("/>\n"),
         Verdict::NotRun(reason) => {
-            let _ = writeln!(xml, "><skipped message=\"{}\"/></testcase>", escaped(reason));
+            let _ = writeln!(
+                xml,
+                "><skipped message=\"{}\"/></testcase>",
+                escaped(reason)
+            );
         }
         Verdict::Failed => {
             let wrong = outcome.findings.iter().filter(|finding| !finding.holds);

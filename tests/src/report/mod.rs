@@ -135,7 +135,10 @@ impl Report {
             date: Utc::now(),
             seed,
             clients: drivers.iter().map(measured).collect(),
-            scenarios: scenarios.iter().map(|scenario| Told::from(&**scenario)).collect(),
+            scenarios: scenarios
+                .iter()
+                .map(|scenario| Told::from(&**scenario))
+                .collect(),
             outcomes,
         }
     }
@@ -166,7 +169,11 @@ impl Report {
     /// How a client did.
     pub fn tally(&self, client: &str) -> Tally {
         let mut tally = Tally::default();
-        for outcome in self.outcomes.iter().filter(|outcome| outcome.client == client) {
+        for outcome in self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.client == client)
+        {
             match outcome.verdict {
                 Verdict::Passed => tally.passed += 1,
                 Verdict::Failed => tally.failed += 1,
@@ -180,7 +187,9 @@ impl Report {
     /// that.
     pub fn objections(&self, baseline: Option<&Baseline>, strict: bool) -> Vec<&Outcome> {
         let counts = |outcome: &&Outcome| {
-            let weight = self.scenario(&outcome.scenario).map(|scenario| scenario.weight);
+            let weight = self
+                .scenario(&outcome.scenario)
+                .map(|scenario| scenario.weight);
             match (outcome.verdict == Verdict::Failed, baseline) {
                 (false, _) => false,
                 (true, Some(baseline)) => !baseline.failed_already(outcome),

@@ -39,5 +39,7 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('#', "\\#").replace('\n', " ")
+    text.replace('\\', "\\\\")
+        .replace('#', "\\#")
+        .replace('\n', " ")
 }

@@ -1,0 +1,204 @@
+//! `server`: an IMDS server, held against the rules.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use imds_conformance::report::{Baseline, Format};
+use imds_conformance::server::{self, Check, Endpoint, Server};
+
+use crate::Outcome;
+use crate::print::print;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  imds-emulator run -- imds-conformance server
+  imds-conformance server --endpoint http://localhost:1338
+  imds-conformance server token/ path/missing --endpoint http://127.0.0.1:1338 --report tap
+  imds-conformance server --endpoint http://127.0.0.1:1338 --report json=before.json
+  imds-conformance server --endpoint http://127.0.0.1:1338 --baseline before.json --report text
+  imds-conformance server --list
+
+The checks read, ask for tokens, and try a POST, a DELETE and a PUT that a server must refuse. No
+token and no secret is shown. Checks of what it does not have, like a role, are not applicable.
+
+Exit status: 0 nothing failed that must not, 1 something did; with --baseline, 1 if something failed
+that did not fail then. 2 wrong arguments, an endpoint that must not be asked, or no server.")]
+pub(crate) struct Arguments {
+    /// Only checks with one of these in their name or their sentence
+    filters: Vec<String>,
+
+    /// Where the server is: http://HOST or http://HOST:PORT, on the loopback interface
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        required_unless_present = "list"
+    )]
+    endpoint: Option<String>,
+
+    /// The endpoint may be on another machine, because it is yours
+    #[arg(long)]
+    i_own_this_endpoint: bool,
+
+    /// What the server is called in reports; a baseline needs the same name
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    name: String,
+
+    /// A report: text, json, junit or tap, with `=FILE` behind it to write it there; more than one if
+    /// given more than once [default: text]
+    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
+    reports: Vec<Wanted>,
+
+    /// The JSON report of an earlier run: fail for what has become worse, not for what was always so
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Fail for everything that is not as expected, whatever its weight
+    #[arg(long)]
+    strict: bool,
+
+    /// List the checks, and ask nobody
+    #[arg(long)]
+    list: bool,
+}
+
+/// A report, and where to write it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    format: Format,
+    file: Option<PathBuf>,
+}
+
+fn report(text: &str) -> Result<Wanted, String> {
+    let (format, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("accepted: a file's name after the `=`".into()),
+        Some((format, file)) => (format, Some(file.into())),
+        None => (text, None),
+    };
+    let format = match format {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        "junit" => Format::Junit,
+        "tap" => Format::Tap,
+        _ => return Err("accepted: text, json, junit, tap".into()),
+    };
+    Ok(Wanted { format, file })
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Outcome {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(self.run_all())
+    }
+
+    async fn run_all(self) -> Outcome {
+        let checks = self.selected()?;
+        let (false, Some(url)) = (self.list, &self.endpoint) else {
+            print(&list(&checks)?)?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let baseline = match &self.baseline {
+            Some(file) => Some(read_baseline(file)?),
+            None => None,
+        };
+        let endpoint = Endpoint::find(url, self.i_own_this_endpoint).await?;
+        let imds = Server::reach(&endpoint).await?;
+
+        let live = std::io::stderr().is_terminal();
+        let (all, mut done) = (checks.len(), 0);
+        let report = server::examine(&self.name, &imds, &checks, |outcome| {
+            done += 1;
+            if live {
+                eprint!("\r\x1b[K{done} of {all}: {}", outcome.scenario);
+                let _ = std::io::stderr().flush();
+            }
+        })
+        .await;
+        if live {
+            eprint!("\r\x1b[K");
+        }
+
+        let text = [Wanted {
+            format: Format::Text,
+            file: None,
+        }];
+        let wanted = match self.reports.as_slice() {
+            [] => text.as_slice(),
+            wanted => wanted,
+        };
+        for Wanted { format, file } in wanted {
+            let rendered = match format {
+                Format::Text => server::text(&report, &self.name),
+                other => report.render(*other),
+            };
+            match file {
+                Some(file) => fs::write(file, rendered)
+                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
+                None => print(&rendered)?,
+            }
+        }
+        Ok(
+            match report.objections(baseline.as_ref(), self.strict).len() {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            },
+        )
+    }
+
+    /// Those whose name or sentence has one of the filters in it; all, if there are none.
+    fn selected(&self) -> Result<Vec<Check>, Box<dyn Error>> {
+        let matches = |check: &Check| {
+            let sentence = check.sentence.to_lowercase();
+            self.filters.is_empty()
+                || self.filters.iter().any(|filter| {
+                    check.name.contains(filter.as_str())
+                        || sentence.contains(&filter.to_lowercase())
+                })
+        };
+        let selected: Vec<Check> = server::checks().into_iter().filter(matches).collect();
+        match selected.is_empty() {
+            true => Err(format!(
+                "no check has {} in its name or its sentence; `imds-conformance server --list` lists them",
+                self.filters.join(" or ")
+            )
+            .into()),
+            false => Ok(selected),
+        }
+    }
+}
+
+fn list(checks: &[Check]) -> Result<String, std::fmt::Error> {
+    let width = checks.iter().map(|check| check.name.len()).max();
+    let width = width.unwrap_or_default();
+    let mut text = String::new();
+    for check in checks {
+        let (name, weight) = (check.name, check.weight);
+        let rules = check.rests_on.join(", ");
+        writeln!(
+            text,
+            "{name:<width$}  {weight:<6}  {} ({rules})",
+            check.sentence
+        )?;
+    }
+    writeln!(text, "\n{} checks", checks.len())?;
+    Ok(text)
+}
+
+fn read_baseline(file: &Path) -> Result<Baseline, Box<dyn Error>> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
+    let baseline = Baseline::parse(&text).map_err(|error| {
+        format!(
+            "the baseline {} is none; accepted: the file of an earlier --report json=FILE ({error})",
+            file.display()
+        )
+    })?;
+    Ok(baseline)
+}

@@ -1,2 +1,0 @@
-use super::Report;
-pub(super) fn render(_: &Report) -> String { String::new() }

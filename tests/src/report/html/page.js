@@ -1,0 +1,104 @@
+"use strict";
+const find = (id) => document.getElementById(id);
+const dialog = find("detail");
+// What belongs to every timeline, and is put under the one that is open.
+const key = find("key");
+const words = find("words");
+key.remove();
+words.remove();
+const cells = [...document.querySelectorAll(".cell")];
+// The address names the cell that is open: it can be sent to others, and "back" closes it.
+const linked = () => {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+};
+let opened = null;
+
+function show() {
+  const link = linked();
+  const cell = link && cells.find((cell) => cell.dataset.link === link);
+  if (!cell) {
+    dialog.close();
+    return;
+  }
+  const template = find(cell.dataset.cell);
+  const content = find("detail-content");
+  content.replaceChildren(template.content.cloneNode(true));
+  content.querySelector("h2").id = "detail-title";
+  const scenario = content.querySelector(".scenario");
+  scenario.append(find(template.dataset.scenario).content.cloneNode(true));
+  const steps = scenario.querySelectorAll(".steps > li");
+  for (const finding of content.querySelectorAll(".findings .failed[data-step]")) {
+    steps[finding.dataset.step - 1]?.classList.add("failed");
+  }
+  const happened = content.querySelector(".happened");
+  if (happened) {
+    happened.append(key, words);
+    tell(happened.querySelector(".lanes"));
+  }
+  opened = cell;
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+// The same in words, for who cannot see the picture or point at it.
+function tell(lanes) {
+  const list = words.querySelector("dl");
+  list.replaceChildren();
+  for (const lane of lanes.querySelectorAll("[data-lane]")) {
+    const titles = [...lane.querySelectorAll("title")];
+    if (titles.length === 0) continue;
+    const add = (kind, text) => {
+      const line = document.createElement(kind);
+      line.textContent = text;
+      list.append(line);
+    };
+    add("dt", lane.dataset.lane);
+    for (const title of titles) add("dd", title.textContent);
+  }
+}
+
+for (const cell of cells) {
+  cell.addEventListener("click", () => {
+    location.hash = encodeURIComponent(cell.dataset.link).replaceAll("%2F", "/");
+    // If the address was this one already, nothing else would open it.
+    show();
+  });
+}
+addEventListener("hashchange", show);
+dialog.addEventListener("close", () => {
+  if (linked()) history.replaceState(null, "", "#");
+  opened?.focus();
+});
+// Beside the panel.
+dialog.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close();
+});
+
+function filter() {
+  const failed = find("only-failed").checked;
+  const wanted = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  let all = 0;
+  for (const group of document.querySelectorAll(".matrix tbody")) {
+    let some = false;
+    for (const row of group.querySelectorAll("tr[data-id]")) {
+      const text = `${row.dataset.id} ${row.firstElementChild.textContent}`.toLowerCase();
+      row.hidden = (failed && !("failed" in row.dataset)) || !wanted.every((word) => text.includes(word));
+      all += 1;
+      if (!row.hidden) {
+        some = true;
+        shown += 1;
+      }
+    }
+    group.hidden = !some;
+  }
+  find("count").textContent = shown === all ? "" : `${shown} of ${all}`;
+}
+find("filters").addEventListener("input", filter);
+find("filters").addEventListener("submit", (event) => event.preventDefault());
+filter();
+show();

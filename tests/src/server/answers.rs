@@ -1,0 +1,345 @@
+//! What every answer has, and how soon it comes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use futures_util::future::try_join_all;
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::wire::{Answer, Request};
+use super::{
+    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, Not, Server, TOKEN_PATH, TTL, expect,
+    not_applicable,
+};
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "answer/version",
+            Must,
+            "All answers are HTTP/1.1, or all are HTTP/1.0",
+            &["IMDS 2"],
+            |imds| version(imds).boxed(),
+        ),
+        Check::new(
+            "answer/closes",
+            May,
+            "An answer says Connection: close",
+            &["IMDS 2"],
+            |imds| closes(imds).boxed(),
+        ),
+        Check::new(
+            "answer/server",
+            Should,
+            "Every answer says Server: EC2ws",
+            &["IMDS 3"],
+            |imds| server(imds).boxed(),
+        ),
+        Check::new(
+            "answer/date",
+            Should,
+            "Every answer has a date, which is today's",
+            &["IMDS 3"],
+            |imds| date(imds).boxed(),
+        ),
+        Check::new(
+            "answer/content-length",
+            Should,
+            "Every answer has a length",
+            &["IMDS 3"],
+            |imds| length(imds).boxed(),
+        ),
+        Check::new(
+            "answer/right-length",
+            Must,
+            "No answer is shorter or longer than it says",
+            &["IMDS 3"],
+            |imds| right_length(imds).boxed(),
+        ),
+        Check::new(
+            "answer/once",
+            Should,
+            "No header is there twice",
+            &["IMDS 4", "IMDS 5"],
+            |imds| once(imds).boxed(),
+        ),
+        Check::new(
+            "answer/plain-text",
+            Should,
+            "Metadata is text/plain: values, listings and documents",
+            &["IMDS 34"],
+            |imds| plain_text(imds).boxed(),
+        ),
+        Check::new(
+            "answer/last-modified",
+            May,
+            "Metadata says when it was modified, which is not when it is asked for",
+            &["IMDS 6"],
+            |imds| last_modified(imds).boxed(),
+        )
+        .that_waits(),
+        Check::new(
+            "answer/accept-ranges",
+            May,
+            "Metadata says Accept-Ranges",
+            &["IMDS 4", "IMDS 5"],
+            |imds| accept_ranges(imds).boxed(),
+        ),
+        Check::new(
+            "answer/order",
+            May,
+            "The headers of data come in the order of one of the dialects",
+            &["IMDS 4", "IMDS 5"],
+            |imds| order(imds).boxed(),
+        ),
+        Check::new(
+            "answer/soon",
+            Must,
+            "Answers come in less than 500 ms",
+            &["clients: aws-sdk-go-v2 waits no longer"],
+            |imds| soon(imds).boxed(),
+        ),
+        Check::new(
+            "answer/many-at-once",
+            Must,
+            "Sixteen clients that come at once are all answered",
+            &["IMDS 15", "clients: aws-sdk-go-v2 waits no longer"],
+            |imds| many_at_once(imds).boxed(),
+        ),
+    ]
+}
+
+/// One answer of each kind.
+async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, Not> {
+    Ok(vec![
+        imds.put("60").await?,
+        imds.get(INSTANCE_ID).await?,
+        imds.get(&format!("{META_DATA}/")).await?,
+        imds.get(NO_SUCH).await?,
+        imds.with_token(INSTANCE_ID, "wrong").await?,
+        imds.ask(Request::get(TOKEN_PATH)).await?,
+    ])
+}
+
+/// The first of all kinds of answers that is wrong.
+async fn all(imds: &Server, expected: &str, wrong: impl Fn(&Answer) -> Option<String>) -> Judged {
+    for answer in of_all_kinds(imds).await? {
+        if let Some(seen) = wrong(&answer) {
+            let Answer { asked, status, .. } = &answer;
+            return expect(false, expected, format!("{asked} ({status}): {seen}"));
+        }
+    }
+    Ok(())
+}
+
+async fn version(imds: &Server) -> Judged {
+    let first = imds.put("60").await?.version;
+    expect(
+        first == "HTTP/1.1" || first == "HTTP/1.0",
+        "HTTP/1.1 or HTTP/1.0",
+        &*first,
+    )?;
+    all(imds, &first, |answer| {
+        (answer.version != first).then(|| answer.version.clone())
+    })
+    .await
+}
+
+async fn closes(imds: &Server) -> Judged {
+    // Nobody has asked for it.
+    let request = Request::get(INSTANCE_ID).keeping();
+    imds.ask(request).await?.has_header("Connection", "close")
+}
+
+async fn server(imds: &Server) -> Judged {
+    all(imds, "Server: EC2ws", |answer| {
+        match answer.header("server") {
+            Some("EC2ws") => None,
+            other => Some(other.unwrap_or("no such header").to_owned()),
+        }
+    })
+    .await
+}
+
+async fn date(imds: &Server) -> Judged {
+    all(imds, "a Date like this machine's", |answer| {
+        let seen = answer.header("date").unwrap_or("no such header");
+        let off = moment(seen).map(|date| (Utc::now() - date).abs());
+        match off {
+            Some(off) if off < TimeDelta::minutes(5) => None,
+            _ => Some(seen.to_owned()),
+        }
+    })
+    .await
+}
+
+async fn length(imds: &Server) -> Judged {
+    all(imds, "a Content-Length", |answer| {
+        let missing = answer.header("content-length").is_none();
+        missing.then(|| "no such header".to_owned())
+    })
+    .await
+}
+
+async fn right_length(imds: &Server) -> Judged {
+    all(imds, "as many bytes as it says", |answer| {
+        let told = answer.header("content-length")?;
+        let came = answer.body.len();
+        (told != came.to_string()).then(|| format!("Content-Length: {told}, and {came} bytes"))
+    })
+    .await
+}
+
+async fn once(imds: &Server) -> Judged {
+    all(imds, "no header twice", |answer| {
+        let names = answer
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        let mut pairs = names.iter().zip(names.iter().skip(1));
+        pairs
+            .find(|(one, next)| one == next)
+            .map(|(name, _)| format!("{name} twice"))
+    })
+    .await
+}
+
+async fn plain_text(imds: &Server) -> Judged {
+    for path in [
+        INSTANCE_ID,
+        "/latest/meta-data/",
+        "/latest/meta-data/iam/info",
+        "/latest/dynamic/instance-identity/document",
+    ] {
+        let answer = imds.get(path).await?;
+        if answer.status == 200 {
+            answer.has_type("text/plain")?;
+        }
+    }
+    Ok(())
+}
+
+async fn last_modified(imds: &Server) -> Judged {
+    const NAME: &str = "last-modified";
+    let first = imds.if_there(INSTANCE_ID).await?;
+    let seen = first.header(NAME).unwrap_or("no such header");
+    let modified = moment(seen);
+    expect(
+        modified.is_some_and(|modified| modified <= Utc::now() + TimeDelta::minutes(5)),
+        "a Last-Modified that is over",
+        seen,
+    )?;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let second = imds.if_there(INSTANCE_ID).await?;
+    expect(
+        second.header(NAME) == Some(seen),
+        format!("Last-Modified: {seen}, as a second before"),
+        second.header(NAME).unwrap_or("no such header"),
+    )
+}
+
+async fn accept_ranges(imds: &Server) -> Judged {
+    let answer = imds.if_there(INSTANCE_ID).await?;
+    let seen = answer.header("accept-ranges");
+    expect(
+        matches!(seen, Some("none" | "bytes")),
+        "Accept-Ranges: none, or bytes",
+        seen.unwrap_or("no such header"),
+    )
+}
+
+const NITRO: [&str; 8] = [
+    TTL,
+    "Content-Type",
+    "Accept-Ranges",
+    "Last-Modified",
+    "Content-Length",
+    "Date",
+    "Server",
+    "Connection",
+];
+const XEN: [&str; 8] = [
+    "Accept-Ranges",
+    "Content-Length",
+    "Content-Type",
+    "Date",
+    "Last-Modified",
+    TTL,
+    "Connection",
+    "Server",
+];
+
+async fn order(imds: &Server) -> Judged {
+    let answer = imds.if_there(INSTANCE_ID).await?;
+    let seen: Vec<&str> = answer
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let with_token = imds.session().await.is_some();
+    let follows = |dialect: [&str; 8]| {
+        let expected = dialect
+            .into_iter()
+            .filter(|name| with_token || *name != TTL);
+        expected
+            .map(str::to_ascii_lowercase)
+            .eq(seen.iter().map(|name| name.to_ascii_lowercase()))
+    };
+    expect(
+        follows(NITRO) || follows(XEN),
+        NITRO.join(", "),
+        seen.join(", "),
+    )
+}
+
+/// The AWS SDK for Go gives an attempt up after this.
+const SOON: Duration = Duration::from_millis(500);
+
+async fn soon(imds: &Server) -> Judged {
+    let mut late = Vec::new();
+    // Three times: one that is late may be this machine's fault.
+    for _ in 0..3 {
+        let answers = [
+            imds.put("60").await?,
+            imds.get(&format!("{META_DATA}/")).await?,
+            imds.get("/latest/meta-data/iam/security-credentials/")
+                .await?,
+            imds.get("/latest/dynamic/instance-identity/document")
+                .await?,
+        ];
+        late.extend(answers.into_iter().filter(|answer| answer.took >= SOON));
+    }
+    match late.as_slice() {
+        [] | [_] => Ok(()),
+        [first, ..] => expect(
+            false,
+            format!("an answer to {} in less than {SOON:?}", first.asked),
+            format!("one after {:.0?}", first.took),
+        ),
+    }
+}
+
+async fn many_at_once(imds: &Server) -> Judged {
+    imds.token("60").await?;
+    let clients = (0..16).map(async |_| {
+        let token = imds.token("60").await?;
+        imds.with_token(INSTANCE_ID, &token).await
+    });
+    for answer in try_join_all(clients).await? {
+        if answer.status == 401 {
+            return not_applicable("a good token is refused");
+        }
+        answer.has_status(200)?;
+    }
+    Ok(())
+}
+
+/// A date as HTTP has it.
+pub(super) fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc2822(text).ok()?;
+    text.ends_with(" GMT").then(|| moment.to_utc())
+}

@@ -1,0 +1,572 @@
+//! The role, its credentials, and those of the instance itself.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use serde_json::{Map, Value};
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::listings::{escaped, same_or_redirect};
+use super::wire::Answer;
+use super::{Check, Judged, META_DATA, Not, Server, answers, expect, not_applicable};
+
+const LIST: &str = "/latest/meta-data/iam/security-credentials/";
+const INFO: &str = "/latest/meta-data/iam/info";
+const OF_INSTANCE: &str =
+    "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "credentials/list",
+            Must,
+            "The list of roles has one line, or is 404",
+            &["IMDS 35", "IMDS 46", "clients: five of them fail otherwise"],
+            |imds| list(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/list-no-newline",
+            Must,
+            "No newline follows the name of the role",
+            &["IMDS 30", "IMDS 46", "clients: most of them fail otherwise"],
+            |imds| list_no_newline(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/list-without-slash",
+            Must,
+            "The list of roles is the same without its slash, or a redirect goes there",
+            &["IMDS 31", "clients: some ask with a slash, some without"],
+            |imds| list_without_slash(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/listed",
+            Should,
+            "iam/ is listed if there is a role, and only then",
+            &["IMDS 35"],
+            |imds| listed(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/document",
+            Must,
+            "The role has a document of JSON",
+            &["IMDS 47"],
+            |imds| document(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/fields",
+            Must,
+            "The document has a key, a secret, a token and an end",
+            &["IMDS 47"],
+            |imds| fields(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/code",
+            Must,
+            "The document's Code is Success; any other comes without credentials",
+            &["IMDS 47", "IMDS 48", "clients: aws-config fails otherwise"],
+            |imds| code(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/type",
+            Should,
+            "The document's Type is AWS-HMAC",
+            &["IMDS 47"],
+            |imds| kind(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/key-id",
+            Should,
+            "The access key is ASIA and 16 more",
+            &["IMDS 47"],
+            |imds| key_id(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/expiration",
+            Must,
+            "The end is a date as in RFC 3339, in UTC, with Z",
+            &["IMDS 47", "clients: aws-config fails otherwise"],
+            |imds| expiration(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/not-over",
+            Must,
+            "The credentials are not over",
+            &["IMDS 49"],
+            |imds| not_over(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/five-minutes",
+            Should,
+            "The credentials are good for five more minutes",
+            &["IMDS 49"],
+            |imds| five_minutes(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/last-updated",
+            Should,
+            "The credentials were updated in the past, at a date with Z",
+            &["IMDS 47"],
+            |imds| last_updated(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/last-modified",
+            May,
+            "The document was modified when the credentials were updated",
+            &["IMDS 6"],
+            |imds| last_modified(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/same-for-all",
+            Should,
+            "Every caller gets the same document",
+            &["IMDS 50"],
+            |imds| same_for_all(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/with-slash",
+            May,
+            "The document is the same with a slash at the end of its path",
+            &["IMDS 32"],
+            |imds| with_slash(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/layout",
+            May,
+            "The document is indented by two spaces, with ` : ` behind names",
+            &["IMDS 47"],
+            |imds| layout(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/unknown-role",
+            Must,
+            "A role that is not the instance's is 404",
+            &["IMDS 33", "IMDS 47"],
+            |imds| unknown_role(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/case",
+            Should,
+            "The role in another case is 404",
+            &["IMDS 47"],
+            |imds| case(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/info",
+            Should,
+            "iam/info tells of the instance profile",
+            &["IMDS 44"],
+            |imds| info(imds).boxed(),
+        ),
+        Check::new(
+            "credentials/profile-arn",
+            Should,
+            "The instance profile has an ARN, in the account of the instance",
+            &["IMDS 44", "IMDS 59"],
+            |imds| profile_arn(imds).boxed(),
+        ),
+        Check::new(
+            "instance-credentials/info",
+            Should,
+            "The instance's own credentials tell of their account",
+            &["IMDS 53"],
+            |imds| own_info(imds).boxed(),
+        ),
+        Check::new(
+            "instance-credentials/document",
+            Should,
+            "The instance has credentials of its own, which are not over",
+            &["IMDS 53"],
+            |imds| own_document(imds).boxed(),
+        ),
+        Check::new(
+            "instance-credentials/not-the-roles",
+            Must,
+            "The instance's own credentials are not those of the role",
+            &["IMDS 53"],
+            |imds| not_the_roles(imds).boxed(),
+        ),
+    ]
+}
+
+async fn list(imds: &Server) -> Judged {
+    let answer = imds.get(LIST).await?;
+    answer.has_status_of(&[200, 404])?;
+    if answer.status == 404 {
+        return not_applicable("the instance has no role");
+    }
+    let lines = answer.lines().len();
+    expect(lines == 1, "the name of one role", format!("{lines} lines"))
+}
+
+async fn list_no_newline(imds: &Server) -> Judged {
+    let answer = roles(imds).await?;
+    expect(
+        answer.body.trim_ascii().len() == answer.body.len(),
+        "no white space around the name of the role",
+        answer.told(),
+    )
+}
+
+async fn list_without_slash(imds: &Server) -> Judged {
+    let with = roles(imds).await?;
+    let bare = LIST.trim_end_matches('/');
+    same_or_redirect(&with, &imds.get(bare).await?, bare)
+}
+
+async fn listed(imds: &Server) -> Judged {
+    let there = imds.get(LIST).await?.status == 200;
+    imds.agrees(&format!("{META_DATA}/"), "iam", there).await
+}
+
+/// The list of roles, if there is one.
+async fn roles(imds: &Server) -> Result<Answer, Not> {
+    let answer = imds.get(LIST).await?;
+    match answer.status {
+        200 => Ok(answer),
+        404 => not_applicable("the instance has no role"),
+        status => not_applicable(format!("the list of roles cannot be read ({status})")),
+    }
+}
+
+/// The name of the role, if there is one.
+async fn role(imds: &Server) -> Result<String, Not> {
+    let names = roles(imds).await?.lines();
+    match names.first().map(|name| name.trim()) {
+        Some(name) if !name.is_empty() => Ok(escaped(name)),
+        _ => not_applicable("no role is listed"),
+    }
+}
+
+/// What the role has, which the check of the document demands.
+async fn credentials(imds: &Server) -> Result<(Answer, Map<String, Value>), Not> {
+    let path = format!("{LIST}{}", role(imds).await?);
+    let answer = imds.if_there(&path).await?;
+    match json(&answer) {
+        Some(document) => Ok((answer, document)),
+        None => not_applicable("the role's document is none"),
+    }
+}
+
+/// The same, if it has credentials.
+async fn good(imds: &Server) -> Result<Map<String, Value>, Not> {
+    let (_, document) = credentials(imds).await?;
+    match document.contains_key("AccessKeyId") {
+        true => Ok(document),
+        false => not_applicable("the role's document has no credentials"),
+    }
+}
+
+pub(super) fn json(answer: &Answer) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&answer.body) {
+        Ok(Value::Object(fields)) => Some(fields),
+        _ => None,
+    }
+}
+
+/// A field that is a text, and not an empty one.
+pub(super) fn text<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    let value = document.get(name).and_then(Value::as_str);
+    value.filter(|value| !value.is_empty())
+}
+
+pub(super) fn has_texts(document: &Map<String, Value>, names: &[&str]) -> Judged {
+    let missing: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| text(document, name).is_none())
+        .collect();
+    expect(
+        missing.is_empty(),
+        format!("{}: texts, and none of them empty", names.join(", ")),
+        format!("no good {}", missing.join(", ")),
+    )
+}
+
+/// A date as IMDS writes it. Parts of seconds are taken by all clients.
+pub(super) fn date(document: &Map<String, Value>, name: &str) -> Option<DateTime<Utc>> {
+    let value = text(document, name)?;
+    let date = DateTime::parse_from_rfc3339(value).ok()?;
+    (value.ends_with('Z') && value.contains('T')).then(|| date.to_utc())
+}
+
+/// A date, whose form is the concern of another check.
+async fn date_of(imds: &Server, name: &str) -> Result<DateTime<Utc>, Not> {
+    let document = good(imds).await?;
+    let date = text(&document, name).and_then(|value| value.parse().ok());
+    date.ok_or_else(|| Not::Applicable(format!("{name} is no date")))
+}
+
+fn has_date(document: &Map<String, Value>, name: &str) -> Judged {
+    expect(
+        date(document, name).is_some(),
+        format!("{name} like 2026-01-02T03:04:05Z"),
+        text(document, name).unwrap_or("no text"),
+    )
+}
+
+async fn document(imds: &Server) -> Judged {
+    let answer = imds.get(&format!("{LIST}{}", role(imds).await?)).await?;
+    answer.has_status(200)?;
+    expect(json(&answer).is_some(), "an object of JSON", answer.told())
+}
+
+async fn fields(imds: &Server) -> Judged {
+    let (_, document) = credentials(imds).await?;
+    if text(&document, "Code").is_some_and(|code| code != "Success") {
+        return not_applicable("the document is of an error");
+    }
+    let names = ["AccessKeyId", "SecretAccessKey", "Token", "Expiration"];
+    has_texts(&document, &names)
+}
+
+async fn code(imds: &Server) -> Judged {
+    let (_, document) = credentials(imds).await?;
+    let code = text(&document, "Code");
+    let bare = !document.contains_key("AccessKeyId") && text(&document, "Message").is_some();
+    match code {
+        Some("Success") => Ok(()),
+        // Rule 48.
+        Some(code) if bare => not_applicable(format!("the role has an error: {code}")),
+        code => expect(false, "Success", code.unwrap_or("no Code")),
+    }
+}
+
+async fn kind(imds: &Server) -> Judged {
+    let document = good(imds).await?;
+    let seen = text(&document, "Type").unwrap_or("no Type");
+    expect(seen == "AWS-HMAC", "AWS-HMAC", seen)
+}
+
+async fn key_id(imds: &Server) -> Judged {
+    let document = good(imds).await?;
+    let id = text(&document, "AccessKeyId").unwrap_or_default();
+    let rest = id.strip_prefix("ASIA").unwrap_or_default();
+    let fit = rest
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    expect(
+        rest.len() == 16 && fit,
+        "ASIA and 16 capital letters and digits",
+        format!(
+            "{} characters that begin with {:?}",
+            id.len(),
+            id.get(..4).unwrap_or(id)
+        ),
+    )
+}
+
+async fn expiration(imds: &Server) -> Judged {
+    let document = good(imds).await?;
+    match text(&document, "Expiration") {
+        Some(_) => has_date(&document, "Expiration"),
+        None => not_applicable("there is no Expiration"),
+    }
+}
+
+async fn not_over(imds: &Server) -> Judged {
+    let ends = date_of(imds, "Expiration").await?;
+    expect(ends > Utc::now(), "an end in the future", ends.to_rfc3339())
+}
+
+async fn five_minutes(imds: &Server) -> Judged {
+    let ends = date_of(imds, "Expiration").await?;
+    if ends <= Utc::now() {
+        return not_applicable("the credentials are over");
+    }
+    // Clocks differ a bit.
+    let least = TimeDelta::minutes(5) - TimeDelta::seconds(5);
+    expect(
+        ends - Utc::now() >= least,
+        "five more minutes: new credentials come before that",
+        format!("{} s", (ends - Utc::now()).num_seconds()),
+    )
+}
+
+async fn last_updated(imds: &Server) -> Judged {
+    let document = good(imds).await?;
+    has_date(&document, "LastUpdated")?;
+    let updated = date_of(imds, "LastUpdated").await?;
+    expect(
+        updated <= Utc::now() + TimeDelta::seconds(5),
+        "a LastUpdated that is over",
+        updated.to_rfc3339(),
+    )
+}
+
+async fn last_modified(imds: &Server) -> Judged {
+    let (answer, document) = credentials(imds).await?;
+    let Some(updated) = date(&document, "LastUpdated") else {
+        return not_applicable("there is no LastUpdated");
+    };
+    let Some(seen) = answer.header("last-modified") else {
+        return not_applicable("there is no Last-Modified");
+    };
+    let modified = answers::moment(seen);
+    expect(
+        modified.is_some_and(|modified| (modified - updated).abs() < TimeDelta::minutes(1)),
+        format!("LastUpdated, {}", updated.to_rfc2822()),
+        seen,
+    )
+}
+
+async fn same_for_all(imds: &Server) -> Judged {
+    let path = format!("{LIST}{}", role(imds).await?);
+    // Twice: the credentials may have been replaced in between.
+    for last in [false, true] {
+        let first = imds.if_there(&path).await?;
+        let second = match imds.token("60").await {
+            Ok(token) => imds.with_token(&path, &token).await?,
+            Err(_) => imds.get(&path).await?,
+        };
+        if second.status == 401 {
+            return not_applicable("a good token is refused");
+        }
+        if first.body == second.body {
+            return Ok(());
+        }
+        if last {
+            let id = |answer: &Answer| {
+                let document = json(answer).unwrap_or_default();
+                text(&document, "AccessKeyId").unwrap_or("none").to_owned()
+            };
+            let (first, second) = (id(&first), id(&second));
+            return expect(
+                false,
+                "the same document twice",
+                format!("two documents, of the keys {first} and {second}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn with_slash(imds: &Server) -> Judged {
+    let (_, document) = credentials(imds).await?;
+    let answer = imds.get(&format!("{LIST}{}/", role(imds).await?)).await?;
+    answer.has_status(200)?;
+    let fields =
+        |document: &Map<String, Value>| -> Vec<String> { document.keys().cloned().collect() };
+    expect(
+        json(&answer).is_some_and(|same| fields(&same) == fields(&document)),
+        "the same document",
+        answer.told(),
+    )
+}
+
+async fn layout(imds: &Server) -> Judged {
+    let (answer, document) = credentials(imds).await?;
+    let lines: Vec<String> = answer.text().lines().map(str::to_owned).collect();
+    let fields = document.keys().all(|name| {
+        let begin = format!("  \"{name}\" : ");
+        lines.iter().any(|line| line.starts_with(&begin))
+    });
+    expect(
+        fields && lines.first().is_some_and(|line| line == "{"),
+        "lines like `  \"Code\" : \"Success\",`",
+        "another layout",
+    )
+}
+
+async fn unknown_role(imds: &Server) -> Judged {
+    let role = role(imds).await?;
+    for name in ["no-such-role".to_owned(), format!("{role}x")] {
+        imds.get(&format!("{LIST}{name}")).await?.has_status(404)?;
+    }
+    Ok(())
+}
+
+async fn case(imds: &Server) -> Judged {
+    let role = role(imds).await?;
+    let turn = |letter: char| match letter.is_ascii_lowercase() {
+        true => letter.to_ascii_uppercase(),
+        false => letter.to_ascii_lowercase(),
+    };
+    let turned: String = role.chars().map(turn).collect();
+    match turned == role {
+        true => not_applicable("the role's name has no letters"),
+        false => imds.get(&format!("{LIST}{turned}")).await?.has_status(404),
+    }
+}
+
+async fn info(imds: &Server) -> Judged {
+    role(imds).await?;
+    let answer = imds.get(INFO).await?;
+    answer.has_status(200)?;
+    let Some(document) = json(&answer) else {
+        return expect(false, "an object of JSON", answer.told());
+    };
+    let names = [
+        "Code",
+        "LastUpdated",
+        "InstanceProfileArn",
+        "InstanceProfileId",
+    ];
+    has_texts(&document, &names)?;
+    has_date(&document, "LastUpdated")
+}
+
+async fn profile_arn(imds: &Server) -> Judged {
+    let document = json(&imds.if_there(INFO).await?).unwrap_or_default();
+    let Some(arn) = text(&document, "InstanceProfileArn") else {
+        return not_applicable("there is no InstanceProfileArn");
+    };
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let account = match parts.as_slice() {
+        ["arn", _, "iam", "", account, name] if name.starts_with("instance-profile/") => *account,
+        _ => return expect(false, "arn:…:iam::…:instance-profile/…", arn),
+    };
+    let identity = imds
+        .get("/latest/dynamic/instance-identity/document")
+        .await?;
+    let identity = json(&identity).unwrap_or_default();
+    let expected = text(&identity, "accountId").unwrap_or(account);
+    expect(
+        account == expected && account.len() == 12,
+        format!("an ARN in the account {expected}"),
+        arn,
+    )
+}
+
+async fn own_info(imds: &Server) -> Judged {
+    let path = format!("{META_DATA}/identity-credentials/ec2/info");
+    let answer = imds.get(&path).await?;
+    answer.has_status(200)?;
+    let Some(document) = json(&answer) else {
+        return expect(false, "an object of JSON", answer.told());
+    };
+    has_texts(&document, &["Code", "LastUpdated", "AccountId"])
+}
+
+async fn own_document(imds: &Server) -> Judged {
+    let answer = imds.get(OF_INSTANCE).await?;
+    answer.has_status(200)?;
+    let Some(document) = json(&answer) else {
+        return expect(false, "an object of JSON", answer.told());
+    };
+    let names = [
+        "Code",
+        "AccessKeyId",
+        "SecretAccessKey",
+        "Token",
+        "Expiration",
+    ];
+    has_texts(&document, &names)?;
+    has_date(&document, "Expiration")?;
+    expect(
+        date(&document, "Expiration").is_some_and(|ends| ends > Utc::now()),
+        "an end in the future",
+        text(&document, "Expiration").unwrap_or_default(),
+    )
+}
+
+async fn not_the_roles(imds: &Server) -> Judged {
+    let own = json(&imds.if_there(OF_INSTANCE).await?).unwrap_or_default();
+    let roles = good(imds).await?;
+    let [own, roles] =
+        [own, roles].map(|document| text(&document, "AccessKeyId").map(str::to_owned));
+    expect(
+        own != roles || own.is_none(),
+        "keys that differ",
+        "one key for both",
+    )
+}

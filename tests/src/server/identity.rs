@@ -1,0 +1,316 @@
+//! The identity document and its signatures.
+
+use chrono::Utc;
+use futures_util::FutureExt as _;
+use serde_json::{Map, Value};
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::credentials::{date, has_texts, json, text};
+use super::wire::Answer;
+use super::{Check, Judged, META_DATA, Not, Server, expect, not_applicable};
+
+const FOLDER: &str = "/latest/dynamic/instance-identity";
+const DOCUMENT: &str = "/latest/dynamic/instance-identity/document";
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "identity/document",
+            Must,
+            "The identity document is JSON",
+            &["IMDS 59"],
+            |imds| document(imds).boxed(),
+        ),
+        Check::new(
+            "identity/fields",
+            Must,
+            "It says which instance, of what type, in which account, zone and region",
+            &["IMDS 59"],
+            |imds| fields(imds).boxed(),
+        ),
+        Check::new(
+            "identity/nulls",
+            May,
+            "What it has nothing for is null, and all fields are in order",
+            &["IMDS 59"],
+            |imds| nulls(imds).boxed(),
+        ),
+        Check::new(
+            "identity/account",
+            Should,
+            "The account is a text of twelve digits",
+            &["IMDS 59"],
+            |imds| account(imds).boxed(),
+        ),
+        Check::new(
+            "identity/pending-time",
+            Should,
+            "The instance was launched in the past, at a date with Z",
+            &["IMDS 59"],
+            |imds| pending_time(imds).boxed(),
+        ),
+        Check::new(
+            "identity/region",
+            Must,
+            "The region is the zone without its letter",
+            &["IMDS 40", "IMDS 59"],
+            |imds| region(imds).boxed(),
+        ),
+        Check::new(
+            "identity/agrees",
+            Should,
+            "The document says the same as the metadata",
+            &["IMDS 40", "IMDS 59"],
+            |imds| agrees(imds).boxed(),
+        ),
+        Check::new(
+            "identity/same",
+            Must,
+            "The document has the same bytes each time",
+            &["IMDS 60"],
+            |imds| same(imds).boxed(),
+        ),
+        Check::new(
+            "identity/signature",
+            Should,
+            "The signature is base64 of as many bytes as RSA makes",
+            &["IMDS 60"],
+            |imds| signature(imds).boxed(),
+        ),
+        Check::new(
+            "identity/pkcs7",
+            Should,
+            "pkcs7 and rsa2048 are base64 in lines of 64, without PEM's first and last",
+            &["IMDS 60"],
+            |imds| pkcs7(imds).boxed(),
+        ),
+    ]
+}
+
+async fn document(imds: &Server) -> Judged {
+    let answer = imds.get(DOCUMENT).await?;
+    answer.has_status(200)?;
+    expect(json(&answer).is_some(), "an object of JSON", answer.told())
+}
+
+async fn read(imds: &Server) -> Result<(Answer, Map<String, Value>), Not> {
+    let answer = imds.if_there(DOCUMENT).await?;
+    match json(&answer) {
+        Some(document) => Ok((answer, document)),
+        None => not_applicable("the identity document is none"),
+    }
+}
+
+/// A field, which another check demands.
+fn field<'a>(document: &'a Map<String, Value>, name: &str) -> Result<&'a str, Not> {
+    text(document, name).ok_or_else(|| Not::Applicable(format!("there is no {name}")))
+}
+
+async fn fields(imds: &Server) -> Judged {
+    let (_, document) = read(imds).await?;
+    let names = [
+        "accountId",
+        "architecture",
+        "availabilityZone",
+        "imageId",
+        "instanceId",
+        "instanceType",
+        "pendingTime",
+        "region",
+        "version",
+    ];
+    has_texts(&document, &names)
+}
+
+const ALL: [&str; 15] = [
+    "accountId",
+    "architecture",
+    "availabilityZone",
+    "billingProducts",
+    "devpayProductCodes",
+    "marketplaceProductCodes",
+    "imageId",
+    "instanceId",
+    "instanceType",
+    "kernelId",
+    "pendingTime",
+    "privateIp",
+    "ramdiskId",
+    "region",
+    "version",
+];
+
+async fn nulls(imds: &Server) -> Judged {
+    let (answer, _) = read(imds).await?;
+    let body = answer.text();
+    let mut places = Vec::new();
+    for name in ALL {
+        let Some(place) = body.find(&format!("\"{name}\"")) else {
+            return expect(false, format!("a field {name}"), "none");
+        };
+        places.push(place);
+    }
+    expect(places.is_sorted(), ALL.join(", "), "another order")
+}
+
+async fn account(imds: &Server) -> Judged {
+    let (_, document) = read(imds).await?;
+    let account = document.get("accountId").cloned().unwrap_or_default();
+    let digits = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    expect(
+        account.as_str().is_some_and(digits),
+        "a text of twelve digits",
+        account.to_string(),
+    )
+}
+
+async fn pending_time(imds: &Server) -> Judged {
+    let (_, document) = read(imds).await?;
+    let seen = field(&document, "pendingTime")?;
+    expect(
+        date(&document, "pendingTime").is_some_and(|launched| launched <= Utc::now()),
+        "a date in the past like 2026-01-02T03:04:05Z",
+        seen,
+    )
+}
+
+async fn region(imds: &Server) -> Judged {
+    let (_, document) = read(imds).await?;
+    let region = field(&document, "region")?;
+    let zone = field(&document, "availabilityZone")?;
+    expect(
+        is_zone_of(zone, region),
+        format!("a zone of {region}"),
+        zone,
+    )
+}
+
+/// `us-east-1a` of `us-east-1`, and so is `us-east-1-bos-1a`, a local zone.
+pub(super) fn is_zone_of(zone: &str, region: &str) -> bool {
+    let Some(rest) = zone.strip_prefix(region) else {
+        return false;
+    };
+    let letter = rest
+        .chars()
+        .last()
+        .is_some_and(|last| last.is_ascii_lowercase());
+    letter && (rest.len() == 1 || rest.starts_with('-'))
+}
+
+async fn agrees(imds: &Server) -> Judged {
+    let (_, document) = read(imds).await?;
+    for (name, path) in [
+        ("instanceId", "instance-id"),
+        ("instanceType", "instance-type"),
+        ("imageId", "ami-id"),
+        ("availabilityZone", "placement/availability-zone"),
+        ("region", "placement/region"),
+        ("privateIp", "local-ipv4"),
+    ] {
+        let answer = imds.get(&format!("{META_DATA}/{path}")).await?;
+        if let (200, Some(value)) = (answer.status, text(&document, name)) {
+            expect(
+                answer.text().trim() == value,
+                format!("{path}, as {name} in the document: {value}"),
+                answer.told(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+async fn same(imds: &Server) -> Judged {
+    let (first, _) = read(imds).await?;
+    for _ in 0..3 {
+        let next = imds.get(DOCUMENT).await?;
+        expect(
+            next.body == first.body,
+            "the same bytes",
+            "others, so that no signature can be of them",
+        )?;
+    }
+    Ok(())
+}
+
+/// Base64 in lines of 64 at most. How many bytes it is of, if it is.
+fn wrapped(text: &str) -> Option<usize> {
+    let lines: Vec<&str> = text.trim_end().split('\n').collect();
+    let (last, others) = lines.split_last()?;
+    let fits = others.iter().all(|line| line.len() == 64) && (1..=64).contains(&last.len());
+    let whole = lines.concat();
+    let letters = whole.trim_end_matches('=');
+    let base64 = letters
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
+    let padded = whole.len().is_multiple_of(4) && whole.len() - letters.len() <= 2;
+    (fits && base64 && padded).then_some(letters.len() * 3 / 4)
+}
+
+async fn signature(imds: &Server) -> Judged {
+    let answer = imds.get(&format!("{FOLDER}/signature")).await?;
+    answer.has_status(200)?;
+    // RSA with 1024 bits, as AWS has it in most regions, or with 2048.
+    expect(
+        matches!(wrapped(&answer.text()), Some(128 | 256)),
+        "base64 of 128 or 256 bytes",
+        answer.told(),
+    )
+}
+
+async fn pkcs7(imds: &Server) -> Judged {
+    for name in ["pkcs7", "rsa2048"] {
+        let answer = imds.get(&format!("{FOLDER}/{name}")).await?;
+        answer.has_status(200)?;
+        let text = answer.text();
+        // A SEQUENCE that is long.
+        let sequence = text.starts_with("MI");
+        expect(
+            sequence && wrapped(&text).is_some_and(|bytes| bytes > 256),
+            "base64 of PKCS #7, in lines of 64",
+            answer.told(),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_of_their_region() {
+        for (zone, region) in [
+            ("us-east-1a", "us-east-1"),
+            ("us-west-2-lax-1a", "us-west-2"),
+            ("us-gov-west-1b", "us-gov-west-1"),
+        ] {
+            assert!(is_zone_of(zone, region), "{zone}");
+        }
+        for (zone, region) in [
+            ("us-east-1", "us-east-1"),
+            ("us-east-1a", "us-east-2"),
+            ("us-east-11a", "us-east-1"),
+            ("", ""),
+        ] {
+            assert!(!is_zone_of(zone, region), "{zone}");
+        }
+    }
+
+    #[test]
+    fn base64_is_known_by_its_lines() {
+        let line = "A".repeat(64);
+        assert_eq!(wrapped(&format!("{line}\n{line}\nAAA=")), Some(98));
+        assert_eq!(wrapped("AA=="), Some(1));
+        for odd in [
+            "",
+            "AAA",
+            "A-A=",
+            "A===",
+            "-----BEGIN PKCS7-----",
+            &"A".repeat(68),
+        ] {
+            assert_eq!(wrapped(odd), None, "{odd}");
+        }
+    }
+}

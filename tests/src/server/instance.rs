@@ -1,0 +1,512 @@
+//! What else there is to know of an instance, its tags, its user data and what happens to it.
+
+use std::net::Ipv4Addr;
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::credentials::{date, has_texts, json, text};
+use super::identity::is_zone_of;
+use super::listings::escaped;
+use super::{Check, Judged, Not, Server, expect, not_applicable};
+
+const TREE: &str = "/latest/meta-data/";
+const TAGS: &str = "/latest/meta-data/tags/instance";
+const USER_DATA: &str = "/latest/user-data";
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "instance/id",
+            Should,
+            "The instance's id is i- and 8 or 17 hexadecimal digits",
+            &["IMDS 40"],
+            |imds| id(imds, "instance-id", "i-").boxed(),
+        ),
+        Check::new(
+            "instance/image",
+            Should,
+            "The image's id is ami- and 8 or 17 hexadecimal digits",
+            &["IMDS 40"],
+            |imds| id(imds, "ami-id", "ami-").boxed(),
+        ),
+        Check::new(
+            "instance/type",
+            Should,
+            "The instance's type has a family and a size",
+            &["IMDS 40"],
+            |imds| kind(imds).boxed(),
+        ),
+        Check::new(
+            "instance/zone",
+            Must,
+            "The zone can be read, with a slash at the end, too",
+            &[
+                "IMDS 32",
+                "IMDS 40",
+                "clients: some ask with a slash, some without",
+            ],
+            |imds| zone(imds).boxed(),
+        ),
+        Check::new(
+            "instance/region",
+            Must,
+            "The region can be read, and is the zone without its letter",
+            &["IMDS 40"],
+            |imds| region(imds).boxed(),
+        ),
+        Check::new(
+            "instance/interfaces",
+            Should,
+            "The instance's mac is that of an interface, which has an id and a number",
+            &["IMDS 40"],
+            |imds| interfaces(imds).boxed(),
+        ),
+        Check::new(
+            "instance/local-ipv4",
+            Should,
+            "The private address is that of an interface",
+            &["IMDS 35", "IMDS 40"],
+            |imds| local_ipv4(imds).boxed(),
+        ),
+        Check::new(
+            "instance/public-ipv4",
+            Should,
+            "The public address is one, or is not there and not listed",
+            &["IMDS 35"],
+            |imds| public_ipv4(imds).boxed(),
+        ),
+        Check::new(
+            "instance/life-cycle",
+            Should,
+            "The life cycle is one that there is",
+            &["IMDS 42"],
+            |imds| one_of(imds, "meta-data/instance-life-cycle", &LIFE_CYCLES).boxed(),
+        ),
+        Check::new(
+            "instance/action",
+            May,
+            "The action is one that there is",
+            &["IMDS 42"],
+            |imds| one_of(imds, "meta-data/instance-action", &ACTIONS).boxed(),
+        ),
+        Check::new(
+            "instance/monitoring",
+            May,
+            "Monitoring is enabled or disabled",
+            &["IMDS 42"],
+            |imds| one_of(imds, "dynamic/fws/instance-monitoring", &SWITCHES).boxed(),
+        ),
+        Check::new(
+            "instance/system",
+            May,
+            "The system is one that there is",
+            &["IMDS 41"],
+            |imds| one_of(imds, "meta-data/system", &["nitro", "xen-on-nitro"]).boxed(),
+        ),
+        Check::new(
+            "instance/services",
+            Should,
+            "The partition and its domain can be read",
+            &["IMDS 40"],
+            |imds| services(imds).boxed(),
+        ),
+        Check::new(
+            "event/spot",
+            Must,
+            "An interruption is not there, or has an action and a time",
+            &["IMDS 35", "IMDS 54"],
+            |imds| spot(imds).boxed(),
+        ),
+        Check::new(
+            "event/spot-listed",
+            Should,
+            "spot/ is listed if an interruption is announced, and only then",
+            &["IMDS 35"],
+            |imds| spot_listed(imds).boxed(),
+        ),
+        Check::new(
+            "event/spot-time",
+            Should,
+            "The time of termination is there if the action is to terminate, and only then",
+            &["IMDS 55"],
+            |imds| spot_time(imds).boxed(),
+        ),
+        Check::new(
+            "event/rebalance",
+            Should,
+            "A recommendation to rebalance is not there, or has a time",
+            &["IMDS 35", "IMDS 56"],
+            |imds| rebalance(imds).boxed(),
+        ),
+        Check::new(
+            "event/maintenance",
+            Should,
+            "Maintenance is a list of events",
+            &["IMDS 57"],
+            |imds| maintenance(imds).boxed(),
+        ),
+        Check::new(
+            "event/auto-scaling",
+            Should,
+            "The state of auto scaling is not there, or is one that there is",
+            &["IMDS 35", "IMDS 58"],
+            |imds| {
+                one_of(
+                    imds,
+                    "meta-data/autoscaling/target-lifecycle-state",
+                    &STATES,
+                )
+                .boxed()
+            },
+        ),
+        Check::new(
+            "tags/listed",
+            Should,
+            "tags/ is listed if it is there, and only then",
+            &["IMDS 35", "IMDS 36"],
+            |imds| tags_listed(imds).boxed(),
+        ),
+        Check::new(
+            "tags/disabled",
+            May,
+            "Without tags, tags/instance is empty",
+            &["IMDS 36"],
+            |imds| tags_disabled(imds).boxed(),
+        ),
+        Check::new(
+            "tags/keys",
+            Should,
+            "Keys of tags have the characters that they may have",
+            &["IMDS 38"],
+            |imds| tags_keys(imds).boxed(),
+        ),
+        Check::new(
+            "tags/values",
+            Should,
+            "Every tag that is listed has a value",
+            &["IMDS 36", "IMDS 38"],
+            |imds| tags_values(imds).boxed(),
+        ),
+        Check::new(
+            "user-data/answer",
+            Must,
+            "User data is there, or 404",
+            &["IMDS 35", "IMDS 43"],
+            |imds| user_data(imds).boxed(),
+        ),
+        Check::new(
+            "user-data/listed",
+            Should,
+            "User data is listed if it is there, and only then",
+            &["IMDS 29", "IMDS 35"],
+            |imds| user_data_listed(imds).boxed(),
+        ),
+        Check::new(
+            "user-data/type",
+            Should,
+            "User data is application/octet-stream",
+            &["IMDS 34"],
+            |imds| user_data_type(imds).boxed(),
+        ),
+        Check::new(
+            "user-data/with-slash",
+            Must,
+            "User data is the same with a slash at its end",
+            &["IMDS 32", "clients: some ask with a slash, some without"],
+            |imds| user_data_with_slash(imds).boxed(),
+        ),
+        Check::new(
+            "user-data/size",
+            May,
+            "User data has 16 KiB at most",
+            &["IMDS 43"],
+            |imds| user_data_size(imds).boxed(),
+        ),
+    ]
+}
+
+/// What every instance has, without what may be around it.
+async fn trimmed(imds: &Server, path: &str) -> Result<String, Not> {
+    Ok(imds
+        .value(&format!("{TREE}{path}"))
+        .await?
+        .trim()
+        .to_owned())
+}
+
+async fn id(imds: &Server, path: &str, begin: &str) -> Judged {
+    let id = imds.if_there(&format!("{TREE}{path}")).await?.text();
+    let rest = id.trim().strip_prefix(begin).unwrap_or_default();
+    let digits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    expect(
+        [8, 17].contains(&rest.len()) && rest.bytes().all(digits),
+        format!("{begin} and 8 or 17 hexadecimal digits"),
+        id,
+    )
+}
+
+async fn kind(imds: &Server) -> Judged {
+    let kind = trimmed(imds, "instance-type").await?;
+    let parts = kind.split_once('.');
+    expect(
+        parts.is_some_and(|(family, size)| !family.is_empty() && !size.is_empty()),
+        "FAMILY.SIZE",
+        &*kind,
+    )
+}
+
+async fn zone(imds: &Server) -> Judged {
+    let zone = trimmed(imds, "placement/availability-zone").await?;
+    let slash = trimmed(imds, "placement/availability-zone/").await?;
+    expect(zone == slash && !zone.is_empty(), zone, slash)
+}
+
+async fn region(imds: &Server) -> Judged {
+    let zone = imds
+        .if_there(&format!("{TREE}placement/availability-zone"))
+        .await?;
+    let zone = zone.text().trim().to_owned();
+    let region = trimmed(imds, "placement/region").await?;
+    expect(
+        is_zone_of(&zone, &region),
+        format!("the region of the zone {zone}"),
+        region,
+    )
+}
+
+async fn interfaces(imds: &Server) -> Judged {
+    let mac = imds.if_there(&format!("{TREE}mac")).await?.text();
+    let mac = escaped(mac.trim());
+    let folder = "network/interfaces/macs/";
+    let listed = trimmed(imds, folder).await?;
+    let is_listed = listed.lines().any(|name| name.trim_end_matches('/') == mac);
+    expect(is_listed, format!("{mac}/ in {folder}"), &*listed)?;
+    let same = trimmed(imds, &format!("{folder}{mac}/mac")).await?;
+    expect(same == mac, &*mac, same)?;
+    let id = trimmed(imds, &format!("{folder}{mac}/interface-id")).await?;
+    expect(id.starts_with("eni-"), "an interface-id like eni-…", id)?;
+    let number = trimmed(imds, &format!("{folder}{mac}/device-number")).await?;
+    expect(
+        number == "0",
+        "0, the device-number of the first interface",
+        number,
+    )
+}
+
+async fn local_ipv4(imds: &Server) -> Judged {
+    let address = imds.if_there(&format!("{TREE}local-ipv4")).await?.text();
+    let address = address.trim();
+    expect(
+        address.parse::<Ipv4Addr>().is_ok(),
+        "an IPv4 address",
+        address,
+    )?;
+    let mac = trimmed(imds, "mac").await?;
+    let of_interface = format!("network/interfaces/macs/{}/local-ipv4s", escaped(&mac));
+    let all = trimmed(imds, &of_interface).await?;
+    expect(
+        all.lines().any(|line| line == address),
+        format!("{address} in {of_interface}"),
+        all,
+    )
+}
+
+async fn public_ipv4(imds: &Server) -> Judged {
+    let answer = imds.get(&format!("{TREE}public-ipv4")).await?;
+    answer.has_status_of(&[200, 404])?;
+    if answer.status == 200 {
+        let text = answer.text();
+        let fit = text.trim().parse::<Ipv4Addr>().is_ok();
+        expect(fit, "an IPv4 address", answer.told())?;
+    }
+    imds.agrees(TREE, "public-ipv4", answer.status == 200).await
+}
+
+const LIFE_CYCLES: [&str; 4] = ["on-demand", "spot", "scheduled", "capacity-block"];
+const ACTIONS: [&str; 3] = ["none", "shutdown", "bundle-pending"];
+const SWITCHES: [&str; 2] = ["enabled", "disabled"];
+const STATES: [&str; 8] = [
+    "Detached",
+    "InService",
+    "Standby",
+    "Terminated",
+    "Warmed:Hibernated",
+    "Warmed:Running",
+    "Warmed:Stopped",
+    "Warmed:Terminated",
+];
+
+async fn one_of(imds: &Server, path: &str, values: &[&str]) -> Judged {
+    let answer = imds.get(&format!("/latest/{path}")).await?;
+    if answer.status == 404 {
+        return not_applicable(format!("there is no {path}"));
+    }
+    answer.has_status(200)?;
+    let seen = answer.text();
+    expect(
+        values.contains(&seen.trim()),
+        format!("one of {}", values.join(", ")),
+        answer.told(),
+    )
+}
+
+async fn services(imds: &Server) -> Judged {
+    let partition = trimmed(imds, "services/partition").await?;
+    expect(partition.starts_with("aws"), "aws, aws-cn, …", partition)?;
+    let domain = trimmed(imds, "services/domain").await?;
+    expect(
+        domain.contains('.'),
+        "amazonaws.com, amazonaws.com.cn, …",
+        domain,
+    )
+}
+
+async fn spot(imds: &Server) -> Judged {
+    let answer = imds.get(&format!("{TREE}spot/instance-action")).await?;
+    answer.has_status_of(&[200, 404])?;
+    if answer.status == 404 {
+        return Ok(());
+    }
+    let document = json(&answer).unwrap_or_default();
+    let action = text(&document, "action").unwrap_or_default();
+    expect(
+        ["hibernate", "stop", "terminate"].contains(&action) && date(&document, "time").is_some(),
+        "404, or an object with an action and a time",
+        answer.told(),
+    )
+}
+
+/// What is announced, if anything is.
+async fn announced(imds: &Server) -> Result<Option<String>, Not> {
+    let answer = imds.get(&format!("{TREE}spot/instance-action")).await?;
+    match answer.status {
+        200 => {
+            let document = json(&answer).unwrap_or_default();
+            Ok(Some(
+                text(&document, "action").unwrap_or_default().to_owned(),
+            ))
+        }
+        404 => Ok(None),
+        _ => not_applicable("whether an interruption is announced cannot be seen"),
+    }
+}
+
+async fn spot_listed(imds: &Server) -> Judged {
+    let there = announced(imds).await?.is_some();
+    imds.agrees(TREE, "spot", there).await
+}
+
+async fn spot_time(imds: &Server) -> Judged {
+    let expected = match announced(imds).await?.as_deref() {
+        Some("terminate") => 200,
+        _ => 404,
+    };
+    let answer = imds.get(&format!("{TREE}spot/termination-time")).await?;
+    answer.has_status(expected)
+}
+
+async fn rebalance(imds: &Server) -> Judged {
+    let answer = imds
+        .get(&format!("{TREE}events/recommendations/rebalance"))
+        .await?;
+    answer.has_status_of(&[200, 404])?;
+    let document = json(&answer).unwrap_or_default();
+    expect(
+        answer.status == 404 || date(&document, "noticeTime").is_some(),
+        "404, or an object with a noticeTime",
+        answer.told(),
+    )
+}
+
+async fn maintenance(imds: &Server) -> Judged {
+    let answer = imds
+        .if_there(&format!("{TREE}events/maintenance/scheduled"))
+        .await?;
+    let Ok(Value::Array(events)) = serde_json::from_slice(&answer.body) else {
+        return expect(false, "an array of JSON", answer.told());
+    };
+    for event in &events {
+        let event = event.as_object().cloned().unwrap_or_default();
+        has_texts(
+            &event,
+            &["NotBefore", "Code", "Description", "EventId", "State"],
+        )?;
+    }
+    Ok(())
+}
+
+async fn tags_listed(imds: &Server) -> Judged {
+    let answer = imds.get(&format!("{TREE}tags/")).await?;
+    answer.has_status_of(&[200, 404])?;
+    imds.agrees(TREE, "tags", answer.status == 200).await
+}
+
+async fn tags_disabled(imds: &Server) -> Judged {
+    if imds.get(&format!("{TREE}tags/")).await?.status == 200 {
+        return not_applicable("there are tags");
+    }
+    let mut answer = imds.get(TAGS).await?;
+    // It is a folder, so that xen goes on to it (rule 31).
+    if answer.status == 301 {
+        answer = imds.get(&format!("{TAGS}/")).await?;
+    }
+    answer.has_status(200)?;
+    expect(answer.body.is_empty(), "nothing", answer.told())
+}
+
+/// The keys of tags, at most so many as an instance can have.
+async fn tags(imds: &Server) -> Result<Vec<String>, Not> {
+    let answer = imds.get(&format!("{TAGS}/")).await?;
+    match answer.lines() {
+        keys if answer.status == 200 && !keys.is_empty() => Ok(keys.into_iter().take(50).collect()),
+        _ => not_applicable("there are no tags"),
+    }
+}
+
+async fn tags_keys(imds: &Server) -> Judged {
+    let fit = |letter: char| letter.is_alphanumeric() || "+-=._:,@".contains(letter);
+    for key in tags(imds).await? {
+        let reserved = [".", "..", "_index"].contains(&key.as_str());
+        expect(
+            key.chars().all(fit) && !reserved,
+            "letters, digits and + - = . _ : , @",
+            key,
+        )?;
+    }
+    Ok(())
+}
+
+async fn tags_values(imds: &Server) -> Judged {
+    for key in tags(imds).await? {
+        let answer = imds.get(&format!("{TAGS}/{}", escaped(&key))).await?;
+        answer.has_status(200)?;
+    }
+    Ok(())
+}
+
+async fn user_data(imds: &Server) -> Judged {
+    imds.get(USER_DATA).await?.has_status_of(&[200, 404])
+}
+
+async fn user_data_listed(imds: &Server) -> Judged {
+    let there = imds.get(USER_DATA).await?.status == 200;
+    imds.agrees("/latest/", "user-data", there).await
+}
+
+async fn user_data_type(imds: &Server) -> Judged {
+    let answer = imds.if_there(USER_DATA).await?;
+    answer.has_type("application/octet-stream")
+}
+
+async fn user_data_with_slash(imds: &Server) -> Judged {
+    let plain = imds.if_there(USER_DATA).await?;
+    imds.get("/latest/user-data/").await?.has_body_of(&plain)
+}
+
+async fn user_data_size(imds: &Server) -> Judged {
+    let bytes = imds.if_there(USER_DATA).await?.body.len();
+    expect(bytes <= 16 << 10, "16384 bytes at most", bytes.to_string())
+}

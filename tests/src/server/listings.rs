@@ -1,0 +1,312 @@
+//! Listings, and that they tell the truth.
+
+use futures_util::FutureExt as _;
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::{Answer, Check, Judged, META_DATA, Not, Server, expect};
+
+const TREE: &str = "/latest/meta-data/";
+const PLACEMENT: &str = "/latest/meta-data/placement/";
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "listing/names",
+            Must,
+            "meta-data/ is a listing, one name a line",
+            &["IMDS 30"],
+            |imds| names(imds).boxed(),
+        ),
+        Check::new(
+            "listing/no-newline",
+            Should,
+            "No newline follows the last name",
+            &["IMDS 30"],
+            |imds| no_newline(imds).boxed(),
+        ),
+        Check::new(
+            "listing/folders",
+            Must,
+            "Names of folders end with a slash",
+            &["IMDS 30"],
+            |imds| folders(imds).boxed(),
+        ),
+        Check::new(
+            "listing/without-slash",
+            Must,
+            "A folder without its slash is the listing, or a redirect to it",
+            &["IMDS 31", "clients: some ask with a slash, some without"],
+            |imds| without_slash(imds).boxed(),
+        ),
+        Check::new(
+            "listing/in-order",
+            May,
+            "Names are in alphabetical order",
+            &["IMDS 39"],
+            |imds| in_order(imds).boxed(),
+        ),
+        Check::new(
+            "listing/no-name-twice",
+            Should,
+            "No name is listed twice",
+            &["IMDS 30"],
+            |imds| no_name_twice(imds).boxed(),
+        ),
+        Check::new(
+            "listing/can-be-read",
+            Must,
+            "Every name that is listed can be read, all the way down",
+            &["IMDS 30", "IMDS 35"],
+            |imds| can_be_read(imds).boxed(),
+        ),
+        Check::new(
+            "listing/categories",
+            Should,
+            "What every instance has is there and listed",
+            &["IMDS 40"],
+            |imds| categories(imds).boxed(),
+        ),
+        Check::new(
+            "listing/identity-folder",
+            May,
+            "The folder of the identity document has an order of its own",
+            &["IMDS 39"],
+            |imds| identity_folder(imds).boxed(),
+        ),
+        Check::new(
+            "listing/public-keys",
+            Should,
+            "Public keys are listed by number and name, and end with the name",
+            &["IMDS 37"],
+            |imds| public_keys(imds).boxed(),
+        ),
+    ]
+}
+
+async fn names(imds: &Server) -> Judged {
+    let answer = imds.get(TREE).await?;
+    answer.has_status(200)?;
+    let text = answer.text();
+    let fit = |name: &str| {
+        !name.trim_end_matches('/').is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    // Whether a newline follows the last one is another question.
+    let lines: Vec<&str> = text
+        .strip_suffix('\n')
+        .unwrap_or(&text)
+        .split('\n')
+        .collect();
+    let odd = lines.iter().find(|name| !fit(name));
+    expect(
+        odd.is_none(),
+        "names of visible ASCII, one a line",
+        format!("the line {:?}", odd.unwrap_or(&"")),
+    )?;
+    expect(
+        lines.contains(&"instance-id"),
+        "instance-id in the listing",
+        answer.told(),
+    )
+}
+
+async fn no_newline(imds: &Server) -> Judged {
+    for path in [TREE, PLACEMENT, "/latest/", "/"] {
+        let answer = imds.get(path).await?;
+        if answer.status == 200 {
+            expect(
+                answer.body.last() != Some(&b'\n'),
+                format!("no newline at the end of {path}"),
+                answer.told(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+async fn folders(imds: &Server) -> Judged {
+    let listing = imds.if_there(TREE).await?.lines();
+    let known = [
+        "block-device-mapping",
+        "iam",
+        "network",
+        "placement",
+        "services",
+    ];
+    let bare = listing.iter().find(|name| known.contains(&name.as_str()));
+    expect(
+        bare.is_none(),
+        "names of folders with a slash at their end",
+        bare.map_or("", String::as_str),
+    )?;
+    expect(
+        listing.iter().any(|name| name == "placement/"),
+        "placement/ in the listing",
+        listing.join(", "),
+    )
+}
+
+async fn without_slash(imds: &Server) -> Judged {
+    for folder in [META_DATA, "/latest/meta-data/placement"] {
+        let with = imds.if_there(&format!("{folder}/")).await?;
+        same_or_redirect(&with, &imds.get(folder).await?, folder)?;
+    }
+    Ok(())
+}
+
+/// Nitro gives the listing, and xen goes on to it.
+pub(super) fn same_or_redirect(with: &Answer, without: &Answer, folder: &str) -> Judged {
+    if without.status != 301 {
+        return without.has_body_of(with);
+    }
+    let location = without.header("location").unwrap_or_default();
+    expect(
+        location.starts_with("http://") && location.ends_with(&format!("{folder}/")),
+        format!("the listing, or a redirect to http://…{folder}/"),
+        format!("{}, Location: {location}", without.told()),
+    )
+}
+
+async fn in_order(imds: &Server) -> Judged {
+    for path in [TREE, PLACEMENT] {
+        let listing = imds.if_there(path).await?.lines();
+        let names: Vec<&str> = listing
+            .iter()
+            .map(|name| name.trim_end_matches('/'))
+            .collect();
+        expect(
+            names.is_sorted(),
+            format!("{path} in alphabetical order"),
+            names.join(", "),
+        )?;
+    }
+    Ok(())
+}
+
+async fn no_name_twice(imds: &Server) -> Judged {
+    let listing = imds.if_there(TREE).await?.lines();
+    let mut names: Vec<&str> = listing
+        .iter()
+        .map(|name| name.trim_end_matches('/'))
+        .collect();
+    names.sort_unstable();
+    let mut pairs = names.iter().zip(names.iter().skip(1));
+    let twice = pairs.find(|(one, next)| one == next).map(|(name, _)| *name);
+    expect(
+        twice.is_none(),
+        "each name once",
+        format!("{twice:?} twice"),
+    )
+}
+
+async fn can_be_read(imds: &Server) -> Judged {
+    imds.if_there(TREE).await?;
+    // So many requests at most: a tree may have no end.
+    let mut left = 600_usize;
+    let mut folders = vec![TREE.to_owned(), "/latest/dynamic/".to_owned()];
+    while let Some(folder) = folders.pop() {
+        let listing = imds.get(&folder).await?;
+        listed(&listing)?;
+        for name in listing.lines() {
+            // Rule 37.
+            let name = match name.split_once('=') {
+                Some((number, _)) if folder.ends_with("/public-keys/") => format!("{number}/"),
+                _ => name,
+            };
+            left = left.saturating_sub(1);
+            if left == 0 {
+                return Ok(());
+            }
+            let path = format!("{folder}{}", escaped(&name));
+            match name.ends_with('/') {
+                true => folders.push(path),
+                false => listed(&imds.get(&path).await?)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn listed(answer: &Answer) -> Judged {
+    expect(
+        answer.status == 200,
+        format!("{}: 200, because it is listed", answer.asked),
+        answer.told(),
+    )
+}
+
+/// Names of tags may have characters that paths may not.
+pub(super) fn escaped(name: &str) -> String {
+    let mut path = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'%' | b'?' | b'#' | b' ' | 0x7f.. | ..0x20 => path.push_str(&format!("%{byte:02X}")),
+            _ => path.push(byte.into()),
+        }
+    }
+    path
+}
+
+async fn categories(imds: &Server) -> Judged {
+    let listing = imds.if_there(TREE).await?;
+    for name in [
+        "ami-id",
+        "hostname",
+        "instance-id",
+        "instance-type",
+        "local-hostname",
+        "mac",
+        "network",
+        "placement",
+        "reservation-id",
+        "services",
+    ] {
+        expect(
+            listing
+                .lines()
+                .iter()
+                .any(|listed| listed.trim_end_matches('/') == name),
+            format!("{name} in the listing"),
+            listing.lines().join(", "),
+        )?;
+    }
+    for path in [
+        "ami-id",
+        "hostname",
+        "instance-type",
+        "mac",
+        "reservation-id",
+    ] {
+        imds.get(&format!("{TREE}{path}")).await?.has_status(200)?;
+    }
+    Ok(())
+}
+
+async fn identity_folder(imds: &Server) -> Judged {
+    let answer = imds.if_there("/latest/dynamic/instance-identity/").await?;
+    let expected = ["rsa2048", "pkcs7", "document", "signature", "dsa2048"];
+    expect(
+        answer.lines() == expected,
+        expected.join(", "),
+        answer.lines().join(", "),
+    )
+}
+
+async fn public_keys(imds: &Server) -> Judged {
+    let folder = format!("{TREE}public-keys/");
+    let keys: Result<Answer, Not> = imds.if_there(&folder).await;
+    for line in keys?.lines() {
+        let Some((number, name)) = line.split_once('=') else {
+            return expect(false, "NUMBER=NAME", line);
+        };
+        let key = imds
+            .value(&format!("{folder}{}/openssh-key", escaped(number)))
+            .await?;
+        expect(
+            key.trim_end().ends_with(name),
+            format!("a key that ends with {name:?}"),
+            "another end",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,440 @@
+//! IMDS servers, held against the rules that can be seen from outside.
+//!
+//! A check is data: a name, a sentence, the rules that it rests on (those of the emulator's
+//! [`protocol`](imds_emulator::protocol)), a weight, and a function of a [`Server`] that asks it and judges the
+//! answers. What a server does not have, like a role, is not held against it: the check is not
+//! applicable. Nothing that a check says has a token or a secret in it.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use imds_conformance::server::{Endpoint, Server, checks, examine};
+//!
+//! let emulator = imds_emulator::Emulator::builder().start().await?;
+//! let endpoint = Endpoint::find(emulator.url(), false).await?;
+//! let server = Server::reach(&endpoint).await?;
+//! let some: Vec<_> = checks().into_iter().filter(|check| check.group() == "identity").collect();
+//! let report = examine("emulator", &server, &some, |_| {}).await;
+//! assert_eq!(report.tally("emulator").failed, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+mod answers;
+mod credentials;
+mod endpoint;
+mod identity;
+mod instance;
+mod listings;
+mod paths;
+mod text;
+mod tokens;
+mod wire;
+
+use std::pin::pin;
+use std::time::Instant;
+
+use chrono::Utc;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, FuturesUnordered};
+use tokio::sync::OnceCell;
+
+use crate::client::Offers;
+use crate::judge::Finding;
+use crate::report::{Measured, Report, Told};
+use crate::run::{self, Outcome};
+use crate::scenario::Weight;
+use crate::trace::Trace;
+
+pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::text::{render as text, score};
+
+use self::wire::{Answer, Broken, Request, Wire};
+
+/// One rule, and how to see whether a server keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// The group and the name: `token/expires`.
+    pub name: &'static str,
+    /// How much it matters.
+    pub weight: Weight,
+    /// What a server does that keeps it.
+    pub sentence: &'static str,
+    /// Rules and sources.
+    pub rests_on: &'static [&'static str],
+    ask: Ask,
+    /// Whether most of its time passes between two requests.
+    waits: bool,
+}
+
+type Ask = for<'a> fn(&'a Server) -> BoxFuture<'a, Judged>;
+
+/// Whether a server does what a check is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Passed,
+    /// It does not.
+    Failed {
+        /// What was expected.
+        expected: String,
+        /// What was seen.
+        seen: String,
+    },
+    /// It has nothing to do it with, and this is why.
+    NotApplicable {
+        /// The reason.
+        why: String,
+    },
+}
+
+/// All checks, in their order.
+pub fn checks() -> Vec<Check> {
+    [
+        tokens::checks(),
+        answers::checks(),
+        paths::checks(),
+        listings::checks(),
+        credentials::checks(),
+        identity::checks(),
+        instance::checks(),
+    ]
+    .concat()
+}
+
+/// Asks a server all these checks, one after the other, but for those that wait: they are asked
+/// meanwhile. `done` is told of each as it ends. The server stands in the report as a client does, and
+/// the checks as scenarios.
+pub async fn examine(
+    name: &str,
+    server: &Server,
+    checks: &[Check],
+    mut done: impl FnMut(&Outcome),
+) -> Report {
+    let ask = |(at, check): (usize, Check)| async move {
+        let start = Instant::now();
+        let verdict = check.ask(server).await;
+        let milliseconds = start.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        (at, outcome(name, &check, verdict, milliseconds))
+    };
+    let numbered = checks.iter().copied().enumerate();
+    let (waiting, others): (Vec<_>, Vec<_>) = numbered.partition(|(_, check)| check.waits);
+    let waiting: FuturesUnordered<_> = waiting.into_iter().map(ask).collect();
+    let others = stream::iter(others).then(ask);
+    let mut asked = pin!(stream::select(waiting, others));
+    let mut outcomes = Vec::new();
+    while let Some((at, outcome)) = asked.next().await {
+        done(&outcome);
+        outcomes.push((at, outcome));
+    }
+    outcomes.sort_by_key(|(at, _)| *at);
+    let outcomes = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    let measured = Measured {
+        name: name.to_owned(),
+        offers: Offers::default(),
+    };
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        date: Utc::now(),
+        seed: 0,
+        clients: vec![measured],
+        scenarios: checks.iter().map(Told::from).collect(),
+        outcomes,
+    }
+}
+
+fn outcome(server: &str, check: &Check, verdict: Verdict, milliseconds: u64) -> Outcome {
+    let (verdict, findings) = match verdict {
+        Verdict::Passed => (run::Verdict::Passed, Vec::new()),
+        Verdict::NotApplicable { why } => (run::Verdict::NotRun(why), Vec::new()),
+        Verdict::Failed { expected, seen } => {
+            let finding = Finding {
+                step: None,
+                holds: false,
+                expected,
+                seen,
+            };
+            (run::Verdict::Failed, vec![finding])
+        }
+    };
+    Outcome {
+        client: server.to_owned(),
+        scenario: check.name.to_owned(),
+        verdict,
+        findings,
+        milliseconds,
+        trace: Trace::default(),
+    }
+}
+
+impl Check {
+    const fn new(
+        name: &'static str,
+        weight: Weight,
+        sentence: &'static str,
+        rests_on: &'static [&'static str],
+        ask: Ask,
+    ) -> Self {
+        Self {
+            name,
+            weight,
+            sentence,
+            rests_on,
+            ask,
+            waits: false,
+        }
+    }
+
+    const fn that_waits(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    /// The first part of its name.
+    pub fn group(&self) -> &'static str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
+    /// Asks a server.
+    pub async fn ask(&self, server: &Server) -> Verdict {
+        let redacted = |text: String| server.wire.redacted(&text);
+        match (self.ask)(server).await {
+            Ok(()) => Verdict::Passed,
+            Err(Not::AsExpected { expected, seen }) => Verdict::Failed {
+                expected: redacted(expected),
+                seen: redacted(seen),
+            },
+            Err(Not::Applicable(why)) => Verdict::NotApplicable { why: redacted(why) },
+        }
+    }
+}
+
+impl From<&Check> for Told {
+    fn from(check: &Check) -> Self {
+        Self {
+            id: check.name.to_owned(),
+            group: check.group().to_owned(),
+            behaviour: check.sentence.to_owned(),
+            weight: check.weight,
+            rests_on: check.rests_on.iter().map(ToString::to_string).collect(),
+            why: String::new(),
+            steps: Vec::new(),
+            journal: Vec::new(),
+        }
+    }
+}
+
+/// A server that is examined.
+#[derive(Debug)]
+pub struct Server {
+    wire: Wire,
+    /// The token for everything that is not about tokens; nothing, if there are none to be had.
+    session: OnceCell<Option<String>>,
+}
+
+const TOKEN_PATH: &str = "/latest/api/token";
+const TOKEN: &str = "X-aws-ec2-metadata-token";
+const TTL: &str = "X-aws-ec2-metadata-token-ttl-seconds";
+const META_DATA: &str = "/latest/meta-data";
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const NO_SUCH: &str = "/latest/meta-data/no-such-thing";
+
+impl Server {
+    /// Sees whether anybody is there, at the first of the addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] if nothing there speaks HTTP.
+    pub async fn reach(endpoint: &Endpoint) -> Result<Self, EndpointError> {
+        let mut last = String::new();
+        for address in endpoint.addresses() {
+            let server = Self {
+                wire: Wire::new(*address, endpoint.host().to_owned()),
+                session: OnceCell::new(),
+            };
+            // A server may have trouble with the one and not with the other.
+            let bare = server.wire.send(&Request::get("/")).await;
+            match bare {
+                Ok(_) => return Ok(server),
+                Err(Broken { what, .. }) => last = format!("{address}: {what}"),
+            }
+            if server.put("60").await.is_ok() {
+                return Ok(server);
+            }
+        }
+        Err(EndpointError::Unreachable(last))
+    }
+
+    async fn send(&self, request: Request<'_>) -> Result<Answer, Not> {
+        self.wire.send(&request).await.map_err(Not::from)
+    }
+
+    async fn put(&self, ttl: &str) -> Result<Answer, Not> {
+        self.send(Request::new("PUT", TOKEN_PATH).with(TTL, ttl))
+            .await
+    }
+
+    /// A token of its own.
+    async fn token(&self, ttl: &str) -> Result<String, Not> {
+        let answer = self.put(ttl).await?;
+        token_of(&answer).ok_or_else(|| Not::Applicable("it gives no token".into()))
+    }
+
+    /// The token for everything that is not about tokens.
+    async fn session(&self) -> Option<&str> {
+        let ask = async || {
+            // The second one for servers that give short ones only.
+            for ttl in ["21600", "60"] {
+                if let Ok(token) = self.token(ttl).await {
+                    return Some(token);
+                }
+            }
+            None
+        };
+        self.session.get_or_init(ask).await.as_deref()
+    }
+
+    /// `request` with a token, if there are any to be had.
+    async fn ask(&self, request: Request<'_>) -> Result<Answer, Not> {
+        match self.session().await {
+            Some(token) => self.send(request.with(TOKEN, token)).await,
+            None => self.send(request).await,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, Not> {
+        self.ask(Request::get(path)).await
+    }
+
+    async fn with_token(&self, path: &str, token: &str) -> Result<Answer, Not> {
+        self.send(Request::get(path).with(TOKEN, token)).await
+    }
+
+    async fn without_token(&self, path: &str) -> Result<Answer, Not> {
+        self.send(Request::get(path)).await
+    }
+
+    /// What every instance has.
+    async fn value(&self, path: &str) -> Result<String, Not> {
+        let answer = self.get(path).await?;
+        answer.has_status(200)?;
+        Ok(answer.text())
+    }
+
+    /// What not every instance has, or what another check demands.
+    async fn if_there(&self, path: &str) -> Result<Answer, Not> {
+        let answer = self.get(path).await?;
+        match answer.status {
+            200 => Ok(answer),
+            404 => not_applicable(format!("{path} is not there")),
+            status => not_applicable(format!("{path} cannot be read ({status})")),
+        }
+    }
+
+    /// Whether a listing, if it can be read, has this name, with or without a slash.
+    async fn lists(&self, folder: &str, name: &str) -> Result<bool, Not> {
+        let listing = self.if_there(folder).await?;
+        let mut names = listing.lines().into_iter();
+        Ok(names.any(|listed| listed.trim_end_matches('/') == name))
+    }
+
+    /// That what is there is listed, and what is not there is not.
+    async fn agrees(&self, folder: &str, name: &str, is_there: bool) -> Judged {
+        let listed = self.lists(folder, name).await?;
+        let told = |there: bool| if there { "there" } else { "not there" };
+        expect(
+            listed == is_there,
+            format!("{name} in {folder} is listed if it is there"),
+            format!(
+                "it is {}, and {} in the listing",
+                told(is_there),
+                told(listed)
+            ),
+        )
+    }
+}
+
+/// The token in an answer, fit to be sent: whether the answer is right is another question.
+fn token_of(answer: &Answer) -> Option<String> {
+    let text = answer.text();
+    let token = text.trim();
+    let fit = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    (answer.status == 200 && fit).then(|| token.to_owned())
+}
+
+/// What a check comes to.
+type Judged = Result<(), Not>;
+
+/// Why a check is not passed.
+#[derive(Debug)]
+enum Not {
+    AsExpected { expected: String, seen: String },
+    Applicable(String),
+}
+
+impl From<Broken> for Not {
+    fn from(Broken { asked, what }: Broken) -> Self {
+        Self::AsExpected {
+            expected: format!("an answer to {asked}"),
+            seen: what,
+        }
+    }
+}
+
+fn expect(holds: bool, expected: impl Into<String>, seen: impl Into<String>) -> Judged {
+    match holds {
+        true => Ok(()),
+        false => Err(Not::AsExpected {
+            expected: expected.into(),
+            seen: seen.into(),
+        }),
+    }
+}
+
+fn not_applicable<T>(why: impl Into<String>) -> Result<T, Not> {
+    Err(Not::Applicable(why.into()))
+}
+
+/// What is expected of an answer.
+impl Answer {
+    fn has_status(&self, status: u16) -> Judged {
+        expect(
+            self.status == status,
+            format!("{}: {status}", self.asked),
+            self.told(),
+        )
+    }
+
+    fn has_status_of(&self, statuses: &[u16]) -> Judged {
+        let accepted: Vec<String> = statuses.iter().map(ToString::to_string).collect();
+        expect(
+            statuses.contains(&self.status),
+            format!("{}: {}", self.asked, accepted.join(" or ")),
+            self.told(),
+        )
+    }
+
+    fn has_header(&self, name: &str, value: &str) -> Judged {
+        expect(
+            self.header(name) == Some(value),
+            format!("{}: {name}: {value}", self.asked),
+            self.header(name).unwrap_or("no such header"),
+        )
+    }
+
+    /// Parameters behind a `;` do not matter.
+    fn has_type(&self, expected: &str) -> Judged {
+        let seen = self.header("content-type").unwrap_or("no such header");
+        let essence = seen.split(';').next().unwrap_or_default().trim();
+        expect(
+            essence.eq_ignore_ascii_case(expected),
+            format!("{}: Content-Type: {expected}", self.asked),
+            seen,
+        )
+    }
+
+    fn has_body_of(&self, other: &Self) -> Judged {
+        let same = self.status == other.status && self.body == other.body;
+        expect(same, format!("the same as {}", other.told()), self.told())
+    }
+}

@@ -1,0 +1,381 @@
+//! Values, versions, and how paths are written.
+
+use futures_util::FutureExt as _;
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::wire::{Answer, Request};
+use super::{Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, Not, Server, expect, not_applicable};
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "path/value",
+            Must,
+            "instance-id can be read",
+            &["IMDS 40"],
+            |imds| value(imds).boxed(),
+        ),
+        Check::new(
+            "path/no-newline",
+            Must,
+            "No newline follows a value",
+            &["IMDS 30"],
+            |imds| no_newline(imds).boxed(),
+        ),
+        Check::new(
+            "path/value-with-slash",
+            Must,
+            "A value with a slash at its end is the value",
+            &["IMDS 32", "clients: some ask with a slash, some without"],
+            |imds| written(imds, "/latest/meta-data/instance-id/").boxed(),
+        ),
+        Check::new(
+            "path/below-value",
+            Should,
+            "What is below a value is 404",
+            &["IMDS 32"],
+            |imds| missing(imds, &["/latest/meta-data/instance-id/below"]).boxed(),
+        ),
+        Check::new(
+            "path/missing",
+            Must,
+            "What is not there is 404",
+            &["IMDS 33"],
+            |imds| {
+                missing(
+                    imds,
+                    &[NO_SUCH, "/latest/no-such-thing", "/latest/dynamic/no/such"],
+                )
+                .boxed()
+            },
+        ),
+        Check::new(
+            "path/missing-page",
+            May,
+            "A 404 is a page of HTML that says so",
+            &["IMDS 33"],
+            |imds| missing_page(imds).boxed(),
+        ),
+        Check::new(
+            "path/part-of-a-name",
+            Should,
+            "A part of a name is 404",
+            &["IMDS 33"],
+            |imds| {
+                missing(
+                    imds,
+                    &["/latest/meta-data/instance-i", "/latest/meta-data/i"],
+                )
+                .boxed()
+            },
+        ),
+        Check::new(
+            "path/case",
+            Should,
+            "Names in another case are 404",
+            &["IMDS 33"],
+            |imds| {
+                missing(
+                    imds,
+                    &["/latest/meta-data/Instance-Id", "/latest/META-DATA/"],
+                )
+                .boxed()
+            },
+        ),
+        Check::new(
+            "path/repeated-slashes",
+            Must,
+            "Repeated slashes count as one, without a redirect",
+            &["IMDS 9", "clients: the SDK for JavaScript asks so"],
+            |imds| repeated_slashes(imds).boxed(),
+        ),
+        Check::new(
+            "path/percent-escapes",
+            Should,
+            "Percent escapes are undone",
+            &["IMDS 9"],
+            |imds| written(imds, "/latest/meta%2Ddata/instance%2did").boxed(),
+        ),
+        Check::new(
+            "path/queries",
+            Should,
+            "Queries are ignored",
+            &["IMDS 9"],
+            |imds| written(imds, "/latest/meta-data/instance-id?recursive=true").boxed(),
+        ),
+        Check::new(
+            "path/head",
+            Should,
+            "HEAD has the status and the type of GET, and no body",
+            &["IMDS 7"],
+            |imds| head(imds).boxed(),
+        ),
+        Check::new(
+            "path/read-only",
+            Should,
+            "Data can only be read: POST and DELETE are 405",
+            &["IMDS 7"],
+            |imds| read_only(imds).boxed(),
+        ),
+        Check::new(
+            "version/listed",
+            Should,
+            "/ lists the versions: dated ones, and latest as the last",
+            &["IMDS 27"],
+            |imds| listed(imds).boxed(),
+        ),
+        Check::new(
+            "version/oldest-first",
+            May,
+            "1.0 is the first version, and dated ones are in order",
+            &["IMDS 27"],
+            |imds| oldest_first(imds).boxed(),
+        ),
+        Check::new(
+            "version/each",
+            Must,
+            "Every version that is listed has the instance-id",
+            &["IMDS 27", "IMDS 28"],
+            |imds| each(imds).boxed(),
+        ),
+        Check::new(
+            "version/cloud-init",
+            Must,
+            "The versions that cloud-init asks for are there, or at least 2009-04-04",
+            &["IMDS 28", "clients: cloud-init reads no other"],
+            |imds| cloud_init(imds).boxed(),
+        ),
+        Check::new(
+            "version/unknown",
+            Should,
+            "A version that never was is 404",
+            &["IMDS 28", "IMDS 33"],
+            |imds| missing(imds, &["/2001-02-03/meta-data/instance-id"]).boxed(),
+        ),
+        Check::new(
+            "version/as-it-was",
+            May,
+            "An old version does not have what came later",
+            &["IMDS 28"],
+            |imds| as_it_was(imds).boxed(),
+        ),
+        Check::new(
+            "version/first-level",
+            Should,
+            "A version lists meta-data and dynamic",
+            &["IMDS 29"],
+            |imds| first_level(imds).boxed(),
+        ),
+        Check::new(
+            "version/no-slashes",
+            May,
+            "What a version lists has no slashes",
+            &["IMDS 29"],
+            |imds| no_slashes(imds).boxed(),
+        ),
+    ]
+}
+
+async fn value(imds: &Server) -> Judged {
+    let value = imds.value(INSTANCE_ID).await?;
+    expect(!value.trim().is_empty(), "a value", "nothing")
+}
+
+async fn no_newline(imds: &Server) -> Judged {
+    for path in [
+        INSTANCE_ID,
+        "/latest/meta-data/ami-id",
+        "/latest/meta-data/placement/availability-zone",
+        "/latest/meta-data/placement/region",
+    ] {
+        let answer = imds.get(path).await?;
+        if answer.status == 200 {
+            let ended = answer.body.trim_ascii_end().len() < answer.body.len();
+            expect(
+                !ended,
+                "a value without white space behind it",
+                answer.told(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What is to be the same, however its path is written.
+async fn instance_id(imds: &Server) -> Result<Answer, Not> {
+    imds.if_there(INSTANCE_ID).await
+}
+
+async fn written(imds: &Server, path: &str) -> Judged {
+    let plain = instance_id(imds).await?;
+    imds.get(path).await?.has_body_of(&plain)
+}
+
+async fn missing(imds: &Server, paths: &[&str]) -> Judged {
+    instance_id(imds).await?;
+    for path in paths {
+        imds.get(path).await?.has_status(404)?;
+    }
+    Ok(())
+}
+
+async fn missing_page(imds: &Server) -> Judged {
+    let answer = imds.get(NO_SUCH).await?;
+    if answer.status != 404 {
+        return not_applicable("what is not there is not 404");
+    }
+    answer.has_type("text/html")?;
+    expect(
+        answer.text().contains("<title>404 - Not Found</title>"),
+        "a page titled 404 - Not Found",
+        answer.told(),
+    )
+}
+
+async fn repeated_slashes(imds: &Server) -> Judged {
+    let plain = instance_id(imds).await?;
+    for path in [
+        "//latest/meta-data/instance-id",
+        "/latest//meta-data///instance-id",
+    ] {
+        imds.get(path).await?.has_body_of(&plain)?;
+    }
+    Ok(())
+}
+
+async fn head(imds: &Server) -> Judged {
+    for (path, status) in [(INSTANCE_ID, 200), (NO_SUCH, 404)] {
+        let get = imds.get(path).await?;
+        if get.status != status {
+            continue;
+        }
+        let head = imds.ask(Request::new("HEAD", path)).await?;
+        head.has_status(status)?;
+        expect(head.body.is_empty(), "no body", head.told())?;
+        let types = [&head, &get].map(|answer| answer.header("content-type"));
+        let [seen, expected] = types.map(|value| value.unwrap_or("no Content-Type"));
+        expect(seen == expected, expected, seen)?;
+    }
+    Ok(())
+}
+
+async fn read_only(imds: &Server) -> Judged {
+    let before = instance_id(imds).await?;
+    for method in ["POST", "DELETE"] {
+        let answer = imds.ask(Request::new(method, INSTANCE_ID)).await?;
+        answer.has_status(405)?;
+    }
+    instance_id(imds).await?.has_body_of(&before)
+}
+
+async fn versions(imds: &Server) -> Result<Vec<String>, Not> {
+    let mut lines = imds.if_there("/").await?.lines();
+    // What else there is, the first check of versions tells; it may be no path.
+    lines.retain(|version| is_dated(version) || ["1.0", "latest"].contains(&version.as_str()));
+    match lines.is_empty() {
+        true => not_applicable("it lists no versions"),
+        false => Ok(lines),
+    }
+}
+
+fn is_dated(version: &str) -> bool {
+    version.len() == 10
+        && version
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+async fn listed(imds: &Server) -> Judged {
+    let answer = imds.get("/").await?;
+    answer.has_status(200)?;
+    let versions = answer.lines();
+    let dated = versions.iter().any(|version| is_dated(version));
+    let last = versions.last().map(String::as_str);
+    expect(
+        dated && last == Some("latest"),
+        "dated versions, one a line, and latest",
+        answer.told(),
+    )
+}
+
+async fn oldest_first(imds: &Server) -> Judged {
+    let versions = versions(imds).await?;
+    let dated = || versions.iter().filter(|version| is_dated(version));
+    if dated().next().is_none() {
+        return not_applicable("it lists no dated version");
+    }
+    let first = versions.first().map(String::as_str);
+    expect(
+        first == Some("1.0") && dated().is_sorted(),
+        "1.0, and then dated versions in order",
+        versions.join(", "),
+    )
+}
+
+async fn each(imds: &Server) -> Judged {
+    const MOST: usize = 60;
+    let latest = instance_id(imds).await?;
+    let versions = versions(imds).await?;
+    for version in versions.iter().take(MOST) {
+        let path = format!("/{version}/meta-data/instance-id");
+        imds.get(&path).await?.has_body_of(&latest)?;
+    }
+    Ok(())
+}
+
+async fn cloud_init(imds: &Server) -> Judged {
+    let latest = instance_id(imds).await?;
+    for version in ["2021-03-23", "2018-09-24", "2016-09-02"] {
+        let path = format!("/{version}/meta-data/instance-id");
+        imds.get(&path).await?.has_status_of(&[200, 404])?;
+    }
+    let oldest = imds.get("/2009-04-04/meta-data/instance-id").await?;
+    oldest.has_body_of(&latest)?;
+    let listing = imds.get("/2009-04-04/meta-data/").await?;
+    listing.has_status(200)
+}
+
+/// Of each, the version that it came with.
+const CAME_LATER: [(&str, &str); 3] = [
+    ("mac", "2011-01-01"),
+    ("iam/info", "2012-01-12"),
+    ("placement/region", "2020-10-27"),
+];
+
+async fn as_it_was(imds: &Server) -> Judged {
+    imds.if_there("/2009-04-04/meta-data/").await?;
+    for (name, since) in CAME_LATER {
+        let path = format!("/2009-04-04/meta-data/{name}");
+        let answer = imds.get(&path).await?;
+        expect(
+            answer.status == 404,
+            format!("GET {path}: 404, because {name} came with {since}"),
+            answer.told(),
+        )?;
+    }
+    Ok(())
+}
+
+async fn first_level(imds: &Server) -> Judged {
+    let answer = imds.get("/latest/").await?;
+    answer.has_status(200)?;
+    for name in ["dynamic", "meta-data"] {
+        expect(
+            imds.lists("/latest/", name).await?,
+            format!("{name} in the listing"),
+            answer.told(),
+        )?;
+    }
+    Ok(())
+}
+
+async fn no_slashes(imds: &Server) -> Judged {
+    let answer = imds.if_there("/latest/").await?;
+    let slash = answer.lines().into_iter().any(|name| name.ends_with('/'));
+    expect(
+        !slash,
+        format!("names without slashes, unlike in {META_DATA}/"),
+        answer.told(),
+    )
+}

@@ -1,0 +1,327 @@
+//! Servers on the bench: the emulator keeps all rules, and one that breaks a rule is found out.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+#[path = "server/broken.rs"]
+mod broken;
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use imds_conformance::loopback::{self, Scripted, Silent};
+use imds_conformance::report::{Format, Report};
+use imds_conformance::run;
+use imds_conformance::server::{Check, Endpoint, Server, Verdict, checks, examine};
+use imds_emulator::Emulator;
+use imds_emulator::config::Config;
+
+use broken::{BROKEN, ODD};
+
+async fn emulator(toml: &str) -> Emulator {
+    let mut config = Config::from_toml(&format!("{toml}\n")).unwrap();
+    config.server.port = 0;
+    let emulator = Emulator::builder().with(|into| *into = config);
+    emulator.start().await.unwrap()
+}
+
+async fn report(emulator: &Emulator) -> Report {
+    let endpoint = Endpoint::find(emulator.url(), false).await.unwrap();
+    let server = Server::reach(&endpoint).await.unwrap();
+    examine("emulator", &server, &checks(), |_| {}).await
+}
+
+fn of(report: &Report, wanted: impl Fn(&run::Verdict) -> bool) -> BTreeSet<&str> {
+    let outcomes = report.outcomes.iter();
+    let outcomes = outcomes.filter(|outcome| wanted(&outcome.verdict));
+    outcomes.map(|outcome| outcome.scenario.as_str()).collect()
+}
+
+fn failed(report: &Report) -> BTreeSet<&str> {
+    of(report, |verdict| *verdict == run::Verdict::Failed)
+}
+
+#[test]
+fn checks_have_names_of_their_own_and_rest_on_rules_that_there_are() {
+    let checks = checks();
+    assert!(checks.len() >= 45);
+    let names: BTreeSet<&str> = checks.iter().map(|check| check.name).collect();
+    assert_eq!(names.len(), checks.len());
+    for check in &checks {
+        assert!(check.name.split('/').count() == 2, "{}", check.name);
+        assert!(!check.sentence.ends_with('.'), "{}", check.name);
+        assert!(!check.rests_on.is_empty(), "{}", check.name);
+        for rule in check.rests_on {
+            if let Some(number) = rule.strip_prefix("IMDS ") {
+                assert!((1..=60).contains(&number.parse::<u32>().unwrap()));
+            }
+        }
+    }
+}
+
+/// Everything that a configuration can have or lack.
+const WHOLE: [(&str, &str); 6] = [
+    ("as it is", ""),
+    (
+        "tokens are optional",
+        "metadata-options.HttpTokens = 'optional'",
+    ),
+    (
+        "xen",
+        "server.dialect = 'xen'
+        metadata-options.InstanceMetadataTags = 'disabled'
+        instance.user-data = 'hello'",
+    ),
+    (
+        "xen, tokens are optional",
+        "server.dialect = 'xen'
+        metadata-options.HttpTokens = 'optional'",
+    ),
+    (
+        "no role, no tags",
+        "metadata-options.InstanceMetadataTags = 'disabled'
+        instance.iam = false",
+    ),
+    (
+        "everything",
+        "
+        [instance]
+        user-data = { base64 = 'H4sIAAAA//8=' }
+        life-cycle = 'spot'
+        auto-scaling = 'InService'
+        tags = { Name = 'all of it', 'team:owner' = 'us' }
+        public-keys = [{ name = 'mine', openssh-key = 'ssh-ed25519 AAAAC3Nza' }]
+        iam = { role = 'worker', extended-path = true }
+        [events]
+        spot-interruption = { action = 'terminate' }
+        rebalance-recommendation = {}
+        maintenance = [{ code = 'system-reboot' }]",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emulator_keeps_all_rules() {
+    let reports = WHOLE.map(|(name, toml)| async move {
+        let emulator = emulator(toml).await;
+        (name, report(&emulator).await)
+    });
+    let reports = futures_util::future::join_all(reports).await;
+    let mut tried = BTreeSet::new();
+    for (name, report) in &reports {
+        assert!(failed(report).is_empty(), "{name}: {}", told(report));
+        tried.extend(of(report, |verdict| *verdict == run::Verdict::Passed));
+    }
+    let all: BTreeSet<&str> = checks().iter().map(|check| check.name).collect();
+    assert_eq!(tried, all, "each check applies to one of them");
+}
+
+fn told(report: &Report) -> String {
+    imds_conformance::server::text(report, "emulator")
+}
+
+/// Each emulator, one after the other, with another fault: to make its keys takes longest.
+const EMULATORS: usize = 12;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_is_found_out_and_nothing_else() {
+    let share = BROKEN.len().div_ceil(EMULATORS);
+    let wrong = BROKEN.chunks(share).map(|rows| tokio::spawn(wrong(rows)));
+    let wrong = futures_util::future::try_join_all(wrong).await.unwrap();
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn wrong(rows: &[(&str, &[&str])]) -> Vec<String> {
+    let emulator = emulator("").await;
+    let mut wrong = Vec::new();
+    for (fault, expected) in rows {
+        let fault = format!("[[faults]]\nname = 'broken'\n{fault}");
+        let rule = Config::from_toml(&fault).unwrap().faults.remove(0);
+        let _broken = emulator.fault(rule).unwrap();
+        let report = report(&emulator).await;
+        let failed: Vec<&str> = failed(&report).into_iter().collect();
+        if failed != *expected {
+            wrong.push(format!("{fault}\n  not {expected:?}\n  but {failed:?}"));
+        }
+        let keys = emulator.role_keys().unwrap();
+        for format in [Format::Json, Format::Tap, Format::Junit] {
+            let text = report.render(format);
+            // With the last, all tokens of the emulator begin.
+            for secret in [&*keys.secret_access_key, &*keys.session_token, "AQAE"] {
+                assert!(!text.contains(secret), "{fault}");
+            }
+        }
+    }
+    wrong
+}
+
+/// Alone: with all other checks this would take long.
+#[tokio::test]
+async fn a_server_that_is_slow_or_serves_few_at_once_is_found_out() {
+    for (name, faults) in [
+        (
+            "answer/soon",
+            "faults = [{ name = 'slow', fault = { type = 'latency', latency = '550ms' } }]",
+        ),
+        (
+            "answer/many-at-once",
+            "faults = [
+                { name = 'slow', fault = { type = 'latency', latency = '100ms' } },
+                { name = 'few', fault = { type = 'connection_limit', max = 8, effect = 'reset' } },
+            ]",
+        ),
+    ] {
+        let emulator = emulator(faults).await;
+        let endpoint = Endpoint::find(emulator.url(), false).await.unwrap();
+        let server = Server::reach(&endpoint).await.unwrap();
+        let verdict = named(name).ask(&server).await;
+        assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+    }
+}
+
+fn named(name: &str) -> Check {
+    checks()
+        .into_iter()
+        .find(|check| check.name == name)
+        .unwrap()
+}
+
+/// `STATUS|HEADER|BODY`; without bars, the bytes themselves.
+fn answer(text: &str) -> Vec<u8> {
+    let parts: Vec<&str> = text.splitn(3, '|').collect();
+    let [status, header, body] = parts[..] else {
+        return text.into();
+    };
+    let header = match header {
+        "" => String::new(),
+        header => format!("{header}\r\n"),
+    };
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\n\r\n{body}").into()
+}
+
+async fn verdict(name: &str, answers: impl IntoIterator<Item = Vec<u8>>) -> Verdict {
+    // Somebody is there.
+    let first = [answer("401 Unauthorized||")];
+    let peer = Scripted::start(first.into_iter().chain(answers))
+        .await
+        .unwrap();
+    let endpoint = Endpoint::find(&peer.url(), false).await.unwrap();
+    let server = Server::reach(&endpoint).await.unwrap();
+    named(name).ask(&server).await
+}
+
+#[tokio::test]
+async fn odd_answers_are_told_without_their_secrets() {
+    for (name, answers, expected) in ODD {
+        let verdict = verdict(name, answers.iter().copied().map(answer)).await;
+        let Verdict::Failed { seen, .. } = &verdict else {
+            panic!("{name}: {verdict:?}");
+        };
+        assert!(seen.contains(expected), "{name}: {seen}");
+        assert!(!format!("{verdict:?}").contains("AQAE0123456789"));
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_answer_is_one() {
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ni-\r\n1\r\n0\r\n0\r\n\r\n";
+    let none = || answer("404 Not Found||");
+    let verdict = verdict("path/value", [none(), none(), chunked.into()]).await;
+    assert_eq!(verdict, Verdict::Passed);
+}
+
+#[tokio::test]
+async fn user_data_that_is_too_long_is_told_by_its_length_alone() {
+    let long = answer(&format!("200 OK||{}", "x".repeat(16_385)));
+    let verdict = verdict(
+        "user-data/size",
+        [answer("404 Not Found||"), answer("404 Not Found||"), long],
+    )
+    .await;
+    let expected = "16384 bytes at most".into();
+    let seen = "16385".into();
+    assert_eq!(verdict, Verdict::Failed { expected, seen });
+}
+
+async fn command(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imds-conformance"));
+    command.arg("server").args(arguments);
+    command.env_remove("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    // Elsewhere, so that what it talks to goes on.
+    let ended = tokio::task::spawn_blocking(move || command.output());
+    ended.await.unwrap().unwrap()
+}
+
+fn standard_error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_loopback_interface_is_not_even_connected_to() {
+    let silent = Silent::start().await.unwrap();
+    // These are no loopback addresses, and yet the peer would see a connection to them.
+    for host in ["0.0.0.0", "[::ffff:127.0.0.1]"] {
+        let url = silent.url().replace("127.0.0.1", host);
+        let output = command(&["--endpoint", &url]).await;
+        assert_eq!(output.status.code(), Some(2), "{host}");
+        assert!(standard_error(&output).contains("--i-own-this-endpoint"));
+    }
+    assert_eq!(silent.connections(), 0);
+    for url in ["https://127.0.0.1", "http://127.0.0.1/path", "nonsense"] {
+        let output = command(&["--endpoint", url]).await;
+        assert_eq!(output.status.code(), Some(2), "{url}");
+        assert!(
+            standard_error(&output).contains("http://HOST:PORT"),
+            "{url}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_tells_what_is_wrong_and_what_is_worse() {
+    let emulator = emulator("").await;
+    let folder = tempfile::tempdir().unwrap();
+    let before = folder.path().join("before.json");
+    let json = format!("json={}", before.display());
+    let url = emulator.url();
+    let asked = ["path/", "--endpoint", url, "--name", "it"];
+    let good = command(&[&asked[..], &["--report", &json]].concat()).await;
+    assert_eq!(good.status.code(), Some(0), "{}", standard_error(&good));
+
+    let broken = "[[faults]]
+        name = 'broken'
+        match = { method = 'HEAD' }
+        fault = { type = 'status', code = 405 }";
+    let rule = Config::from_toml(broken).unwrap().faults.remove(0);
+    let _broken = emulator.fault(rule).unwrap();
+    let should = command(&asked).await;
+    assert_eq!(should.status.code(), Some(0), "it is no must");
+    let text = String::from_utf8(should.stdout).unwrap();
+    assert!(
+        text.contains("it: 12 passed, 1 failed, 0 not applicable"),
+        "{text}"
+    );
+    assert!(text.contains("path/head, rests on IMDS 7"), "{text}");
+    let strict = command(&[&asked[..], &["--strict", "--report", "tap"]].concat()).await;
+    assert_eq!(strict.status.code(), Some(1));
+    let text = String::from_utf8(strict.stdout).unwrap();
+    assert!(text.contains("not ok 12 - it: path/head"), "{text}");
+    let worse = ["--baseline", before.to_str().unwrap(), "--report", "junit"];
+    let worse = command(&[&asked[..], &worse].concat()).await;
+    assert_eq!(worse.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&worse.stdout).contains("<failure"));
+
+    let nothing = command(&["no such check", "--endpoint", url]).await;
+    assert_eq!(nothing.status.code(), Some(2));
+    let closed = loopback::closed().unwrap();
+    let nobody = command(&["--endpoint", &closed]).await;
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(standard_error(&nobody).contains("there is no server"));
+    let owned = url.replace("127.0.0.1", "0.0.0.0");
+    let owned = command(&["path/value", "--endpoint", &owned, "--i-own-this-endpoint"]).await;
+    assert_eq!(owned.status.code(), Some(0));
+    let list = command(&["--list"]).await;
+    let listed = String::from_utf8(list.stdout).unwrap();
+    assert!(listed.contains(&format!("{} checks", checks().len())));
+}

@@ -1,0 +1,566 @@
+//! What servers do wrong, and which checks say so.
+
+/// What is broken, and the checks that fail for it: these, and no others.
+pub(crate) const BROKEN: &[(&str, &[&str])] = &[
+    // Tokens.
+    (
+        "match = { path = '/latest/api/token', method = 'PUT', headers = { x-forwarded-for = '*' } }
+        fault = { type = 'replace', code = 200, body = 'AQAE-of-a-proxy' }",
+        &["token/forwarded"],
+    ),
+    (
+        "match = { method = 'GET', headers = { x-forwarded-for = '*' } }
+        fault = { type = 'status', code = 403 }",
+        &["token/forwarded-get"],
+    ),
+    (
+        "match = { method = 'PUT' }
+        fault = { type = 'drop_header', name = 'x-aws-ec2-metadata-token-ttl-seconds' }",
+        &["token/ttl-header"],
+    ),
+    (
+        "match = { method = 'GET' }
+        fault = { type = 'drop_header', name = 'x-aws-ec2-metadata-token-ttl-seconds' }",
+        &["answer/order", "token/remaining"],
+    ),
+    (
+        "match = { headers = { x-aws-ec2-metadata-token-ttl-seconds = '61' } }
+        fault = { type = 'ttl_cap', seconds = 60 }",
+        &["token/ttl-header"],
+    ),
+    (
+        "match = { method = 'PUT' }
+        fault = { type = 'wrong_content_type', to = 'text/html' }",
+        &["token/plain-text"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '0' } }
+        fault = { type = 'replace', code = 200, body = 'AQAE-for-ever' }",
+        &["token/zero"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '21601' } }
+        fault = { type = 'replace', code = 200, body = 'AQAE-for-long' }",
+        &["token/too-long"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '1h' } }
+        fault = { type = 'status', code = 500 }",
+        &["token/letters"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '-1' } }
+        fault = { type = 'status', code = 500 }",
+        &["token/negative"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '1' } }
+        fault = { type = 'status', code = 400 }",
+        &["token/shortest"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '21600' } }
+        fault = { type = 'status', code = 400 }",
+        &["token/longest"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { content-length = '0' } }
+        fault = { type = 'status', code = 411 }",
+        &["token/empty-body"],
+    ),
+    (
+        "match = { path = '/2021-03-23/api/token' }
+        fault = { type = 'status', code = 404 }",
+        &["token/dated-path"],
+    ),
+    (
+        "match = { path = '/latest/api/token', method = 'GET' }
+        fault = { type = 'replace', code = 200, body = '' }",
+        &["token/other-methods"],
+    ),
+    (
+        "match = { path = '/latest/api/token', method = 'GET' }
+        fault = { type = 'drop_header', name = 'allow' }",
+        &["token/allow"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/**', method = 'PUT' }
+        fault = { type = 'replace', code = 200, body = 'AQAE-from-elsewhere' }",
+        &["token/put-elsewhere"],
+    ),
+    (
+        "match = { token = 'invalid' }
+        fault = { type = 'replace', code = 200, body = 'come in' }",
+        &["token/tampered", "token/wrong", "token/wrong-on-missing"],
+    ),
+    (
+        "match = { token = 'expired' }
+        fault = { type = 'replace', code = 200, body = 'come in' }",
+        &["token/expires"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/no-such-thing', token = 'invalid' }
+        fault = { type = 'status', code = 404 }",
+        &["token/wrong-on-missing"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/**', imds = 'v1' }
+        fault = { type = 'v1_enabled' }",
+        &["token/needed-everywhere"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-id', imds = 'v1' }
+        fault = { type = 'status', code = 403 }",
+        &["token/needed-or-not"],
+    ),
+    // Answers.
+    (
+        "fault = { type = 'wrong_server', to = 'nginx' }",
+        &["answer/server"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-id' }
+        fault = { type = 'wrong_content_length', delta = -3 }",
+        &["answer/right-length"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/no-such-thing' }
+        fault = { type = 'drop_header', name = 'date' }",
+        &["answer/date"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/info' }
+        fault = { type = 'wrong_content_type', to = 'application/json' }",
+        &["answer/plain-text"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-id' }
+        fault = { type = 'drop_header', name = 'accept-ranges' }",
+        &["answer/accept-ranges", "answer/order"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-id' }
+        fault = { type = 'drop_header', name = 'last-modified' }",
+        &["answer/last-modified", "answer/order"],
+    ),
+    // Paths.
+    (
+        "match = { path = '/latest/meta-data/instance-id' }
+        fault = { type = 'status', code = 500 }",
+        &["answer/many-at-once", "listing/can-be-read", "path/value", "token/expires", "token/names-of-headers", "token/needed-or-not", "token/put-elsewhere", "token/several", "token/tampered", "token/wrong"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
+        fault = { type = 'replace', code = 200, body = '' }",
+        &["path/missing"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
+        fault = { type = 'status', code = 404, body = 'empty' }",
+        &["path/missing-page"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/i' }
+        fault = { type = 'replace', code = 200, body = 'iam/' }",
+        &["path/part-of-a-name"],
+    ),
+    (
+        "match = { method = 'HEAD' }
+        fault = { type = 'status', code = 405 }",
+        &["path/head"],
+    ),
+    (
+        "match = { method = 'DELETE' }
+        fault = { type = 'replace', code = 200 }",
+        &["path/read-only"],
+    ),
+    (
+        "match = { path = '/' }
+        fault = { type = 'replace', body = 'latest' }",
+        &["version/listed"],
+    ),
+    (
+        "match = { version = '2009-04-04' }
+        fault = { type = 'status', code = 404 }",
+        &["version/cloud-init", "version/each"],
+    ),
+    (
+        "match = { version = '2001-02-03' }
+        fault = { type = 'replace', code = 200, body = 'i-00000000' }",
+        &["version/unknown"],
+    ),
+    (
+        "match = { path = '/2009-04-04/meta-data/mac' }
+        fault = { type = 'replace', code = 200, body = '0a:00:00:00:00:01' }",
+        &["version/as-it-was"],
+    ),
+    // Listings.
+    (
+        "fault = { type = 'category_missing', path = 'meta-data/profile' }",
+        &["listing/can-be-read"],
+    ),
+    (
+        "fault = { type = 'listing_inconsistent', path = 'meta-data/mac' }",
+        &["listing/categories"],
+    ),
+    (
+        "fault = { type = 'listing_inconsistent', path = 'meta-data/iam' }",
+        &["credentials/listed"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/instance-identity/' }
+        fault = { type = 'replace', body = \"document\\npkcs7\\nsignature\" }",
+        &["listing/identity-folder"],
+    ),
+    // Credentials.
+    ("fault = { type = 'role_missing' }", &[]),
+    ("fault = { type = 'role_empty' }", &["credentials/list"]),
+    ("fault = { type = 'credentials_error' }", &[]),
+    (
+        "fault = { type = 'credentials_expired', by = '1h' }",
+        &["credentials/not-over"],
+    ),
+    (
+        "fault = { type = 'credentials_short_lived', lifetime = '2m' }",
+        &["credentials/five-minutes"],
+    ),
+    (
+        "fault = { type = 'credentials_field', name = 'Token', how = 'missing' }",
+        &["credentials/fields"],
+    ),
+    (
+        "fault = { type = 'credentials_field', name = 'Expiration', how = 'bad_date' }",
+        &["credentials/expiration"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'malformed_json' }",
+        &["credentials/document"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'patch', json = { Code = 'success' } }",
+        &["credentials/code", "credentials/layout"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'patch', json = { Expiration = '2099-01-02T03:04:05+00:00' } }",
+        &["credentials/expiration", "credentials/layout"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'patch', json = { AccessKeyId = 'AKIAIOSFODNN7EXAMPLE', Type = 'x' } }",
+        &["credentials/key-id", "credentials/layout", "credentials/type"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/no-such-role' }
+        fault = { type = 'replace', code = 200, body = '{}' }",
+        &["credentials/unknown-role"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/EMULATED-ROLE' }
+        fault = { type = 'replace', code = 200, body = '{}' }",
+        &["credentials/case"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/' }
+        fault = { type = 'replace', body = \"emulated-role\\n\" }",
+        &["credentials/list-no-newline", "credentials/list-without-slash"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/' }
+        fault = { type = 'replace', body = \"emulated-role\\nanother\" }",
+        &["credentials/list", "credentials/list-without-slash", "listing/can-be-read"],
+    ),
+    // What another header, another name or another value makes of it.
+    (
+        "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
+        fault = { type = 'drop_header', name = 'content-length' }",
+        &["answer/content-length"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'replace', headers = { last-modified = 'Fri, 02 Jan 2026 03:04:05 GMT' } }",
+        &["credentials/last-modified"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/info' }
+        fault = { type = 'patch', json = { InstanceProfileArn = 'arn:aws:iam::000000000000:instance-profile/x' } }",
+        &["credentials/profile-arn"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/spot/termination-time' }
+        fault = { type = 'replace', code = 200, body = '2026-01-02T03:04:05Z' }",
+        &["event/spot-time"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/instance-identity/document' }
+        fault = { type = 'replace', body = '{}' }",
+        &["identity/account", "identity/fields", "identity/nulls"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-action' }
+        fault = { type = 'replace', body = 'sleep' }",
+        &["instance/action"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-life-cycle' }
+        fault = { type = 'replace', body = 'eternal' }",
+        &["instance/life-cycle"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/fws/instance-monitoring' }
+        fault = { type = 'replace', body = 'yes' }",
+        &["instance/monitoring"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-type' }
+        fault = { type = 'replace', body = 'huge' }",
+        &["identity/agrees", "instance/type"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/placement/' }
+        fault = { type = 'replace', body = \"region\\navailability-zone\\n\" }",
+        &["listing/in-order", "listing/no-newline", "listing/without-slash"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/tags/instance/Name' }
+        fault = { type = 'status', code = 404 }",
+        &["listing/can-be-read", "tags/values"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/instance-id', token = 'invalid' }
+        fault = { type = 'status', code = 401, body = { text = 'go away' } }",
+        &["token/refusal"],
+    ),
+    (
+        "match = { path = '/latest/user-data', token = 'valid' }
+        fault = { type = 'replace', code = 200, body = 'hello' }",
+        &["user-data/listed", "user-data/type", "user-data/with-slash"],
+    ),
+    (
+        "match = { path = '/latest/' }
+        fault = { type = 'replace', body = \"dynamic/\\nmeta-data/\" }",
+        &["version/no-slashes"],
+    ),
+    (
+        "match = { path = '/' }
+        fault = { type = 'replace', body = \"2021-03-23\\n2009-04-04\\nlatest\" }",
+        &["version/oldest-first"],
+    ),
+    // The identity document, and the rest.
+    (
+        "match = { path = '/latest/dynamic/instance-identity/document' }
+        fault = { type = 'patch', json = { region = 'mars-north-1', accountId = 12 } }",
+        &["identity/account", "identity/agrees", "identity/fields", "identity/nulls", "identity/region"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/instance-identity/signature' }
+        fault = { type = 'replace', body = '-----BEGIN SIGNATURE-----' }",
+        &["identity/signature"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/placement/region' }
+        fault = { type = 'status', code = 404 }",
+        &["instance/region", "listing/can-be-read"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/spot/instance-action' }
+        fault = { type = 'replace', code = 200, body = '{}' }",
+        &["event/spot", "event/spot-listed"],
+    ),
+    (
+        "match = { path = '/latest/user-data', token = 'valid' }
+        fault = { type = 'status', code = 500 }",
+        &["user-data/answer"],
+    ),
+];
+
+/// Answers that no emulator gives: a check, what comes after the first connection, and what is said.
+pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
+    ("token/put", &["404 Not Found||"], "404 Not Found"),
+    ("token/put", &["200 OK||"], "nothing"),
+    ("token/put", &["no HTTP at all"], "no head of HTTP"),
+    ("token/put", &[""], "closed without a byte"),
+    (
+        "token/legal-in-a-header",
+        &["200 OK||AQAE0123456789\n"],
+        "byte 0x0a",
+    ),
+    (
+        "token/slashes",
+        &[
+            "200 OK||AQAE0123456789",
+            "301 Moved|Location: /latest/api/token|",
+        ],
+        "301 Moved",
+    ),
+    (
+        "token/distinct",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||AQAE0123456789",
+            "200 OK||AQAE0123456789",
+        ],
+        "1 token",
+    ),
+    (
+        "path/no-newline",
+        &["200 OK||AQAE0123456789", "200 OK||i-01234567\n"],
+        "\"i-01234567\\n\"",
+    ),
+    (
+        "path/repeated-slashes",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||i-01234567",
+            "301 Moved|Location: /latest/meta-data/instance-id|",
+        ],
+        "301 Moved",
+    ),
+    (
+        "path/queries",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||i-01234567",
+            "404 Not Found||",
+        ],
+        "404 Not Found",
+    ),
+    (
+        "path/percent-escapes",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||i-01234567",
+            "404 Not Found||",
+        ],
+        "404 Not Found",
+    ),
+    // The token comes back, and is not shown.
+    (
+        "path/value",
+        &["200 OK||AQAE0123456789", "500 Oh||no good: AQAE0123456789!"],
+        "500 Oh, \"no good: [secret]!\"",
+    ),
+    (
+        "answer/closes",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK|Connection: keep-alive|i-01234567",
+        ],
+        "keep-alive",
+    ),
+    (
+        "identity/same",
+        &["200 OK||AQAE0123456789", "200 OK||{}", "200 OK||{ }"],
+        "no signature can be of them",
+    ),
+    (
+        "instance/zone",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||us-east-1a",
+            "404 Not Found||",
+        ],
+        "404 Not Found",
+    ),
+    (
+        "instance/id",
+        &["200 OK||AQAE0123456789", "200 OK||i-0123456z"],
+        "i-0123456z",
+    ),
+    (
+        "event/maintenance",
+        &["200 OK||AQAE0123456789", "200 OK||none"],
+        "none",
+    ),
+    (
+        "tags/keys",
+        &["200 OK||AQAE0123456789", "200 OK||Name\na b"],
+        "a b",
+    ),
+    (
+        "answer/version",
+        &["200 OK||AQAE0123456789", "no HTTP"],
+        "no head of HTTP",
+    ),
+    (
+        "answer/once",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||AQAE9876543210",
+            "200 OK|Server: a\r\nserver: b|i-01234567",
+            "200 OK||",
+            "404 Not Found||",
+            "401 Unauthorized||",
+            "405 Not Allowed||",
+        ],
+        "server twice",
+    ),
+    (
+        "credentials/same-for-all",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||role",
+            "200 OK||{\"AccessKeyId\": \"1\"}",
+            "404 Not Found||",
+            "200 OK||{\"AccessKeyId\": \"2\"}",
+            "200 OK||{\"AccessKeyId\": \"3\"}",
+            "404 Not Found||",
+            "200 OK||{\"AccessKeyId\": \"4\"}",
+        ],
+        "of the keys 3 and 4",
+    ),
+    (
+        "identity/pending-time",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||{\"pendingTime\": \"yesterday\"}",
+        ],
+        "yesterday",
+    ),
+    (
+        "instance-credentials/not-the-roles",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||{\"AccessKeyId\": \"1\"}",
+            "200 OK||role",
+            "200 OK||{\"AccessKeyId\": \"1\"}",
+        ],
+        "one key for both",
+    ),
+    (
+        "listing/no-name-twice",
+        &["200 OK||AQAE0123456789", "200 OK||iam\niam/"],
+        "iam",
+    ),
+    (
+        "listing/public-keys",
+        &["200 OK||AQAE0123456789", "200 OK||0/"],
+        "0/",
+    ),
+    (
+        "listing/public-keys",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||0=mine",
+            "200 OK||ssh-ed25519 AAAA",
+        ],
+        "another end",
+    ),
+    (
+        "token/none-none-left",
+        &["200 OK|X-aws-ec2-metadata-token-ttl-seconds: 60|i-01234567"],
+        "60",
+    ),
+    (
+        "token/needed-nowhere",
+        &[
+            "200 OK||i-01234567",
+            "200 OK||AQAE0123456789",
+            "200 OK||a",
+            "401 Unauthorized||",
+        ],
+        "without, GET /: 401 Unauthorized",
+    ),
+];
