@@ -31,7 +31,7 @@ const fits = async (page, where) => {
   assert.ok(content <= window, `${where}: ${content} pixels in a window of ${window}`);
 };
 
-// The page fills it, without any of its text cut off by its own edge.
+// Nothing in the panel is wider than the panel.
 const dialogFits = async (page, where) => {
   const [content, room] = await page.evaluate(() => {
     const dialog = document.querySelector("dialog");
