@@ -72,7 +72,7 @@ pub struct Finding {
 }
 
 /// How long an answer may take if nothing is said about it.
-pub const PATIENCE: TimeDelta = TimeDelta::seconds(30);
+pub const PATIENCE: TimeDelta = TimeDelta::seconds(15);
 
 /// Clocks of two programs differ a bit.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);

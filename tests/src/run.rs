@@ -1,5 +1,6 @@
 //! Runs clients through scenarios.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -77,9 +78,12 @@ impl Runner {
         scenarios: &[Arc<Scenario>],
         mut done: impl FnMut(&Outcome),
     ) -> Vec<Outcome> {
+        // Those that may take long come first, lest all wait for one in the end.
+        let mut order: Vec<_> = scenarios.iter().enumerate().collect();
+        order.sort_by_key(|(_, scenario)| Reverse(scenario.may_take()));
         let pairs = drivers.iter().enumerate().flat_map(|(column, driver)| {
-            scenarios.iter().enumerate().map(move |(row, scenario)| {
-                let (driver, scenario) = (Arc::clone(driver), Arc::clone(scenario));
+            order.iter().map(move |(row, scenario)| {
+                let (driver, scenario, row) = (Arc::clone(driver), Arc::clone(scenario), *row);
                 async move {
                     let run = async move { self.run_one(&*driver, &scenario).await };
                     ((column, row), tokio::spawn(run).await)
@@ -590,7 +594,7 @@ impl Stage {
 fn patience(within: Option<TimeDelta>) -> Duration {
     // A bit more, so that what is late is told from what hangs.
     let within = within.unwrap_or(PATIENCE).to_std().unwrap_or_default();
-    within + (within / 2).max(Duration::from_secs(5))
+    within + Duration::from_secs(2)
 }
 
 /// The answers in a few words, and whether there is no error among them.

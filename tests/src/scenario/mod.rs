@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use imds_emulator::config::{Config, Layers, Span};
 use imds_emulator::fault::Rule;
 use imds_emulator::journal::Assertion;
@@ -138,7 +139,7 @@ pub struct Get {
     /// The kind of error that says it best. Clients that do not tell kinds need not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Vec<String>>,
-    /// How soon, in reality. Default: 30 s.
+    /// How soon, in reality. Default: 15 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
     /// Whether the credentials must not have ended, by the client's own word. Default: they must
@@ -191,7 +192,7 @@ pub struct Metadata {
     /// The kind of error that says it best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Vec<String>>,
-    /// How soon, in reality. Default: 30 s.
+    /// How soon, in reality. Default: 15 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
 }
@@ -369,6 +370,17 @@ impl Scenario {
         self.steps()
             .iter()
             .any(|step| matches!(step, Step::Metadata(_)))
+    }
+
+    /// The longest time that an answer is given, where the scenario says so: then it is about time.
+    pub(crate) fn may_take(&self) -> TimeDelta {
+        let of_step = |step: &Step| match step {
+            Step::Get(get) => get.within.map(TimeDelta::from),
+            Step::Metadata(metadata) => metadata.within.map(TimeDelta::from),
+            _ => None,
+        };
+        let longest = self.steps().iter().filter_map(of_step).max();
+        longest.unwrap_or_default()
     }
 
     /// How many expectations there are, each of which can be turned into its opposite.
