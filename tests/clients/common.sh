@@ -31,3 +31,21 @@ emulated() {
     env -i PATH="$PATH" HOME=/nonexistent \
         target/debug/imds-emulator run --config "$clients/$client.toml" -- "$@"
 }
+
+# node_with PACKAGE...: packages of npm for this client; $modules is where they are.
+node_with() {
+    modules=$clients/$client/node_modules
+    command -v node > /dev/null && command -v npm > /dev/null || cannot_install
+    if ! [ -e "$clients/$client/installed" ]; then
+        mkdir -p "$clients/$client"
+        printf '{"private": true, "type": "module"}\n' > "$clients/$client/package.json"
+        npm install --silent --no-audit --no-fund --prefix "$clients/$client" "$@" || cannot_install
+        touch "$clients/$client/installed"
+    fi
+}
+
+# component_wasm: the path of the component, where the host's build leaves it.
+component_wasm() {
+    cargo build --quiet --package ec2-role-host >&2
+    echo "$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm"
+}

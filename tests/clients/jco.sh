@@ -7,5 +7,5 @@ component=$(component_wasm)
 "$modules/.bin/jco" transpile --quiet "$component" --out-dir "$clients/$client/out"
 cp tests/clients/hosts/jco.mjs "$clients/$client/"
 emulated '
-instance.iam = { role = "the-role", lifetime = "4s", rotation = "4s", lead = "0s" }
+instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s" }
 ' node "$clients/$client/jco.mjs"
