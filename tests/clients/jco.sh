@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The component runs in Node.js, transpiled by jco: it gets credentials from the emulator, and sees a
-# rotation.
+# rotation. A consumer that is composed with it signs a request, and the server accepts it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1
 component=$(component_wasm)
@@ -9,3 +9,9 @@ cp tests/clients/hosts/jco.mjs "$clients/$client/"
 emulated '
 instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s" }
 ' node "$clients/$client/jco.mjs"
+
+composed=$clients/$client/composed.wasm
+cargo run --quiet --package imds-conformance --example compose -- "$composed"
+"$modules/.bin/jco" transpile --quiet "$composed" --out-dir "$clients/$client/composed"
+cp tests/clients/hosts/composed.mjs "$clients/$client/"
+emulated '' python3 tests/clients/hosts/s3.py node "$clients/$client/composed.mjs"

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# The component runs in wasmtime-py: it gets credentials from the emulator, and sees a rotation.
+# The component runs in wasmtime-py: it gets credentials from the emulator, and sees a rotation. A consumer
+# that is composed with it signs a request, and the server accepts it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with wasmtime==50.0.1
 component=$(component_wasm)
 emulated '
 instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s" }
 ' "$python" tests/clients/hosts/wasmtime_py.py "$component"
+
+composed=$clients/$client/composed.wasm
+cargo run --quiet --package imds-conformance --example compose -- "$composed"
+emulated '' "$python" tests/clients/hosts/s3.py "$python" tests/clients/hosts/composed.py "$composed"

@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/build.rs"]
+mod build;
+
 use std::path::Path;
-use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -17,35 +19,7 @@ use imds_emulator::journal::Filter;
 const BOUND: Duration = Duration::from_millis(500);
 
 /// The component in `tests/hostile`, built where the host builds the good one.
-static HOSTILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let test = std::env::current_exe().unwrap();
-    // <target>/<profile>/deps/<this test>
-    let target = test.ancestors().nth(3).unwrap().join("component");
-    let status = Command::new(env!("CARGO"))
-        .current_dir(workspace)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "hostile-component",
-        ])
-        .args([
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            "component",
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    std::fs::read(target.join("wasm32-unknown-unknown/component/hostile_component.wasm")).unwrap()
-});
+static HOSTILE: LazyLock<Vec<u8>> = LazyLock::new(|| build::component("hostile-component"));
 
 fn builder(endpoint: &str, attempt: &str) -> Builder {
     let mut limits = Limits::default();

@@ -1,0 +1,122 @@
+//! The component.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use http::Request;
+
+use self::bindings::imds::credentials::ec2_role;
+use self::bindings::wasi::clocks::wall_clock;
+use self::bindings::wasi::http::outgoing_handler;
+use self::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, Scheme};
+
+mod bindings {
+    #![expect(unsafe_code, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package example:s3;
+            world consumer {
+                import wasi:clocks/wall-clock@0.2.6;
+                import wasi:http/outgoing-handler@0.2.6;
+                import imds:credentials/ec2-role@0.1.0;
+
+                /// Asks for an object of a bucket at `authority`, with credentials from IMDS at
+                /// `endpoint`, and gives the status of the answer.
+                export get-object: func(endpoint: string, authority: string) -> result<u16, string>;
+            }
+        ",
+        generate_all,
+    });
+
+    use super::Consumer;
+    export!(Consumer);
+}
+
+struct Consumer;
+
+impl bindings::Guest for Consumer {
+    fn get_object(endpoint: String, authority: String) -> Result<u16, String> {
+        ec2_role::configure(&options(endpoint)).map_err(|error| format!("{error:?}"))?;
+        let credentials = ec2_role_guest::credentials().map_err(|error| error.to_string())?;
+        let request = signed(&authority, credentials.into()).map_err(|error| error.to_string())?;
+        send(&authority, &request)
+    }
+}
+
+/// On EC2 there is nothing to configure, and so no need to import `ec2-role`.
+fn options(endpoint: String) -> ec2_role::Options {
+    ec2_role::Options {
+        disabled: None,
+        endpoint: Some(endpoint),
+        endpoint_mode: None,
+        imdsv1: None,
+        role_name: None,
+        connect_timeout: None,
+        read_timeout: None,
+        operation_timeout: None,
+        attempts: None,
+        token_ttl: None,
+        expiry_window: None,
+        expiry_window_jitter: None,
+        refresh_policy: None,
+        max_extension: None,
+        extended_path: None,
+    }
+}
+
+const PATH: &str = "/bucket/an-object";
+
+fn signed(
+    authority: &str,
+    credentials: Credentials,
+) -> Result<Request<()>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut request = Request::get(format!("http://{authority}{PATH}"))
+        .header("host", authority)
+        .body(())?;
+    let now = wall_clock::now();
+    let identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-central-1")
+        .name("s3")
+        .time(SystemTime::UNIX_EPOCH + Duration::new(now.seconds, now.nanoseconds))
+        .settings(SigningSettings::default())
+        .build()?
+        .into();
+    let headers = [("host", authority)];
+    let body = SignableBody::Bytes(&[]);
+    let uri = request.uri().to_string();
+    let signable = SignableRequest::new("GET", uri, headers.into_iter(), body)?;
+    let (instructions, _) = sign(signable, &parameters)?.into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    Ok(request)
+}
+
+fn send(authority: &str, request: &Request<()>) -> Result<u16, String> {
+    let headers: Vec<(String, Vec<u8>)> = request
+        .headers()
+        .iter()
+        // The host sets it from the authority, and refuses it here.
+        .filter(|(name, _)| *name != "host")
+        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+        .collect();
+    let headers = Fields::from_list(&headers).map_err(|error| error.to_string())?;
+    let outgoing = OutgoingRequest::new(headers);
+    let set = outgoing
+        .set_method(&Method::Get)
+        .and_then(|()| outgoing.set_scheme(Some(&Scheme::Http)))
+        .and_then(|()| outgoing.set_authority(Some(authority)))
+        .and_then(|()| outgoing.set_path_with_query(Some(PATH)));
+    set.map_err(|()| "the host does not take the request".to_owned())?;
+    let answer = outgoing_handler::handle(outgoing, None).map_err(|code| code.to_string())?;
+    answer.subscribe().block();
+    match answer.get() {
+        Some(Ok(Ok(response))) => Ok(response.status()),
+        Some(Ok(Err(code))) => Err(code.to_string()),
+        _ => Err("the host gave no answer".into()),
+    }
+}

@@ -1,0 +1,31 @@
+//! Components of this workspace.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Builds a component where the host builds its own. Tests, and what they stand on, stop if it cannot be
+/// built.
+pub(crate) fn component(package: &str) -> Vec<u8> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let program = std::env::current_exe().unwrap();
+    // <target>/<profile>/<deps or examples>/<this program>
+    let target = program.ancestors().nth(3).unwrap().join("component");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(workspace)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .args(["build", "--quiet", "--locked", "--package", package])
+        .args([
+            "--target",
+            "wasm32-unknown-unknown",
+            "--profile",
+            "component",
+        ])
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{package} cannot be built");
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    std::fs::read(target.join("wasm32-unknown-unknown/component").join(file)).unwrap()
+}
