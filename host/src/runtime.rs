@@ -19,6 +19,10 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
         Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("ec2-role-host")
+            // A component that runs in circles has the thread for a tick of its epoch at a time. The others
+            // are to have their turn, their sockets and their timers after each of these.
+            .global_queue_interval(1)
+            .event_interval(1)
             .enable_io()
             .enable_time()
             .build()

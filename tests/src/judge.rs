@@ -98,7 +98,7 @@ pub fn judge(scenario: &Scenario, seen: &Seen, opposite: Option<usize>) -> Vec<F
             }
         }
     }
-    judge.findings.extend(secrets(seen));
+    judge.hygiene(seen);
     judge.findings
 }
 
@@ -148,6 +148,15 @@ impl Judge {
             (Step::Get(_) | Step::Metadata(_), Some(SeenStep::Hung { elapsed })) => {
                 let seen = format!("no answer within {elapsed:.1?}");
                 self.find(Some(at), false, step.to_string(), seen);
+            }
+            (Step::Reject(_), Some(SeenStep::Hung { elapsed })) => {
+                // No expectation of the scenario, and so not counted.
+                self.findings.push(Finding {
+                    step: Some(at),
+                    holds: false,
+                    expected: step.to_string(),
+                    seen: format!("no answer within {elapsed:.1?}"),
+                });
             }
             (_, Some(SeenStep::Failed(why))) => {
                 self.find(Some(at), false, step.to_string(), why.clone());
@@ -209,6 +218,7 @@ impl Judge {
         now: DateTime<Utc>,
     ) -> Option<String> {
         let given = match (answer, get.gives) {
+            (Err(failed), _) if failed.broken => return Some(format!("no answer: {failed}")),
             (Err(failed), Gives::Nothing) => return wrong_kind(failed, get.error.as_deref()),
             (Err(failed), _) => return Some(format!("an error: {failed}")),
             (Ok(given), Gives::Nothing) => {
@@ -251,6 +261,7 @@ impl Judge {
         let wrong = match (answer, &metadata.gives) {
             (Ok(value), Some(expected)) if value == expected => None,
             (Ok(value), _) => Some(format!("{value:?}")),
+            (Err(failed), _) if failed.broken => Some(format!("no answer: {failed}")),
             (Err(failed), None) => wrong_kind(failed, metadata.error.as_deref()),
             (Err(failed), Some(_)) => Some(format!("an error: {failed}")),
         };
@@ -277,6 +288,22 @@ impl Judge {
     }
 }
 
+impl Judge {
+    /// The hygiene of every scenario: no secret in what a client writes.
+    fn hygiene(&mut self, seen: &Seen) {
+        let leaked = secret(seen);
+        let text = match leaked {
+            Some(what) => format!("{what} is in what the client wrote"),
+            None => "none".into(),
+        };
+        let expected = "no secret in logs and messages";
+        match self.turned() {
+            true => self.find(None, leaked.is_some(), format!("not: {expected}"), text),
+            false => self.find(None, leaked.is_none(), expected.into(), text),
+        }
+    }
+}
+
 fn wrong_kind(failed: &Failed, kinds: Option<&[String]>) -> Option<String> {
     match (&failed.kind, kinds) {
         (Some(kind), Some(kinds)) if !kinds.contains(kind) => {
@@ -291,8 +318,8 @@ fn late(elapsed: Duration, within: Option<TimeDelta>) -> Option<String> {
     (elapsed > within).then(|| format!("an answer after {elapsed:.1?}"))
 }
 
-/// The hygiene of every scenario: no secret in what a client writes.
-fn secrets(seen: &Seen) -> Option<Finding> {
+/// A secret that is in what a client wrote.
+fn secret(seen: &Seen) -> Option<&'static str> {
     // The first characters of a session token are the same for all.
     let part = |token: &str| token.chars().skip(20).take(40).collect::<String>();
     let leaked = seen.keys.iter().find_map(|keys| {
@@ -305,11 +332,16 @@ fn secrets(seen: &Seen) -> Option<Finding> {
         .map(|(what, _)| what)
     });
     // As all tokens of the emulator begin.
-    let leaked = leaked.or_else(|| seen.said.contains("AQAEA").then_some("a token of IMDS"));
-    leaked.map(|what| Finding {
-        step: None,
-        holds: false,
-        expected: "no secret in logs and messages".into(),
-        seen: format!("{what} is in what the client wrote"),
-    })
+    leaked.or_else(|| seen.said.contains("AQAEA").then_some("a token of IMDS"))
+}
+
+/// The same text without any secret that there was.
+pub(crate) fn redacted(text: &str, keys: &[RoleKeys]) -> String {
+    let mut text = text.to_owned();
+    for keys in keys {
+        for secret in [&keys.secret_access_key, &keys.session_token] {
+            text = text.replace(secret.as_str(), "(a secret)");
+        }
+    }
+    text
 }

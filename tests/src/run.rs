@@ -134,6 +134,9 @@ impl Runner {
             }
         };
         outcome.findings = judge::judge(scenario, &seen, None);
+        for finding in &mut outcome.findings {
+            finding.seen = judge::redacted(&finding.seen, &seen.keys);
+        }
         if outcome.findings.iter().any(|finding| !finding.holds) {
             outcome.verdict = Verdict::Failed;
         }
@@ -390,7 +393,14 @@ impl Stage {
                     Rejected::Others => "ASIAOFSOMEBODYELSE00".to_owned(),
                 };
                 let from = self.moment();
-                let answer = client.reject(&id).await;
+                let begun = Instant::now();
+                let answered = tokio::time::timeout(patience(None), client.reject(&id)).await;
+                let Ok(answer) = answered else {
+                    self.call(number, from, "reject".into(), "no answer".into(), false);
+                    return SeenStep::Hung {
+                        elapsed: begun.elapsed(),
+                    };
+                };
                 let text = match &answer {
                     Ok(()) => "noted".to_owned(),
                     Err(failed) => failed.to_string(),
@@ -577,6 +587,9 @@ impl Stage {
                 }
             })
             .collect();
+        for call in &mut self.trace.calls {
+            call.answer = judge::redacted(&call.answer, &self.seen.keys);
+        }
         self.trace.requests.sort_by_key(|request| request.from);
         for span in self
             .trace
@@ -623,10 +636,7 @@ struct NotStarted(Unable);
 
 impl Client for NotStarted {
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
-        let failed = Failed {
-            kind: None,
-            message: self.0.to_string(),
-        };
+        let failed = Failed::new(None, self.0.to_string());
         Box::pin(async move { vec![Err(failed); callers] })
     }
 

@@ -253,6 +253,10 @@ async fn credentials_outlive_the_instance_that_gave_them() {
         panic!()
     };
     assert!(error.is_component());
+    assert!(matches!(
+        events.next().await,
+        Some(Event::FailingSince { .. })
+    ));
     assert!(matches!(events.next().await, Some(Event::Extended { .. })));
     assert_eq!(provider.status().restarts, 1);
 }

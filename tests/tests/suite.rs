@@ -121,10 +121,7 @@ async fn no_scenario_is_passed_by_a_client_that_makes_things_up_and_one_that_has
         access_key_id: "ASIAOUTOFTHINAIR0000".into(),
         expires: None,
     }));
-    let has_nothing = Useless(Err(Failed {
-        kind: None,
-        message: "no".into(),
-    }));
+    let has_nothing = Useless(Err(Failed::new(None, "no")));
     let runs = built_in().unwrap().into_iter().map(|scenario| {
         let (makes_up, has_nothing) = (makes_up.clone(), has_nothing.clone());
         tokio::spawn(async move {

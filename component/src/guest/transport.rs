@@ -176,6 +176,9 @@ fn failed(code: &ErrorCode) -> TransportError {
         ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
             TransportError::Malformed("the headers of the answer are too long")
         }
+        ErrorCode::HttpResponseBodySize(_) => {
+            TransportError::Malformed("the body of the answer is too long")
+        }
         // wasmtime says this of a reset connection as well as of an answer that is not HTTP.
         ErrorCode::HttpProtocolError => {
             TransportError::Unavailable("the connection broke, or the answer is not HTTP")

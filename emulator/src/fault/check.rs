@@ -178,6 +178,11 @@ impl Fault {
                 )?;
                 fraction.map_or(Ok(()), |fraction| share("fraction", fraction))
             }
+            Self::LongBody { bytes } => {
+                const MOST: usize = 16 * 1024 * 1024;
+                key.field("bytes")
+                    .unless(*bytes <= MOST, bytes, format_args!("{MOST} or less"))
+            }
             Self::Replace { code, headers, .. } => {
                 if let Some(code) = code {
                     check_status(&key.field("code"), *code)?;

@@ -530,6 +530,7 @@ impl Fault {
             | Self::Stall { .. }
             | Self::Status { .. }
             | Self::TruncateBody { .. }
+            | Self::LongBody { .. }
             | Self::MalformedChunk {}
             | Self::RandomDataThenClose { .. }
             | Self::MalformedJson { .. }

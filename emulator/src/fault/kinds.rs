@@ -120,6 +120,11 @@ pub enum Fault {
         #[serde(default)]
         fix_content_length: bool,
     },
+    /// The body is longer: so many spaces come after it, and `Content-Length` says so.
+    LongBody {
+        /// How many. At most 16 MiB.
+        bytes: usize,
+    },
     /// A chunked body with a chunk that is none.
     #[serde(alias = "MALFORMED_RESPONSE_CHUNK")]
     MalformedChunk {},

@@ -102,6 +102,12 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             }
             cut(&response, left, Step::Close)
         }
+        Fault::LongBody { bytes } => {
+            let mut body = response.body().to_vec();
+            body.resize(body.len().saturating_add(*bytes), b' ');
+            set_body(&mut response, body.into());
+            Conduct::Answer(response)
+        }
         Fault::MalformedChunk {} => {
             response.headers_mut().remove(CONTENT_LENGTH);
             let chunked = HeaderValue::from_static("chunked");

@@ -84,6 +84,18 @@ async fn truncate_body_with_and_without_a_true_length() {
 }
 
 #[tokio::test]
+async fn long_body_says_how_long_it_is() {
+    let (_, answer) = under(Fault::LongBody { bytes: 100_000 }).await;
+    let body = &answer.body;
+    assert!(body.len() > 100_000);
+    assert!(body.ends_with(' '), "{}", body.len());
+    assert_eq!(
+        answer.header("content-length"),
+        Some(body.len().to_string().as_str())
+    );
+}
+
+#[tokio::test]
 async fn malformed_chunk_and_random_data() {
     let (text, answer) = under(Fault::MalformedChunk {}).await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));

@@ -2,7 +2,7 @@
 //! came of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
@@ -205,10 +205,19 @@ impl Owner {
         }
     }
 
+    /// Whoever is told of them by an event finds them everywhere.
+    fn hold(&mut self, credentials: &Credentials, now: SystemTime) {
+        self.alarm = Some(self.common.clock.monotonic() + credentials.fresh_for(now));
+        self.common.snapshot.store(Some(credentials));
+        self.held = Some(credentials.clone());
+        self.common.status().access_key_id = self.key_id();
+    }
+
     fn forget(&mut self) {
         self.held = None;
         self.alarm = None;
         self.common.snapshot.store(None);
+        self.common.status().access_key_id = None;
     }
 
     async fn refresh(&mut self) -> Result<Arc<Credentials>, Error> {
@@ -232,7 +241,6 @@ impl Owner {
                 Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start, news)),
                 Err(error) => self.go_on(error, &before, &status, start, news),
             };
-            self.common.status().access_key_id = self.key_id();
             answer.map(Arc::new)
         }
         .instrument(span)
@@ -256,9 +264,7 @@ impl Owner {
             .unwrap_or_default()
             .max(credentials.refresh_after());
         let credentials = credentials.fresh_until(until.into());
-        self.alarm = Some(self.common.clock.monotonic() + credentials.fresh_for(now));
-        self.common.snapshot.store(Some(&credentials));
-        self.held = Some(credentials.clone());
+        self.hold(&credentials, now);
         telemetry::expiry(&credentials);
 
         if news {
@@ -320,9 +326,7 @@ impl Owner {
             Some(held) => {
                 telemetry::refresh(Outcome::Extended, start.elapsed());
                 let held = held.fresh_for_at_most(PAUSE, now);
-                self.alarm = Some(self.common.clock.monotonic() + held.fresh_for(now));
-                self.common.snapshot.store(Some(&held));
-                self.held = Some(held.clone());
+                self.hold(&held, now);
                 self.emit(Event::Extended {
                     access_key_id: held.access_key_id().to_owned(),
                     expires: held.expires(),

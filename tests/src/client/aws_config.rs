@@ -163,16 +163,13 @@ impl Client for Sdk {
             let asked: Vec<_> = (0..callers).map(|_| ask()).collect();
             let answers = join_all(asked).await;
             let answer = |answer: Result<Result<Given, String>, tokio::task::JoinError>| {
-                let message = match answer {
+                let failed = match answer {
                     Ok(Ok(given)) => return Ok(given),
-                    Ok(Err(message)) => message,
-                    Err(panic) => format!("it panicked: {panic}"),
+                    Ok(Err(message)) => Failed::new(None, message),
+                    Err(panic) => Failed::broken(format!("it panicked: {panic}")),
                 };
-                self.said.push_str(&message);
-                Err(Failed {
-                    kind: None,
-                    message,
-                })
+                self.said.push_str(&failed.message);
+                Err(failed)
             };
             answers.into_iter().map(answer).collect()
         })
@@ -185,10 +182,7 @@ impl Client for Sdk {
             answer.map(Into::into).map_err(|error| {
                 let message = chain(&error);
                 self.said.push_str(&message);
-                Failed {
-                    kind: None,
-                    message,
-                }
+                Failed::new(None, message)
             })
         })
     }

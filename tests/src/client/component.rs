@@ -96,10 +96,7 @@ impl InHost {
     fn note(&mut self, error: &ec2_role_host::Error) -> Failed {
         self.said.push_str(&format!("{error}\n{error:?}\n"));
         let kind = serde_json::to_value(error.kind()).unwrap_or_default();
-        Failed {
-            kind: kind.as_str().map(str::to_owned),
-            message: error.to_string(),
-        }
+        Failed::new(kind.as_str(), error.to_string())
     }
 }
 
@@ -199,10 +196,10 @@ impl Driver for Native {
                     .configure(options(settings))
                     .err()
                     .map(|error| failed(&error)),
-                Err(error) => Some(Failed {
-                    kind: Some("invalid-configuration".into()),
-                    message: error.to_string(),
-                }),
+                Err(error) => Some(Failed::new(
+                    Some("invalid-configuration"),
+                    error.to_string(),
+                )),
             };
             Ok(Box::new(Alone {
                 instance,
@@ -325,10 +322,7 @@ fn failed(error: &Error) -> Failed {
             Reason::InvalidResponse => "invalid-response",
         },
     };
-    Failed {
-        kind: Some(kind.into()),
-        message: error.to_string(),
-    }
+    Failed::new(Some(kind), error.to_string())
 }
 
 /// The ports.

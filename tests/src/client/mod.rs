@@ -151,14 +151,34 @@ pub struct Failed {
     pub kind: Option<String>,
     /// Its text.
     pub message: String,
+    /// Whether it is no answer at all: the client died, panicked, or said what cannot be understood. That
+    /// is never what was expected.
+    pub broken: bool,
 }
 
 impl Failed {
-    fn unsupported(what: &str) -> Self {
+    /// An error that the client tells.
+    pub fn new(kind: Option<&str>, message: impl Into<String>) -> Self {
         Self {
-            kind: Some("unsupported".into()),
-            message: format!("this client does not know {what:?}"),
+            kind: kind.map(str::to_owned),
+            message: message.into(),
+            broken: false,
         }
+    }
+
+    /// No answer at all.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self {
+            broken: true,
+            ..Self::new(None, message)
+        }
+    }
+
+    fn unsupported(what: &str) -> Self {
+        Self::new(
+            Some("unsupported"),
+            format!("this client does not know {what:?}"),
+        )
     }
 }
 

@@ -25,10 +25,8 @@
 //! # Time
 //!
 //! With `libfaketime`, from Debian's package of that name, a command is moved through time. It works for
-//! programs that ask the C library for the time, and not for those of Go. It is the wall clock that is
-//! moved: the monotonic one is left alone, so that pauses and time-outs take as long as they do. A client
-//! that goes by the monotonic clock for the life of tokens or credentials is measured with
-//! `--no-faketime`.
+//! programs that ask the C library for the time, and not for those of Go. Both clocks are moved, between
+//! two questions; pauses and time-outs take as long as they do.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,11 +38,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
 use crate::scenario::KINDS;
@@ -131,9 +131,9 @@ impl Process {
 
     async fn probe(&mut self, world: &World) -> Result<(), Unable> {
         let mut running = Running::start(self, world)?;
-        let started = tokio::time::timeout(START, running.stdout.next_line());
+        let started = tokio::time::timeout(START, running.stdout.next());
         let first = match started.await {
-            Ok(line) => line.ok().flatten(),
+            Ok(line) => line.and_then(Result::ok),
             Err(_) => return Err(running.silent(START).await),
         };
         let words = first.as_deref().and_then(|line| line.strip_prefix("ready"));
@@ -162,7 +162,13 @@ impl Process {
         }
         drop(running);
         let mut client = self.client(world).await?;
-        match client.get(1).await.as_slice() {
+        let Ok(answers) = tokio::time::timeout(START, client.get(1)).await else {
+            return Err(Unable(format!(
+                "{} gives no answer within {START:?} where all is well",
+                self.name
+            )));
+        };
+        match answers.as_slice() {
             [Ok(_)] => Ok(()),
             [Err(error)] => Err(Unable(format!(
                 "{} gets no credentials where all is well: {error}\n{}",
@@ -195,10 +201,9 @@ impl Process {
             })),
             Speaks::Lines => {
                 let mut running = Running::start(self, world)?;
-                match tokio::time::timeout(START, running.stdout.next_line()).await {
-                    Ok(Ok(Some(line))) if line.starts_with("ready") => Ok(Box::new(running)),
-                    Ok(_) => Err(running.silent(START).await),
-                    Err(_) => Err(running.silent(START).await),
+                match tokio::time::timeout(START, running.stdout.next()).await {
+                    Ok(Some(Ok(line))) if line.starts_with("ready") => Ok(Box::new(running)),
+                    _ => Err(running.silent(START).await),
                 }
             }
         }
@@ -308,10 +313,8 @@ fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Pat
         command
             .env("LD_PRELOAD", library)
             .env("FAKETIME_TIMESTAMP_FILE", offset.path())
-            .env("FAKETIME_NO_CACHE", "1")
-            // Pauses and time-outs are to take as long as they do.
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("DONT_FAKE_MONOTONIC", "1");
+            // The monotonic clock is moved too: with it left alone, `time.sleep` of Python is an error.
+            .env("FAKETIME_NO_CACHE", "1");
     }
     command
 }
@@ -320,16 +323,24 @@ fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Pat
 struct Running {
     name: String,
     child: Child,
-    stdin: ChildStdin,
-    stdout: Lines<BufReader<ChildStdout>>,
+    stdin: Option<ChildStdin>,
+    stdout: Answers,
     stderr: Arc<Mutex<Vec<u8>>>,
     said: String,
     offset: Option<Offset>,
     _home: TempDir,
 }
 
-/// More of its standard error is not kept.
-const MOST: usize = 256 * 1024;
+/// Its standard output, line by line. A longer line is no answer.
+type Answers = FramedRead<ChildStdout, LinesCodec>;
+
+const LONGEST_LINE: usize = 1024 * 1024;
+
+/// More of what it writes beside its answers is not kept.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// How long it may take to end, once nothing is asked any more.
+const END: Duration = Duration::from_secs(2);
 
 impl Running {
     fn start(process: &Process, world: &World) -> Result<Self, Unable> {
@@ -362,8 +373,8 @@ impl Running {
         Ok(Self {
             name: process.name.clone(),
             child,
-            stdin,
-            stdout: BufReader::new(stdout).lines(),
+            stdin: Some(stdin),
+            stdout: FramedRead::new(stdout, LinesCodec::new_with_max_length(LONGEST_LINE)),
             stderr,
             said: String::new(),
             offset,
@@ -393,17 +404,22 @@ impl Running {
 
     async fn ask(&mut self, question: &str) -> Result<(), Failed> {
         let line = format!("{question}\n");
-        let written = self.stdin.write_all(line.as_bytes()).await;
-        match written.and(self.stdin.flush().await) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.gone().await),
+        if let Some(stdin) = &mut self.stdin
+            && stdin.write_all(line.as_bytes()).await.is_ok()
+            && stdin.flush().await.is_ok()
+        {
+            return Ok(());
         }
+        Err(self.gone().await)
     }
 
     async fn answer(&mut self) -> Result<String, Failed> {
-        match self.stdout.next_line().await {
-            Ok(Some(line)) => Ok(line),
-            _ => Err(self.gone().await),
+        match self.stdout.next().await {
+            Some(Ok(line)) => Ok(line),
+            Some(Err(error)) => Err(Failed::broken(format!(
+                "the client's answer cannot be read: {error}"
+            ))),
+            None => Err(self.gone().await),
         }
     }
 
@@ -413,10 +429,7 @@ impl Running {
             Ok(Ok(status)) => format!("the client ended with {status}"),
             _ => "the client closed its standard output".to_owned(),
         };
-        Failed {
-            kind: None,
-            message: how,
-        }
+        Failed::broken(how)
     }
 
     fn failed(&mut self, text: &str) -> Failed {
@@ -446,24 +459,15 @@ fn failed(text: &str) -> Failed {
     let text = text.trim();
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match KINDS.contains(&word) {
-        true => Failed {
-            kind: Some(word.to_owned()),
-            message: rest.trim().to_owned(),
-        },
-        false => Failed {
-            kind: None,
-            message: text.to_owned(),
-        },
+        true => Failed::new(Some(word), rest.trim()),
+        false => Failed::new(None, text),
     }
 }
 
 /// What comes after `credentials`.
 fn given(text: &str) -> Answer {
     let mut words = text.split_whitespace();
-    let unclear = |message: String| Failed {
-        kind: None,
-        message,
-    };
+    let unclear = |message: String| Failed::broken(message);
     let Some(access_key_id) = words.next() else {
         return Err(unclear("the client named no access key id".into()));
     };
@@ -521,7 +525,7 @@ impl Client for Running {
                 answers.push(match line.split_once(' ').unwrap_or((&line, "")) {
                     ("credentials", rest) => given(rest),
                     ("error", rest) => Err(self.failed(rest)),
-                    _ => Err(self.failed(&format!(
+                    _ => Err(Failed::broken(format!(
                         "the client answered {line:?}; accepted: credentials …, error …"
                     ))),
                 });
@@ -538,7 +542,7 @@ impl Client for Running {
             match line.split_once(' ').unwrap_or((&line, "")) {
                 ("value", text) => Ok(unescaped(text)),
                 ("error", rest) => Err(self.failed(rest)),
-                _ => Err(self.failed(&format!(
+                _ => Err(Failed::broken(format!(
                     "the client answered {line:?}; accepted: value …, error …"
                 ))),
             }
@@ -553,7 +557,7 @@ impl Client for Running {
             match line.split_once(' ').unwrap_or((&line, "")) {
                 ("ok", _) => Ok(()),
                 ("error", rest) => Err(self.failed(rest)),
-                _ => Err(self.failed(&format!(
+                _ => Err(Failed::broken(format!(
                     "the client answered {line:?}; accepted: ok, error …"
                 ))),
             }
@@ -566,15 +570,17 @@ impl Client for Running {
                 return Ok(());
             };
             offset.ahead += by;
-            offset.write().map_err(|error| Failed {
-                kind: None,
-                message: format!("its time cannot be moved: {error}"),
-            })
+            offset
+                .write()
+                .map_err(|error| Failed::broken(format!("its time cannot be moved: {error}")))
         })
     }
 
     fn said(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async move {
+            // Some write when they end.
+            self.stdin = None;
+            let _ = tokio::time::timeout(END, self.child.wait()).await;
             let mut said = std::mem::take(&mut self.said);
             said.push_str(&self.errors());
             said
@@ -593,31 +599,44 @@ struct Once {
 
 impl Once {
     async fn run(&mut self) -> Answer {
-        let cannot = |error: std::io::Error| Failed {
-            kind: None,
-            message: format!("cannot run the client: {error}"),
-        };
+        let cannot =
+            |error: std::io::Error| Failed::broken(format!("cannot run the client: {error}"));
         let offset = match self.process.faketime {
             Some(_) => Some(Offset::new(&self.world).map_err(cannot)?),
             None => None,
         };
         let home = tempfile::tempdir().map_err(cannot)?;
-        let output = command(&self.process, &self.world, offset.as_ref(), home.path())
+        let mut child = command(&self.process, &self.world, offset.as_ref(), home.path())
             .stdin(Stdio::null())
-            .output()
-            .await
+            .spawn()
             .map_err(cannot)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        self.said.push_str(&errors);
-        if !output.status.success() {
-            let last = errors.trim().lines().last().unwrap_or_default().to_owned();
-            return Err(Failed {
-                kind: None,
-                message: format!("{}: {last}", output.status),
-            });
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = tokio::join!(whole(stdout), whole(stderr));
+        let status = child.wait().await.map_err(cannot)?;
+        self.said.push_str(&stderr);
+        match (status.success(), status.code()) {
+            (true, _) => read_output(&stdout),
+            (false, Some(_)) => {
+                // Nor does a failure excuse secrets.
+                self.said.push_str(&stdout);
+                let last = stderr.trim().lines().last().unwrap_or_default();
+                Err(Failed::new(None, format!("{status}: {last}")))
+            }
+            (false, None) => Err(Failed::broken(format!("the client ended with {status}"))),
         }
-        read_output(&String::from_utf8_lossy(&output.stdout))
     }
+}
+
+/// All that comes, and no more than is kept.
+async fn whole(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        let most = u64::try_from(MOST).unwrap_or(u64::MAX);
+        let _ = (&mut stream).take(most).read_to_end(&mut bytes).await;
+        // The rest is read too, or the client would wait for ever.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The JSON of `credential_process`, or an access key id.
@@ -629,10 +648,7 @@ fn read_output(output: &str) -> Answer {
         return Ok(Given {
             access_key_id: access_key_id.to_owned(),
             expires: match expires {
-                Some(text) => Some(expiration(text).map_err(|message| Failed {
-                    kind: None,
-                    message,
-                })?),
+                Some(text) => Some(expiration(text).map_err(Failed::broken)?),
                 None => None,
             },
         });

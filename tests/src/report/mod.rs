@@ -190,10 +190,12 @@ impl Report {
             let weight = self
                 .scenario(&outcome.scenario)
                 .map(|scenario| scenario.weight);
-            match (outcome.verdict == Verdict::Failed, baseline) {
-                (false, _) => false,
-                (true, Some(baseline)) => !baseline.failed_already(outcome),
-                (true, None) => strict || weight == Some(Weight::Must),
+            match (&outcome.verdict, baseline) {
+                (Verdict::Passed, _) | (Verdict::NotRun(_), None) => false,
+                (Verdict::Failed, Some(baseline)) => baseline.verdict(outcome) != Some("failed"),
+                // What was tried then, and passed, and is not tried any more.
+                (Verdict::NotRun(_), Some(baseline)) => baseline.verdict(outcome) == Some("passed"),
+                (Verdict::Failed, None) => strict || weight == Some(Weight::Must),
             }
         };
         self.outcomes.iter().filter(counts).collect()
@@ -242,9 +244,9 @@ impl Baseline {
         ))
     }
 
-    /// Whether it was so before. What was not run, or is new, was not.
-    fn failed_already(&self, outcome: &Outcome) -> bool {
+    /// What it was before. What is new was nothing.
+    fn verdict(&self, outcome: &Outcome) -> Option<&str> {
         let key = (outcome.client.clone(), outcome.scenario.clone());
-        self.0.get(&key).is_some_and(|verdict| verdict == "failed")
+        self.0.get(&key).map(String::as_str)
     }
 }

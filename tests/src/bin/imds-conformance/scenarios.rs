@@ -37,11 +37,13 @@ pub(crate) fn select(
         let sentence = scenario.behaviour().to_lowercase();
         filters.is_empty()
             || filters.iter().any(|filter| {
-                scenario.id.contains(filter.as_str()) || sentence.contains(&filter.to_lowercase())
+                let filter = filter.to_lowercase();
+                scenario.id.to_lowercase().contains(&filter) || sentence.contains(&filter)
             })
     };
     let selected: Vec<_> = scenarios.into_iter().filter(matches).collect();
     match selected.is_empty() {
+        true if filters.is_empty() => Err("there are no scenarios: no file *.toml is there".into()),
         true => Err(format!(
             "no scenario has {} in its name or its sentence; `imds-conformance list` lists them",
             filters.join(" or ")
