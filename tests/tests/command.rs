@@ -279,6 +279,64 @@ fn a_scenario_of_ones_own_is_written_and_run() {
 }
 
 #[test]
+fn a_client_that_dies_or_talks_nonsense_fails_even_where_an_error_is_expected() {
+    // It behaves where all is well, and the scenario sets a variable.
+    let client = |act: &str| {
+        format!(
+            "it=sh -c 'echo ready; while read q; do \
+             [ -z \"$AWS_METADATA_SERVICE_TIMEOUT\" ] || {act}; echo credentials ASIAX; done'"
+        )
+    };
+    for (act, seen) in [
+        (
+            "kill -9 $$",
+            "seen: no answer: the client ended with signal: 9",
+        ),
+        (
+            "exit 0",
+            "seen: no answer: the client ended with exit status: 0",
+        ),
+        (
+            "printf \"wonderful \"",
+            "seen: no answer: the client answered \"wonderful credentials ASIAX\"",
+        ),
+        (
+            "printf \"\\377\\n\"",
+            "seen: no answer: the client's answer cannot be read",
+        ),
+    ] {
+        let output = run(&[
+            "run",
+            "transport/silence",
+            "--no-faketime",
+            "--client",
+            &client(act),
+        ]);
+        assert!(
+            stdout(&output).contains(seen),
+            "{}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn what_is_not_tried_any_more_is_worse_than_the_baseline() {
+    let folder = TempDir::new().unwrap();
+    let baseline = folder.path().join("report.json");
+    let report = format!("json={}", baseline.display());
+    let name = "it=sh -c 'echo ready; while read q; do echo credentials ASIAX; done'";
+    let arguments = ["run", "throttling/burst", "hygiene/not-f", "--client", name];
+    run(&[&arguments[..], &["--report", &report]].concat());
+    let text = fs::read_to_string(&baseline).unwrap();
+    fs::write(&baseline, text.replace("\"not-run\"", "\"passed\"")).unwrap();
+    let again = [&arguments[..], &["--baseline", baseline.to_str().unwrap()]].concat();
+    assert_eq!(run(&again).status.code(), Some(1));
+}
+
+#[test]
 fn a_secret_in_what_a_client_writes_is_a_failure() {
     // It reads the document, and logs it.
     let leaky = r#"leaky=sh -c 'e=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
