@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod print;
+mod reports;
 mod run;
 mod scenarios;
 mod server;

@@ -1,22 +1,19 @@
 //! `run`: clients through scenarios.
 
 use std::error::Error;
-use std::fs;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use ec2_role_host::RefreshPolicy;
 use imds_conformance::client::Driver;
 use imds_conformance::client::component::{Hosted, Native};
 use imds_conformance::client::process::{Faketime, Process};
-use imds_conformance::report::{Baseline, Format, Report};
+use imds_conformance::report::Report;
 use imds_conformance::run::{Outcome as Ran, Runner, Verdict, world};
 use imds_conformance::scenario::Scenario;
 
 use crate::Outcome;
-use crate::print::print;
+use crate::reports::Reports;
 use crate::scenarios::{Library, select};
 
 #[derive(Debug, clap::Args)]
@@ -43,18 +40,8 @@ pub(crate) struct Arguments {
     #[arg(long = "client", value_name = "CLIENT")]
     clients: Vec<String>,
 
-    /// A report: text, json, junit, tap, html or markdown, with `=FILE` behind it to write it there;
-    /// more than one if given more than once [default: text]
-    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
-    reports: Vec<Wanted>,
-
-    /// The JSON report of an earlier run: fail for what has become worse, not for what was always so
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
-
-    /// Fail for everything that is not as expected, whatever its weight
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    reports: Reports,
 
     /// What decides on all that is random
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
@@ -72,23 +59,6 @@ pub(crate) struct Arguments {
     library: Library,
 }
 
-/// A report, and where to write it.
-#[derive(Clone, Debug)]
-struct Wanted {
-    format: Format,
-    file: Option<PathBuf>,
-}
-
-fn report(text: &str) -> Result<Wanted, String> {
-    let (format, file) = match text.split_once('=') {
-        Some((_, "")) => return Err("accepted: a file's name after the `=`".into()),
-        Some((format, file)) => (format, Some(file.into())),
-        None => (text, None),
-    };
-    let format = format.parse()?;
-    Ok(Wanted { format, file })
-}
-
 impl Arguments {
     pub(crate) fn run(self) -> Outcome {
         tokio::runtime::Builder::new_multi_thread()
@@ -104,10 +74,7 @@ impl Arguments {
             .into_iter()
             .map(Arc::new)
             .collect();
-        let baseline = match &self.baseline {
-            Some(file) => Some(read_baseline(file)?),
-            None => None,
-        };
+        let baseline = self.reports.baseline()?;
         let clients = match self.clients.as_slice() {
             [] => vec!["component".to_owned()],
             clients => clients.to_vec(),
@@ -133,28 +100,12 @@ impl Arguments {
             .await;
         progress.end();
         let report = Report::new(self.seed, &drivers, &scenarios, outcomes);
-        let text = [Wanted {
-            format: Format::Text,
-            file: None,
-        }];
-        let wanted = match self.reports.as_slice() {
-            [] => text.as_slice(),
-            wanted => wanted,
-        };
-        for Wanted { format, file } in wanted {
-            let rendered = report.render(*format);
-            match file {
-                Some(file) => fs::write(file, rendered)
-                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
-                None => print(&rendered)?,
-            }
+        self.reports.write(|format| report.render(format))?;
+        let tried = |outcome: &Ran| !matches!(outcome.verdict, Verdict::NotRun(_));
+        if !report.outcomes.iter().any(tried) {
+            return Err("not one scenario could be run; the report says why".into());
         }
-        Ok(
-            match report.objections(baseline.as_ref(), self.strict).len() {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            },
-        )
+        Ok(self.reports.judge(&report, baseline.as_ref()))
     }
 
     async fn driver(&self, client: &str) -> Result<Arc<dyn Driver>, Box<dyn Error>> {
@@ -182,18 +133,6 @@ impl Arguments {
             }
         })
     }
-}
-
-fn read_baseline(file: &PathBuf) -> Result<Baseline, Box<dyn Error>> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
-    let baseline = Baseline::parse(&text).map_err(|error| {
-        format!(
-            "the baseline {} is none; accepted: the file of an earlier --report json=FILE ({error})",
-            file.display()
-        )
-    })?;
-    Ok(baseline)
 }
 
 /// A line on the terminal that says how far it is.

@@ -2,16 +2,15 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use imds_conformance::report::{Baseline, Format};
+use imds_conformance::report::Format;
 use imds_conformance::server::{self, Check, Endpoint, Server};
 
 use crate::Outcome;
 use crate::print::print;
+use crate::reports::Reports;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -49,45 +48,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "server")]
     name: String,
 
-    /// A report: text, json, junit or tap, with `=FILE` behind it to write it there; more than one if
-    /// given more than once [default: text]
-    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
-    reports: Vec<Wanted>,
-
-    /// The JSON report of an earlier run: fail for what has become worse, not for what was always so
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
-
-    /// Fail for everything that is not as expected, whatever its weight
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    reports: Reports,
 
     /// List the checks, and ask nobody
     #[arg(long)]
     list: bool,
-}
-
-/// A report, and where to write it.
-#[derive(Clone, Debug)]
-struct Wanted {
-    format: Format,
-    file: Option<PathBuf>,
-}
-
-fn report(text: &str) -> Result<Wanted, String> {
-    let (format, file) = match text.split_once('=') {
-        Some((_, "")) => return Err("accepted: a file's name after the `=`".into()),
-        Some((format, file)) => (format, Some(file.into())),
-        None => (text, None),
-    };
-    let format = match format {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        "junit" => Format::Junit,
-        "tap" => Format::Tap,
-        _ => return Err("accepted: text, json, junit, tap".into()),
-    };
-    Ok(Wanted { format, file })
 }
 
 impl Arguments {
@@ -104,10 +70,7 @@ impl Arguments {
             print(&list(&checks)?)?;
             return Ok(ExitCode::SUCCESS);
         };
-        let baseline = match &self.baseline {
-            Some(file) => Some(read_baseline(file)?),
-            None => None,
-        };
+        let baseline = self.reports.baseline()?;
         let endpoint = Endpoint::find(url, self.i_own_this_endpoint).await?;
         let imds = Server::reach(&endpoint).await?;
 
@@ -125,31 +88,11 @@ impl Arguments {
             eprint!("\r\x1b[K");
         }
 
-        let text = [Wanted {
-            format: Format::Text,
-            file: None,
-        }];
-        let wanted = match self.reports.as_slice() {
-            [] => text.as_slice(),
-            wanted => wanted,
-        };
-        for Wanted { format, file } in wanted {
-            let rendered = match format {
-                Format::Text => server::text(&report, &self.name),
-                other => report.render(*other),
-            };
-            match file {
-                Some(file) => fs::write(file, rendered)
-                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
-                None => print(&rendered)?,
-            }
-        }
-        Ok(
-            match report.objections(baseline.as_ref(), self.strict).len() {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            },
-        )
+        self.reports.write(|format| match format {
+            Format::Text => server::text(&report, &self.name),
+            other => report.render(other),
+        })?;
+        Ok(self.reports.judge(&report, baseline.as_ref()))
     }
 
     /// Those whose name or sentence has one of the filters in it; all, if there are none.
@@ -189,16 +132,4 @@ fn list(checks: &[Check]) -> Result<String, std::fmt::Error> {
     }
     writeln!(text, "\n{} checks", checks.len())?;
     Ok(text)
-}
-
-fn read_baseline(file: &Path) -> Result<Baseline, Box<dyn Error>> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
-    let baseline = Baseline::parse(&text).map_err(|error| {
-        format!(
-            "the baseline {} is none; accepted: the file of an earlier --report json=FILE ({error})",
-            file.display()
-        )
-    })?;
-    Ok(baseline)
 }

@@ -14,7 +14,7 @@
 //! | `reject ACCESS-KEY-ID` | AWS did not accept these: `ok`, or `error …` |
 //! | `metadata PATH` | `value TEXT`, with line breaks as `\n` and backslashes as `\\`; or `error …` |
 //!
-//! A word after `error` that is none of [`KINDS`] belongs to the message.
+//! A word after `error` that is none of [`KINDS`](crate::scenario::KINDS) belongs to the message.
 //!
 //! # A command that is run once
 //!
@@ -30,14 +30,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
@@ -46,8 +45,15 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
-use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
-use crate::scenario::KINDS;
+use super::{Answer, Client, Driver, Failed, Offers, Time, Unable, World};
+
+mod answers;
+mod time;
+
+pub use self::time::Faketime;
+
+use self::answers::{failed, given, read_output, unescaped};
+use self::time::{Offset, are_moved, library};
 
 /// How long a command may take to say `ready`. Interpreters and their libraries are slow to start.
 const START: Duration = Duration::from_secs(20);
@@ -74,16 +80,6 @@ pub struct Process {
 enum Speaks {
     Lines,
     Once,
-}
-
-/// What can be done about time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Faketime {
-    /// `libfaketime`, if it is installed.
-    #[default]
-    Auto,
-    /// Nothing.
-    Off,
 }
 
 impl Process {
@@ -246,54 +242,6 @@ fn inherited() -> BTreeMap<OsString, OsString> {
         .collect()
 }
 
-/// Where Debian and others have it.
-fn library(faketime: Faketime) -> Option<PathBuf> {
-    if faketime == Faketime::Off || !cfg!(target_os = "linux") {
-        return None;
-    }
-    let named = std::env::var_os("LIBFAKETIME").map(PathBuf::from);
-    let folders = [
-        format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH),
-        "/usr/lib/faketime".into(),
-        "/usr/lib64/faketime".into(),
-        "/usr/local/lib/faketime".into(),
-    ];
-    let usual = folders
-        .into_iter()
-        .map(|folder| Path::new(&folder).join("libfaketimeMT.so.1"));
-    named.into_iter().chain(usual).find(|path| path.is_file())
-}
-
-/// A file that says how far a process is ahead of the machine.
-struct Offset {
-    folder: TempDir,
-    ahead: TimeDelta,
-}
-
-impl Offset {
-    fn new(world: &World) -> std::io::Result<Self> {
-        let ahead = world.clock.emulator().now() - Utc::now();
-        let offset = Self {
-            folder: tempfile::tempdir()?,
-            ahead,
-        };
-        offset.write()?;
-        Ok(offset)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("offset")
-    }
-
-    fn write(&self) -> std::io::Result<()> {
-        // Beside and renamed, for it is read at any time.
-        let seconds = self.ahead.num_milliseconds() as f64 / 1000.0;
-        let beside = self.folder.path().join("beside");
-        fs::write(&beside, format!("{seconds:+.3}\n"))?;
-        fs::rename(beside, self.path())
-    }
-}
-
 fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Path) -> Command {
     let mut command = Command::new(&process.program);
     command
@@ -440,69 +388,6 @@ impl Running {
     }
 }
 
-fn are_moved(id: u32) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
-    // A program of Go may have the library, and does not use it.
-    maps.contains("libfaketime") && !is_go(id) && children.all(are_moved)
-}
-
-fn is_go(id: u32) -> bool {
-    // Go's linker gives its programs a section of this name.
-    fs::read(format!("/proc/{id}/exe"))
-        .is_ok_and(|program| program.windows(12).any(|part| part == b".go.buildinf"))
-}
-
-/// What comes after `error`.
-fn failed(text: &str) -> Failed {
-    let text = text.trim();
-    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-    match KINDS.contains(&word) {
-        true => Failed::new(Some(word), rest.trim()),
-        false => Failed::new(None, text),
-    }
-}
-
-/// What comes after `credentials`.
-fn given(text: &str) -> Answer {
-    let mut words = text.split_whitespace();
-    let unclear = |message: String| Failed::broken(message);
-    let Some(access_key_id) = words.next() else {
-        return Err(unclear("the client named no access key id".into()));
-    };
-    let expires = match words.next() {
-        None => None,
-        Some(text) => Some(expiration(text).map_err(unclear)?),
-    };
-    Ok(Given {
-        access_key_id: access_key_id.to_owned(),
-        expires,
-    })
-}
-
-fn expiration(text: &str) -> Result<DateTime<Utc>, String> {
-    text.parse()
-        .map_err(|_| format!("the client says that they expire at {text:?}; accepted: RFC 3339"))
-}
-
-/// Line breaks and backslashes as they were.
-fn unescaped(text: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (character, character == '\\') {
-            (_, true) => match characters.next() {
-                Some('n') => plain.push('\n'),
-                Some(other) => plain.push(other),
-                None => {}
-            },
-            (character, false) => plain.push(character),
-        }
-    }
-    plain
-}
-
 impl Client for Running {
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
         Box::pin(async move {
@@ -639,24 +524,6 @@ async fn whole(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The JSON of `credential_process`, or an access key id.
-fn read_output(output: &str) -> Answer {
-    if let Ok(json) = serde_json::from_str::<serde_json::Value>(output)
-        && let Some(access_key_id) = json.get("AccessKeyId").and_then(|id| id.as_str())
-    {
-        let expires = json.get("Expiration").and_then(|expires| expires.as_str());
-        return Ok(Given {
-            access_key_id: access_key_id.to_owned(),
-            expires: match expires {
-                Some(text) => Some(expiration(text).map_err(Failed::broken)?),
-                None => None,
-            },
-        });
-    }
-    let line = output.lines().find(|line| !line.trim().is_empty());
-    given(line.unwrap_or_default())
-}
-
 impl Client for Once {
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
         Box::pin(async move {
@@ -676,46 +543,6 @@ impl Client for Once {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_may_begin_with_its_kind() {
-        let kind = |text| failed(text).kind;
-        assert_eq!(
-            kind("no-role the instance has none").as_deref(),
-            Some("no-role")
-        );
-        assert_eq!(
-            failed("no-role the instance has none").message,
-            "the instance has none"
-        );
-        assert_eq!(kind("something went wrong"), None);
-        assert_eq!(kind(""), None);
-    }
-
-    #[test]
-    fn credentials_have_an_id_and_perhaps_an_end() {
-        assert_eq!(given("ASIA1").unwrap().expires, None);
-        let both = given("ASIA1 2026-01-01T00:00:00+00:00").unwrap();
-        assert_eq!(both.expires.unwrap().timestamp(), 1_767_225_600);
-        assert!(given("").is_err());
-        assert!(
-            given("ASIA1 tomorrow")
-                .unwrap_err()
-                .message
-                .contains("\"tomorrow\"")
-        );
-    }
-
-    #[test]
-    fn what_is_printed_once_is_an_id_or_json() {
-        assert_eq!(read_output("\nASIA1\n").unwrap().access_key_id, "ASIA1");
-        let json =
-            r#"{"Version": 1, "AccessKeyId": "ASIA2", "Expiration": "2026-01-01T00:00:00Z"}"#;
-        let given = read_output(json).unwrap();
-        assert_eq!(given.access_key_id, "ASIA2");
-        assert!(given.expires.is_some());
-        assert!(read_output("").is_err());
-    }
 
     #[tokio::test]
     async fn no_command_is_left_to_ask_the_real_imds() {
@@ -737,10 +564,5 @@ mod tests {
         };
         let error = driver.start(&world).await.err().unwrap();
         assert!(error.to_string().contains(ENDPOINT), "{error}");
-    }
-
-    #[test]
-    fn values_are_in_one_line() {
-        assert_eq!(unescaped(r"one\ntwo\\n"), "one\ntwo\\n");
     }
 }

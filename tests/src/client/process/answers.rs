@@ -1,0 +1,123 @@
+//! What commands answer, as text.
+
+use chrono::{DateTime, Utc};
+
+use crate::client::{Answer, Failed, Given};
+use crate::scenario::KINDS;
+
+/// What comes after `error`.
+pub(super) fn failed(text: &str) -> Failed {
+    let text = text.trim();
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match KINDS.contains(&word) {
+        true => Failed::new(Some(word), rest.trim()),
+        false => Failed::new(None, text),
+    }
+}
+
+/// What comes after `credentials`.
+pub(super) fn given(text: &str) -> Answer {
+    let mut words = text.split_whitespace();
+    let unclear = |message: String| Failed::broken(message);
+    let Some(access_key_id) = words.next() else {
+        return Err(unclear("the client named no access key id".into()));
+    };
+    let expires = match words.next() {
+        None => None,
+        Some(text) => Some(expiration(text).map_err(unclear)?),
+    };
+    Ok(Given {
+        access_key_id: access_key_id.to_owned(),
+        expires,
+    })
+}
+
+fn expiration(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse()
+        .map_err(|_| format!("the client says that they expire at {text:?}; accepted: RFC 3339"))
+}
+
+/// Line breaks and backslashes as they were.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, character == '\\') {
+            (_, true) => match characters.next() {
+                Some('n') => plain.push('\n'),
+                Some(other) => plain.push(other),
+                None => {}
+            },
+            (character, false) => plain.push(character),
+        }
+    }
+    plain
+}
+
+/// The JSON of `credential_process`, or an access key id.
+pub(super) fn read_output(output: &str) -> Answer {
+    if let Ok(json) = serde_json::from_str::<serde_json::Value>(output)
+        && let Some(access_key_id) = json.get("AccessKeyId").and_then(|id| id.as_str())
+    {
+        let expires = json.get("Expiration").and_then(|expires| expires.as_str());
+        return Ok(Given {
+            access_key_id: access_key_id.to_owned(),
+            expires: match expires {
+                Some(text) => Some(expiration(text).map_err(Failed::broken)?),
+                None => None,
+            },
+        });
+    }
+    let line = output.lines().find(|line| !line.trim().is_empty());
+    given(line.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_may_begin_with_its_kind() {
+        let kind = |text| failed(text).kind;
+        assert_eq!(
+            kind("no-role the instance has none").as_deref(),
+            Some("no-role")
+        );
+        assert_eq!(
+            failed("no-role the instance has none").message,
+            "the instance has none"
+        );
+        assert_eq!(kind("something went wrong"), None);
+        assert_eq!(kind(""), None);
+    }
+
+    #[test]
+    fn credentials_have_an_id_and_perhaps_an_end() {
+        assert_eq!(given("ASIA1").unwrap().expires, None);
+        let both = given("ASIA1 2026-01-01T00:00:00+00:00").unwrap();
+        assert_eq!(both.expires.unwrap().timestamp(), 1_767_225_600);
+        assert!(given("").is_err());
+        assert!(
+            given("ASIA1 tomorrow")
+                .unwrap_err()
+                .message
+                .contains("\"tomorrow\"")
+        );
+    }
+
+    #[test]
+    fn what_is_printed_once_is_an_id_or_json() {
+        assert_eq!(read_output("\nASIA1\n").unwrap().access_key_id, "ASIA1");
+        let json =
+            r#"{"Version": 1, "AccessKeyId": "ASIA2", "Expiration": "2026-01-01T00:00:00Z"}"#;
+        let given = read_output(json).unwrap();
+        assert_eq!(given.access_key_id, "ASIA2");
+        assert!(given.expires.is_some());
+        assert!(read_output("").is_err());
+    }
+
+    #[test]
+    fn values_are_in_one_line() {
+        assert_eq!(unescaped(r"one\ntwo\\n"), "one\ntwo\\n");
+    }
+}

@@ -1,0 +1,81 @@
+//! Another time than the machine's, by `libfaketime`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::{TimeDelta, Utc};
+use tempfile::TempDir;
+
+use crate::client::World;
+
+/// What can be done about time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faketime {
+    /// `libfaketime`, if it is installed.
+    #[default]
+    Auto,
+    /// Nothing.
+    Off,
+}
+
+/// Where Debian and others have it.
+pub(super) fn library(faketime: Faketime) -> Option<PathBuf> {
+    if faketime == Faketime::Off || !cfg!(target_os = "linux") {
+        return None;
+    }
+    let named = std::env::var_os("LIBFAKETIME").map(PathBuf::from);
+    let folders = [
+        format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH),
+        "/usr/lib/faketime".into(),
+        "/usr/lib64/faketime".into(),
+        "/usr/local/lib/faketime".into(),
+    ];
+    let usual = folders
+        .into_iter()
+        .map(|folder| Path::new(&folder).join("libfaketimeMT.so.1"));
+    named.into_iter().chain(usual).find(|path| path.is_file())
+}
+
+/// A file that says how far a process is ahead of the machine.
+pub(super) struct Offset {
+    folder: TempDir,
+    pub(super) ahead: TimeDelta,
+}
+
+impl Offset {
+    pub(super) fn new(world: &World) -> std::io::Result<Self> {
+        let ahead = world.clock.emulator().now() - Utc::now();
+        let offset = Self {
+            folder: tempfile::tempdir()?,
+            ahead,
+        };
+        offset.write()?;
+        Ok(offset)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("offset")
+    }
+
+    pub(super) fn write(&self) -> std::io::Result<()> {
+        // Beside and renamed, for it is read at any time.
+        let seconds = self.ahead.num_milliseconds() as f64 / 1000.0;
+        let beside = self.folder.path().join("beside");
+        fs::write(&beside, format!("{seconds:+.3}\n"))?;
+        fs::rename(beside, self.path())
+    }
+}
+
+pub(super) fn are_moved(id: u32) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
+    // A program of Go may have the library, and does not use it.
+    maps.contains("libfaketime") && !is_go(id) && children.all(are_moved)
+}
+
+fn is_go(id: u32) -> bool {
+    // Go's linker gives its programs a section of this name.
+    fs::read(format!("/proc/{id}/exe"))
+        .is_ok_and(|program| program.windows(12).any(|part| part == b".go.buildinf"))
+}
