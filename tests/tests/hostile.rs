@@ -15,15 +15,14 @@ use imds_conformance::loopback::Silent;
 use imds_emulator::Emulator;
 use imds_emulator::journal::Filter;
 
-/// As long as a call may take in these tests.
-const BOUND: Duration = Duration::from_millis(500);
+/// As long as a call may take that has no end. An honest one that is made within it has to be
+/// done by then too, on the busiest of machines.
+const BOUND: Duration = Duration::from_secs(1);
 
 /// The component in `tests/hostile`, built where the host builds the good one.
 static HOSTILE: LazyLock<Vec<u8>> = LazyLock::new(|| build::component("hostile-component"));
 
 fn builder(endpoint: &str, attempt: &str) -> Builder {
-    let mut limits = Limits::default();
-    limits.call = Some(BOUND);
     Ec2RoleProvider::builder()
         .environment(Environment::empty())
         .component(HOSTILE.clone())
@@ -31,21 +30,23 @@ fn builder(endpoint: &str, attempt: &str) -> Builder {
         .compiled_cache(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))
         .endpoint(endpoint)
         .role_name(attempt)
-        .limits(limits)
+}
+
+fn bounded(attempt: &str) -> Builder {
+    let mut limits = Limits::default();
+    limits.call = Some(BOUND);
+    builder(NOWHERE, attempt).limits(limits)
 }
 
 /// Nothing is listened to there.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// What comes of an attempt, within reasonable time.
-async fn attempt(endpoint: &str, attempt: &str) -> Error {
-    let provider = builder(endpoint, attempt).build().await.unwrap();
+async fn attempt(builder: Builder, attempt: &str) -> Error {
+    let provider = builder.build().await.unwrap();
     let start = Instant::now();
     let error = provider.credentials().await.unwrap_err();
-    assert!(
-        start.elapsed() < BOUND + Duration::from_secs(10),
-        "{attempt}"
-    );
+    assert!(start.elapsed() < Duration::from_secs(30), "{attempt}");
     if error.kind() == ErrorKind::Component {
         assert_eq!(provider.status().restarts, 1, "{attempt}: {error:?}");
     }
@@ -63,21 +64,21 @@ fn chain(error: &Error) -> String {
 #[tokio::test]
 async fn a_call_without_an_end_is_given_up() {
     for endless in ["loop", "sleep", "poll"] {
-        let error = attempt(NOWHERE, endless).await;
+        let error = attempt(bounded(endless), endless).await;
         assert_eq!(error.kind(), ErrorKind::Component, "{endless}");
         assert_eq!(
             error.to_string(),
-            "the component did not come to an end within 500ms",
+            "the component did not come to an end within 1s",
             "{endless}"
         );
     }
-    let error = builder(NOWHERE, "configure").build().await.unwrap_err();
+    let error = bounded("configure").build().await.unwrap_err();
     assert!(error.is_component(), "{error:?}");
 }
 
 #[tokio::test]
 async fn others_go_on_meanwhile() {
-    let looping = builder(NOWHERE, "loop").build().await.unwrap();
+    let looping = bounded("loop").build().await.unwrap();
     let other = builder(NOWHERE, "nothing").build().await.unwrap();
     let looping = tokio::spawn(async move { looping.credentials().await });
     let mut answers = 0;
@@ -98,7 +99,7 @@ async fn memory_handles_headers_and_the_stack_are_bounded() {
         ("random", "1073741824 random bytes were asked for"),
         ("recursion", "memory fault"),
     ] {
-        let error = attempt(NOWHERE, hog).await;
+        let error = attempt(builder(NOWHERE, hog), hog).await;
         assert_eq!(error.kind(), ErrorKind::Component, "{hog}: {error:?}");
         let chain = chain(&error);
         assert!(
@@ -177,7 +178,9 @@ async fn no_request_leaves_but_those_to_the_endpoint() {
         ),
     ] {
         let words = format!("request {method} {scheme} {authority} {path}");
-        let error = attempt(imds.url(), &words).await.to_string();
+        let error = attempt(builder(imds.url(), &words), &words)
+            .await
+            .to_string();
         let refusals = [
             "ErrorCode::HttpRequestDenied",
             // Before it comes to the policy.
@@ -191,14 +194,16 @@ async fn no_request_leaves_but_those_to_the_endpoint() {
     assert_eq!(imds.count(&Filter::path("/**")).unwrap(), 0);
 
     let words = format!("request GET http {endpoint} /latest/meta-data/");
-    let error = attempt(imds.url(), &words).await;
+    let error = attempt(builder(imds.url(), &words), &words).await;
     assert_eq!(error.to_string(), "status 401", "with a token that is none");
 }
 
 #[tokio::test]
 async fn a_body_without_an_end_is_not_sent() {
     let imds = Emulator::builder().start().await.unwrap();
-    let error = attempt(imds.url(), "body").await.to_string();
+    let error = attempt(builder(imds.url(), "body"), "body")
+        .await
+        .to_string();
     assert!(error.contains("HttpRequestBodySize"), "{error}");
     assert_eq!(imds.count(&Filter::path("/**")).unwrap(), 0);
 }
@@ -243,7 +248,7 @@ async fn a_component_without_the_exports_is_refused() {
 
 #[tokio::test]
 async fn credentials_outlive_the_instance_that_gave_them() {
-    let provider = builder(NOWHERE, "credentials-once").build().await.unwrap();
+    let provider = bounded("credentials-once").build().await.unwrap();
     let mut events = provider.subscribe();
     let first = provider.credentials().await.unwrap();
     // They are due at once, and now the component runs in circles.
