@@ -8,21 +8,43 @@ use crate::cache::{Cache, Held, Record};
 use crate::config::{Config, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, Reason, Step};
-use crate::imds::client::{Client, RequestCounts, Tree, Version};
+use crate::imds::client::{self, Client, RequestCounts, Tree, Version};
 use crate::imds::documents::{IAM_INFO_PATH, IDENTITY_PATH, IamInfo, IdentityDocument};
 use crate::imds::session::Session;
 use crate::ports::{Clock, Random, Transport};
-use crate::provider::{self, Provider, RoleName, Shift};
+use crate::provider::{self, MetadataClient, Provider, RoleName, Shift};
 
-/// A provider on the ports `T`, `C` and `R`. Its methods are those of the WIT interfaces
-/// `provider`, `ec2-role` and `metadata`.
+/// A provider with the client `M`, on the ports `C` and `R`. Its methods are those of the WIT
+/// interfaces `provider` and `ec2-role`; with the built-in client, of `metadata` too.
 #[derive(Debug)]
-pub struct Instance<T, C, R> {
-    client: Client<T, C, R>,
+pub struct Instance<M, C, R> {
+    client: M,
     provider: Provider,
     cache: Cache,
     clock: C,
     random: R,
+}
+
+/// A client as an [`Instance`] needs one.
+pub trait InstanceClient: MetadataClient {
+    /// Whether this client can do what is asked of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for an option that it does not have.
+    fn supports(options: &Options) -> Result<(), Error>;
+
+    /// Goes on with other settings, and forgets what it holds.
+    fn configure(&mut self, settings: client::Settings);
+
+    /// The protocol of the last look-up that succeeded, where the client knows of protocols.
+    fn answered(&self) -> Option<Version>;
+
+    /// The session, where the client has one.
+    fn session(&self) -> Option<&Session>;
+
+    /// Requests sent.
+    fn counts(&self) -> RequestCounts;
 }
 
 /// What the provider has been doing. Mirrors `ec2-role.status`.
@@ -32,8 +54,8 @@ pub struct Status<'a> {
     pub answered: Option<Version>,
     /// The name of the role, given or found.
     pub role_name: Option<&'a RoleName>,
-    /// The session token in hand, or why there is none.
-    pub session: &'a Session,
+    /// The session token in hand, or why there is none; `None` where the client has no sessions.
+    pub session: Option<&'a Session>,
     /// The credentials in hand.
     pub held: Option<&'a Held>,
     /// Successes and failures.
@@ -42,16 +64,16 @@ pub struct Status<'a> {
     pub requests: RequestCounts,
 }
 
-impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<T, C, R> {
-    /// A provider with the default configuration.
-    pub fn new(transport: T, clock: C, random: R) -> Self {
+impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
+    /// A provider with the default configuration, for what `client` does not have of its own.
+    pub fn with_client(client: M, clock: C, random: R) -> Self {
         let Config {
-            client,
+            client: _,
             provider,
             cache,
         } = Config::default();
         Self {
-            client: Client::new(client, transport, clock.clone(), random.clone()),
+            client,
             provider: Provider::new(provider),
             cache: Cache::new(cache),
             clock,
@@ -89,8 +111,9 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<T, C, R> {
     ///
     /// # Errors
     ///
-    /// As [`Config::new`]; then nothing has changed.
+    /// As [`Config::new`] and [`InstanceClient::supports`]; then nothing has changed.
     pub fn configure(&mut self, options: Options) -> Result<(), Error> {
+        M::supports(&options)?;
         let Config {
             client,
             provider,
@@ -145,6 +168,16 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<T, C, R> {
             record: self.cache.record(),
             requests: self.client.counts(),
         }
+    }
+
+}
+
+impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>, C, R> {
+    /// A provider with the default configuration and the built-in client.
+    pub fn new(transport: T, clock: C, random: R) -> Self {
+        let settings = client::Settings::default();
+        let client = Client::new(settings, transport, clock.clone(), random.clone());
+        Self::with_client(client, clock, random)
     }
 
     /// The body at `path` in `tree`.
@@ -211,5 +244,27 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<T, C, R> {
             .get(Step::Metadata, Tree::Metadata, IAM_INFO_PATH)
             .await?;
         IamInfo::parse(&found)
+    }
+}
+
+impl<T: Transport, C: Clock, R: Random> InstanceClient for Client<T, C, R> {
+    fn supports(_: &Options) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn configure(&mut self, settings: client::Settings) {
+        self.configure(settings);
+    }
+
+    fn answered(&self) -> Option<Version> {
+        self.answered()
+    }
+
+    fn session(&self) -> Option<&Session> {
+        Some(self.session())
+    }
+
+    fn counts(&self) -> RequestCounts {
+        self.counts()
     }
 }

@@ -16,6 +16,7 @@
 //! | [`imds`] | the IMDS client: endpoint, session token, operations | `ports` and the values; knows nothing of credentials |
 //! | [`provider`] | role list, document, expiry; over any [`provider::MetadataClient`] | knows nothing of HTTP |
 //! | [`cache`] | the credentials held, and when to get others | `provider` |
+//! | [`custom_client`] | a client of the embedder's own, in place of [`imds`] | `provider` |
 //! | [`instance`] | one provider: configuration, client and cache together | everything above |
 //! | `guest` (WebAssembly only) | the component: exports, and the ports on WASI | everything above |
 
@@ -29,6 +30,7 @@ extern crate std;
 pub mod cache;
 pub mod config;
 pub mod credentials;
+pub mod custom_client;
 pub mod error;
 pub mod imds;
 pub mod instance;

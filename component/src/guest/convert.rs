@@ -3,12 +3,16 @@
 use alloc::string::ToString;
 use core::time::Duration;
 
-use super::bindings::exports::imds::credentials::{ec2_role, metadata, provider};
+#[cfg(not(feature = "custom-client"))]
+use super::bindings::exports::imds::credentials::metadata;
+use super::bindings::exports::imds::credentials::{ec2_role, provider};
 use crate::config::{EndpointMode, Imdsv1Policy, Options, RefreshPolicy};
 use crate::credentials::Credentials;
 use crate::error::{Error, Failure, InvalidOption, Reason, Step};
 use crate::imds::client::Version;
+#[cfg(not(feature = "custom-client"))]
 use crate::imds::documents::{IamInfo, IdentityDocument};
+use crate::imds::session::Session;
 use crate::instance::Status;
 use crate::secret::Secret;
 use crate::time::UnixTime;
@@ -171,7 +175,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
             record,
             requests,
         } = status;
-        let token = session.held();
+        let token = session.and_then(Session::held);
         let past = |(at, error): (UnixTime, Error)| ec2_role::PastFailure {
             at: at.seconds(),
             error: error.into(),
@@ -182,7 +186,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
                 Version::V2 => ec2_role::ImdsVersion::V2,
             }),
             fallback: session
-                .fallback()
+                .and_then(Session::fallback)
                 .cloned()
                 .map(|(at, cause)| past((at, cause.into()))),
             role_name: role_name.map(|name| name.as_str().to_string()),
@@ -209,6 +213,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
     }
 }
 
+#[cfg(not(feature = "custom-client"))]
 impl From<IdentityDocument> for metadata::InstanceIdentityDocument {
     fn from(document: IdentityDocument) -> Self {
         Self {
@@ -231,6 +236,7 @@ impl From<IdentityDocument> for metadata::InstanceIdentityDocument {
     }
 }
 
+#[cfg(not(feature = "custom-client"))]
 impl From<IamInfo> for metadata::IamInfo {
     fn from(info: IamInfo) -> Self {
         Self {

@@ -447,7 +447,8 @@ impl Operation {
     }
 }
 
-fn of_status(status: u16, step: Step) -> Reason {
+/// What a status other than 200 means (3.1).
+pub(crate) fn of_status(status: u16, step: Step) -> Reason {
     match status {
         403 => Reason::Forbidden,
         // The token path exists everywhere but on a server that knows no IMDSv2.

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ec2_role_component::error::{Error, Failure};
+use ec2_role_component::imds::client::Client;
 use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{
     Clock, Method, Random, Request, Response, Transport, TransportError,
@@ -29,7 +30,8 @@ pub(crate) type Outcome = Result<Response, TransportError>;
 
 /// The world around one instance.
 pub(crate) struct World {
-    pub(crate) instance: Instance<ScriptedImds, ManualClock, LoadedDice>,
+    pub(crate) instance:
+        Instance<Client<ScriptedImds, ManualClock, LoadedDice>, ManualClock, LoadedDice>,
     pub(crate) imds: ScriptedImds,
     pub(crate) clock: ManualClock,
     pub(crate) dice: LoadedDice,

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use ec2_role_component::config::{self, Options};
 use ec2_role_component::credentials::Credentials;
 use ec2_role_component::error::{Error, Reason};
-use ec2_role_component::imds::client::Tree;
+use ec2_role_component::imds::client::{Client as ImdsClient, Tree};
 use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{self, Method, RESPONSE_HEADERS};
 use ec2_role_component::time::{Monotonic, UnixTime};
@@ -244,7 +244,7 @@ fn options(settings: Settings) -> Options {
 }
 
 struct Alone {
-    instance: Instance<Sockets, Clock, Dice>,
+    instance: Instance<ImdsClient<Sockets, Clock, Dice>, Clock, Dice>,
     wrong: Option<Failed>,
     said: String,
 }

@@ -2,9 +2,17 @@
 
 #![expect(unsafe_code, reason = "generated")]
 
+#[cfg(not(feature = "custom-client"))]
 wit_bindgen::generate!({
     path: "../wit",
     world: "imds:credentials/ec2-role-credentials",
+    generate_all,
+});
+
+#[cfg(feature = "custom-client")]
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "imds:credentials/ec2-role-credentials-custom-client",
     generate_all,
 });
 

@@ -1,0 +1,99 @@
+//! Exports and ports on WASI 0.2.
+//!
+//! Calls come one at a time, for a component is not entered again while it is in a call; so the one
+//! instance sits in a cell, and every port blocks until it has its answer.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::cell::RefCell;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use super::runtime;
+use crate::provider::Shift;
+
+use self::bindings::exports::imds::credentials::{ec2_role, provider};
+use self::client::ImdsClient;
+use self::clock::WasiClock;
+use self::random::WasiRandom;
+
+pub(super) mod bindings;
+#[cfg_attr(feature = "custom-client", path = "custom_client.rs")]
+#[cfg_attr(not(feature = "custom-client"), path = "metadata.rs")]
+mod client;
+mod clock;
+mod random;
+#[cfg(not(feature = "custom-client"))]
+mod transport;
+
+type Instance = crate::instance::Instance<ImdsClient, WasiClock, WasiRandom>;
+
+struct Component;
+
+impl provider::Guest for Component {
+    fn get_credentials() -> Result<provider::Credentials, provider::Error> {
+        with_instance(|instance| Ok(ready(instance.get_credentials())?.into()))
+    }
+
+    fn invalidate() {
+        with_instance(Instance::invalidate);
+    }
+
+    fn reject(access_key_id: String) {
+        with_instance(|instance| instance.reject(&access_key_id));
+    }
+}
+
+impl ec2_role::Guest for Component {
+    fn configure(options: ec2_role::Options) -> Result<(), provider::Error> {
+        with_instance(|instance| Ok(instance.configure(options.into())?))
+    }
+
+    fn retrieve() -> Result<provider::Credentials, provider::Error> {
+        with_instance(|instance| Ok(ready(instance.retrieve())?.into()))
+    }
+
+    fn adjust_expires_by(
+        credentials: provider::Credentials,
+        by: i64,
+    ) -> Result<provider::Credentials, provider::Error> {
+        with_instance(|instance| {
+            Ok(instance
+                .adjust_expires_by(credentials.into(), Shift::from_milliseconds(by))
+                .into())
+        })
+    }
+
+    fn handle_fail_to_refresh(
+        previous: Option<provider::Credentials>,
+        cause: provider::Error,
+    ) -> Result<provider::Credentials, provider::Error> {
+        with_instance(|instance| {
+            Ok(instance
+                .handle_fail_to_refresh(previous.map(Into::into), cause.into())?
+                .into())
+        })
+    }
+
+    fn status() -> ec2_role::ProviderStatus {
+        with_instance(|instance| instance.status().into())
+    }
+}
+
+/// Runs `f` on the one instance, which begins to exist with the first call.
+fn with_instance<O>(f: impl FnOnce(&mut Instance) -> O) -> O {
+    static INSTANCE: runtime::OneThread<RefCell<Option<Box<Instance>>>> =
+        runtime::OneThread::new(RefCell::new(None));
+
+    let mut instance = INSTANCE.get().borrow_mut();
+    f(instance.get_or_insert_with(|| Box::new(client::instance())))
+}
+
+/// The outcome of a future on ports that block.
+fn ready<O>(future: impl Future<Output = O>) -> O {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        // No port ever waits for a waker.
+        Poll::Pending => runtime::trap(),
+    }
+}
