@@ -13,8 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const TARGET: &str = "wasm32-unknown-unknown";
-const PROFILE: &str = "component";
+use component::{TARGET, clean};
+
+mod component;
 
 fn main() -> ExitCode {
     match build() {
@@ -39,28 +40,7 @@ fn build() -> Result<(), Box<dyn Error>> {
 
     println!("cargo::rerun-if-changed=build.rs");
     ensure_target()?;
-    let status = clean(Command::new(variable("CARGO")?))
-        .current_dir(workspace)
-        .args([
-            "build",
-            "--package",
-            "ec2-role-component",
-            "--target",
-            TARGET,
-            "--profile",
-            PROFILE,
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .status()?;
-    if !status.success() {
-        return Err("the component could not be built; its errors stand above".into());
-    }
-
-    let artefact = target
-        .join(TARGET)
-        .join(PROFILE)
-        .join("ec2_role_component.wasm");
+    let artefact = component::build(workspace, &component::cargo_home()?, &target, &[])?;
     // A copy of one's own: another build may replace the artefact while this one is read.
     fs::copy(&artefact, out.join("ec2_role_component.wasm"))?;
     for source in sources(&artefact.with_extension("d"))? {
@@ -106,37 +86,6 @@ fn has_target() -> Result<bool, Box<dyn Error>> {
         .output()?;
     let folder = String::from_utf8(output.stdout)?;
     Ok(output.status.success() && Path::new(folder.trim()).is_dir())
-}
-
-/// Takes out of the environment what is meant for the host's own build. The jobserver, the
-/// toolchain, and where cargo keeps its downloads stay.
-fn clean(mut command: Command) -> Command {
-    const PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "RUSTC_"];
-    const NAMES: [&str; 10] = [
-        "CARGO_ENCODED_RUSTDOCFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_INCREMENTAL",
-        "CARGO_MANIFEST_DIR",
-        "CARGO_MANIFEST_LINKS",
-        "RUSTDOCFLAGS",
-        "RUSTFLAGS",
-        "RUSTC",
-        "RUSTDOC",
-        "TARGET",
-    ];
-    for (name, _) in env::vars_os() {
-        let Some(text) = name.to_str() else { continue };
-        let cargos =
-            PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || NAMES.contains(&text);
-        // Set by cargo for this script: what is built, and for what.
-        let package = text.starts_with("CARGO_PKG_")
-            || text.starts_with("CARGO_CFG_")
-            || text.starts_with("CARGO_FEATURE_");
-        if cargos || package {
-            command.env_remove(&name);
-        }
-    }
-    command
 }
 
 /// The files that the artefact was made of, from the list that cargo leaves beside it.

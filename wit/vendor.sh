@@ -1,48 +1,56 @@
 #!/usr/bin/env bash
-# Puts the WASI 0.2.6 packages that the worlds name into wit/deps, as they stand in a crate of the registry,
-# and writes their checksums to wit/deps.sha256. A test compares the two, so that nobody edits them by hand.
+# Puts the WASI packages that the worlds name into wit/deps (0.2.6) and wit/preview/deps (0.3.0), as they stand
+# in crates of the registry, and writes their checksums to wit/deps.sha256. A test compares the two, so that nobody
+# edits them by hand.
 #
 #   wit/vendor.sh            vendor again
-#   wit/vendor.sh --check    say whether wit/deps is what the crate carries
+#   wit/vendor.sh --check    say whether what is here is what the crates carry
 #
-# The crate is one of wasmtime 36 (the last line with 0.2.6) and is used for its WIT alone.
+# The crates are used for their WIT alone.
 set -euo pipefail
 
 crate=wasmtime-wasi-http
-version=36.0.20
-packages=(cli clocks filesystem http io random sockets)
 
 wit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-mkdir "$work/src"
-touch "$work/src/lib.rs"
-cat > "$work/Cargo.toml" <<TOML
+# vendor VERSION FOLDER-IN-THE-CRATE FOLDER-HERE PACKAGE...
+vendor() {
+    local version=$1 from=$2 to=$3
+    shift 3
+    mkdir -p "$work/$version/src"
+    touch "$work/$version/src/lib.rs"
+    cat > "$work/$version/Cargo.toml" <<TOML
 [package]
 name = "vendor"
 edition = "2024"
 [dependencies]
 $crate = { version = "=$version", default-features = false }
 TOML
-manifest=$(cargo metadata --format-version 1 --manifest-path "$work/Cargo.toml" |
-    grep -o "\"manifest_path\":\"[^\"]*/$crate-$version/Cargo.toml\"" | cut -d'"' -f4)
-upstream=$(dirname "$manifest")/wit/deps
+    local manifest
+    manifest=$(cargo metadata --format-version 1 --manifest-path "$work/$version/Cargo.toml" |
+        grep -o "\"manifest_path\":\"[^\"]*/$crate-$version/Cargo.toml\"" | cut -d'"' -f4)
+    mkdir -p "$work/wit/$to"
+    for package in "$@"; do
+        cp -R "$(dirname "$manifest")/$from/$package" "$work/wit/$to/$package"
+    done
+}
 
-if [ "${1:-}" = --check ]; then
-    target=$work/deps
-else
-    target=$wit/deps
-    rm -rf "$target"
-fi
-mkdir -p "$target"
-for package in "${packages[@]}"; do
-    cp -R "$upstream/$package" "$target/$package"
+# wasmtime 36 is the last line with 0.2.6.
+vendor 36.0.20 wit/deps deps cli clocks filesystem http io random sockets
+vendor 48.0.8 src/p3/wit/deps preview/deps cli.wit clocks.wit filesystem.wit http.wit random.wit sockets.wit
+
+for folder in deps preview/deps; do
+    if [ "${1:-}" = --check ]; then
+        diff -r "$work/wit/$folder" "$wit/$folder" && echo "wit/$folder is what $crate carries"
+    else
+        rm -rf "${wit:?}/$folder"
+        mkdir -p "$(dirname "$wit/$folder")"
+        cp -R "$work/wit/$folder" "$wit/$folder"
+    fi
 done
-
-if [ "${1:-}" = --check ]; then
-    diff -r "$target" "$wit/deps" && echo "wit/deps is what $crate $version carries"
-else
-    (cd "$wit" && find deps -name '*.wit' | LC_ALL=C sort | xargs sha256sum) > "$wit/deps.sha256"
-    echo "wit/deps: $(wc -l < "$wit/deps.sha256") files from $crate $version"
+if [ "${1:-}" != --check ]; then
+    (cd "$wit" && find deps preview/deps -name '*.wit' | LC_ALL=C sort | xargs sha256sum) > "$wit/deps.sha256"
+    echo "$(wc -l < "$wit/deps.sha256") files from $crate"
 fi

@@ -169,7 +169,6 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
             requests: self.client.counts(),
         }
     }
-
 }
 
 impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>, C, R> {

@@ -24,7 +24,8 @@
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
 extern crate alloc;
-#[cfg(not(target_arch = "wasm32"))]
+// wit-bindgen's support for WASI 0.3 needs it.
+#[cfg(any(not(target_arch = "wasm32"), feature = "wasi-0-3"))]
 extern crate std;
 
 pub mod cache;

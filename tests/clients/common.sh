@@ -49,3 +49,15 @@ component_wasm() {
     cargo build --quiet --package ec2-role-host >&2
     echo "$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm"
 }
+
+# agreed COMPONENT NAME: what jco reads off a component is what the golden files of that name say.
+agreed() {
+    local golden=tests/golden/$2 wit
+    wit=$("$modules/.bin/jco" wit "$1")
+    for kind in import export; do
+        sed -n "s/^  $kind \(.*\);/\1/p" <<< "$wit" | LC_ALL=C sort | diff "$golden.${kind}s.txt" -
+    done
+    if [ -e "$golden.size.txt" ]; then
+        [ "$(wc -c < "$1")" -le "$(< "$golden.size.txt")" ] || { echo "$client: $1 is too large"; exit 1; }
+    fi
+}

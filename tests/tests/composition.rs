@@ -9,6 +9,8 @@ mod build;
 mod compose;
 #[path = "support/host.rs"]
 mod host;
+#[path = "support/loopback.rs"]
+mod loopback;
 #[path = "support/s3.rs"]
 mod s3;
 

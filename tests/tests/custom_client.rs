@@ -100,11 +100,11 @@ impl Instance {
     }
 
     async fn failure(role: &str) -> Failure {
-        match Self::with_role(role).await.credentials().await {
-            Err(Error::Failed(failure)) => failure,
-            Err(error) => panic!("{role}: {error:?}"),
-            Ok(_) => panic!("{role}: credentials"),
-        }
+        let credentials = Self::with_role(role).await.credentials().await;
+        let Err(Error::Failed(failure)) = credentials else {
+            unreachable!("{role}: {credentials:?}")
+        };
+        failure
     }
 }
 

@@ -12,8 +12,8 @@ use imds_conformance::loopback::{self, Scripted, Silent};
 use imds_conformance::report::{Format, Report};
 use imds_conformance::run;
 use imds_conformance::server::{Check, Endpoint, Server, Verdict, checks, examine};
-use imds_emulator::Emulator;
 use imds_emulator::config::Config;
+use imds_emulator::{Certificate, Emulator};
 
 use broken::{BROKEN, ODD};
 
@@ -21,7 +21,17 @@ async fn emulator(toml: &str) -> Emulator {
     let mut config = Config::from_toml(&format!("{toml}\n")).unwrap();
     config.server.port = 0;
     let emulator = Emulator::builder().with(|into| *into = config);
-    emulator.start().await.unwrap()
+    let emulator = emulator.start().await.unwrap();
+    // Keys are made when they are first needed. On a busy machine that is too slow for a check that
+    // wants an answer.
+    let control = emulator.control().clone();
+    let warm = move || {
+        for certificate in [Certificate::Rsa, Certificate::Dsa] {
+            control.certificate(certificate).unwrap();
+        }
+    };
+    tokio::task::spawn_blocking(warm).await.unwrap();
+    emulator
 }
 
 async fn report(emulator: &Emulator) -> Report {

@@ -2,7 +2,6 @@
 //! [`Instance`](crate::instance::Instance).
 
 mod convert;
-mod runtime;
 #[cfg(not(feature = "wasi-0-3"))]
 mod wasi_0_2;
 #[cfg(feature = "wasi-0-3")]

@@ -285,7 +285,14 @@ fn the_remaining_life_in_an_answer_corrects_that_of_the_token() {
     ]);
     foo(&mut world).unwrap();
     assert_eq!(
-        world.instance.status().session.held().unwrap().expires(),
+        world
+            .instance
+            .status()
+            .session
+            .unwrap()
+            .held()
+            .unwrap()
+            .expires(),
         at(300).unwrap()
     );
     world.clock.advance(Duration::from_secs(179));
@@ -341,7 +348,7 @@ fn on_refusal_a_refused_token_leads_to_imdsv1_and_nothing_else_does() {
         assert_eq!(world.imds.requests(), [TOKEN, FOO, FOO]);
         let instance_status = world.instance.status();
         assert_eq!(instance_status.answered, Some(Version::V1));
-        let (since, cause) = instance_status.session.fallback().unwrap();
+        let (since, cause) = instance_status.session.unwrap().fallback().unwrap();
         assert_eq!((Some(*since), cause.status), (at(0), Some(code)));
     }
     for bad in [
@@ -391,7 +398,7 @@ fn on_any_failure_imdsv1_comes_when_the_attempts_are_used_up() {
             "{bad:?}"
         );
         assert_eq!(
-            world.instance.status().session.fallback(),
+            world.instance.status().session.unwrap().fallback(),
             None,
             "there is a token again"
         );
@@ -422,7 +429,7 @@ fn the_end_of_our_own_time_says_nothing_about_imds() {
     };
     world.instance.configure(options).unwrap();
     assert_eq!(failure(foo(&mut world)).reason, Reason::Timeout);
-    assert_eq!(world.instance.status().session.fallback(), None);
+    assert_eq!(world.instance.status().session.unwrap().fallback(), None);
     assert_eq!(foo(&mut world).unwrap(), "bar");
     assert_eq!(world.imds.requests(), [TOKEN, TOKEN, &format!("{FOO} t1")]);
 }

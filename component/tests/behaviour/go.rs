@@ -236,7 +236,7 @@ fn a_token_has_the_life_that_was_asked_for() {
     };
     world.instance.configure(options).unwrap();
     ready(world.instance.text(Tree::Metadata, "")).unwrap();
-    let held = world.instance.status().session.held().unwrap();
+    let held = world.instance.status().session.unwrap().held().unwrap();
     assert_eq!(Some(held.expires()), at(10));
 }
 

@@ -11,6 +11,7 @@
 
 mod cache;
 mod client;
+mod custom_client;
 mod documents;
 mod go;
 mod properties;

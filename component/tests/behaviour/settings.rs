@@ -177,7 +177,7 @@ fn the_credentials_of_one_configuration_are_not_those_of_another() {
     };
     world.instance.configure(options).unwrap();
     assert!(world.instance.status().held.is_none());
-    assert!(world.instance.status().session.held().is_none());
+    assert!(world.instance.status().session.unwrap().held().is_none());
     assert_eq!(
         ready(world.instance.get_credentials())
             .unwrap()

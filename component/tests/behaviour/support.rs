@@ -41,20 +41,14 @@ impl World {
     /// IMDS is `answer`, which sees each request as `METHOD path`, with the token after it if there
     /// was one.
     pub(crate) fn new(answer: impl FnMut(&str) -> Outcome + 'static) -> Self {
-        let clock = ManualClock {
-            since_start: Rc::default(),
-            jumped: Rc::default(),
-            slept: Rc::default(),
-        };
+        let clock = ManualClock::default();
         let imds = ScriptedImds {
             clock: clock.clone(),
             answer: Rc::new(RefCell::new(Box::new(answer))),
             requests: Rc::default(),
             endpoint: Rc::default(),
         };
-        let dice = LoadedDice {
-            next: Rc::new(Cell::new(0.0)),
-        };
+        let dice = LoadedDice::default();
         Self {
             instance: Instance::new(imds.clone(), clock.clone(), dice.clone()),
             imds,
@@ -163,7 +157,7 @@ impl Transport for ScriptedImds {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct ManualClock {
     since_start: Rc<Cell<Duration>>,
     jumped: Rc<Cell<i64>>,
@@ -208,7 +202,7 @@ impl Clock for ManualClock {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct LoadedDice {
     next: Rc<Cell<f64>>,
 }

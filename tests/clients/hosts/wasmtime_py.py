@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker, Record
@@ -12,6 +13,19 @@ OPTIONS = (
     "disabled endpoint endpoint-mode imdsv1 role-name connect-timeout read-timeout operation-timeout"
     " attempts token-ttl expiry-window expiry-window-jitter refresh-policy max-extension extended-path"
 )
+
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def agreed(component, engine, file):
+    """It imports and exports what the golden files say, and keeps within its size."""
+    ty = component.type
+    for kind, found in ("imports", ty.imports(engine)), ("exports", ty.exports(engine)):
+        golden = (GOLDEN / f"component.{kind}.txt").read_text().splitlines()
+        assert sorted(found) == golden, f"{kind}: {sorted(found)}"
+    size, budget = Path(file).stat().st_size, int((GOLDEN / "component.size.txt").read_text())
+    assert size <= budget, f"{size} bytes, of {budget}"
 
 
 class Provider:
@@ -25,7 +39,9 @@ class Provider:
         self.store = Store(engine)
         self.store.set_wasi(WasiConfig())
         self.store.set_wasi_http()
-        self.instance = linker.instantiate(self.store, Component.from_file(engine, file))
+        component = Component.from_file(engine, file)
+        agreed(component, engine, file)
+        self.instance = linker.instantiate(self.store, component)
 
     def call(self, interface, name, *arguments):
         index = self.instance.get_export_index(self.store, f"imds:credentials/{interface}@0.1.0")

@@ -1,5 +1,7 @@
 //! Components of this workspace.
 
+#![allow(dead_code, reason = "not every test has a use for all of it")]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +12,6 @@ pub(crate) fn component(package: &str) -> Vec<u8> {
 }
 
 /// Builds the component with a feature, in a folder of its own: the artefacts have the same name.
-#[allow(dead_code, reason = "not every test has a use for it")]
 pub(crate) fn variant(feature: &str) -> Vec<u8> {
     let folder = format!("component-{feature}");
     build("ec2-role-component", &folder, &["--features", feature])

@@ -1,15 +1,11 @@
 //! A host that is not ours: wasmtime with all of WASI 0.2, and HTTP to this machine alone.
 
-use bytes::Bytes;
-use ec2_role_host::transport::{Direct, Timeouts, Transport as _};
-use http_body_util::{BodyExt as _, Full};
-use std::time::Duration;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
+
+use crate::loopback::Loopback;
 
 struct State {
     table: ResourceTable,
@@ -34,39 +30,6 @@ impl wasmtime_wasi_http::WasiHttpView for State {
             table: &mut self.table,
             ctx: &mut self.http,
         }
-    }
-}
-
-struct Loopback;
-
-type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Sent = (http::Response<WasiBody>, Finished);
-
-impl WasiHttpHooks for Loopback {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Finished,
-    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        Box::new(async move {
-            if request.uri().host() != Some("127.0.0.1") {
-                return Err(Error::HttpRequestDenied);
-            }
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await?.to_bytes();
-            let request = http::Request::from_parts(parts, body);
-            let second = Duration::from_secs(5);
-            let response = Direct.send(request, Timeouts::new(second, second)).await;
-            let response = response.map_err(|_| Error::HttpProtocolError)?;
-            let body = |bytes: Bytes| {
-                Full::new(bytes)
-                    .map_err(|never| match never {})
-                    .boxed_unsync()
-            };
-            let finished: Finished = Box::new(async { Ok(()) });
-            Ok((response.map(body), finished))
-        })
     }
 }
 

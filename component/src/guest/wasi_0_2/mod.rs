@@ -9,7 +9,6 @@ use core::cell::RefCell;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-use super::runtime;
 use crate::provider::Shift;
 
 use self::bindings::exports::imds::credentials::{ec2_role, provider};
@@ -23,6 +22,7 @@ pub(super) mod bindings;
 mod client;
 mod clock;
 mod random;
+mod runtime;
 #[cfg(not(feature = "custom-client"))]
 mod transport;
 

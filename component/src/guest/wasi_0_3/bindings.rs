@@ -1,0 +1,12 @@
+//! What wit-bindgen makes of `wit/preview`, and the exports that it makes of [`super::Component`].
+
+#![expect(unsafe_code, reason = "generated")]
+
+wit_bindgen::generate!({
+    path: "../wit/preview",
+    world: "imds:credentials/ec2-role-credentials",
+    generate_all,
+});
+
+use super::Component;
+export!(Component with_types_in self);

@@ -1,0 +1,156 @@
+//! HTTP exchanges over `wasi:http/client`.
+//!
+//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the
+//! options as advice, and each in its own way.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::pin::pin;
+
+use futures_util::future::{Either, select};
+
+use super::bindings::wasi::clocks::monotonic_clock;
+use super::bindings::wasi::http::client;
+use super::bindings::wasi::http::types::{
+    ErrorCode, Fields, Method as WasiMethod, Request as WasiRequest, RequestOptions,
+    Response as WasiResponse, Scheme,
+};
+use super::bindings::wit_future;
+use super::nanoseconds;
+use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, TransportError};
+
+/// A body is read in pieces of at most this size.
+const PIECE: usize = 16 * 1024;
+
+const CUT_OFF: TransportError =
+    TransportError::Unavailable("the connection broke in the middle of the answer");
+const BAD_REQUEST: TransportError = TransportError::Malformed("the host does not take the request");
+
+#[derive(Debug)]
+pub(super) struct WasiTransport;
+
+impl Transport for WasiTransport {
+    async fn exchange(&mut self, request: Request<'_>) -> Result<Response, TransportError> {
+        let deadline = nanoseconds(request.deadline.since_beginning());
+        let over = monotonic_clock::wait_until(deadline);
+        match select(pin!(exchange(&request)), pin!(over)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(_) => Err(TransportError::Timeout("no answer in time")),
+        }
+    }
+}
+
+async fn exchange(request: &Request<'_>) -> Result<Response, TransportError> {
+    let response = client::send(outgoing(request)?)
+        .await
+        .map_err(|code| failed(&code))?;
+    let status = response.get_status_code();
+    let headers = headers(&response);
+    let body = body(response, request.body_limit).await?;
+    Ok(Response {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
+    let fields = Fields::new();
+    for (name, value) in request.headers {
+        fields
+            .append(name, value.as_bytes())
+            .map_err(|_| BAD_REQUEST)?;
+    }
+    let options = RequestOptions::new();
+    // A host may not know an option; the timer holds in any case.
+    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
+    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
+    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
+
+    // Neither a body nor trailers.
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (outgoing, _) = WasiRequest::new(fields, None, trailers, Some(options));
+    let method = match request.method {
+        Method::Get => WasiMethod::Get,
+        Method::Put => WasiMethod::Put,
+    };
+    let set = outgoing
+        .set_method(&method)
+        .and_then(|()| outgoing.set_scheme(Some(&Scheme::Http)))
+        .and_then(|()| outgoing.set_authority(Some(request.endpoint.authority())))
+        .and_then(|()| outgoing.set_path_with_query(Some(request.path)));
+    set.map_err(|()| BAD_REQUEST)?;
+    Ok(outgoing)
+}
+
+fn headers(response: &WasiResponse) -> Vec<(&'static str, String)> {
+    let fields = response.get_headers();
+    RESPONSE_HEADERS
+        .iter()
+        .filter_map(|name| {
+            let first = fields.get(name).into_iter().next()?;
+            Some((*name, String::from_utf8(first).ok()?))
+        })
+        .collect()
+}
+
+async fn body(response: WasiResponse, limit: usize) -> Result<Vec<u8>, TransportError> {
+    let (_, received) = wit_future::new(|| Ok(()));
+    let (mut stream, trailers) = WasiResponse::consume_body(response, received);
+    let mut body = Vec::new();
+    loop {
+        let (result, piece) = stream.read(Vec::with_capacity(PIECE)).await;
+        if body.len().saturating_add(piece.len()) > limit {
+            return Err(TransportError::TooLong(limit));
+        }
+        body.extend_from_slice(&piece);
+        match result {
+            wit_bindgen::StreamResult::Complete(_) => {}
+            wit_bindgen::StreamResult::Dropped => break,
+            wit_bindgen::StreamResult::Cancelled => return Err(CUT_OFF),
+        }
+    }
+    // The stream ends in the same way whether the body was whole or not.
+    drop(stream);
+    match trailers.await {
+        Ok(_) => Ok(body),
+        Err(code) => Err(failed(&code)),
+    }
+}
+
+/// Hosts differ in which code they give for one cause, so the many codes make few cases.
+fn failed(code: &ErrorCode) -> TransportError {
+    match code {
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
+        ErrorCode::ConnectionTimeout => {
+            TransportError::Timeout("the connection did not open in time")
+        }
+        ErrorCode::DnsTimeout => TransportError::Timeout("the name was not resolved in time"),
+        ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => TransportError::Timeout("no answer in time"),
+        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
+            TransportError::Unavailable("the name of the endpoint does not resolve")
+        }
+        ErrorCode::ConnectionRefused => TransportError::Unavailable("the connection was refused"),
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => CUT_OFF,
+        ErrorCode::HttpRequestMethodInvalid
+        | ErrorCode::HttpRequestUriInvalid
+        | ErrorCode::HttpRequestUriTooLong
+        | ErrorCode::HttpRequestLengthRequired
+        | ErrorCode::HttpRequestBodySize(_)
+        | ErrorCode::HttpRequestHeaderSectionSize(_)
+        | ErrorCode::HttpRequestHeaderSize(_) => BAD_REQUEST,
+        ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
+            TransportError::Malformed("the headers of the answer are too long")
+        }
+        ErrorCode::HttpResponseBodySize(_) => {
+            TransportError::Malformed("the body of the answer is too long")
+        }
+        // wasmtime says this of a reset connection as well as of an answer that is not HTTP.
+        ErrorCode::HttpProtocolError => {
+            TransportError::Unavailable("the connection broke, or the answer is not HTTP")
+        }
+        _ => TransportError::Unavailable("no connection to the endpoint"),
+    }
+}

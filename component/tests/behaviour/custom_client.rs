@@ -1,0 +1,219 @@
+//! A metadata client of one's own (7).
+
+use ec2_role_component::config::Options;
+use ec2_role_component::custom_client::{ClientError, CustomClient, CustomClientPort};
+use ec2_role_component::error::{Error, Reason, Step};
+use ec2_role_component::imds::client::RequestCounts;
+use ec2_role_component::instance::Instance;
+
+use crate::support::{LoadedDice, ManualClock, SECOND, document, failure, ready};
+
+const LIST: &str = "iam/security-credentials/";
+const DOCUMENT: &str = "iam/security-credentials/role";
+
+type Asked = Result<Vec<u8>, ClientError>;
+
+struct Port<F> {
+    clock: ManualClock,
+    answer: F,
+}
+
+impl<F: FnMut(&str) -> Asked> CustomClientPort for Port<F> {
+    async fn get_metadata(&mut self, path: &str) -> Asked {
+        self.clock.advance(SECOND);
+        (self.answer)(path)
+    }
+}
+
+fn instance<F: FnMut(&str) -> Asked>(
+    answer: F,
+) -> Instance<CustomClient<Port<F>, ManualClock>, ManualClock, LoadedDice> {
+    let clock = ManualClock::default();
+    let port = Port {
+        clock: clock.clone(),
+        answer,
+    };
+    let client = CustomClient::new(port, clock.clone());
+    Instance::with_client(client, clock, LoadedDice::default())
+}
+
+fn healthy(path: &str) -> Asked {
+    match path {
+        LIST => Ok(b"role".to_vec()),
+        DOCUMENT => Ok(document("a", 3600).unwrap().body),
+        _ => Err(ClientError::Status(404)),
+    }
+}
+
+#[test]
+fn it_is_asked_once_for_each_look_up_and_counted() {
+    let mut instance = instance(healthy);
+    for _ in 0..2 {
+        let credentials = ready(instance.get_credentials()).unwrap();
+        assert_eq!(credentials.access_key_id, "id-a");
+    }
+    let status = instance.status();
+    let counts = RequestCounts {
+        role_list: 1,
+        role_credentials: 1,
+        ..RequestCounts::default()
+    };
+    assert_eq!(status.requests, counts);
+    assert_eq!(status.answered, None);
+    assert!(status.session.is_none());
+}
+
+#[test]
+fn its_errors_have_the_reasons_of_ours() {
+    let words = || "a\nlong story ".repeat(100);
+    for (error, reason, status) in [
+        (ClientError::Denied(words()), Reason::Denied, None),
+        (ClientError::Unavailable(words()), Reason::Unavailable, None),
+        (ClientError::Timeout(words()), Reason::Timeout, None),
+        (
+            ClientError::InvalidResponse(words()),
+            Reason::InvalidResponse,
+            None,
+        ),
+        (ClientError::Status(403), Reason::Forbidden, Some(403)),
+        (ClientError::Status(404), Reason::NoRole, Some(404)),
+        (ClientError::Status(429), Reason::Throttled, Some(429)),
+        (ClientError::Status(500), Reason::Unavailable, Some(500)),
+        (
+            ClientError::Status(302),
+            Reason::UnexpectedStatus,
+            Some(302),
+        ),
+    ] {
+        let mut instance = instance(|path| match path {
+            LIST => Ok(b"role".to_vec()),
+            _ => Err(error.clone()),
+        });
+        let failure = failure(ready(instance.get_credentials()));
+        assert_eq!(failure.reason, reason, "{error:?}");
+        assert_eq!(failure.step, Step::RoleCredentials);
+        assert_eq!(failure.status, status);
+        assert_eq!(failure.attempts, 1);
+        assert_eq!(failure.elapsed, SECOND);
+        if status.is_none() {
+            let said = failure
+                .message
+                .strip_prefix("the metadata client says: ")
+                .unwrap();
+            assert!(said.starts_with("a long story a"), "{said}");
+            assert_eq!(said.chars().count(), 200);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_failure_of_an_exchange_is_passed_on() {
+    let mut disabled = instance(|_| Err(ClientError::Disabled));
+    assert_eq!(ready(disabled.get_credentials()), Err(Error::Disabled));
+    let mut other = instance(|_| Err(ClientError::Other("odd".into())));
+    let expected = Error::Other("the metadata client says: odd".into());
+    assert_eq!(ready(other.get_credentials()), Err(expected));
+}
+
+#[test]
+fn its_bodies_are_bounded() {
+    for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+        let mut instance = instance(|path| {
+            let mut body = healthy(path)?;
+            // White space before a document is no harm.
+            body.splice(0..0, vec![b' '; length - body.len()]);
+            Ok(body)
+        });
+        match ready(instance.get_credentials()) {
+            Ok(_) => assert!(fits),
+            Err(error) => {
+                assert!(!fits);
+                let failure = failure::<()>(Err(error));
+                assert_eq!(failure.reason, Reason::InvalidResponse);
+                assert_eq!(failure.message, "the body is longer than 65536 bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn options_of_the_built_in_client_are_refused_and_the_others_hold() {
+    let mut instance = instance(healthy);
+    for (name, options) in [
+        (
+            "endpoint",
+            Options {
+                endpoint: Some("http://127.0.0.1".into()),
+                ..Options::default()
+            },
+        ),
+        (
+            "endpoint-mode",
+            Options {
+                endpoint_mode: Some(Default::default()),
+                ..Options::default()
+            },
+        ),
+        (
+            "imdsv1",
+            Options {
+                imdsv1: Some(Default::default()),
+                ..Options::default()
+            },
+        ),
+        (
+            "connect-timeout",
+            Options {
+                connect_timeout: Some(1),
+                ..Options::default()
+            },
+        ),
+        (
+            "read-timeout",
+            Options {
+                read_timeout: Some(1),
+                ..Options::default()
+            },
+        ),
+        (
+            "operation-timeout",
+            Options {
+                operation_timeout: Some(1),
+                ..Options::default()
+            },
+        ),
+        (
+            "attempts",
+            Options {
+                attempts: Some(1),
+                ..Options::default()
+            },
+        ),
+        (
+            "token-ttl",
+            Options {
+                token_ttl: Some(1),
+                ..Options::default()
+            },
+        ),
+    ] {
+        let Err(Error::Unsupported(words)) = instance.configure(options) else {
+            panic!("{name}")
+        };
+        assert!(words.starts_with(&format!("option {name} is ")), "{words}");
+    }
+    let role = Options {
+        role_name: Some("other".into()),
+        ..Options::default()
+    };
+    instance.configure(role).unwrap();
+    let missing = failure(ready(instance.get_credentials()));
+    assert_eq!(missing.reason, Reason::NoRole);
+    let disabled = Options {
+        disabled: Some(true),
+        ..Options::default()
+    };
+    instance.configure(disabled).unwrap();
+    assert_eq!(ready(instance.get_credentials()), Err(Error::Disabled));
+    assert_eq!(instance.status().requests.role_credentials, 1);
+}

@@ -1,0 +1,260 @@
+//! What a release carries, in one folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+use sha2::{Digest as _, Sha256};
+
+use crate::release::{BINARIES, COMPONENTS};
+use crate::{Result, cargo, component, must, sources, succeeds, wit};
+
+/// The list of sums; a folder that has it is one of an earlier run.
+const SUMS: &str = "SHA256SUMS";
+/// The tool that lists what is in the artefacts.
+const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
+const IMAGE: &str = "imds-image.tar";
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The folder, target/dist if none is named. What an earlier run left in it is deleted.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// What not to make.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    skip: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The commands, which take long to build.
+    Binaries,
+    /// The container image.
+    Image,
+    /// The bills of materials.
+    Sbom,
+}
+
+pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
+    let skips = |part| options.skip.contains(&part);
+    // What is missing is better known before the long builds.
+    if !skips(Part::Sbom) && !succeeds(cargo().args(["cyclonedx", "--version"])) {
+        return Err(format!(
+            "`cargo cyclonedx`, which writes the SBOM, is not installed. `cargo install --locked {CYCLONEDX}` installs it, \
+             `--skip sbom` goes without"
+        )
+        .into());
+    }
+    let no_image = if skips(Part::Image) {
+        Some("asked for")
+    } else if !succeeds(Command::new("docker").arg("version")) {
+        let reason = "no docker daemon answers";
+        println!("The container image is not built: {reason}.");
+        Some(reason)
+    } else {
+        None
+    };
+
+    let out = match &options.out {
+        Some(out) => std::path::absolute(out)?,
+        None => target.join("dist"),
+    };
+    prepare(&out)?;
+    components(workspace, target, &out)?;
+    for file in sources::files(&workspace.join("wit"))? {
+        if file.ends_with(".wit") {
+            let file = Path::new("wit").join(file);
+            sources::copy_file(&workspace.join(&file), &out.join(&file))?;
+        }
+    }
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        sources::copy_file(&workspace.join(licence), &out.join(licence))?;
+    }
+    if !skips(Part::Sbom) {
+        sbom(workspace, &out)?;
+    }
+    if !skips(Part::Binaries) {
+        binaries(workspace, target, &out)?;
+    }
+    if no_image.is_none() {
+        image(workspace, &out)?;
+    }
+    finish(&out)?;
+
+    for (part, name) in [(Part::Binaries, "binaries"), (Part::Sbom, "SBOM")] {
+        if skips(part) {
+            println!("skipped: {name}, asked for");
+        }
+    }
+    if let Some(reason) = no_image {
+        println!("skipped: container image, {reason}");
+    }
+    println!("in {}", out.display());
+    Ok(())
+}
+
+/// Makes the folder, empty. Nobody's other files are deleted.
+fn prepare(out: &Path) -> Result<()> {
+    if out.exists() {
+        let empty = fs::read_dir(out)
+            .map_err(|error| format!("{}: {error}", out.display()))?
+            .next()
+            .is_none();
+        if !empty && !out.join(SUMS).exists() {
+            return Err(format!(
+                "{} has files that are not of an earlier run, for it has no {SUMS}. Name another folder with --out, or empty \
+                 this one",
+                out.display()
+            )
+            .into());
+        }
+        fs::remove_dir_all(out)?;
+    }
+    fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+    // Already now, so that what a failed run leaves is known too.
+    fs::write(out.join(SUMS), "")?;
+    Ok(())
+}
+
+fn components(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
+    for component in &COMPONENTS {
+        let home = component::cargo_home()?;
+        let artefact = component.build(workspace, &home, &target.join(component.folder()))?;
+        let content = fs::read(artefact)?;
+        let description = wit::describe(&content)?;
+        let write = |extension: &str, content: &[u8]| {
+            fs::write(out.join(format!("{}.{extension}", component.name)), content)
+        };
+        write("wasm", &content)?;
+        write("wit", description.wit.as_bytes())?;
+        write("imports.txt", description.imports.as_bytes())?;
+        write("exports.txt", description.exports.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Builds the commands. They are stripped by cargo, for which no tool of the machine is needed.
+fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
+    let mut build = cargo();
+    build
+        .current_dir(workspace)
+        .args(["build", "--release", "--locked"])
+        .args(["--config", "profile.release.strip=true"])
+        .arg("--target-dir")
+        .arg(target);
+    for binary in &BINARIES {
+        build.args(["--package", binary.package, "--bin", binary.name]);
+    }
+    must(&mut build)?;
+    for binary in &BINARIES {
+        let built = target.join("release").join(binary.name);
+        sources::copy_file(&built, &out.join(binary.name))?;
+    }
+    Ok(())
+}
+
+/// Lists what is in each artefact, as CycloneDX. The tool writes beside each manifest, so it gets a copy of the sources.
+fn sbom(workspace: &Path, out: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().canonicalize()?.join("source");
+    sources::copy(workspace, &copy)?;
+    // The artefact, where its package is, the package, and how it is built.
+    let mut lists = Vec::new();
+    for component in &COMPONENTS {
+        let artefact = format!("{}.wasm", component.name);
+        let mut arguments = vec!["--target", component::TARGET];
+        if let Some(feature) = component.feature {
+            arguments.extend(["--features", feature]);
+        }
+        lists.push((artefact, "component", "ec2-role-component", arguments));
+    }
+    for binary in &BINARIES {
+        let artefact = binary.name.to_owned();
+        lists.push((artefact, binary.folder, binary.package, Vec::new()));
+    }
+    // The names of this workspace's packages begin with where the copy is.
+    let place = format!("path+file://{}/", copy.display());
+    for (artefact, folder, package, arguments) in lists {
+        let folder = copy.join(folder);
+        let mut tool = cargo();
+        tool.args(["cyclonedx", "--quiet", "--format", "json"])
+            .args(["--spec-version", "1.5", "--manifest-path"])
+            .arg(folder.join("Cargo.toml"))
+            .args(arguments);
+        if let Some(time) = time(workspace) {
+            tool.env("SOURCE_DATE_EPOCH", time);
+        }
+        must(&mut tool)?;
+        let file = folder.join(format!("{package}.cdx.json"));
+        let list =
+            fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(
+            out.join(format!("{artefact}.cdx.json")),
+            list.replace(&place, "path+file:///"),
+        )?;
+    }
+    Ok(())
+}
+
+/// When the last commit was made. Without git, the lists have the time at which they are written.
+fn time(workspace: &Path) -> Option<String> {
+    let git = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(workspace)
+        .output()
+        .ok()?;
+    let time = String::from_utf8(git.stdout).ok()?.trim().to_owned();
+    (!time.is_empty()).then_some(time)
+}
+
+fn image(workspace: &Path, out: &Path) -> Result<()> {
+    let tag = format!("imds:{}", env!("CARGO_PKG_VERSION"));
+    must(
+        Command::new("docker")
+            .args(["build", "--file", "tests/Dockerfile", "--tag", &tag, "."])
+            .current_dir(workspace),
+    )?;
+    must(
+        Command::new("docker")
+            .args(["save", "--output"])
+            .arg(out.join(IMAGE))
+            .arg(&tag),
+    )
+}
+
+/// Writes the sums, in the form of `sha256sum`, and prints a table. The WIT has one row for all its files.
+fn finish(out: &Path) -> Result<()> {
+    let mut sums = String::new();
+    let mut rows = Vec::new();
+    let (mut files, mut bytes) = (0_u32, 0);
+    for file in sources::files(out)?.iter().filter(|file| *file != SUMS) {
+        let content = fs::read(out.join(file))?;
+        let sum = hash(&content);
+        sums += &format!("{sum}  {file}\n");
+        if file.starts_with("wit/") {
+            files += 1;
+            bytes += content.len();
+        } else {
+            rows.push((file.clone(), content.len(), sum));
+        }
+    }
+    fs::write(out.join(SUMS), &sums)?;
+    rows.push(("wit/".to_owned(), bytes, format!("{files} files")));
+    rows.push((SUMS.to_owned(), sums.len(), hash(sums.as_bytes())));
+
+    let width = rows.iter().map(|(file, ..)| file.len()).max().unwrap_or(0);
+    println!("{:<width$}  {:>10}  sha256", "file", "bytes");
+    for (file, bytes, sum) in rows {
+        println!("{file:<width$}  {bytes:>10}  {sum}");
+    }
+    Ok(())
+}
+
+/// The SHA-256 in hexadecimal.
+pub(crate) fn hash(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! What a release carries, and how it is made: see `docs/releasing.md`.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::{Parser, Subcommand};
+
+// The host's build has it too.
+#[path = "../../host/component.rs"]
+mod component;
+mod dist;
+mod release;
+mod reproducible;
+mod sources;
+mod wit;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Makes what a release carries, and checks it.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Writes all that a release carries into one folder.
+    Dist(dist::Options),
+    /// Builds the components twice, from clean and in different places, and compares the bytes.
+    Reproducible,
+    /// Prints the WIT package and all that it needs as one file, without comments: the form of the baselines in
+    /// tests/golden/wit.
+    Wit,
+}
+
+fn main() -> ExitCode {
+    let Err(error) = run(Arguments::parse()) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("xtask has no parent folder")?;
+    match arguments.command {
+        Task::Dist(options) => dist::run(workspace, &target()?, &options),
+        Task::Reproducible => reproducible::run(workspace, &target()?),
+        Task::Wit => {
+            print!("{}", wit::package(&workspace.join("wit"))?);
+            Ok(())
+        }
+    }
+}
+
+/// The target folder, by the place of this program: `<target>/<profile>/xtask`.
+fn target() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    let target = program.ancestors().nth(2);
+    Ok(target
+        .ok_or("xtask is not where cargo puts it; run it as `cargo xtask`")?
+        .to_owned())
+}
+
+/// The cargo that runs this.
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a command that must succeed, and says which one if it does not.
+fn must(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{} cannot be run: {error}", line(command)))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` failed ({status}); its errors stand above",
+        line(command)
+    )
+    .into())
+}
+
+/// Whether a command is there, and succeeds. What it prints is not shown.
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}

@@ -1,0 +1,74 @@
+//! The components and commands of a release.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Result, component};
+
+/// A build of the package `ec2-role-component`.
+#[derive(Debug)]
+pub(crate) struct Component {
+    /// The artefact's name, without `.wasm`.
+    pub(crate) name: &'static str,
+    /// The package's feature that makes it.
+    pub(crate) feature: Option<&'static str>,
+}
+
+pub(crate) const COMPONENTS: [Component; 2] = [
+    Component {
+        name: "ec2-role-credentials",
+        feature: None,
+    },
+    Component {
+        name: "ec2-role-credentials-custom-client",
+        feature: Some("custom-client"),
+    },
+];
+
+impl Component {
+    /// Builds it from the sources in `workspace`, in the folder `target`, and gives its path. Another build in the same folder
+    /// replaces it.
+    pub(crate) fn build(&self, workspace: &Path, home: &Path, target: &Path) -> Result<PathBuf> {
+        let mut arguments = vec!["--locked"];
+        if let Some(feature) = self.feature {
+            arguments.extend(["--features", feature]);
+        }
+        component::build(workspace, home, target, &arguments)
+    }
+
+    /// A target folder of its own, where tests build it too.
+    pub(crate) fn folder(&self) -> String {
+        match self.feature {
+            None => "component".to_owned(),
+            Some(feature) => format!("component-{feature}"),
+        }
+    }
+}
+
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    /// The command's name.
+    pub(crate) name: &'static str,
+    /// The package that it is of.
+    pub(crate) package: &'static str,
+    /// The package's folder.
+    pub(crate) folder: &'static str,
+}
+
+pub(crate) const BINARIES: [Binary; 3] = [
+    Binary {
+        name: "ec2-role-credentials",
+        package: "ec2-role-host",
+        folder: "host",
+    },
+    Binary {
+        name: "imds-emulator",
+        package: "imds-emulator",
+        folder: "emulator",
+    },
+    Binary {
+        name: "imds-conformance",
+        package: "imds-conformance",
+        folder: "tests",
+    },
+];

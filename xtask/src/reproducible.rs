@@ -1,0 +1,85 @@
+//! Whether the components are the same bytes wherever they are built.
+
+use std::fs;
+use std::iter::zip;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::release::COMPONENTS;
+use crate::{Result, component, dist, sources};
+
+/// Builds them in two copies of the sources. Paths and times differ: of the sources, of the target folder, and of cargo's
+/// home, where the sources of libraries are.
+pub(crate) fn run(workspace: &Path, target: &Path) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("reproducible").tempdir()?;
+    let home = component::cargo_home()?;
+    let other_home = folder.path().join("home-of-cargo");
+    symlink(&home, &other_home)?;
+    let first = build(workspace, &folder.path().join("first"), &home)?;
+    let second = build(workspace, &folder.path().join("and/second"), &other_home)?;
+
+    let mut differ = Vec::new();
+    for (component, (first, second)) in zip(&COMPONENTS, zip(&first, &second)) {
+        match difference(first, second) {
+            None => println!("{}  {}.wasm", dist::hash(first), component.name),
+            Some(offset) => {
+                let kept = |place: &str, content: &[u8]| {
+                    let file = format!("{}.{place}.wasm", component.name);
+                    let file = target.join(file);
+                    fs::write(&file, content).map(|()| file)
+                };
+                differ.push(format!(
+                    "{}.wasm differs from byte {offset} on: {} in {}, {} in {}",
+                    component.name,
+                    dist::hash(first),
+                    kept("first", first)?.display(),
+                    dist::hash(second),
+                    kept("second", second)?.display(),
+                ));
+            }
+        }
+    }
+    if differ.is_empty() {
+        println!("Two builds from clean gave the same bytes.");
+        return Ok(());
+    }
+    Err(format!(
+        "two builds of the same sources are not the same. `cmp -l` and `strings` of the two files show where; host/component.rs \
+         is what keeps paths out.\n{}",
+        differ.join("\n")
+    )
+    .into())
+}
+
+/// Copies the sources to a new folder and builds all components there.
+fn build(workspace: &Path, folder: &Path, home: &Path) -> Result<Vec<Vec<u8>>> {
+    sources::copy(workspace, folder)?;
+    COMPONENTS
+        .iter()
+        .map(|component| {
+            let artefact = component.build(folder, home, &folder.join("target"))?;
+            Ok(fs::read(artefact)?)
+        })
+        .collect()
+}
+
+/// Where two files begin to differ.
+fn difference(one: &[u8], other: &[u8]) -> Option<usize> {
+    match zip(one, other).position(|(one, other)| one != other) {
+        None if one.len() != other.len() => Some(one.len().min(other.len())),
+        place => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn the_first_difference_is_found() {
+        assert_eq!(difference(b"wasm", b"wasm"), None);
+        assert_eq!(difference(b"wasm", b"warm"), Some(2));
+        assert_eq!(difference(b"wasm", b"wasm!"), Some(4));
+        assert_eq!(difference(b"", b"w"), Some(0));
+    }
+}
