@@ -179,3 +179,94 @@ impl fmt::Display for NotManual {
 }
 
 impl std::error::Error for NotManual {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    /// How far it is ahead of the machine's, in whole seconds.
+    fn ahead(clock: &Clock) -> i64 {
+        let ahead = clock.now().signed_duration_since(Utc::now());
+        (ahead.num_milliseconds() + 500).div_euclid(1000)
+    }
+
+    #[test]
+    fn a_clock_by_hand_stands_until_it_is_moved() {
+        let clock = Clock::manual(at(1_000));
+        let same = clock.clone();
+        assert!(!clock.is_running());
+        assert_eq!(clock.now(), at(1_000));
+        clock.advance(TimeDelta::seconds(5)).unwrap();
+        assert_eq!(same.now(), at(1_005), "clones are one clock");
+        clock.advance(TimeDelta::seconds(-10)).unwrap();
+        assert_eq!(clock.now(), at(995));
+        clock.set(at(7)).unwrap();
+        assert_eq!(clock.now(), at(7));
+        clock.freeze().unwrap();
+        assert_eq!((clock.now(), clock.is_running()), (at(7), false));
+    }
+
+    #[test]
+    fn it_goes_no_further_than_time_itself() {
+        let clock = Clock::manual(at(0));
+        clock.advance(TimeDelta::MAX).unwrap();
+        clock.advance(TimeDelta::MAX).unwrap();
+        assert_eq!(clock.now(), DateTime::<Utc>::MAX_UTC);
+        clock.set(at(0)).unwrap();
+        clock.advance(TimeDelta::MIN).unwrap();
+        assert_eq!(clock.now(), DateTime::<Utc>::MIN_UTC);
+    }
+
+    #[test]
+    fn a_running_clock_runs_on_from_where_it_was_put() {
+        let clock = Clock::adjustable();
+        assert!(clock.is_running());
+        assert_eq!(ahead(&clock), 0);
+        clock.advance(TimeDelta::hours(1)).unwrap();
+        assert_eq!(ahead(&clock), 3600);
+        clock.advance(TimeDelta::hours(1)).unwrap();
+        assert_eq!(ahead(&clock), 7200);
+        clock.set(Utc::now() - TimeDelta::hours(1)).unwrap();
+        assert_eq!(ahead(&clock), -3600);
+        assert!(clock.is_running());
+        clock.freeze().unwrap();
+        assert!(!clock.is_running());
+        let stopped = clock.now();
+        assert_eq!(clock.now(), stopped);
+        clock.set(Utc::now() + TimeDelta::hours(3)).unwrap();
+        clock.run().unwrap();
+        assert!(clock.is_running());
+        assert_eq!(ahead(&clock), 10_800);
+    }
+
+    #[test]
+    fn the_machines_clock_cannot_be_moved() {
+        let clock = Clock::real();
+        assert!(clock.is_running());
+        assert_eq!(ahead(&clock), 0);
+        assert_eq!(clock.advance(TimeDelta::zero()), Err(NotManual));
+        assert_eq!(clock.set(at(0)), Err(NotManual));
+        assert_eq!(clock.freeze(), Err(NotManual));
+        assert_eq!(clock.run(), Err(NotManual));
+        let words = NotManual.to_string();
+        assert!(
+            words.starts_with("the machine's clock cannot be moved"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn it_says_which_clock_it_is() {
+        let written = |clock: Clock| format!("{clock:?}");
+        assert_eq!(written(Clock::real()), "Clock::real()");
+        assert_eq!(written(Clock::adjustable()), "Clock::adjustable()");
+        assert_eq!(
+            written(Clock::manual(at(0))),
+            "Clock::manual(1970-01-01 00:00:00 UTC)"
+        );
+    }
+}

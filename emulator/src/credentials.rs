@@ -252,10 +252,15 @@ mod tests {
     fn rules_46_and_47_keys_have_the_form_of_those_of_aws() {
         let issuer = issuer();
         let keys = issuer.keys("role", issuer.generation(issuer.began));
-        let id = keys.access_key_id;
+        let id = &keys.access_key_id;
         assert!(id.starts_with("ASIA") && id.len() == 20, "{id}");
         assert_eq!(keys.secret_access_key.len(), 40);
         assert_eq!(keys.session_token.len(), 896);
+        assert_eq!(
+            format!("{keys:?}"),
+            format!("RoleKeys {{ access_key_id: {id:?}, .. }}"),
+            "no secret in it"
+        );
     }
 
     #[test]
@@ -318,5 +323,53 @@ mod tests {
         let other = issuer.with(rotation, now);
         assert_eq!(other.generation(now).issued, now);
         assert_eq!(other.generation(now).number, 2);
+    }
+
+    #[test]
+    fn credentials_rotated_by_hand_have_new_keys() {
+        let issuer = issuer();
+        let now = issuer.began + TimeDelta::minutes(1);
+        let rotated = issuer.rotated(now);
+        let (old, new) = (issuer.generation(now), rotated.generation(now));
+        assert_eq!(new.issued, now);
+        assert_ne!(issuer.keys("role", old), rotated.keys("role", new));
+        let again = rotated.rotated(now);
+        let newest = again.generation(now);
+        assert!(![old.number, new.number].contains(&newest.number));
+    }
+
+    #[test]
+    fn short_lived_credentials_never_have_the_keys_of_others() {
+        let issuer = issuer();
+        let began = issuer.began;
+        let year = began + TimeDelta::days(365);
+        let short = |mark| issuer.short_lived(TimeDelta::seconds(1), began, mark);
+        let number = |issuer: &Issuer, now| issuer.generation(now).number;
+        assert!(number(&issuer, year) < number(&short(0), began));
+        assert!(number(&short(0), year) < number(&short(1), began));
+        let later = began + TimeDelta::seconds(1);
+        assert_eq!(number(&short(0), later), number(&short(0), began) + 1);
+    }
+
+    #[test]
+    fn late_credentials_come_so_long_before_the_old_ones_end() {
+        let issuer = issuer();
+        let since = issuer.began + TimeDelta::minutes(90);
+        let present = issuer.generation(since);
+        let late = issuer.late(TimeDelta::minutes(1), since);
+        assert_eq!(late.generation(since), present);
+        assert_eq!(late.next(since), present.expires - TimeDelta::minutes(1));
+    }
+
+    #[test]
+    fn an_end_that_is_moved_leaves_the_beginning_before_it() {
+        let issuer = issuer();
+        let generation = issuer.generation(issuer.began);
+        let later = generation.expires + TimeDelta::hours(1);
+        assert_eq!(generation.until(later).expires, later);
+        assert_eq!(generation.until(later).issued, generation.issued);
+        let earlier = generation.issued - TimeDelta::hours(1);
+        assert_eq!(generation.until(earlier).expires, earlier);
+        assert_eq!(generation.until(earlier).issued, earlier);
     }
 }

@@ -64,7 +64,6 @@ pub use self::clock::{Clock, NotManual};
 pub use self::control::{Control, FaultGuard, StepError};
 pub use self::credentials::RoleKeys;
 pub use self::dialect::Dialect;
-pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
 

@@ -12,7 +12,7 @@ instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s
 ' node "$clients/$client/jco.mjs"
 
 composed=$clients/$client/composed.wasm
-cargo run --quiet --package imds-conformance --example compose -- "$composed"
+cargo run --quiet --package imds-conformance --example compose -- consumer-component "$composed"
 "$modules/.bin/jco" transpile --quiet "$composed" --out-dir "$clients/$client/composed"
 cp tests/clients/hosts/composed.mjs "$clients/$client/"
 emulated '' python3 tests/clients/hosts/s3.py node "$clients/$client/composed.mjs"

@@ -9,5 +9,5 @@ instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s
 ' "$python" tests/clients/hosts/wasmtime_py.py "$component"
 
 composed=$clients/$client/composed.wasm
-cargo run --quiet --package imds-conformance --example compose -- "$composed"
+cargo run --quiet --package imds-conformance --example compose -- consumer-component "$composed"
 emulated '' "$python" tests/clients/hosts/s3.py "$python" tests/clients/hosts/composed.py "$composed"

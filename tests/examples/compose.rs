@@ -1,7 +1,8 @@
-//! Composes the consumer in `tests/consumer` with the component, as `wac plug` does, and writes the result:
+//! Composes a component of this workspace with the one that gives credentials, as `wac plug` does, and writes
+//! the result:
 //!
 //! ```sh
-//! cargo run -p imds-conformance --example compose -- composed.wasm
+//! cargo run -p imds-conformance --example compose -- consumer-component composed.wasm
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "it stops at what it did not expect")]
@@ -14,8 +15,11 @@ mod build;
 mod compose;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = std::env::args_os().nth(1).ok_or("no file was named")?;
-    let consumer = build::component("consumer-component");
-    let composed = compose::compose(consumer, ec2_role_host::COMPONENT.to_vec())?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [package, file] = arguments.as_slice() else {
+        return Err("a package and a file are to be named".into());
+    };
+    let component = build::component(package);
+    let composed = compose::compose(component, ec2_role_host::COMPONENT.to_vec())?;
     Ok(std::fs::write(file, composed)?)
 }

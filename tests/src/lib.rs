@@ -13,4 +13,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod server;
+pub mod simulation;
 pub mod trace;

@@ -12,8 +12,9 @@ use imds_conformance::loopback::{self, Scripted, Silent};
 use imds_conformance::report::{Format, Report};
 use imds_conformance::run;
 use imds_conformance::server::{Check, Endpoint, Server, Verdict, checks, examine};
+use imds_emulator::Emulator;
 use imds_emulator::config::Config;
-use imds_emulator::{Certificate, Emulator};
+use imds_emulator::imds::Certificate;
 
 use broken::{BROKEN, ODD};
 

@@ -92,7 +92,7 @@ fn breaks(text: &str, baseline: &Package, new: &Package) -> Vec<String> {
             (after, before)
         };
         if let Err(error) = semver_check(resolve.clone(), guest, host) {
-            broken.push(format!("world {name}: {error:#}"));
+            broken.push(format!("world {name}: {}", error.root_cause()));
         }
         // That was without regard to the versions of other packages.
         let offered = imports(&resolve, host);
@@ -177,7 +177,10 @@ const BREAKING: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "a record has a new field",
-        &[("    source: string,\n", "    source: string,\n    more: string,\n")],
+        &[(
+            "    source: string,\n",
+            "    source: string,\n    more: string,\n",
+        )],
     ),
     (
         "a record has lost a field",
@@ -193,15 +196,24 @@ const BREAKING: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "the cases of an enum have another order",
-        &[("    token,\n    role-list,\n", "    role-list,\n    token,\n")],
+        &[(
+            "    token,\n    role-list,\n",
+            "    role-list,\n    token,\n",
+        )],
     ),
     (
         "a parameter has another type",
-        &[("reject: func(access-key-id: string)", "reject: func(access-key-id: u64)")],
+        &[(
+            "reject: func(access-key-id: string)",
+            "reject: func(access-key-id: u64)",
+        )],
     ),
     (
         "a parameter has another name",
-        &[("reject: func(access-key-id: string)", "reject: func(id: string)")],
+        &[(
+            "reject: func(access-key-id: string)",
+            "reject: func(id: string)",
+        )],
     ),
     (
         "a function has a new parameter",
@@ -221,21 +233,36 @@ const BREAKING: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "a type is gone",
-        &[("  type seconds = u32;\n", ""), ("option<seconds>", "option<u32>")],
+        &[
+            ("  type seconds = u32;\n", ""),
+            ("option<seconds>", "option<u32>"),
+        ],
     ),
     (
         "the component wants one more interface",
-        &[("\n  export provider;\n", "\n  import metadata-client;\n  export provider;\n")],
+        &[(
+            "\n  export provider;\n",
+            "\n  import metadata-client;\n  export provider;\n",
+        )],
     ),
     (
         "the component wants one more function",
-        &[("-> result<list<u8>, client-error>;\n", "-> result<list<u8>, client-error>;\n  more: func();\n")],
+        &[(
+            "-> result<list<u8>, client-error>;\n",
+            "-> result<list<u8>, client-error>;\n  more: func();\n",
+        )],
     ),
     (
         "the component wants another version of WASI",
         &[
-            ("  import wasi:random/random@0.2.6;\n", "  import wasi:random/random@0.3.0;\n"),
-            ("  import wasi:random/random@0.2.6;\n", "  import wasi:random/random@0.3.0;\n"),
+            (
+                "  import wasi:random/random@0.2.6;\n",
+                "  import wasi:random/random@0.3.0;\n",
+            ),
+            (
+                "  import wasi:random/random@0.2.6;\n",
+                "  import wasi:random/random@0.3.0;\n",
+            ),
             ("package wasi:random@0.2.6 {", "package wasi:random@0.3.0 {"),
         ],
     ),
@@ -292,21 +319,39 @@ fn what_breaks_nobody_is_let_through() {
         ),
         (
             "a new function",
-            &[("  invalidate: func();\n", "  invalidate: func();\n  more: func() -> u32;\n")],
+            &[(
+                "  invalidate: func();\n",
+                "  invalidate: func();\n  more: func() -> u32;\n",
+            )],
         ),
         (
             "a new type",
-            &[("  type seconds = u32;\n", "  type seconds = u32;\n  type hours = u32;\n")],
+            &[(
+                "  type seconds = u32;\n",
+                "  type seconds = u32;\n  type hours = u32;\n",
+            )],
         ),
         (
             "a new interface that the component gives and consumers get",
             &[
-                ("interface metadata {", "interface more { more: func(); }\ninterface metadata {"),
-                ("  import metadata;\n", "  import metadata;\n  import more;\n"),
-                ("  export metadata;\n", "  export metadata;\n  export more;\n"),
+                (
+                    "interface metadata {",
+                    "interface more { more: func(); }\ninterface metadata {",
+                ),
+                (
+                    "  import metadata;\n",
+                    "  import metadata;\n  import more;\n",
+                ),
+                (
+                    "  export metadata;\n",
+                    "  export metadata;\n  export more;\n",
+                ),
             ],
         ),
-        ("a new world", &[("world imports {", "world more {}\nworld imports {")]),
+        (
+            "a new world",
+            &[("world imports {", "world more {}\nworld imports {")],
+        ),
         (
             "the component wants one interface less",
             &[("  import wasi:random/random@0.2.6;\n", "")],
@@ -314,8 +359,14 @@ fn what_breaks_nobody_is_let_through() {
         (
             "the component wants a compatible version of WASI",
             &[
-                ("  import wasi:random/random@0.2.6;\n", "  import wasi:random/random@0.2.8;\n"),
-                ("  import wasi:random/random@0.2.6;\n", "  import wasi:random/random@0.2.8;\n"),
+                (
+                    "  import wasi:random/random@0.2.6;\n",
+                    "  import wasi:random/random@0.2.8;\n",
+                ),
+                (
+                    "  import wasi:random/random@0.2.6;\n",
+                    "  import wasi:random/random@0.2.8;\n",
+                ),
                 ("package wasi:random@0.2.6 {", "package wasi:random@0.2.8 {"),
             ],
         ),

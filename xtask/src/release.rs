@@ -13,7 +13,7 @@ pub(crate) struct Component {
     pub(crate) feature: Option<&'static str>,
 }
 
-pub(crate) const COMPONENTS: [Component; 2] = [
+pub(crate) const COMPONENTS: [Component; 3] = [
     Component {
         name: "ec2-role-credentials",
         feature: None,
@@ -21,6 +21,10 @@ pub(crate) const COMPONENTS: [Component; 2] = [
     Component {
         name: "ec2-role-credentials-custom-client",
         feature: Some("custom-client"),
+    },
+    Component {
+        name: "ec2-role-credentials-wasi-0-3",
+        feature: Some("wasi-0-3"),
     },
 ];
 

@@ -9,7 +9,7 @@ use crate::release::COMPONENTS;
 use crate::{Result, component, dist, sources};
 
 /// Builds them in two copies of the sources. Paths and times differ: of the sources, of the target folder, and of cargo's
-/// home, where the sources of libraries are.
+/// home, where the sources of libraries are. Prints the sums in the form of `sha256sum`.
 pub(crate) fn run(workspace: &Path, target: &Path) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("reproducible").tempdir()?;
     let home = component::cargo_home()?;
@@ -40,7 +40,7 @@ pub(crate) fn run(workspace: &Path, target: &Path) -> Result<()> {
         }
     }
     if differ.is_empty() {
-        println!("Two builds from clean gave the same bytes.");
+        eprintln!("Two builds from clean gave the same bytes.");
         return Ok(());
     }
     Err(format!(

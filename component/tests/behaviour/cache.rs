@@ -292,6 +292,19 @@ fn credentials_that_had_ended_when_they_came_are_extended_and_reported() {
 }
 
 #[test]
+fn of_two_that_end_together_the_later_go_on() {
+    let mut world = cached(Options::default(), [document("a", 600), document("b", 600)]);
+    get(&mut world);
+    world.clock.advance(10 * MINUTE);
+    let extended = get(&mut world);
+    assert_eq!(
+        (&*extended.access_key_id, extended.expires),
+        ("id-b", at(900)),
+        "what IMDS gives now is more likely to be good"
+    );
+}
+
+#[test]
 fn without_an_earlier_value_a_failure_is_an_error_again_and_again() {
     let mut world = cached(Options::default(), vec![away(); 3]);
     for _ in 0..3 {
@@ -327,6 +340,7 @@ fn windowed_takes_the_window_from_the_settings_but_not_more_than_the_life() {
         (10, 0, 0.0, 50 * 60),
         (10, 50, 0.5, 52 * 60 + 30),
         (0, 0, 0.0, 3600),
+        (60, 0, 0.0, 1800),
         (90, 0, 0.0, 1800),
     ] {
         let options = Options {

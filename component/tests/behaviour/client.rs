@@ -66,6 +66,24 @@ fn a_rejected_token_is_replaced_once_within_the_call() {
 }
 
 #[test]
+fn a_token_that_was_rejected_takes_none_of_the_attempts() {
+    let mut world = World::playing([
+        token("t1", 60),
+        status(401),
+        token("t2", 60),
+        status(500),
+        status(500),
+        ok("bar"),
+    ]);
+    assert_eq!(foo(&mut world).unwrap(), "bar");
+    assert_eq!(
+        world.clock.slept(),
+        [Duration::from_millis(250), Duration::from_millis(500)],
+        "and no pause came after the 401"
+    );
+}
+
+#[test]
 fn a_failure_says_what_failed_where() {
     use Reason::{
         Denied, Forbidden, InvalidResponse, NoRole, Throttled, Timeout, Unavailable,
@@ -155,6 +173,28 @@ fn metadata_is_looked_up_with_the_same_token() {
             "GET /latest/user-data t1",
             "GET /latest/meta-data/spot/instance-action t1",
         ]
+    );
+}
+
+#[test]
+fn bodies_are_read_to_their_limits() {
+    let mut world = World::playing([
+        token("t1", 60),
+        ok("role"),
+        document("a", 1800),
+        ok("x"),
+        ok("x"),
+        ok("x"),
+    ]);
+    let instance = &mut world.instance;
+    ready(instance.retrieve()).unwrap();
+    for tree in [Tree::Metadata, Tree::Dynamic, Tree::UserData] {
+        ready(instance.metadata(tree, "x")).unwrap();
+    }
+    let (token, document, user_data) = (4096, 65_536, 1_048_576);
+    assert_eq!(
+        world.imds.limits(),
+        [token, document, document, document, document, user_data]
     );
 }
 
@@ -257,7 +297,6 @@ fn a_look_up_ends_with_its_deadline_and_names_what_was_wrong() {
     assert!(silent.elapsed <= 5 * SECOND, "{:?}", silent.elapsed);
 
     // Token and path take their attempts, and the status is not lost to the deadline (Go: Q21).
-    // Token and path take their attempts, and the status is not lost to the deadline (Go: Q21).
     let mut world = World::playing([SILENCE, SILENCE, token("t1", 60), status(500), status(500)]);
     let options = Options {
         operation_timeout: Some(4900),
@@ -309,6 +348,17 @@ fn the_remaining_life_in_an_answer_corrects_that_of_the_token() {
             &format!("{FOO} t2")
         ]
     );
+}
+
+#[test]
+fn status_says_when_the_token_came_and_when_it_ends() {
+    let mut world = World::playing([token("t1", 60), ok("bar")]);
+    world.clock.advance(10 * SECOND);
+    foo(&mut world).unwrap();
+    let status = world.instance.status();
+    let held = status.session.unwrap().held().unwrap();
+    assert_eq!(Some(held.received()), at(10));
+    assert_eq!(Some(held.expires()), at(70));
 }
 
 #[test]

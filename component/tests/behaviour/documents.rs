@@ -86,6 +86,14 @@ fn an_identity_document_of_another_form_is_named() {
             r#"{"billingProducts":[1]}"#,
             "billingProducts is not a list of strings",
         ),
+        (
+            r#"{"billingProducts":[["x"]]}"#,
+            "billingProducts is not a list of strings",
+        ),
+        (
+            r#"{"billingProducts":[{"x":"y"}]}"#,
+            "billingProducts is not a list of strings",
+        ),
     ] {
         let failure = failure(ready(answering(body).instance.identity_document()));
         assert_eq!(failure.reason, Reason::InvalidResponse);

@@ -146,6 +146,42 @@ fn a_document_that_is_not_whole_is_named() {
     }
 }
 
+#[test]
+fn a_field_of_another_type_is_told_from_one_that_is_missing_and_only_where_it_is_needed() {
+    let whole = serde_json::json!({
+        "Code": "Success", "AccessKeyId": "i", "SecretAccessKey": "s", "Token": "t",
+        "Expiration": "2026-01-01T00:30:00Z", "AccountId": "123456789012",
+    });
+    let answering = |field: &str, value: serde_json::Value| {
+        let mut document = whole.clone();
+        document[field] = value;
+        World::playing([token("t1", 60), ok("role"), ok(&document.to_string())])
+    };
+    for (value, words) in [
+        (
+            1.into(),
+            "Token in the credentials document is not a string",
+        ),
+        (
+            serde_json::json!(["t"]),
+            "Token in the credentials document is not a string",
+        ),
+        (
+            serde_json::Value::Null,
+            "Token is missing in the credentials document",
+        ),
+    ] {
+        let mut world = answering("Token", value);
+        let failure = failure(ready(world.instance.get_credentials()));
+        assert_eq!(failure.message, words);
+    }
+    for field in ["AccountId", "Message"] {
+        let mut world = answering(field, 1.into());
+        let credentials = ready(world.instance.get_credentials()).unwrap();
+        assert_eq!(credentials.account_id.is_none(), field == "AccountId");
+    }
+}
+
 fn credentials(expires: Option<UnixTime>) -> Credentials {
     Credentials {
         access_key_id: "id".into(),

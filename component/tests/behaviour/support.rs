@@ -47,6 +47,7 @@ impl World {
             answer: Rc::new(RefCell::new(Box::new(answer))),
             requests: Rc::default(),
             endpoint: Rc::default(),
+            limits: Rc::default(),
         };
         let dice = LoadedDice::default();
         Self {
@@ -98,12 +99,18 @@ pub(crate) struct ScriptedImds {
     answer: Answer,
     requests: Rc<RefCell<Vec<String>>>,
     endpoint: Rc<RefCell<String>>,
+    limits: Rc<RefCell<Vec<usize>>>,
 }
 
 impl ScriptedImds {
     /// Where the last request went to.
     pub(crate) fn endpoint(&self) -> String {
         self.endpoint.borrow().clone()
+    }
+
+    /// How long the bodies may be, of the requests since the last look.
+    pub(crate) fn limits(&self) -> Vec<usize> {
+        self.limits.take()
     }
 
     /// The requests since the last look.
@@ -122,6 +129,7 @@ impl ScriptedImds {
 impl Transport for ScriptedImds {
     async fn exchange(&mut self, request: Request<'_>) -> Outcome {
         *self.endpoint.borrow_mut() = request.endpoint.to_string();
+        self.limits.borrow_mut().push(request.body_limit);
         let method = match request.method {
             Method::Get => "GET",
             Method::Put => "PUT",

@@ -308,7 +308,7 @@ impl Imds {
     }
 
     /// Whether a rule says that nothing listens for this family of addresses.
-    pub(crate) fn is_down(&self, family: Family, now: DateTime<Utc>) -> bool {
+    pub fn is_down(&self, family: Family, now: DateTime<Utc>) -> bool {
         self.rules.is_down(family, now)
     }
 

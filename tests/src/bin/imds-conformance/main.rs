@@ -12,6 +12,7 @@ mod reports;
 mod run;
 mod scenarios;
 mod server;
+mod simulate;
 
 /// What an IMDS client, or an IMDS server, does right and wrong, with proof.
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ enum Command {
     Run(run::Arguments),
     /// Check an IMDS server.
     Server(server::Arguments),
+    /// Simulate years of faults, with the component's logic as the client.
+    Simulate(simulate::Arguments),
     /// List the scenarios.
     List(scenarios::List),
     /// Read a scenario out.
@@ -43,6 +46,7 @@ Examples:
   imds-conformance explain token/replaced-after-401
   imds-conformance new scenarios/my-own.toml
   imds-conformance server --endpoint http://localhost:1338
+  imds-conformance simulate --years 10
 
 Exit status: 0 all is as it must be, 1 it is not, 2 wrong arguments or scenarios.";
 
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => arguments.run(),
         Command::Server(arguments) => arguments.run(),
+        Command::Simulate(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
         Command::New(arguments) => arguments.run(),

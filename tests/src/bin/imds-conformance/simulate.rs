@@ -1,0 +1,167 @@
+//! `simulate`: years of faults in seconds.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use imds_conformance::simulation::{
+    Incident, LENGTH, Plan, Simulated, Violation, WORLDS_A_YEAR, run, shrink, simulate,
+};
+
+use crate::Outcome;
+use crate::print::print;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  imds-conformance simulate --years 100
+  imds-conformance simulate --seed 7 --world 12 --trace
+  imds-conformance simulate --seed 7 --world 12 --only 3,17
+
+The component's logic and the emulator's core, on virtual time, without sockets. A simulation is a number of
+worlds of four weeks each, 13 to a year; the same seed gives the same worlds, event for event. What must not be
+is printed with the command that replays it, and with the few incidents that it takes.
+
+Exit status: 0 everything held, 1 something did not, 2 wrong arguments.")]
+pub(crate) struct Arguments {
+    /// How many years
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    years: u32,
+
+    /// What everything that looks random follows from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// This world alone
+    #[arg(long, conflicts_with = "years")]
+    world: Option<u32>,
+
+    /// And in it these incidents alone; an empty list for none
+    #[arg(long, requires = "world", value_delimiter = ',', value_name = "NUMBERS", num_args = 0..)]
+    only: Option<Vec<usize>>,
+
+    /// Say all that happens in it
+    #[arg(long, requires = "world")]
+    trace: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Outcome {
+        match self.world {
+            Some(world) => self.replay(world),
+            None => self.years(),
+        }
+    }
+
+    fn years(self) -> Outcome {
+        let worlds = self.years.saturating_mul(WORLDS_A_YEAR);
+        let live = std::io::stderr().is_terminal();
+        let done = AtomicU32::new(0);
+        let began = Instant::now();
+        let simulated = simulate(self.seed, worlds, |_| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if live {
+                // Who watches is not worth an error.
+                let _ = write!(std::io::stderr(), "\r{done} of {worlds} worlds ");
+            }
+        });
+        if live {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+        print(&summary(&simulated, began.elapsed())?)?;
+        let Some((world, violation)) = simulated.failure else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let plan = Plan::new(self.seed, world);
+        print(&told(&plan, &violation, &shrink(&plan, &violation))?)?;
+        Ok(ExitCode::FAILURE)
+    }
+
+    fn replay(self, world: u32) -> Outcome {
+        let plan = Plan::new(self.seed, world);
+        let given: Vec<Incident> = match &self.only {
+            None => plan.incidents.clone(),
+            Some(only) => {
+                let given = plan.incidents.iter();
+                given
+                    .filter(|incident| only.contains(&incident.number))
+                    .cloned()
+                    .collect()
+            }
+        };
+        let mut trace = Vec::new();
+        let outcome = run(&plan, &given, self.trace.then_some(&mut trace));
+        let mut lines = trace.join("\n");
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        writeln!(lines, "{:?}", outcome.counts)?;
+        writeln!(lines, "digest {:016x}", outcome.digest)?;
+        print(&lines)?;
+        let Some(violation) = outcome.violation else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let needed = match self.only {
+            Some(_) => given,
+            None => shrink(&plan, &violation),
+        };
+        print(&told(&plan, &violation, &needed)?)?;
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Error> {
+    let counts = simulated.counts;
+    let years = f64::from(simulated.worlds) * LENGTH.as_secs_f64() / (365.25 * 86_400.0);
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{:>12}  worlds of four weeks, {years:.1} years",
+        simulated.worlds
+    )?;
+    for (count, what) in [
+        (counts.events, "events"),
+        (counts.incidents, "incidents"),
+        (counts.faults, "requests that a fault had its hands in"),
+        (counts.requests, "requests"),
+        (counts.calls, "calls for credentials"),
+        (counts.refreshes, "refreshes"),
+        (counts.errors, "errors"),
+    ] {
+        writeln!(text, "{count:>12}  {what}")?;
+    }
+    let seconds = took.as_secs_f64();
+    writeln!(
+        text,
+        "{seconds:>12.1}  seconds, {:.1} simulated years a second",
+        years / seconds
+    )?;
+    Ok(text)
+}
+
+fn told(
+    plan: &Plan,
+    violation: &Violation,
+    needed: &[Incident],
+) -> Result<String, std::fmt::Error> {
+    let Plan { seed, world, .. } = plan;
+    let mut text = String::new();
+    writeln!(text, "\n{violation}\n")?;
+    writeln!(text, "It takes these incidents:")?;
+    for incident in needed {
+        writeln!(text, "  {incident}")?;
+    }
+    let numbers: Vec<String> = needed
+        .iter()
+        .map(|incident| incident.number.to_string())
+        .collect();
+    let numbers = numbers.join(",");
+    writeln!(text, "\nTo replay:")?;
+    writeln!(
+        text,
+        "  cargo run --release -p imds-conformance -- simulate --seed {seed} --world {world} --only {numbers} --trace"
+    )?;
+    Ok(text)
+}

@@ -1,0 +1,324 @@
+//! What a client is in a simulation: the component's logic, and what is noted of its calls.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ec2_role_component::config::Options;
+use ec2_role_component::credentials::Credentials;
+use ec2_role_component::error::Error;
+use ec2_role_component::imds::client::{Client as ImdsClient, Tree};
+use ec2_role_component::instance::Instance;
+use ec2_role_component::ports::{self, Method, RESPONSE_HEADERS};
+use ec2_role_component::time::UnixTime;
+use futures_util::lock;
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::machine::{Machine, Moment};
+use super::server::{Answer, Broken, Exchanged, Server, TOKEN};
+
+/// A call for credentials, as it is seen from outside.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// When its turn came.
+    pub(super) began: Moment,
+    pub(super) ended: Moment,
+    pub(super) exchanges: Vec<Exchange>,
+    pub(super) answer: Result<Given, Said>,
+    /// Since when refreshes have been failing, as the client says.
+    pub(super) failing: bool,
+    /// All that the client says of itself, after an exchange.
+    pub(super) status: String,
+}
+
+/// Credentials that were handed out.
+#[derive(Clone, PartialEq)]
+pub(super) struct Given {
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
+    pub(super) session_token: String,
+    /// Since 1970, as the other one.
+    pub(super) expires: u64,
+    pub(super) refresh_after: u64,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            access_key_id,
+            expires,
+            refresh_after,
+            ..
+        } = self;
+        write!(
+            f,
+            "{access_key_id} until {expires}, promised until {refresh_after}"
+        )
+    }
+}
+
+/// An error, as people see it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Said {
+    pub(super) line: String,
+    pub(super) debug: String,
+}
+
+impl Said {
+    pub(super) fn new(error: &(impl fmt::Debug + fmt::Display)) -> Self {
+        Self {
+            line: error.to_string(),
+            debug: format!("{error:?}"),
+        }
+    }
+}
+
+/// One exchange with IMDS.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) put: bool,
+    pub(super) path: String,
+    pub(super) token: Option<String>,
+    pub(super) exchanged: Exchanged,
+    /// Longer bodies are no answer.
+    pub(super) body_limit: usize,
+}
+
+impl Exchange {
+    /// Path and body of an answer that is one.
+    pub(super) fn found(&self) -> Option<(&str, &[u8])> {
+        let answer = self.exchanged.outcome.as_ref().ok()?;
+        let fits = answer.body.len() <= self.body_limit;
+        (answer.status == 200 && fits && !self.put).then_some((&*self.path, &*answer.body))
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = if self.put { "PUT" } else { "GET" };
+        let with = if self.token.is_some() || self.put {
+            ""
+        } else {
+            " (no token)"
+        };
+        write!(f, "{method} {}{with} -> ", self.path)?;
+        match &self.exchanged.outcome {
+            Ok(answer) => write!(f, "{}", answer.status)?,
+            Err(broken) => write!(f, "{broken:?}")?,
+        }
+        match &self.exchanged.told {
+            Some(told) if !told.rules.is_empty() => write!(f, " by {}", told.rules.join(", ")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a client has exchanged since it was last looked at. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<Exchange>>>);
+
+impl Log {
+    pub(super) fn add(&self, exchange: Exchange) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(exchange);
+    }
+
+    pub(super) fn take(&self) -> Vec<Exchange> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The way from a machine to IMDS.
+#[derive(Clone, Debug)]
+pub(super) struct Network {
+    pub(super) server: Arc<Server>,
+    pub(super) machine: Machine,
+    /// What tells this client from others.
+    pub(super) number: u16,
+    pub(super) log: Log,
+}
+
+impl Network {
+    /// Sends a request, and waits for the answer for so long on the machine's clock.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<()>,
+        time: Duration,
+        body_limit: usize,
+    ) -> Result<Answer, Broken> {
+        let (parts, ()) = request.into_parts();
+        let header = |name| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
+        let (put, path, token) = (
+            parts.method == http::Method::PUT,
+            parts.uri.path().to_owned(),
+            header(TOKEN),
+        );
+        let until = self.machine.timeline().now().saturating_add(time);
+        let exchanged = self.server.exchange(parts, self.number, until).await;
+        // Who was suspended meanwhile learns of it later.
+        self.machine.awake().await;
+        let outcome = match &exchanged.outcome {
+            Ok(answer) => Ok(Answer {
+                status: answer.status,
+                headers: answer.headers.clone(),
+                body: answer.body.clone(),
+            }),
+            Err(broken) => Err(*broken),
+        };
+        self.log.add(Exchange {
+            put,
+            path,
+            token,
+            exchanged,
+            body_limit,
+        });
+        outcome
+    }
+}
+
+impl ports::Transport for Network {
+    async fn exchange(
+        &mut self,
+        request: ports::Request<'_>,
+    ) -> Result<ports::Response, ports::TransportError> {
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Put => http::Method::PUT,
+        };
+        let mut builder = http::Request::builder().method(method).uri(request.path);
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
+        }
+        let host = builder
+            .header("host", request.endpoint.authority())
+            .body(());
+        let malformed = ports::TransportError::Malformed("the request cannot be built");
+        let now = ports::Clock::monotonic(&self.machine);
+        let time = request.deadline.since(now);
+        let sent = self.send(host.map_err(|_| malformed)?, time, request.body_limit);
+        let answer = sent.await.map_err(|broken| match broken {
+            Broken::Refused => ports::TransportError::Unavailable("the connection was refused"),
+            Broken::Reset => ports::TransportError::Unavailable("the connection broke"),
+            Broken::Late => ports::TransportError::Timeout("no answer in time"),
+            Broken::NotHttp => ports::TransportError::Malformed("the answer is not HTTP"),
+        })?;
+        if answer.body.len() > request.body_limit {
+            return Err(ports::TransportError::TooLong(request.body_limit));
+        }
+        let header = |name: &'static str| {
+            let value = answer.headers.get(name)?.to_str().ok()?;
+            Some((name, value.to_owned()))
+        };
+        Ok(ports::Response {
+            status: answer.status,
+            headers: RESPONSE_HEADERS.into_iter().filter_map(header).collect(),
+            body: Bytes::into(answer.body),
+        })
+    }
+}
+
+/// Dice of one client.
+#[derive(Clone, Debug)]
+pub(super) struct Dice(Arc<Mutex<ChaCha8Rng>>);
+
+impl Dice {
+    pub(super) fn new(random: ChaCha8Rng) -> Self {
+        Self(Arc::new(Mutex::new(random)))
+    }
+}
+
+impl ports::Random for Dice {
+    fn unit(&mut self) -> f64 {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .random()
+    }
+}
+
+/// The component's logic, without WebAssembly. Its callers take turns, as they do in an instance.
+pub(super) struct Native {
+    instance: lock::Mutex<Instance<ImdsClient<Network, Machine, Dice>, Machine, Dice>>,
+    machine: Machine,
+    log: Log,
+}
+
+impl Native {
+    pub(super) fn new(network: Network, dice: Dice, options: Options) -> Result<Self, Error> {
+        let machine = network.machine.clone();
+        let log = network.log.clone();
+        let mut instance = Instance::new(network, machine.clone(), dice);
+        instance.configure(options)?;
+        Ok(Self {
+            instance: lock::Mutex::new(instance),
+            machine,
+            log,
+        })
+    }
+
+    /// Asks for credentials, and gives what is to be seen of it to `judge` before anybody else has a
+    /// turn.
+    pub(super) async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
+        let mut instance = self.instance.lock().await;
+        let began = self.machine.now();
+        let answer = instance.get_credentials().await;
+        let key = answer
+            .as_ref()
+            .ok()
+            .map(|given| given.access_key_id.clone());
+        let status = instance.status();
+        let exchanges = self.log.take();
+        let call = Call {
+            began,
+            ended: self.machine.now(),
+            // Without an exchange it is the one of before.
+            status: match exchanges.is_empty() {
+                true => String::new(),
+                false => format!("{status:?}"),
+            },
+            exchanges,
+            answer: answer.map(given).map_err(|error| Said::new(&error)),
+            failing: status.record.failing_since.is_some(),
+        };
+        judge(&call);
+        key
+    }
+
+    pub(super) async fn reject(&self, access_key_id: &str, judge: impl FnOnce(Moment)) {
+        let mut instance = self.instance.lock().await;
+        instance.reject(access_key_id);
+        judge(self.machine.now());
+    }
+
+    pub(super) async fn invalidate(&self, judge: impl FnOnce()) {
+        self.instance.lock().await.invalidate();
+        judge();
+    }
+
+    /// Reads something else, with the same token.
+    pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
+        let mut instance = self.instance.lock().await;
+        let answer = instance.text(Tree::Metadata, "instance-id").await;
+        judge(
+            &self.log.take(),
+            answer.err().map(|error| Said::new(&error)),
+        );
+    }
+}
+
+fn given(credentials: Credentials) -> Given {
+    Given {
+        access_key_id: credentials.access_key_id,
+        secret_access_key: credentials.secret_access_key.into_exposed(),
+        session_token: credentials
+            .session_token
+            .map(|token| token.into_exposed())
+            .unwrap_or_default(),
+        expires: credentials.expires.map_or(u64::MAX, UnixTime::seconds),
+        refresh_after: credentials.refresh_after.seconds(),
+    }
+}

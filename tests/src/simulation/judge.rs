@@ -1,0 +1,315 @@
+//! What must always hold, whatever goes wrong. It is looked at after every call of every client.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use ec2_role_component::config::Imdsv1Policy;
+use ec2_role_host::RefreshPolicy;
+
+use super::client::{Call, Exchange, Said};
+use super::machine::Moment;
+use super::model::{Model, Rules};
+use super::schedule::Readable;
+use super::server::TTL;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// What should have held.
+    pub invariant: Invariant,
+    /// When, since the beginning.
+    pub at: Duration,
+    /// Whose fault it is.
+    pub client: usize,
+    /// What was seen.
+    pub seen: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            invariant,
+            at,
+            client,
+            seen,
+        } = self;
+        write!(
+            f,
+            "at {}, client {client}: {invariant}: {seen}",
+            Readable(*at)
+        )
+    }
+}
+
+/// What must always hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Invariant {
+    /// Nobody is given credentials that are over, but by `windowed` while refreshes fail, and then up
+    /// to the bound.
+    NothingExpired,
+    /// Credentials are kept longer than they should be only when IMDS gives none.
+    NoExtensionInHealth,
+    /// A quarter of an hour after everything is well, so is the client.
+    Recovery,
+    /// No more requests than a token bucket allows.
+    BoundedRequests,
+    /// No IMDSv1 where that is forbidden.
+    NoImdsv1,
+    /// No secret in an error or a status.
+    NoSecrets,
+    /// Every answer is that of the model.
+    Model,
+    /// What the emulator answers, when no fault has its hands in it, is what IMDS answers.
+    Emulator,
+    /// The sandbox has what it needs, and the component comes to an end.
+    Sandbox,
+    /// A thousand clients do not come all at once.
+    NoHerd,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NothingExpired => "no credentials that are over",
+            Self::NoExtensionInHealth => "no extension while IMDS is well",
+            Self::Recovery => "recovery",
+            Self::BoundedRequests => "bounded requests",
+            Self::NoImdsv1 => "no IMDSv1 where it is forbidden",
+            Self::NoSecrets => "no secret in what is said",
+            Self::Model => "the same as the model",
+            Self::Emulator => "the emulator's own answers",
+            Self::Sandbox => "the sandbox",
+            Self::NoHerd => "no herd",
+        })
+    }
+}
+
+/// A client may send so many requests at once, and then so many in a second. The most that one call can
+/// need, with repetitions, is below that; and a call that failed is followed by a second of rest.
+const BURST: f64 = 40.0;
+const RATE: f64 = 8.0;
+
+/// So long after everything is well a client can still be in the rest that it has after a failure: 15
+/// minutes, and the time that a last call under the fault took.
+const RECOVERY: Duration = Duration::from_secs(15 * 60 + 30);
+
+/// Of so many secrets it is looked whether they show.
+const SECRETS: usize = 12;
+
+/// Watches one client from its beginning to its end.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) client: usize,
+    rules: Rules,
+    imdsv1: Imdsv1Policy,
+    model: Model,
+    secrets: VecDeque<String>,
+    tokens: f64,
+    filled: Duration,
+    /// Whether the last request for a token was refused.
+    refused: bool,
+    rejected: bool,
+}
+
+/// What is true of the world at the moment of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) now: Duration,
+    /// When the call was made.
+    pub(super) began: Duration,
+    /// Since when nothing has been wrong.
+    pub(super) well_since: Option<Duration>,
+}
+
+type Verdict = Result<(), (Invariant, String)>;
+
+fn must(holds: bool, invariant: Invariant, seen: impl FnOnce() -> String) -> Verdict {
+    match holds {
+        true => Ok(()),
+        false => Err((invariant, seen())),
+    }
+}
+
+impl Judge {
+    pub(super) fn new(client: usize, rules: Rules, imdsv1: Imdsv1Policy, now: Duration) -> Self {
+        Self {
+            client,
+            model: Model::new(rules.clone()),
+            rules,
+            imdsv1,
+            secrets: VecDeque::new(),
+            tokens: BURST,
+            filled: now,
+            refused: false,
+            rejected: false,
+        }
+    }
+
+    pub(super) fn call(&mut self, call: &Call, around: Around) -> Option<Violation> {
+        let verdict = self
+            .exchanges(&call.exchanges, around.now)
+            .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status))
+            .and_then(|()| {
+                let checked = self.model.check(call);
+                checked.map_err(|seen| (Invariant::Model, seen))
+            })
+            .and_then(|()| self.answer(call, around));
+        if !call.exchanges.is_empty() {
+            self.rejected = false;
+        }
+        self.violation(verdict, around.now)
+    }
+
+    pub(super) fn other(
+        &mut self,
+        exchanges: &[Exchange],
+        said: Option<&Said>,
+        now: Duration,
+    ) -> Option<Violation> {
+        let verdict = self
+            .exchanges(exchanges, now)
+            .and_then(|()| self.secrets(said, ""));
+        self.violation(verdict, now)
+    }
+
+    pub(super) fn rejected(&mut self, access_key_id: &str, now: Moment) {
+        self.rejected = true;
+        self.model.reject(access_key_id, now);
+    }
+
+    pub(super) fn invalidated(&mut self) {
+        self.model.invalidate();
+    }
+
+    fn violation(&self, verdict: Verdict, at: Duration) -> Option<Violation> {
+        let (invariant, seen) = verdict.err()?;
+        Some(Violation {
+            invariant,
+            at,
+            client: self.client,
+            seen,
+        })
+    }
+
+    fn exchanges(&mut self, exchanges: &[Exchange], now: Duration) -> Verdict {
+        let passed = now.saturating_sub(self.filled).as_secs_f64();
+        self.filled = now;
+        self.tokens = (self.tokens + passed * RATE).min(BURST) - exchanges.len() as f64;
+        must(self.tokens >= 0.0, Invariant::BoundedRequests, || {
+            format!("{} requests, {:.1} too many", exchanges.len(), -self.tokens)
+        })?;
+        for exchange in exchanges {
+            if let Some(wrong) = &exchange.exchanged.wrong {
+                return Err((Invariant::Emulator, format!("{exchange}: {wrong}")));
+            }
+            self.remember(exchange);
+            if exchange.put {
+                let status = exchange
+                    .exchanged
+                    .outcome
+                    .as_ref()
+                    .map(|answer| answer.status);
+                self.refused = matches!(status, Ok(403 | 404 | 405));
+                continue;
+            }
+            let allowed = match self.imdsv1 {
+                Imdsv1Policy::Never => false,
+                Imdsv1Policy::OnRefusal => self.refused,
+                Imdsv1Policy::OnAnyFailure => true,
+            };
+            must(
+                exchange.token.is_some() || allowed,
+                Invariant::NoImdsv1,
+                || exchange.to_string(),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind what must not show.
+    fn remember(&mut self, exchange: &Exchange) {
+        let Ok(answer) = &exchange.exchanged.outcome else {
+            return;
+        };
+        if exchange.put && answer.headers.contains_key(TTL) {
+            self.add_secret(String::from_utf8_lossy(&answer.body).into_owned());
+            return;
+        }
+        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
+            return;
+        };
+        for name in ["SecretAccessKey", "Token"] {
+            if let Some(secret) = document.get(name).and_then(|secret| secret.as_str()) {
+                self.add_secret(secret.to_owned());
+            }
+        }
+    }
+
+    fn add_secret(&mut self, secret: String) {
+        // Shorter ones are none, and would be found anywhere.
+        if secret.len() < 16 || self.secrets.contains(&secret) {
+            return;
+        }
+        if self.secrets.len() == SECRETS {
+            self.secrets.pop_front();
+        }
+        self.secrets.push_back(secret);
+    }
+
+    fn secrets(&self, said: Option<&Said>, status: &str) -> Verdict {
+        let shows = |text: &str| {
+            self.secrets
+                .iter()
+                .any(|secret| text.contains(secret.as_str()))
+        };
+        let error = said.is_some_and(|said| shows(&said.line) || shows(&said.debug));
+        must(!error, Invariant::NoSecrets, || "in an error".into())?;
+        must(!shows(status), Invariant::NoSecrets, || {
+            "in the status".into()
+        })
+    }
+
+    fn answer(&self, call: &Call, around: Around) -> Verdict {
+        let kept = self.model.kept();
+        if let Ok(given) = &call.answer {
+            let now = call.ended.wall;
+            let is_over = Duration::from_secs(given.expires) <= now;
+            let goes_on =
+                self.rules.policy == RefreshPolicy::Windowed && (kept > 0 || self.rejected);
+            must(!is_over || goes_on, Invariant::NothingExpired, || {
+                format!("{given:?}, and it is {now:?}")
+            })?;
+            if let (Some(most), Some(ends)) = (self.rules.max_extension, self.model.document_ends())
+            {
+                let bound = ends + most.as_secs_f64();
+                must(
+                    kept == 0 || now.as_secs_f64() < bound,
+                    Invariant::NothingExpired,
+                    || format!("{given:?} at {now:?}, beyond the bound, which is {bound}"),
+                )?;
+            }
+        }
+        let Some(well_since) = around.well_since else {
+            return Ok(());
+        };
+        // A call under way may have met the fault, and one that is given what is held rests from it.
+        if around.began >= well_since && !call.exchanges.is_empty() {
+            must(
+                kept == 0 && call.answer.is_ok(),
+                Invariant::NoExtensionInHealth,
+                || {
+                    let exchanges: Vec<String> =
+                        call.exchanges.iter().map(ToString::to_string).collect();
+                    format!("{:?} after {}", call.answer, exchanges.join(", "))
+                },
+            )?;
+        }
+        must(
+            around.began < well_since + RECOVERY || (call.answer.is_ok() && !call.failing),
+            Invariant::Recovery,
+            || format!("well since {}, and {:?}", Readable(well_since), call.answer),
+        )
+    }
+}

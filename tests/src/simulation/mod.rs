@@ -1,0 +1,117 @@
+//! Years of faults in seconds: clients and the emulator's core in one process, without sockets, on one virtual
+//! clock and one seed, and things go wrong at random.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`Timeline`] | virtual time |
+//! | `machine` | a client's machine, whose clocks can be wrong and which can be suspended |
+//! | `server` | the emulator's core on that time, and a model of what it must answer |
+//! | `client` | the component's logic on that time, and what is noted of its calls |
+//! | `plan` | who is in a world, with which settings; from a seed |
+//! | `schedule` | what goes wrong when; from a seed, and shrunk to what is needed |
+//! | `model` | what the cache must answer (`tests/docs/cache-model.md`) |
+//! | `judge` | what must always hold, looked at after every call |
+//! | `world` | all of it together |
+//!
+//! A simulation is a number of worlds of four weeks each. The same seed gives the same world, event for
+//! event:
+//!
+//! ```
+//! use imds_conformance::simulation::{Plan, run};
+//!
+//! let plan = Plan::new(1, 0);
+//! let outcome = run(&plan, &plan.incidents, None);
+//! assert_eq!(outcome.violation, None);
+//! assert_eq!(run(&plan, &plan.incidents, None).digest, outcome.digest);
+//! ```
+
+mod client;
+mod judge;
+mod machine;
+mod model;
+mod plan;
+mod schedule;
+mod server;
+mod timeline;
+mod world;
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+pub use self::judge::{Invariant, Violation};
+pub use self::plan::{LENGTH, Plan, WORLDS_A_YEAR};
+pub use self::schedule::{Incident, Kind};
+pub use self::timeline::{Sleep, Timeline};
+pub use self::world::{Counts, Outcome, run};
+
+/// What came of many worlds.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Simulated {
+    /// Worlds that were run.
+    pub worlds: u32,
+    /// What there was in all of them.
+    pub counts: Counts,
+    /// The first world in which something was wrong, and what.
+    pub failure: Option<(u32, Violation)>,
+}
+
+/// Runs the first so many worlds of a seed, on all processors. After a violation no further world is begun.
+pub fn simulate(seed: u64, worlds: u32, progress: impl Fn(u32) + Sync) -> Simulated {
+    let next = AtomicU32::new(0);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let work = || {
+        let mut done = Simulated::default();
+        loop {
+            let world = next.fetch_add(1, Ordering::Relaxed);
+            if world >= worlds {
+                return done;
+            }
+            let plan = Plan::new(seed, world);
+            let outcome = run(&plan, &plan.incidents, None);
+            done.worlds += 1;
+            done.counts.add(outcome.counts);
+            if let Some(violation) = outcome.violation {
+                next.fetch_max(worlds, Ordering::Relaxed);
+                done.failure = Some((world, violation));
+            }
+            progress(world);
+        }
+    };
+    let parts: Vec<Simulated> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
+    });
+    let mut all = Simulated::default();
+    for part in parts {
+        all.worlds += part.worlds;
+        all.counts.add(part.counts);
+        let earlier = |(world, _): &(u32, Violation)| {
+            all.failure.as_ref().is_none_or(|(first, _)| world < first)
+        };
+        if let Some(failure) = part.failure.filter(earlier) {
+            all.failure = Some(failure);
+        }
+    }
+    all
+}
+
+/// The incidents of a world without which it does not fail in this way.
+pub fn shrink(plan: &Plan, violation: &Violation) -> Vec<Incident> {
+    let before = plan
+        .incidents
+        .iter()
+        .filter(|incident| incident.begins <= violation.at)
+        .cloned()
+        .collect();
+    schedule::shrink(before, |incidents| {
+        let outcome = run(plan, incidents, None);
+        outcome
+            .violation
+            .is_some_and(|found| found.invariant == violation.invariant)
+    })
+}

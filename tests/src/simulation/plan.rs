@@ -1,0 +1,203 @@
+//! What a simulated world is like: who is in it, with which settings, and who asks how often. It follows from a seed.
+
+use std::time::Duration;
+
+use ec2_role_component::config::{self, Imdsv1Policy, Options};
+use ec2_role_host::RefreshPolicy;
+use imds_emulator::config::{Config, HttpTokens, Iam, Span};
+use rand::seq::IndexedRandom as _;
+use rand::{Rng, RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::model::Rules;
+use super::schedule::{self, Incident, Kind};
+
+/// How long a world lasts.
+pub const LENGTH: Duration = Duration::from_secs(28 * 86_400);
+
+/// Worlds to a year.
+pub const WORLDS_A_YEAR: u32 = 13;
+
+const HOUR: f64 = 3600.0;
+
+/// One world.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of the simulation that it belongs to.
+    pub seed: u64,
+    /// Its number in there.
+    pub world: u32,
+    /// What goes wrong in it.
+    pub incidents: Vec<Incident>,
+    /// When it begins, in seconds since 1970.
+    pub(super) epoch: u64,
+    pub(super) config: Config,
+    pub(super) clients: Vec<ClientPlan>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ClientPlan {
+    pub(super) policy: RefreshPolicy,
+    pub(super) options: Options,
+    pub(super) callers: Vec<Caller>,
+}
+
+/// Who asks, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// Every so often.
+    Steady(Duration),
+    /// Every so often, so many at once.
+    Crowd(Duration, usize),
+    /// Every so often, once a second for a while.
+    Storm(Duration, u32),
+}
+
+/// Streams of dice that have nothing to do with each other: to leave an incident out changes nothing
+/// else.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    Plan,
+    Server,
+    Client(usize),
+    Caller(usize, usize),
+}
+
+impl Plan {
+    /// The world of that number.
+    pub fn new(seed: u64, world: u32) -> Self {
+        let mut random = dice(seed, world, Stream::Plan);
+        let number = *[1, 1, 2, 3].choose(&mut random).unwrap_or(&1);
+        let clients: Vec<ClientPlan> = (0..number).map(|_| ClientPlan::new(&mut random)).collect();
+        let rotation = *[20_u16, 60, 60, 355].choose(&mut random).unwrap_or(&60);
+        let rest = *[16, 60, 380].choose(&mut random).unwrap_or(&60);
+        let mut config = Config::default();
+        config.metadata_options.http_tokens = match random.random_bool(0.8) {
+            true => HttpTokens::Required,
+            false => HttpTokens::Optional,
+        };
+        let mut iam = Iam::default();
+        iam.role = Some("role".into());
+        iam.rotation = Span::minutes(rotation);
+        iam.lifetime = Span::minutes(rotation + rest);
+        iam.lead = Span::minutes(16);
+        iam.extended_path = random.random();
+        config.instance.iam = Some(iam);
+        // From 2026 on, for some years.
+        let epoch = 1_767_225_600 + random.random_range(0..200_000_000);
+        let mut incidents = schedule::generate(&mut random, LENGTH, clients.len());
+        // Who is told the name of the role cannot get over another one.
+        if clients
+            .iter()
+            .any(|client| client.options.role_name.is_some())
+        {
+            incidents.retain(|incident| !matches!(incident.kind, Kind::RoleChange { .. }));
+        }
+        Self {
+            seed,
+            world,
+            epoch,
+            incidents,
+            config,
+            clients,
+        }
+    }
+
+    pub(super) fn dice(&self, stream: Stream) -> ChaCha8Rng {
+        dice(self.seed, self.world, stream)
+    }
+}
+
+fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
+    let stream = match stream {
+        Stream::Plan => 0,
+        Stream::Server => 1,
+        Stream::Client(client) => 1_000 + client as u64,
+        Stream::Caller(client, caller) => 1_000_000 + 1_000 * client as u64 + caller as u64,
+    };
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(u64::from(world) << 32 | stream);
+    random
+}
+
+impl ClientPlan {
+    pub(super) fn new(random: &mut impl Rng) -> Self {
+        let policy = match random.random() {
+            true => RefreshPolicy::Classic,
+            false => RefreshPolicy::Windowed,
+        };
+        let window = random.random_bool(0.5).then(|| {
+            let minutes = *[1_u64, 5, 10, 20, 45, 90].choose(random).unwrap_or(&5);
+            minutes * 60_000
+        });
+        let options = Options {
+            endpoint: Some("http://127.0.0.1".into()),
+            imdsv1: [
+                None,
+                None,
+                Some(Imdsv1Policy::OnRefusal),
+                Some(Imdsv1Policy::OnAnyFailure),
+            ]
+            .choose(random)
+            .copied()
+            .flatten(),
+            role_name: random.random_bool(0.1).then(|| "role".into()),
+            operation_timeout: random.random_bool(0.3).then_some(20_000),
+            attempts: [None, None, Some(1), Some(2), Some(10)]
+                .choose(random)
+                .copied()
+                .flatten(),
+            token_ttl: [None, None, Some(60), Some(3_600)]
+                .choose(random)
+                .copied()
+                .flatten(),
+            expiry_window: window,
+            expiry_window_jitter: [None, Some(50), Some(100)]
+                .choose(random)
+                .copied()
+                .flatten(),
+            refresh_policy: Some(match policy {
+                RefreshPolicy::Classic => config::RefreshPolicy::Classic,
+                RefreshPolicy::Windowed => config::RefreshPolicy::Windowed,
+            }),
+            max_extension: random.random_bool(0.3).then_some(4 * 3_600_000),
+            extended_path: Some(random.random_bool(0.3)),
+            ..Options::default()
+        };
+        let callers = (0..random.random_range(1..3)).map(|_| Caller::new(random));
+        Self {
+            policy,
+            callers: callers.collect(),
+            options,
+        }
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            policy: self.policy,
+            window: self.options.expiry_window.map(Duration::from_millis),
+            jitter: self.options.expiry_window_jitter.unwrap_or(0),
+            max_extension: self.options.max_extension.map(Duration::from_millis),
+        }
+    }
+}
+
+impl Caller {
+    fn new(random: &mut impl Rng) -> Self {
+        let mut every = |least: f64, most: f64| {
+            let unit: f64 = random.random();
+            Duration::from_secs_f64(least * (most / least).powf(unit))
+        };
+        let (often, seldom, storm) = (
+            every(120.0, 0.5 * HOUR),
+            every(HOUR, 30.0 * HOUR),
+            every(20.0 * HOUR, 200.0 * HOUR),
+        );
+        match random.random_range(0..6) {
+            0..3 => Self::Steady(often),
+            3 => Self::Steady(seldom),
+            4 => Self::Crowd(seldom, random.random_range(2..9)),
+            _ => Self::Storm(storm, random.random_range(20..400)),
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! What goes wrong, when, and for how long: made from a seed, and told in one line each.
+
+use std::fmt;
+use std::time::Duration;
+
+use imds_emulator::fault::{Fault, Rule};
+use rand::seq::IndexedRandom as _;
+use rand::{Rng, RngExt as _};
+use serde_json::{Value, json};
+
+/// Something that goes wrong.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Its number in the schedule, by which it can be left out.
+    pub number: usize,
+    /// When it begins, after the beginning.
+    pub begins: Duration,
+    /// How long it lasts. What happens at once has no length.
+    pub lasts: Duration,
+    /// What happens.
+    pub kind: Kind,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A fault of the emulator's vocabulary.
+    Fault(Box<Rule>),
+    /// IMDS is down, and then begins anew. With another seed it knows no token from before.
+    Restart {
+        /// Whether it has the same seed.
+        same_seed: bool,
+    },
+    /// The instance has another role from the next rotation on.
+    RoleChange {
+        /// Its name.
+        to: String,
+    },
+    /// New credentials, before their time.
+    Rotation,
+    /// No token from before is good any more.
+    Revocation,
+    /// Tokens are needed, or no longer.
+    Tokens {
+        /// Whether they are.
+        required: bool,
+    },
+    /// A client's wall clock is wrong.
+    WallClock {
+        /// Whose.
+        client: usize,
+        /// By so many seconds.
+        by: i64,
+    },
+    /// A client's machine is suspended.
+    Suspend {
+        /// Whose.
+        client: usize,
+    },
+    /// A client begins anew, with nothing held.
+    ClientRestart {
+        /// Which.
+        client: usize,
+    },
+}
+
+impl Incident {
+    /// When it is over.
+    pub fn ends(&self) -> Duration {
+        self.begins + self.lasts
+    }
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>4}  at {}", self.number, Readable(self.begins))?;
+        if !self.lasts.is_zero() {
+            write!(f, " for {}", Readable(self.lasts))?;
+        }
+        match &self.kind {
+            Kind::Fault(rule) => {
+                let told = serde_json::to_string(rule).unwrap_or_default();
+                write!(f, ": {told}")
+            }
+            Kind::Restart { same_seed: true } => f.write_str(": IMDS is down"),
+            Kind::Restart { same_seed: false } => {
+                f.write_str(": IMDS is down, and comes back as another")
+            }
+            Kind::RoleChange { to } => write!(f, ": the role is {to} from the next rotation on"),
+            Kind::Rotation => f.write_str(": new credentials"),
+            Kind::Revocation => f.write_str(": all tokens are revoked"),
+            Kind::Tokens { required: true } => f.write_str(": tokens are needed"),
+            Kind::Tokens { required: false } => f.write_str(": tokens are optional"),
+            Kind::WallClock { client, by } => {
+                write!(f, ": the wall clock of client {client} is off by {by} s")
+            }
+            Kind::Suspend { client } => write!(f, ": the machine of client {client} is suspended"),
+            Kind::ClientRestart { client } => write!(f, ": client {client} begins anew"),
+        }
+    }
+}
+
+/// A time since the beginning, as people read it.
+pub(super) struct Readable(pub(super) Duration);
+
+impl fmt::Display for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        if seconds >= 86_400 {
+            write!(f, "{}d ", seconds / 86_400)?;
+        }
+        let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+        write!(
+            f,
+            "{hours:02}:{minutes:02}:{:02}.{:03}",
+            seconds % 60,
+            self.0.subsec_millis()
+        )
+    }
+}
+
+/// On average so much time passes from one incident to the next.
+const BETWEEN: f64 = 7.0 * 3600.0;
+
+/// A schedule for so much time and so many clients.
+pub(super) fn generate(random: &mut impl Rng, length: Duration, clients: usize) -> Vec<Incident> {
+    let mut incidents = Vec::new();
+    let mut begins = Duration::ZERO;
+    loop {
+        // Exponential: they come in clusters, and leave it in peace for long.
+        let unit: f64 = random.random();
+        begins += Duration::from_secs_f64(-BETWEEN * (1.0 - unit).ln());
+        if begins >= length {
+            return incidents;
+        }
+        let number = incidents.len();
+        let kind = kind(random, number, clients);
+        let lasts = match kind {
+            Kind::Rotation
+            | Kind::Revocation
+            | Kind::RoleChange { .. }
+            | Kind::ClientRestart { .. } => Duration::ZERO,
+            Kind::Fault(_) | Kind::Tokens { .. } | Kind::WallClock { .. } => {
+                spread(random, 1.0, 8.0 * 3600.0)
+            }
+            Kind::Restart { .. } => spread(random, 0.1, 3.0 * 3600.0),
+            Kind::Suspend { .. } => spread(random, 1.0, 2.0 * 86_400.0),
+        };
+        incidents.push(Incident {
+            number,
+            begins,
+            lasts,
+            kind,
+        });
+    }
+}
+
+/// As often from 1 to 10 as from 10 to 100.
+fn spread(random: &mut impl Rng, least: f64, most: f64) -> Duration {
+    let unit: f64 = random.random();
+    Duration::from_secs_f64(least * (most / least).powf(unit))
+}
+
+fn kind(random: &mut impl Rng, number: usize, clients: usize) -> Kind {
+    let client = random.random_range(0..clients);
+    match random.random_range(0..100) {
+        0..66 => Kind::Fault(Box::new(rule(random, number))),
+        66..72 => Kind::Restart {
+            same_seed: random.random(),
+        },
+        72..76 => Kind::RoleChange {
+            to: format!("role-{number}"),
+        },
+        76..80 => Kind::Rotation,
+        80..84 => Kind::Revocation,
+        84..86 => Kind::Tokens {
+            required: random.random(),
+        },
+        86..91 => Kind::WallClock {
+            client,
+            by: {
+                let by = spread(random, 1.0, 2.0 * 86_400.0).as_secs().cast_signed();
+                if random.random() { by } else { -by }
+            },
+        },
+        91..95 => Kind::Suspend { client },
+        _ => Kind::ClientRestart { client },
+    }
+}
+
+/// Where a fault can be.
+const PATHS: [&str; 6] = [
+    "/latest/api/token",
+    "/latest/meta-data/iam/security-credentials*/",
+    "/latest/meta-data/iam/security-credentials*/?*",
+    "/latest/meta-data/iam/**",
+    "/latest/meta-data/**",
+    "/**",
+];
+
+fn rule(random: &mut impl Rng, number: usize) -> Rule {
+    let fault = fault(random);
+    let is_down = matches!(fault, Fault::Down { .. });
+    let mut rule = Rule::new(format!("incident-{number}"), fault);
+    let on_accept = matches!(
+        rule.fault,
+        Fault::ResetPeer {
+            after: imds_emulator::fault::ResetAfter::Accept
+        }
+    );
+    if !is_down && !on_accept {
+        rule.matches.path = PATHS.choose(random).map(|path| (*path).to_owned());
+    }
+    if !is_down {
+        match random.random_range(0..10) {
+            0..5 => {}
+            5..8 => rule.when.probability = Some(random.random_range(0.05..0.95)),
+            _ => rule.when.count = Some(random.random_range(1..20)),
+        }
+    }
+    rule
+}
+
+/// One of all that the emulator can do.
+fn fault(random: &mut impl Rng) -> Fault {
+    loop {
+        let at = random.random_range(0..KINDS);
+        // What is written here is what the vocabulary says, and a test sees to it.
+        if let Ok(fault) = serde_json::from_value(written(random, at)) {
+            return fault;
+        }
+    }
+}
+
+/// So many kinds [`written`] knows.
+pub(super) const KINDS: usize = 49;
+
+/// A fault as the configuration of the emulator has it.
+pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
+    let mut time = |most: f64| {
+        let time = spread(random, 0.001, most);
+        format!("{}ms", time.as_millis().max(1))
+    };
+    let (short, long) = (time(8.0), time(40_000.0));
+    let mut of = |values: &[Value]| values.choose(random).cloned().unwrap_or_default();
+    let effect = of(&[
+        json!("silence"),
+        json!("reset"),
+        json!(429),
+        json!(503),
+        json!(404),
+    ]);
+    match at {
+        0 => json!({ "type": "down" }),
+        1 => json!({ "type": "blackhole" }),
+        2 => json!({ "type": "reset_peer" }),
+        3 => json!({ "type": "reset_peer", "after": "accept" }),
+        4 => {
+            json!({ "type": "reset_peer", "after": { "bytes": of(&[json!(0), json!(7), json!(300)]) } })
+        }
+        5 => json!({ "type": "empty_response" }),
+        6 => json!({ "type": "hop_limit" }),
+        7 => json!({ "type": "slow_close", "delay": short }),
+        8 => json!({ "type": "latency", "latency": short }),
+        9 => json!({ "type": "latency", "latency": "300ms", "jitter": "290ms" }),
+        10 => json!({ "type": "latency", "distribution":
+            { "type": "pareto", "scale": "20ms", "shape": 1.1 } }),
+        11 => json!({ "type": "slow_headers", "delay": short }),
+        12 => json!({ "type": "slow_body", "chunks": 5, "total": short }),
+        13 => json!({ "type": "slicer", "size": 40, "delay": "30ms" }),
+        14 => json!({ "type": "stall", "after": of(&[json!(0), json!(20), json!(400)]) }),
+        15 => json!({ "type": "status", "code": of(&[
+            json!(400), json!(401), json!(403), json!(404), json!(405), json!(429), json!(500),
+            json!(502), json!(503), json!(504), json!(204), json!(301), json!(418)]) }),
+        16 => json!({ "type": "status", "code": 503, "body": "empty", "retry-after": "2s" }),
+        17 => json!({ "type": "status", "code": 429, "retry-after": "1h" }),
+        18 => json!({ "type": "status", "code": 500, "body": { "text": "out of order" } }),
+        19 => json!({ "type": "truncate_body" }),
+        20 => json!({ "type": "truncate_body", "fraction": 0.3, "fix-content-length": true }),
+        21 => {
+            json!({ "type": "long_body", "bytes": of(&[json!(10), json!(70_000), json!(2_000_000)]) })
+        }
+        22 => json!({ "type": "malformed_chunk" }),
+        23 => json!({ "type": "random_data_then_close" }),
+        24 => json!({ "type": "malformed_json", "how": of(&[
+            json!("cut"), json!("trailing_comma"), json!("html"), json!("empty_object")]) }),
+        25 => json!({ "type": "replace", "body": of(&[
+            json!(""), json!("null"), json!("{}"), json!("a role with spaces\n"), json!("\u{7f}"),
+            json!("{\"Code\":\"Success\"}"), json!("<html>")]) }),
+        26 => json!({ "type": "patch", "json": { "Expiration": of(&[
+            json!("2000-01-01T00:00:00Z"), json!("9999-12-31T23:59:59Z"), json!("soon"), json!(7)]) } }),
+        27 => json!({ "type": "drop_header", "name": of(&[
+            json!("content-length"), json!("x-aws-ec2-metadata-token-ttl-seconds"), json!("server")]) }),
+        28 => {
+            json!({ "type": "wrong_content_length", "delta": of(&[json!(-5), json!(5), json!(5000)]) })
+        }
+        29 => json!({ "type": "wrong_content_type", "to": "text/html" }),
+        30 => json!({ "type": "redirect", "to": "http://203.0.113.1/elsewhere" }),
+        31 => json!({ "type": "throttle", "rate": of(&[json!(1), json!(5)]), "effect": effect }),
+        32 => json!({ "type": "connection_limit", "max": 0, "effect": effect }),
+        33 => json!({ "type": "quota", "limit": 5, "window": "10m", "effect": effect }),
+        34 => json!({ "type": "token_unavailable", "effect": effect }),
+        35 => json!({ "type": "v1_disabled" }),
+        36 => json!({ "type": "v1_enabled" }),
+        37 => json!({ "type": "token_expire_early", "after": long }),
+        38 => json!({ "type": "token_revoke_all" }),
+        39 => json!({ "type": "token_flap" }),
+        40 => json!({ "type": "ttl_cap", "seconds": of(&[json!(1), json!(60), json!(3600)]) }),
+        41 => json!({ "type": "endpoint_disabled" }),
+        42 => json!({ "type": "category_missing", "path": "meta-data/iam/**" }),
+        43 => json!({ "type": "stale_view", "age": long }),
+        44 => json!({ "type": of(&[json!("role_missing"), json!("role_empty"),
+            json!("extended_unavailable"), json!("credentials_error"), json!("credentials_stuck")]) }),
+        45 => json!({ "type": "role_changed", "to": "another-role" }),
+        46 => {
+            json!({ "type": of(&[json!("credentials_expired"), json!("credentials_late_rotation")]) })
+        }
+        47 => json!({ "type": "credentials_short_lived", "lifetime": long }),
+        48 => match of(&[json!(true), json!(false)]).as_bool() {
+            Some(true) => json!({ "type": "clock_skew", "by": of(&[
+                json!("5m"), json!("-5m"), json!("3h"), json!("-3h")]) }),
+            _ => json!({ "type": "credentials_field",
+                "name": of(&[json!("AccessKeyId"), json!("SecretAccessKey"), json!("Token"), json!("Expiration")]),
+                "how": of(&[json!("missing"), json!("empty"), json!("null"), json!("wrong_type"), json!("bad_date")]) }),
+        },
+        _ => Value::Null,
+    }
+}
+
+/// The shortest part of `incidents` that still fails: parts are left out, the larger ones first.
+pub(super) fn shrink(
+    incidents: Vec<Incident>,
+    mut still_fails: impl FnMut(&[Incident]) -> bool,
+) -> Vec<Incident> {
+    let mut rest = incidents;
+    let mut part = rest.len().div_ceil(2);
+    while part > 0 {
+        let mut from = 0;
+        while from < rest.len() {
+            let to = (from + part).min(rest.len());
+            let without: Vec<Incident> = rest
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| !(from..to).contains(at))
+                .map(|(_, incident)| incident.clone())
+                .collect();
+            match still_fails(&without) {
+                true => rest = without,
+                false => from = to,
+            }
+        }
+        part = match part {
+            1 => 0,
+            _ => part.div_ceil(2),
+        };
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use std::collections::BTreeSet;
+
+    use imds_emulator::config::Config;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_of_the_vocabulary_can_happen() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut names = BTreeSet::new();
+        for at in 0..KINDS {
+            for _ in 0..50 {
+                let written = written(&mut random, at);
+                let name = written.get("type").unwrap().as_str().unwrap().to_owned();
+                let fault: Fault = serde_json::from_value(written).unwrap();
+                let toml = format!(
+                    "[[faults]]\nname = 'x'\nfault = {}",
+                    toml::Value::try_from(&fault).unwrap()
+                );
+                Config::from_toml(&toml).unwrap();
+                names.insert(name);
+            }
+        }
+        let schema = Config::schema().to_string();
+        // Of this one the clients here see nothing.
+        let invisible = ["listing_inconsistent", "wrong_server"];
+        let all: BTreeSet<String> = schema
+            .split("\"const\":\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|name| serde_json::from_value::<Fault>(json!({ "type": name })).is_ok())
+            .map(str::to_owned)
+            .collect();
+        let missing: Vec<_> = all
+            .iter()
+            .filter(|name| !names.contains(*name) && !invisible.contains(&name.as_str()))
+            .collect();
+        assert!(all.len() > 20, "{all:?}");
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn a_schedule_is_shrunk_to_what_is_needed() {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let incidents = generate(&mut random, Duration::from_secs(86_400 * 28), 3);
+        assert!(incidents.len() > 60, "{}", incidents.len());
+        let numbers = |incidents: &[Incident]| -> Vec<usize> {
+            incidents.iter().map(|incident| incident.number).collect()
+        };
+        let needed = [3, 17, 41];
+        let shrunk = shrink(incidents, |rest| {
+            let rest = numbers(rest);
+            needed.iter().all(|number| rest.contains(number))
+        });
+        assert_eq!(numbers(&shrunk), needed);
+    }
+}

@@ -1,0 +1,411 @@
+//! The emulator's core, without sockets, on virtual time; and a model of what it must answer.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{self, Either};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use imds_emulator::config::{Config, HttpTokens};
+use imds_emulator::fault::{Family, Rule};
+use imds_emulator::imds::{Client, Conduct, Imds, Step, Told};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+
+use super::timeline::Timeline;
+
+/// The header that a token comes and lives with.
+pub(super) const TOKEN: &str = "x-aws-ec2-metadata-token";
+pub(super) const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+
+/// An answer is at most so long on its way through memory.
+const PIPE: usize = 64 * 1024;
+
+/// IMDS of one instance, or what many instances have each for themselves.
+#[derive(Debug)]
+pub(super) struct Server {
+    timeline: Timeline,
+    epoch: DateTime<Utc>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    imds: Imds,
+    /// The rules of now, which a restart does not end.
+    rules: Vec<Rule>,
+    is_up: bool,
+    random: ChaCha8Rng,
+    model: Model,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) struct Exchanged {
+    /// The rules that applied.
+    pub(super) told: Option<Told>,
+    pub(super) outcome: Result<Answer, Broken>,
+    /// What the server should have answered otherwise.
+    pub(super) wrong: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Refused,
+    Reset,
+    Late,
+    NotHttp,
+}
+
+impl Server {
+    pub(super) fn new(
+        timeline: Timeline,
+        epoch: DateTime<Utc>,
+        config: Config,
+        seed: u64,
+    ) -> Result<Self, imds_emulator::config::Invalid> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let now = epoch + since(timeline.now());
+        let imds = Imds::new(config, random.random(), now)?;
+        Ok(Self {
+            timeline,
+            epoch,
+            state: Mutex::new(State {
+                imds,
+                rules: Vec::new(),
+                is_up: true,
+                random,
+                model: Model::default(),
+            }),
+        })
+    }
+
+    /// Does `change` to it, at this moment.
+    pub(super) fn change<E>(
+        &self,
+        change: impl FnOnce(&Imds, DateTime<Utc>) -> Result<Imds, E>,
+    ) -> Result<(), E> {
+        let now = self.now();
+        let mut state = self.state();
+        state.imds = change(&state.imds, now)?;
+        Ok(())
+    }
+
+    pub(super) fn break_with(&self, rule: Rule) -> Result<(), imds_emulator::config::Invalid> {
+        self.change(|imds, now| imds.with_fault(rule.clone(), now))?;
+        self.state().rules.push(rule);
+        Ok(())
+    }
+
+    pub(super) fn heal(&self, name: &str) {
+        let mut state = self.state();
+        state.rules.retain(|rule| rule.name != name);
+        if let Some(healed) = state.imds.without_fault(name) {
+            state.imds = healed;
+        }
+    }
+
+    /// Tokens from before are known no more.
+    pub(super) fn revoke_tokens(&self) {
+        let mut state = self.state();
+        state.imds = state.imds.with_tokens_revoked();
+        state.model.tokens.clear();
+    }
+
+    /// It is down, and for good: another takes its place with [`start`](Self::start).
+    pub(super) fn stop(&self) {
+        self.state().is_up = false;
+    }
+
+    /// It begins anew. With another seed it knows no token from before, and gives other credentials.
+    pub(super) fn start(
+        &self,
+        with_the_same_seed: bool,
+    ) -> Result<(), imds_emulator::config::Invalid> {
+        let now = self.now();
+        let mut state = self.state();
+        if !with_the_same_seed {
+            let config = state.imds.config().clone();
+            let seed = state.random.random();
+            state.imds = Imds::new(config, seed, now)?;
+            for rule in state.rules.clone() {
+                state.imds = state.imds.with_fault(rule, now)?;
+            }
+            state.model = Model::default();
+        }
+        state.is_up = true;
+        Ok(())
+    }
+
+    /// Sends a request, and waits for the answer until a moment on the timeline.
+    pub(super) async fn exchange(&self, request: Parts, from: u16, until: Duration) -> Exchanged {
+        let mut told = None;
+        let outcome = {
+            let exchange = pin!(self.under_way(&request, from, &mut told));
+            match future::select(exchange, self.timeline.sleep_until(until)).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(_) => Err(Broken::Late),
+            }
+        };
+        let wrong = match (&told, &outcome) {
+            // What a rule has had its hands in can be anything.
+            (Some(told), Ok(answer)) if told.rules.is_empty() => {
+                let now = self.now();
+                let mut state = self.state();
+                let required =
+                    state.imds.config().metadata_options.http_tokens == HttpTokens::Required;
+                state.model.check(&request, answer, required, now)
+            }
+            _ => None,
+        };
+        Exchanged {
+            told,
+            outcome,
+            wrong,
+        }
+    }
+
+    async fn under_way(
+        &self,
+        request: &Parts,
+        from: u16,
+        told: &mut Option<Told>,
+    ) -> Result<Answer, Broken> {
+        let hop = Duration::from_micros(self.state().random.random_range(100..2_000));
+        self.timeline.sleep(hop).await;
+        let [high, low] = from.to_be_bytes();
+        let address = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
+        let decision = {
+            let now = self.now();
+            let state = self.state();
+            if !state.is_up || state.imds.is_down(Family::Ipv4, now) {
+                return Err(Broken::Refused);
+            }
+            if let Some(reset) = state.imds.accept(SocketAddr::new(address, 40_000), now) {
+                *told = Some(reset);
+                return Err(Broken::Reset);
+            }
+            let client = Client {
+                address,
+                connections: 1,
+            };
+            state.imds.decide(request, client, now)
+        };
+        *told = Some(decision.told);
+        if !decision.delay.is_zero() {
+            self.timeline.sleep(decision.delay).await;
+        }
+        match decision.conduct {
+            Conduct::Answer(response) => {
+                let (parts, body) = response.into_parts();
+                Ok(Answer {
+                    status: parts.status.as_u16(),
+                    headers: parts.headers,
+                    body,
+                })
+            }
+            Conduct::Script(steps) => self.play(request, steps).await,
+            Conduct::Silence => future::pending().await,
+        }
+    }
+
+    /// What a client makes of bytes that come like this.
+    async fn play(&self, request: &Parts, steps: Vec<Step>) -> Result<Answer, Broken> {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        let reads = pin!(read(request, theirs));
+        let writes = pin!(self.write(ours, steps));
+        match future::select(reads, writes).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((Ok(()), reads)) => reads.await,
+            Either::Right((Err(broken), _)) => Err(broken),
+        }
+    }
+
+    async fn write(&self, mut pipe: DuplexStream, steps: Vec<Step>) -> Result<(), Broken> {
+        for step in steps {
+            match step {
+                Step::Send(bytes) => {
+                    // The client has gone, and knows more.
+                    if pipe.write_all(&bytes).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Step::Wait(time) => self.timeline.sleep(time).await,
+                Step::Close => return Ok(()),
+                Step::Reset => return Err(Broken::Reset),
+                Step::Stall => future::pending().await,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.epoch + since(self.timeline.now())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn since(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
+
+async fn read(request: &Parts, pipe: DuplexStream) -> Result<Answer, Broken> {
+    let mut request = Request::from_parts(request.clone(), Empty::<Bytes>::new());
+    // A script that sends less than it says is a connection that breaks.
+    request.headers_mut().remove("content-length");
+    let exchange = async {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(pipe)).await?;
+        let answer = pin!(async {
+            let response = sender.send_request(request).await?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, hyper::Error>(Answer {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body,
+            })
+        });
+        match future::select(answer, pin!(connection)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((_, answer)) => answer.await,
+        }
+    };
+    exchange.await.map_err(|error| match error.is_parse() {
+        true => Broken::NotHttp,
+        false => Broken::Reset,
+    })
+}
+
+/// What is known of IMDS from outside: tokens that it gave, and documents.
+#[derive(Debug, Default)]
+struct Model {
+    /// When they end.
+    tokens: HashMap<String, DateTime<Utc>>,
+    documents: HashMap<String, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    access_key_id: String,
+    expires: DateTime<Utc>,
+}
+
+/// The clock of the token's life is the server's; the answer was on its way for a moment.
+const ON_THE_WAY: TimeDelta = TimeDelta::seconds(1);
+
+impl Model {
+    /// What is wrong with an answer that no rule has touched.
+    fn check(
+        &mut self,
+        request: &Parts,
+        answer: &Answer,
+        required: bool,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        let header = |name| request.headers.get(name)?.to_str().ok();
+        let path = request.uri.path();
+        let status = answer.status;
+        if request.method == Method::PUT {
+            let asked: i64 = header(TTL)?.parse().ok()?;
+            let granted = answer.headers.get(TTL).and_then(|ttl| ttl.to_str().ok());
+            if status != 200 || granted != Some(asked.to_string().as_str()) {
+                return Some(format!(
+                    "a token for {asked} s is answered {status}, {granted:?}"
+                ));
+            }
+            self.tokens.retain(|_, ends| *ends > now - ON_THE_WAY);
+            let token = String::from_utf8_lossy(&answer.body).into_owned();
+            self.tokens.insert(token, now + TimeDelta::seconds(asked));
+            return None;
+        }
+        let refused = status == 401;
+        match header(TOKEN) {
+            None if required != refused => {
+                return Some(format!(
+                    "no token, which is needed: {required}, is answered {status}"
+                ));
+            }
+            None => {}
+            Some(token) => match self.tokens.get(token) {
+                Some(ends) if *ends > now + ON_THE_WAY && refused => {
+                    return Some("a good token is refused".into());
+                }
+                // One that a rule has granted is not known here.
+                Some(ends) if *ends <= now - ON_THE_WAY && !refused => {
+                    return Some(format!("a token that is over is answered {status}"));
+                }
+                _ => {}
+            },
+        }
+        if status == 200 && path.contains("/security-credentials/") && !path.ends_with('/') {
+            return self.document(path, &answer.body, now);
+        }
+        None
+    }
+
+    fn document(&mut self, path: &str, body: &[u8], now: DateTime<Utc>) -> Option<String> {
+        let document: Value = serde_json::from_slice(body).ok()?;
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        if text("Code") != Some("Success") {
+            return Some(format!("{path} has the code {:?}", text("Code")));
+        }
+        let moment = |name| DateTime::parse_from_rfc3339(text(name)?).ok();
+        let (Some(expires), Some(updated), Some(id)) = (
+            moment("Expiration"),
+            moment("LastUpdated"),
+            text("AccessKeyId"),
+        ) else {
+            return Some(format!("{path} lacks a field"));
+        };
+        let expires = expires.to_utc();
+        if updated.to_utc() > now + ON_THE_WAY || expires < now - ON_THE_WAY {
+            return Some(format!(
+                "{path} is of {updated}, ends {expires}, and it is {now}"
+            ));
+        }
+        let seen = Seen {
+            access_key_id: id.to_owned(),
+            expires,
+        };
+        let before = self.documents.insert(path.to_owned(), seen)?;
+        let same = before.access_key_id == id;
+        (same != (before.expires == expires) || before.expires > expires).then(|| {
+            format!(
+                "{path} went from {}, to {expires}, same key: {same}",
+                before.expires
+            )
+        })
+    }
+
+    /// Another role, other credentials, or a rotation by hand: what was seen before means nothing.
+    fn forget_documents(&mut self) {
+        self.documents.clear();
+    }
+}
+
+impl Server {
+    pub(super) fn forget_documents(&self) {
+        self.state().model.forget_documents();
+    }
+}

@@ -1,0 +1,110 @@
+//! Virtual time: it stands until nobody has anything left to do, and then is the next moment at which somebody wakes.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The time since a simulation began. Clones are one time.
+///
+/// ```
+/// use std::time::Duration;
+/// use imds_conformance::simulation::Timeline;
+///
+/// let time = Timeline::default();
+/// let hour = time.sleep(Duration::from_secs(3600));
+/// assert!(!time.step(), "nobody has begun to sleep");
+/// # let mut pool = futures_executor::LocalPool::new();
+/// # let woken = std::rc::Rc::new(std::cell::Cell::new(false));
+/// # let told = woken.clone();
+/// # use futures_util::task::LocalSpawnExt as _;
+/// # pool.spawner().spawn_local(async move { hour.await; told.set(true) }).unwrap();
+/// # pool.run_until_stalled();
+/// assert!(time.step());
+/// assert_eq!(time.now(), Duration::from_secs(3600));
+/// # pool.run_until_stalled();
+/// # assert!(woken.get());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Timeline(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    now: Duration,
+    /// Who began to sleep first wakes first.
+    number: u64,
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+}
+
+impl Timeline {
+    /// The time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.state().now
+    }
+
+    /// Ends at that moment.
+    pub fn sleep_until(&self, at: Duration) -> Sleep {
+        Sleep {
+            timeline: self.clone(),
+            at,
+            number: None,
+        }
+    }
+
+    /// Ends so much later.
+    pub fn sleep(&self, time: Duration) -> Sleep {
+        self.sleep_until(self.now().saturating_add(time))
+    }
+
+    /// Goes on to the next moment at which somebody wakes, and wakes them. `false`: nobody sleeps.
+    pub fn step(&self) -> bool {
+        let mut state = self.state();
+        let Some(((at, _), waker)) = state.sleepers.pop_first() else {
+            return false;
+        };
+        state.now = state.now.max(at);
+        drop(state);
+        waker.wake();
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Timeline::sleep`] gives.
+#[derive(Debug)]
+pub struct Sleep {
+    timeline: Timeline,
+    at: Duration,
+    number: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let at = self.at;
+        let timeline = self.timeline.clone();
+        let mut state = timeline.state();
+        if at <= state.now {
+            return Poll::Ready(());
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            state.number += 1;
+            state.number
+        });
+        state.sleepers.insert((at, number), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.timeline.state().sleepers.remove(&(self.at, number));
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! A world, from its beginning to its end or to the first thing that must not be.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use ec2_role_component::config::Imdsv1Policy;
+use futures_executor::LocalPool;
+use futures_util::future::join_all;
+use futures_util::task::LocalSpawnExt as _;
+use imds_emulator::config::{Config, HttpTokens, Invalid};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::client::{Call, Dice, Log, Native, Network};
+use super::judge::{Around, Judge, Violation};
+use super::machine::Machine;
+use super::plan::{Caller, ClientPlan, LENGTH, Plan, Stream};
+use super::schedule::{Incident, Kind, Readable};
+use super::server::Server;
+use super::timeline::Timeline;
+
+/// What came of a world.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The first thing that must not be; there it ended.
+    pub violation: Option<Violation>,
+    /// How much there was.
+    pub counts: Counts,
+    /// The same for the same events in the same order.
+    pub digest: u64,
+}
+
+/// How much there was in a world, or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Moments at which something happened.
+    pub events: u64,
+    /// Things that went wrong.
+    pub incidents: u64,
+    /// Requests that a fault had its hands in.
+    pub faults: u64,
+    /// Calls for credentials.
+    pub calls: u64,
+    /// Calls that asked IMDS.
+    pub refreshes: u64,
+    /// Requests to IMDS.
+    pub requests: u64,
+    /// Calls that ended with an error.
+    pub errors: u64,
+}
+
+impl Counts {
+    /// Both together.
+    pub fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.incidents += other.incidents;
+        self.faults += other.faults;
+        self.calls += other.calls;
+        self.refreshes += other.refreshes;
+        self.requests += other.requests;
+        self.errors += other.errors;
+    }
+}
+
+/// What all in a world share.
+struct World {
+    timeline: Timeline,
+    server: Arc<Server>,
+    notes: RefCell<Notes>,
+    /// How many things are wrong, for everybody and for each client.
+    wrong: Cell<u32>,
+    well_since: Cell<Option<Duration>>,
+}
+
+struct Notes {
+    counts: Counts,
+    digest: DefaultHasher,
+    violation: Option<Violation>,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    fn note(&self, line: &str) {
+        let mut notes = self.notes.borrow_mut();
+        notes.digest.write(line.as_bytes());
+        if let Some(trace) = &mut notes.trace {
+            let at = Readable(self.timeline.now());
+            trace.push(format!("{at}  {line}"));
+        }
+    }
+
+    fn call(&self, client: usize, judge: &RefCell<Judge>, began: Duration, call: &Call) {
+        let around = Around {
+            now: self.timeline.now(),
+            began,
+            well_since: self.well_since.get(),
+        };
+        let faults = call.exchanges.iter().filter(|exchange| {
+            let told = exchange.exchanged.told.as_ref();
+            told.is_some_and(|told| !told.rules.is_empty())
+        });
+        {
+            let counts = &mut self.notes.borrow_mut().counts;
+            counts.calls += 1;
+            counts.refreshes += u64::from(!call.exchanges.is_empty());
+            counts.requests += call.exchanges.len() as u64;
+            counts.errors += u64::from(call.answer.is_err());
+            counts.faults += faults.count() as u64;
+        }
+        for exchange in &call.exchanges {
+            self.note(&format!("  client {client}: {exchange}"));
+        }
+        match &call.answer {
+            Ok(given) => self.note(&format!("client {client}: {given:?}")),
+            Err(said) => self.note(&format!("client {client}: {}", said.line)),
+        }
+        self.blame(judge.borrow_mut().call(call, around));
+    }
+
+    fn blame(&self, violation: Option<Violation>) {
+        if let Some(violation) = violation {
+            self.note(&violation.to_string());
+            self.notes.borrow_mut().violation.get_or_insert(violation);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.notes.borrow().violation.is_some()
+    }
+
+    fn begin_to_be_wrong(&self) {
+        self.wrong.set(self.wrong.get() + 1);
+        self.well_since.set(None);
+    }
+
+    fn end_to_be_wrong(&self) {
+        self.wrong.set(self.wrong.get() - 1);
+        if self.wrong.get() == 0 {
+            self.well_since.set(Some(self.timeline.now()));
+        }
+    }
+}
+
+/// A client, which can begin anew.
+struct Client {
+    plan: ClientPlan,
+    number: usize,
+    machine: Machine,
+    random: RefCell<ChaCha8Rng>,
+    life: RefCell<Rc<Life>>,
+}
+
+/// A client from its beginning to its end, and who watches it.
+struct Life {
+    native: Native,
+    judge: RefCell<Judge>,
+}
+
+impl Client {
+    fn new(world: &World, plan: &Plan, number: usize) -> Result<Self, Broken> {
+        let client = plan.clients.get(number).ok_or(Broken::Plan)?.clone();
+        let machine = Machine::new(world.timeline.clone(), Duration::from_secs(plan.epoch));
+        let mut random = plan.dice(Stream::Client(number));
+        let life = Self::begin(world, &client, number, &machine, &mut random)?;
+        Ok(Self {
+            plan: client,
+            number,
+            machine,
+            random: RefCell::new(random),
+            life: RefCell::new(Rc::new(life)),
+        })
+    }
+
+    fn begin(
+        world: &World,
+        plan: &ClientPlan,
+        number: usize,
+        machine: &Machine,
+        random: &mut ChaCha8Rng,
+    ) -> Result<Life, Broken> {
+        let network = Network {
+            server: Arc::clone(&world.server),
+            machine: machine.clone(),
+            number: u16::try_from(number).unwrap_or(u16::MAX),
+            log: Log::default(),
+        };
+        let dice = Dice::new(ChaCha8Rng::from_rng(random));
+        let native = Native::new(network, dice, plan.options.clone()).map_err(|_| Broken::Plan)?;
+        let imdsv1 = plan.options.imdsv1.unwrap_or(Imdsv1Policy::Never);
+        let judge = Judge::new(number, plan.rules(), imdsv1, world.timeline.now());
+        Ok(Life {
+            native,
+            judge: RefCell::new(judge),
+        })
+    }
+
+    fn restart(&self, world: &World) -> Result<(), Broken> {
+        let random = &mut self.random.borrow_mut();
+        let life = Self::begin(world, &self.plan, self.number, &self.machine, random)?;
+        self.life.replace(Rc::new(life));
+        Ok(())
+    }
+
+    /// One call, and now and then more than that.
+    async fn call(&self, world: &World, random: &mut ChaCha8Rng) {
+        self.machine.awake().await;
+        let life = Rc::clone(&self.life.borrow());
+        let began = world.timeline.now();
+        let judge = |call: &Call| world.call(self.number, &life.judge, began, call);
+        let key = life.native.get(judge).await;
+        match random.random_range(0..1000) {
+            0..4 => {
+                // AWS did not take them, or somebody thinks so.
+                let Some(key) = key else { return };
+                let judge = |now| {
+                    world.note(&format!("client {}: {key} is rejected", self.number));
+                    life.judge.borrow_mut().rejected(&key, now);
+                };
+                life.native.reject(&key, judge).await;
+            }
+            4..5 => {
+                let judge = || {
+                    world.note(&format!("client {}: invalidated", self.number));
+                    life.judge.borrow_mut().invalidated();
+                };
+                life.native.invalidate(judge).await;
+            }
+            5..10 => {
+                life.native
+                    .metadata(|exchanges, said| {
+                        let judge = &mut life.judge.borrow_mut();
+                        let now = world.timeline.now();
+                        world.blame(judge.other(exchanges, said.as_ref(), now));
+                    })
+                    .await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn calls(&self, world: &World, caller: Caller, mut random: ChaCha8Rng) {
+        let (every, crowd) = match caller {
+            Caller::Steady(every) | Caller::Storm(every, _) => (every, 1),
+            Caller::Crowd(every, crowd) => (every, crowd),
+        };
+        loop {
+            // Nobody is as regular as a clock.
+            let pause = every.mul_f64(random.random_range(0.2..1.8));
+            world.timeline.sleep(pause).await;
+            match caller {
+                Caller::Storm(_, calls) => {
+                    for _ in 0..calls {
+                        self.call(world, &mut random).await;
+                        world.timeline.sleep(Duration::from_secs(1)).await;
+                    }
+                }
+                Caller::Steady(_) | Caller::Crowd(..) => {
+                    let calls = (0..crowd).map(async |_| {
+                        let mut random = ChaCha8Rng::from_rng(&mut random.clone());
+                        self.call(world, &mut random).await;
+                    });
+                    join_all(calls).await;
+                    let _: u64 = random.random();
+                }
+            }
+        }
+    }
+}
+
+/// A world that cannot be made: a fault of the simulation.
+enum Broken {
+    Plan,
+    Config(Box<str>),
+}
+
+impl From<Invalid> for Broken {
+    fn from(invalid: Invalid) -> Self {
+        Self::Config(invalid.to_string().into())
+    }
+}
+
+async fn incidents(
+    world: &World,
+    clients: &[Client],
+    incidents: &[Incident],
+) -> Result<(), Broken> {
+    let mut edges: Vec<(Duration, bool, &Incident)> = incidents
+        .iter()
+        .flat_map(|incident| {
+            let ends = (!incident.lasts.is_zero()).then(|| (incident.ends(), false, incident));
+            [Some((incident.begins, true, incident)), ends]
+        })
+        .flatten()
+        .collect();
+    edges.sort_by_key(|(at, begins, incident)| (*at, *begins, incident.number));
+    for (at, begins, incident) in edges {
+        world.timeline.sleep_until(at).await;
+        match begins {
+            true => {
+                world.note(&incident.to_string());
+                world.notes.borrow_mut().counts.incidents += 1;
+                if !incident.lasts.is_zero() {
+                    world.begin_to_be_wrong();
+                }
+                begin(world, clients, incident)?;
+            }
+            false => {
+                world.note(&format!("{:>4}  is over", incident.number));
+                end(world, clients, incident)?;
+                world.end_to_be_wrong();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn begin(world: &World, clients: &[Client], incident: &Incident) -> Result<(), Broken> {
+    let server = &world.server;
+    match &incident.kind {
+        Kind::Fault(rule) => server.break_with(rule.as_ref().clone())?,
+        Kind::Restart { .. } => server.stop(),
+        Kind::RoleChange { to } => {
+            server.change(|imds, now| {
+                let mut config = imds.config().clone();
+                if let Some(iam) = &mut config.instance.iam {
+                    iam.role = Some(to.clone());
+                }
+                imds.changed(config, now)
+            })?;
+            server.forget_documents();
+        }
+        Kind::Rotation => {
+            server.change(|imds, now| Ok::<_, Invalid>(imds.with_credentials_rotated(now)))?;
+            server.forget_documents();
+        }
+        Kind::Revocation => server.revoke_tokens(),
+        Kind::Tokens { required } => tokens(server, *required)?,
+        Kind::WallClock { client, by } => {
+            if let Some(client) = clients.get(*client) {
+                client.machine.shift(*by);
+            }
+        }
+        Kind::Suspend { client } => {
+            if let Some(client) = clients.get(*client) {
+                client.machine.suspend(incident.lasts);
+            }
+        }
+        Kind::ClientRestart { client } => {
+            if let Some(client) = clients.get(*client) {
+                client.restart(world)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn end(world: &World, clients: &[Client], incident: &Incident) -> Result<(), Broken> {
+    let server = &world.server;
+    match &incident.kind {
+        Kind::Fault(rule) => server.heal(&rule.name),
+        Kind::Restart { same_seed } => server.start(*same_seed)?,
+        Kind::Tokens { required } => tokens(server, !required)?,
+        Kind::WallClock { client, by } => {
+            if let Some(client) = clients.get(*client) {
+                client.machine.shift(-by);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn tokens(server: &Server, required: bool) -> Result<(), Invalid> {
+    server.change(|imds, now| {
+        let mut config: Config = imds.config().clone();
+        config.metadata_options.http_tokens = match required {
+            true => HttpTokens::Required,
+            false => HttpTokens::Optional,
+        };
+        imds.changed(config, now)
+    })
+}
+
+/// Lets a world run, with those incidents of its plan that are given.
+///
+/// # Panics
+///
+/// If the plan cannot be carried out, which is a fault of the plan's.
+#[expect(clippy::panic, reason = "documented")]
+pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> Outcome {
+    let timeline = Timeline::default();
+    let mut dice = plan.dice(Stream::Server);
+    let epoch = DateTime::from_timestamp(plan.epoch.cast_signed(), 0).unwrap_or_default();
+    let server = Server::new(timeline.clone(), epoch, plan.config.clone(), dice.random());
+    let mut outcome = match server {
+        Ok(server) => {
+            let world = World {
+                timeline,
+                server: Arc::new(server),
+                notes: RefCell::new(Notes {
+                    counts: Counts::default(),
+                    digest: DefaultHasher::new(),
+                    violation: None,
+                    trace: trace.is_some().then(Vec::new),
+                }),
+                wrong: Cell::new(0),
+                well_since: Cell::new(Some(Duration::ZERO)),
+            };
+            live(world, plan, given)
+        }
+        Err(invalid) => Err(invalid.into()),
+    };
+    if let (Ok(outcome), Some(trace)) = (&mut outcome, trace) {
+        *trace = std::mem::take(&mut outcome.1);
+    }
+    match outcome {
+        Ok((outcome, _)) => outcome,
+        Err(Broken::Plan) => panic!("{plan:?} cannot be carried out"),
+        Err(Broken::Config(why)) => panic!("{plan:?} cannot be carried out: {why}"),
+    }
+}
+
+type Lived = (Outcome, Vec<String>);
+
+fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> {
+    let world = Rc::new(world);
+    let clients: Result<Vec<Client>, Broken> = (0..plan.clients.len())
+        .map(|number| Client::new(&world, plan, number))
+        .collect();
+    let clients = Rc::new(clients?);
+    let failed: Rc<RefCell<Option<Broken>>> = Rc::default();
+    let mut pool = LocalPool::new();
+    let spawner = pool.spawner();
+    let given = given.to_vec();
+    let (of_world, all, result) = (Rc::clone(&world), Rc::clone(&clients), Rc::clone(&failed));
+    spawner
+        .spawn_local(async move {
+            if let Err(broken) = incidents(&of_world, &all, &given).await {
+                result.replace(Some(broken));
+            }
+        })
+        .map_err(|_| Broken::Plan)?;
+    for (number, client) in clients.iter().enumerate() {
+        for (at, caller) in client.plan.callers.iter().copied().enumerate() {
+            let random = plan.dice(Stream::Caller(number, at));
+            let (of_world, all) = (Rc::clone(&world), Rc::clone(&clients));
+            let calls = async move {
+                if let Some(client) = all.get(number) {
+                    client.calls(&of_world, caller, random).await;
+                }
+            };
+            spawner.spawn_local(calls).map_err(|_| Broken::Plan)?;
+        }
+    }
+    loop {
+        pool.run_until_stalled();
+        let over = world.is_over() || world.timeline.now() >= LENGTH;
+        if over || failed.borrow().is_some() || !world.timeline.step() {
+            break;
+        }
+        world.notes.borrow_mut().counts.events += 1;
+    }
+    if let Some(broken) = failed.take() {
+        return Err(broken);
+    }
+    drop(pool);
+    let mut notes = world.notes.borrow_mut();
+    let outcome = Outcome {
+        violation: notes.violation.take(),
+        counts: notes.counts,
+        digest: notes.digest.finish(),
+    };
+    Ok((outcome, notes.trace.take().unwrap_or_default()))
+}

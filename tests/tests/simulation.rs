@@ -1,0 +1,39 @@
+//! A year of faults, and what must hold in it.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use imds_conformance::simulation::{Plan, WORLDS_A_YEAR, run, simulate};
+
+/// The same in every run: a failure here is one that anybody can replay.
+const SEED: u64 = 1;
+
+#[test]
+fn a_year_of_faults() {
+    let simulated = simulate(SEED, WORLDS_A_YEAR, |_| {});
+    if let Some((world, violation)) = &simulated.failure {
+        panic!(
+            "{violation}\nto replay: cargo run --release -p imds-conformance -- simulate --seed {SEED} --world {world}"
+        );
+    }
+    assert_eq!(simulated.worlds, WORLDS_A_YEAR);
+    println!("{:?}", simulated.counts);
+    // It would be a quiet year in which little happened.
+    assert!(simulated.counts.incidents > 1_000);
+    assert!(simulated.counts.faults > 1_000);
+    assert!(simulated.counts.refreshes > 10_000);
+}
+
+#[test]
+fn a_seed_gives_the_same_run_event_for_event() {
+    let plan = Plan::new(7, 3);
+    let trace = || {
+        let mut trace = Vec::new();
+        let outcome = run(&plan, &plan.incidents, Some(&mut trace));
+        (outcome, trace)
+    };
+    let (first, second) = (trace(), trace());
+    assert!(first.1.len() > 1_000);
+    assert_eq!(first, second);
+    let other = Plan::new(8, 3);
+    assert_ne!(run(&other, &other.incidents, None).digest, first.0.digest);
+}
