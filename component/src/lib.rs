@@ -36,6 +36,8 @@ pub mod error;
 pub mod imds;
 pub mod instance;
 mod json;
+#[cfg(feature = "planted-faults")]
+pub mod planted;
 pub mod ports;
 pub mod provider;
 pub mod secret;

@@ -28,7 +28,13 @@ pub(super) fn accept(
     let least = credentials
         .expires
         .min(Some(now.saturating_add(LEAST).floor()));
-    let shift = Shift::Sooner(settings.jittered(window, random));
+    let window = settings.jittered(window, random);
+    let shift = Shift::Sooner(window);
+    #[cfg(feature = "planted-faults")]
+    let shift = match crate::planted::is(crate::planted::Planted::WindowTheWrongWay) {
+        true => Shift::Later(window),
+        false => shift,
+    };
     let adjusted = provider::adjust_expires_by(credentials, shift, now);
     until_they_end(Credentials {
         expires: adjusted.expires.max(least),

@@ -16,6 +16,8 @@ use core::time::Duration;
 use crate::config::RefreshPolicy;
 use crate::credentials::Credentials;
 use crate::error::{Error, Failure, Reason, Step};
+#[cfg(feature = "planted-faults")]
+use crate::planted::{self, Planted};
 use crate::ports::{Clock, Random};
 use crate::provider::{MetadataClient, Provider, Retrieved, RoleName};
 use crate::time::{self, Monotonic, UnixTime};
@@ -154,7 +156,13 @@ impl Cache {
     ) -> Result<Credentials, Error> {
         let now = Now::of(clock);
         if let Some(held) = self.held.as_ref().filter(|held| !held.due.has_come(now)) {
-            return Ok(held.credentials.clone());
+            #[cfg(feature = "planted-faults")]
+            let again = planted::is(Planted::LostSingleFlight) && held.received == now.wall;
+            #[cfg(not(feature = "planted-faults"))]
+            let again = false;
+            if !again {
+                return Ok(held.credentials.clone());
+            }
         }
         if let Some(failed) = self
             .failed
@@ -299,6 +307,11 @@ impl Cache {
         if let Some(last) = last {
             credentials.expires = credentials.expires.map(|expires| expires.min(last));
             due = due.min(last);
+        }
+        #[cfg(feature = "planted-faults")]
+        if planted::is(Planted::EndlessExtension) {
+            due = UnixTime::MAX;
+            credentials.expires = credentials.expires.map(|_| due);
         }
         held.credentials = hand_out(credentials, due);
         held.extensions = held.extensions.saturating_add(1);

@@ -36,6 +36,10 @@ pub(super) fn accept(
         } else {
             lifetime / 2
         };
+        #[cfg(feature = "planted-faults")]
+        if crate::planted::is(crate::planted::Planted::WindowTheWrongWay) {
+            return expires.saturating_add(window);
+        }
         expires.saturating_sub(window)
     });
     Kept { credentials, due }

@@ -67,8 +67,19 @@ impl Plan {
     /// The world of that number.
     pub fn new(seed: u64, world: u32) -> Self {
         let mut random = dice(seed, world, Stream::Plan);
-        let number = *[1, 1, 2, 3].choose(&mut random).unwrap_or(&1);
-        let clients: Vec<ClientPlan> = (0..number).map(|_| ClientPlan::new(&mut random)).collect();
+        // One that is asked all the time, one that is asked most in storms, and one that is asked seldom
+        // and by many at once: it is then that they meet while credentials are due.
+        let mut often = ClientPlan::new(&mut random, RefreshPolicy::Classic);
+        often.callers = vec![Caller::steady(&mut random)];
+        let mut stormy = ClientPlan::new(&mut random, RefreshPolicy::Windowed);
+        stormy.callers = vec![Caller::steady(&mut random), Caller::storm(&mut random)];
+        let policy = match random.random() {
+            true => RefreshPolicy::Classic,
+            false => RefreshPolicy::Windowed,
+        };
+        let mut crowded = ClientPlan::new(&mut random, policy);
+        crowded.callers = vec![Caller::crowd(&mut random), Caller::crowd(&mut random)];
+        let clients = vec![often, stormy, crowded];
         let rotation = *[20_u16, 60, 60, 355].choose(&mut random).unwrap_or(&60);
         let rest = *[16, 60, 380].choose(&mut random).unwrap_or(&60);
         let mut config = Config::default();
@@ -121,11 +132,8 @@ fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
 }
 
 impl ClientPlan {
-    pub(super) fn new(random: &mut impl Rng) -> Self {
-        let policy = match random.random() {
-            true => RefreshPolicy::Classic,
-            false => RefreshPolicy::Windowed,
-        };
+    /// Some settings; nobody asks yet.
+    pub(super) fn new(random: &mut impl Rng, policy: RefreshPolicy) -> Self {
         let window = random.random_bool(0.5).then(|| {
             let minutes = *[1_u64, 5, 10, 20, 45, 90].choose(random).unwrap_or(&5);
             minutes * 60_000
@@ -164,11 +172,10 @@ impl ClientPlan {
             extended_path: Some(random.random_bool(0.3)),
             ..Options::default()
         };
-        let callers = (0..random.random_range(1..3)).map(|_| Caller::new(random));
         Self {
             policy,
-            callers: callers.collect(),
             options,
+            callers: Vec::new(),
         }
     }
 
@@ -183,21 +190,23 @@ impl ClientPlan {
 }
 
 impl Caller {
-    fn new(random: &mut impl Rng) -> Self {
-        let mut every = |least: f64, most: f64| {
-            let unit: f64 = random.random();
-            Duration::from_secs_f64(least * (most / least).powf(unit))
-        };
-        let (often, seldom, storm) = (
-            every(120.0, 0.5 * HOUR),
-            every(HOUR, 30.0 * HOUR),
-            every(20.0 * HOUR, 200.0 * HOUR),
-        );
-        match random.random_range(0..6) {
-            0..3 => Self::Steady(often),
-            3 => Self::Steady(seldom),
-            4 => Self::Crowd(seldom, random.random_range(2..9)),
-            _ => Self::Storm(storm, random.random_range(20..400)),
-        }
+    fn steady(random: &mut impl Rng) -> Self {
+        Self::Steady(every(random, 60.0, 0.5 * HOUR))
     }
+
+    fn crowd(random: &mut impl Rng) -> Self {
+        let every = every(random, 0.7 * HOUR, 20.0 * HOUR);
+        Self::Crowd(every, random.random_range(2..9))
+    }
+
+    fn storm(random: &mut impl Rng) -> Self {
+        let every = every(random, 10.0 * HOUR, 100.0 * HOUR);
+        Self::Storm(every, random.random_range(20..400))
+    }
+}
+
+/// As often from 1 to 10 as from 10 to 100.
+fn every(random: &mut impl Rng, least: f64, most: f64) -> Duration {
+    let unit: f64 = random.random();
+    Duration::from_secs_f64(least * (most / least).powf(unit))
 }
