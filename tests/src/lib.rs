@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod fuzz;
 pub mod judge;
 pub mod loopback;
 pub mod report;

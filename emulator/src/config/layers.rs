@@ -197,7 +197,9 @@ fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => number.into(),
+        // Nor has it numbers that are none: as `null` they would count as not set.
+        toml::Value::Float(number) => serde_json::Number::from_f64(number)
+            .map_or_else(|| number.to_string().into(), Value::Number),
         toml::Value::Boolean(is) => is.into(),
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(values) => values.into_iter().map(json).collect(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -117,6 +118,9 @@ pub enum Moment {
     After(Span),
 }
 
+/// The seconds since 1970 that RFC 3339 can tell: those of the years 0 to 9999.
+const TELLABLE: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
 impl Moment {
     /// The moment, for what is configured at `now`.
     pub fn after(self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -130,7 +134,14 @@ impl Moment {
 
     /// Fixes the moment, so that it does not recede.
     pub(crate) fn fix(&mut self, now: DateTime<Utc>) {
-        *self = Self::At(self.after(now));
+        let moment = self.after(now);
+        // Clocks can be set to years that RFC 3339 cannot tell.
+        let (first, last) = TELLABLE.into_inner();
+        let nearest = moment.timestamp().clamp(first, last);
+        *self = Self::At(match TELLABLE.contains(&moment.timestamp()) {
+            true => moment,
+            false => DateTime::from_timestamp(nearest, 0).unwrap_or(moment),
+        });
     }
 }
 
@@ -151,8 +162,9 @@ impl FromStr for Moment {
                 .map_err(|_| NotATime::moment(text));
         }
         match DateTime::parse_from_rfc3339(text) {
-            Ok(moment) => Ok(Self::At(moment.to_utc())),
-            Err(_) => Err(NotATime::moment(text)),
+            // Other time zones have hours that lie before the year 0 or after 9999 in UTC.
+            Ok(moment) if TELLABLE.contains(&moment.timestamp()) => Ok(Self::At(moment.to_utc())),
+            _ => Err(NotATime::moment(text)),
         }
     }
 }

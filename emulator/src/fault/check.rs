@@ -1,6 +1,6 @@
 //! What a rule must be, before it is taken.
 
-use globset::{Glob, GlobBuilder};
+use globset::{Glob, GlobBuilder, GlobSetBuilder};
 use http::{Method, StatusCode};
 
 use super::{Distribution, Effect, Fault, Match, ResetAfter, Rule, header};
@@ -129,8 +129,10 @@ impl Match {
 }
 
 pub(crate) fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
+    // Braces can be deeper in each other than a regular expression may be.
+    let compiles = |glob| GlobSetBuilder::new().add(glob).build().is_ok();
     key.unless(
-        pattern.len() <= 1024 && glob(pattern).is_ok(),
+        pattern.len() <= 1024 && glob(pattern).is_ok_and(compiles),
         pattern,
         "a glob with * ** ? [a-z] {a,b}",
     )
@@ -178,7 +180,7 @@ impl Fault {
                 )?;
                 fraction.map_or(Ok(()), |fraction| share("fraction", fraction))
             }
-            Self::LongBody { bytes } => {
+            Self::LongBody { bytes } | Self::RandomDataThenClose { bytes } => {
                 const MOST: usize = 16 * 1024 * 1024;
                 key.field("bytes")
                     .unless(*bytes <= MOST, bytes, format_args!("{MOST} or less"))

@@ -131,7 +131,7 @@ pub enum Fault {
     /// Bytes that are no HTTP; then the connection is closed.
     #[serde(alias = "RANDOM_DATA_THEN_CLOSE")]
     RandomDataThenClose {
-        /// How many.
+        /// How many. At most 16 MiB.
         #[serde(default = "default_random_bytes")]
         bytes: usize,
     },

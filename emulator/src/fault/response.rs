@@ -76,7 +76,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             let (mut head, body) = written(&response);
             head.extend_from_slice(&body);
             let mut random = fired.random();
-            let (least, most) = (size - variation, size + variation);
+            let (least, most) = (size - variation, size.saturating_add(*variation));
             let mut steps = Vec::new();
             for piece in pieces(head.freeze(), || random.random_range(least..=most)) {
                 steps.push(Step::Send(piece));

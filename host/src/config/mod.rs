@@ -157,13 +157,14 @@ pub(crate) fn resolve(
             .map(|origin| boolean(&origin))
             .transpose()?;
     }
-    if options.endpoint.is_none() {
-        options.endpoint = find(
+    if options.endpoint.is_none()
+        && let Some(origin) = find(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             Some("ec2_metadata_service_endpoint"),
         )?
-        .map(|origin| endpoint(&origin))
-        .transpose()?;
+    {
+        options.endpoint = Some(endpoint(&origin)?);
+        origins.push(("endpoint", origin));
     }
     if options.endpoint_mode.is_none() {
         options.endpoint_mode = find(

@@ -171,6 +171,14 @@ fn what_the_component_refuses_is_named_as_the_user_knows_it() {
         error.to_string(),
         "the environment variable AWS_EC2_INSTANCE_PROFILE_NAME is \"a/b\"; accepted: 1 to 64 letters, digits and +=,.@_-"
     );
+    // The host reads it as a URL, and the component takes no escapes.
+    let endpoint = (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "http://127.0.0.1:1/%2e",
+    );
+    let error = builder(&[endpoint]).build_blocking().unwrap_err();
+    let expected = "the environment variable AWS_EC2_METADATA_SERVICE_ENDPOINT is \"http://127.0.0.1:1/%2e\"; accepted: http://HOST";
+    assert!(error.to_string().starts_with(expected), "{error}");
     let error = builder(&[]).role_name("a/b").build_blocking().unwrap_err();
     assert!(
         error.to_string().starts_with("option role-name is \"a/b\""),

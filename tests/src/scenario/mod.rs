@@ -35,7 +35,7 @@ use chrono::TimeDelta;
 use imds_emulator::config::{Config, Layers, Span};
 use imds_emulator::fault::Rule;
 use imds_emulator::journal::Assertion;
-use imds_emulator::timeline::Action;
+use imds_emulator::timeline::{Action, TimelineStep};
 use serde::{Deserialize, Serialize};
 
 pub use self::library::{TEMPLATE, built_in, folder};
@@ -258,7 +258,21 @@ impl Scenario {
         if self.content.rests_on.is_empty() {
             return Err("rests-on: a scenario needs a source".into());
         }
+        let mut config = self.config.clone();
         for (at, step) in self.content.steps.iter().enumerate() {
+            // What the emulator would not do is not the client's fault, and so told before it runs.
+            let action = match step {
+                Step::Fault(rule) => Some(Action::Fault(rule.clone())),
+                Step::Do(action) => Some(Action::clone(action)),
+                _ => None,
+            };
+            if let Some(action) = action {
+                let step = TimelineStep::new(format!("steps[{at}]"), vec![action]);
+                config.timeline.push(step);
+                config
+                    .check()
+                    .map_err(|invalid| format!("steps[{at}]: {invalid}"))?;
+            }
             let kinds = match step {
                 Step::Get(get) => {
                     if !(1..=1000).contains(&get.concurrent) {

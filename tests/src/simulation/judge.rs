@@ -211,7 +211,7 @@ impl Judge {
                     .outcome
                     .as_ref()
                     .map(|answer| answer.status);
-                self.refused = matches!(status, Ok(403 | 404 | 405));
+                self.refused = matches!(status, Ok(403..=405));
                 continue;
             }
             let allowed = match self.imdsv1 {

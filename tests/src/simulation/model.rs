@@ -334,10 +334,10 @@ fn document(call: &Call) -> Option<Document> {
         return None;
     };
     let text = |name: &str| {
-        let fields = document
+        let mut fields = document
             .iter()
             .filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        let text = fields.last()?.1.as_str()?;
+        let text = fields.next_back()?.1.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())
     };
     if !text("Code")?.eq_ignore_ascii_case("Success") {

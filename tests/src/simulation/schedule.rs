@@ -360,8 +360,6 @@ pub(super) fn shrink(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use std::collections::BTreeSet;
 
     use imds_emulator::config::Config;

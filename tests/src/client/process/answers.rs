@@ -6,7 +6,7 @@ use crate::client::{Answer, Failed, Given};
 use crate::scenario::KINDS;
 
 /// What comes after `error`.
-pub(super) fn failed(text: &str) -> Failed {
+pub(crate) fn failed(text: &str) -> Failed {
     let text = text.trim();
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match KINDS.contains(&word) {
@@ -16,7 +16,7 @@ pub(super) fn failed(text: &str) -> Failed {
 }
 
 /// What comes after `credentials`.
-pub(super) fn given(text: &str) -> Answer {
+pub(crate) fn given(text: &str) -> Answer {
     let mut words = text.split_whitespace();
     let unclear = |message: String| Failed::broken(message);
     let Some(access_key_id) = words.next() else {
@@ -38,7 +38,7 @@ fn expiration(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// Line breaks and backslashes as they were.
-pub(super) fn unescaped(text: &str) -> String {
+pub(crate) fn unescaped(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -55,10 +55,12 @@ pub(super) fn unescaped(text: &str) -> String {
 }
 
 /// The JSON of `credential_process`, or an access key id.
-pub(super) fn read_output(output: &str) -> Answer {
-    if let Ok(json) = serde_json::from_str::<serde_json::Value>(output)
-        && let Some(access_key_id) = json.get("AccessKeyId").and_then(|id| id.as_str())
-    {
+pub(crate) fn read_output(output: &str) -> Answer {
+    if let Ok(json) = serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(output) {
+        let id = json.get("AccessKeyId").and_then(|id| id.as_str());
+        let Some(access_key_id) = id.filter(|id| !id.is_empty()) else {
+            return Err(Failed::broken("the client's JSON has no AccessKeyId"));
+        };
         let expires = json.get("Expiration").and_then(|expires| expires.as_str());
         return Ok(Given {
             access_key_id: access_key_id.to_owned(),
@@ -114,6 +116,7 @@ mod tests {
         assert_eq!(given.access_key_id, "ASIA2");
         assert!(given.expires.is_some());
         assert!(read_output("").is_err());
+        assert!(read_output(r#"{"Version":1}"#).is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::{Answer, Client, Driver, Failed, Offers, Time, Unable, World};
 
-mod answers;
+pub(crate) mod answers;
 mod time;
 
 pub use self::time::Faketime;
