@@ -359,8 +359,10 @@ async fn an_answer_that_dribbles_is_given_up_in_time() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let dribble = tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (mut stream, _) = listener.accept().await.unwrap();
+        // An answer before the request is no answer.
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             .await
@@ -383,4 +385,18 @@ async fn an_answer_that_dribbles_is_given_up_in_time() {
         .await
         .unwrap()
         .unwrap();
+}
+
+/// wasmtime leaves the options of each request in its table of handles, if nobody takes them out.
+#[tokio::test]
+async fn handles_do_not_run_out() {
+    let imds = Emulator::builder().start().await.unwrap();
+    let provider = Ec2RoleProvider::builder().endpoint(imds.url()).build();
+    let provider = provider.await.unwrap();
+    // Two requests in each, and the table takes 64 handles.
+    for _ in 0..100 {
+        provider.invalidate().await.unwrap();
+        provider.credentials().await.unwrap();
+    }
+    assert_eq!(provider.status().restarts, 0);
 }

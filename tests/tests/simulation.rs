@@ -9,7 +9,7 @@ const SEED: u64 = 1;
 
 #[test]
 fn a_year_of_faults() {
-    let simulated = simulate(SEED, WORLDS_A_YEAR, |_| {});
+    let simulated = simulate(SEED, WORLDS_A_YEAR, false, |_| {});
     if let Some((world, violation)) = &simulated.failure {
         panic!(
             "{violation}\nto replay: cargo run --release -p imds-conformance -- simulate --seed {SEED} --world {world}"
@@ -36,4 +36,15 @@ fn a_seed_gives_the_same_run_event_for_event() {
     assert_eq!(first, second);
     let other = Plan::new(8, 3);
     assert_ne!(run(&other, &other.incidents, None).digest, first.0.digest);
+}
+
+/// The same judge and the same model, but it is WebAssembly that answers, in the sandbox that it has
+/// everywhere: within its memory, or it would begin anew.
+#[test]
+fn a_month_of_faults_for_the_component_in_its_host() {
+    let plan = Plan::hosted(SEED, 1);
+    let outcome = run(&plan, &plan.incidents, None);
+    assert_eq!(outcome.violation, None);
+    assert!(outcome.counts.refreshes > 500, "{:?}", outcome.counts);
+    assert_eq!(run(&plan, &plan.incidents, None), outcome);
 }

@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::{StoreContextMut, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Instant};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
 use wasmtime_wasi::p2::bindings::random::random;
 use wasmtime_wasi_http::p2::bindings as wasi_http;
+use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
-    WasiHttpHooks,
+    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
 };
 use wasmtime_wasi_io::bindings::wasi::io;
 use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
@@ -108,9 +109,7 @@ const INTERFACES: [(&str, Link); 8] = [
     ("wasi:clocks/wall-clock", |linker| {
         wall_clock::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
     }),
-    ("wasi:http/outgoing-handler", |linker| {
-        wasi_http::http::outgoing_handler::add_to_linker::<State, WasiHttp>(linker, State::http)
-    }),
+    ("wasi:http/outgoing-handler", link_outgoing_handler),
     ("wasi:http/types", |linker| {
         let options = wasi_http::LinkOptions::default();
         wasi_http::http::types::add_to_linker::<State, WasiHttp>(
@@ -230,13 +229,40 @@ impl random::Host for State {
     }
 }
 
+/// wasmtime's own, but for one thing: it looks at the options of a request, and leaves them in the table. After some
+/// sixty requests that would be full.
+fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Arguments = (
+        Resource<HostOutgoingRequest>,
+        Option<Resource<RequestOptions>>,
+    );
+    let mut interface = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
+    interface.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>, (request, options): Arguments| {
+            let state = store.data_mut();
+            let given = options.as_ref().map(Resource::rep);
+            let answer = outgoing_handler::Host::handle(&mut state.http(), request, options);
+            if let Some(given) = given {
+                state
+                    .table
+                    .delete(Resource::<RequestOptions>::new_own(given))?;
+            }
+            Ok((match answer {
+                Ok(future) => Ok(future),
+                Err(error) => Err(types::Host::convert_error_code(&mut state.http(), error)?),
+            },))
+        },
+    )
+}
+
 /// The door out.
 struct Hooks {
     egress: Egress,
     transport: Arc<dyn Transport>,
 }
 
-type Finished = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = (http::Response<WasiBody>, Finished);
 
 impl WasiHttpHooks for Hooks {
@@ -245,10 +271,10 @@ impl WasiHttpHooks for Hooks {
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Finished,
-    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         if let Err(refusal) = self.egress.check(request.method(), request.uri()) {
             telemetry::denied(refusal);
-            return Box::new(async { Err(HttpError::HttpRequestDenied) });
+            return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let options = options.unwrap_or_default();
         let timeouts = Timeouts::clamped(options.connect_timeout, options.first_byte_timeout);
@@ -273,24 +299,24 @@ impl WasiHttpHooks for Hooks {
 async fn collect(
     request: http::Request<WasiBody>,
     timeouts: Timeouts,
-) -> Result<http::Request<Bytes>, HttpError> {
+) -> Result<http::Request<Bytes>, Error> {
     let (parts, body) = request.into_parts();
     let body = tokio::time::timeout(timeouts.answer, Limited::new(body, BODY_LIMIT).collect())
         .await
-        .map_err(|_| HttpError::ConnectionWriteTimeout)?
-        .map_err(|_| HttpError::HttpRequestBodySize(None))?;
+        .map_err(|_| Error::ConnectionWriteTimeout)?
+        .map_err(|_| Error::HttpRequestBodySize(None))?;
     Ok(http::Request::from_parts(parts, body.to_bytes()))
 }
 
-fn http_error(error: TransportError) -> HttpError {
+fn http_error(error: TransportError) -> Error {
     match error {
-        TransportError::Connect(error) => HttpError::Connect(error),
-        TransportError::ConnectTimeout => HttpError::ConnectionTimeout,
-        TransportError::AnswerTimeout => HttpError::ConnectionReadTimeout,
-        TransportError::BodyTooLong => HttpError::HttpResponseBodySize(None),
+        TransportError::Connect(error) => Error::Connect(error),
+        TransportError::ConnectTimeout => Error::ConnectionTimeout,
+        TransportError::AnswerTimeout => Error::ConnectionReadTimeout,
+        TransportError::BodyTooLong => Error::HttpResponseBodySize(None),
         TransportError::Protocol(error) => match error.downcast::<hyper::Error>() {
-            Ok(error) => HttpError::Hyper(*error),
-            Err(_) => HttpError::HttpProtocolError,
+            Ok(error) => Error::Hyper(*error),
+            Err(_) => Error::HttpProtocolError,
         },
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Call {
     pub(super) failing: bool,
     /// All that the client says of itself, after an exchange.
     pub(super) status: String,
+    /// How often its sandbox had to begin anew.
+    pub(super) restarts: u64,
 }
 
 /// Credentials that were handed out.
@@ -157,6 +159,21 @@ impl Network {
             parts.uri.path().to_owned(),
             header(TOKEN),
         );
+        let mut noted = Noted {
+            log: &self.log,
+            exchange: Some(Exchange {
+                put,
+                path,
+                token,
+                // Who gives up before that has no answer.
+                exchanged: Exchanged {
+                    told: None,
+                    outcome: Err(Broken::Late),
+                    wrong: None,
+                },
+                body_limit,
+            }),
+        };
         let until = self.machine.timeline().now().saturating_add(time);
         let exchanged = self.server.exchange(parts, self.number, until).await;
         // Who was suspended meanwhile learns of it later.
@@ -169,14 +186,24 @@ impl Network {
             }),
             Err(broken) => Err(*broken),
         };
-        self.log.add(Exchange {
-            put,
-            path,
-            token,
-            exchanged,
-            body_limit,
-        });
+        if let Some(exchange) = &mut noted.exchange {
+            exchange.exchanged = exchanged;
+        }
         outcome
+    }
+}
+
+/// An exchange that is noted at its end, or when nobody waits for it any more.
+struct Noted<'a> {
+    log: &'a Log,
+    exchange: Option<Exchange>,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.log.add(exchange);
+        }
     }
 }
 
@@ -283,6 +310,7 @@ impl Native {
             exchanges,
             answer: answer.map(given).map_err(|error| Said::new(&error)),
             failing: status.record.failing_since.is_some(),
+            restarts: 0,
         };
         judge(&call);
         key

@@ -150,6 +150,11 @@ impl Judge {
     pub(super) fn call(&mut self, call: &Call, around: Around) -> Option<Violation> {
         let verdict = self
             .exchanges(&call.exchanges, around.now)
+            .and_then(|()| {
+                must(call.restarts == 0, Invariant::Sandbox, || {
+                    format!("{} restarts: {:?}", call.restarts, call.answer)
+                })
+            })
             .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status))
             .and_then(|()| {
                 let checked = self.model.check(call);

@@ -7,6 +7,7 @@
 //! | `machine` | a client's machine, whose clocks can be wrong and which can be suspended |
 //! | `server` | the emulator's core on that time, and a model of what it must answer |
 //! | `client` | the component's logic on that time, and what is noted of its calls |
+//! | `hosted` | the component as WebAssembly, in its host, on that time |
 //! | `plan` | who is in a world, with which settings; from a seed |
 //! | `schedule` | what goes wrong when; from a seed, and shrunk to what is needed |
 //! | `model` | what the cache must answer (`tests/docs/cache-model.md`) |
@@ -26,6 +27,7 @@
 //! ```
 
 mod client;
+mod hosted;
 mod judge;
 mod machine;
 mod model;
@@ -58,9 +60,14 @@ pub struct Simulated {
 }
 
 /// Runs the first so many worlds of a seed, on all processors. After a violation no further world is begun.
-pub fn simulate(seed: u64, worlds: u32, progress: impl Fn(u32) + Sync) -> Simulated {
+///
+/// Where clients are hosted, it takes one world at a time, for the host has one thread for all.
+pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + Sync) -> Simulated {
     let next = AtomicU32::new(0);
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = match hosted {
+        true => 1,
+        false => thread::available_parallelism().map_or(1, NonZero::get),
+    };
     let work = || {
         let mut done = Simulated::default();
         loop {
@@ -68,7 +75,7 @@ pub fn simulate(seed: u64, worlds: u32, progress: impl Fn(u32) + Sync) -> Simula
             if world >= worlds {
                 return done;
             }
-            let plan = Plan::new(seed, world);
+            let plan = Plan::of(seed, world, hosted);
             let outcome = run(&plan, &plan.incidents, None);
             done.worlds += 1;
             done.counts.add(outcome.counts);

@@ -33,6 +33,8 @@ pub struct Plan {
     pub(super) epoch: u64,
     pub(super) config: Config,
     pub(super) clients: Vec<ClientPlan>,
+    /// Whether they are the component in its host, and not its logic alone.
+    pub hosted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +113,37 @@ impl Plan {
             incidents,
             config,
             clients,
+            hosted: false,
         }
+    }
+
+    /// The one or the other.
+    pub fn of(seed: u64, world: u32, hosted: bool) -> Self {
+        match hosted {
+            true => Self::hosted(seed, world),
+            false => Self::new(seed, world),
+        }
+    }
+
+    /// The world of that number with one of its clients alone, and that as WebAssembly in the host.
+    pub fn hosted(seed: u64, world: u32) -> Self {
+        let mut plan = Self::new(seed, world);
+        let client = world as usize % plan.clients.len();
+        plan.clients.swap(0, client);
+        plan.clients.truncate(1);
+        plan.incidents
+            .retain_mut(|incident| match &mut incident.kind {
+                Kind::WallClock { client: of, .. }
+                | Kind::Suspend { client: of }
+                | Kind::ClientRestart { client: of } => {
+                    let is_here = *of == client;
+                    *of = 0;
+                    is_here
+                }
+                _ => true,
+            });
+        plan.hosted = true;
+        plan
     }
 
     pub(super) fn dice(&self, stream: Stream) -> ChaCha8Rng {

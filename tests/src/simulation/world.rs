@@ -15,9 +15,10 @@ use imds_emulator::config::{Config, HttpTokens, Invalid};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::client::{Call, Dice, Log, Native, Network};
+use super::client::{Call, Dice, Exchange, Log, Native, Network, Said};
+use super::hosted::{Hosted, Rest};
 use super::judge::{Around, Judge, Violation};
-use super::machine::Machine;
+use super::machine::{Machine, Moment};
 use super::plan::{Caller, ClientPlan, LENGTH, Plan, Stream};
 use super::schedule::{Incident, Kind, Readable};
 use super::server::Server;
@@ -76,6 +77,8 @@ struct World {
     /// How many things are wrong, for everybody and for each client.
     wrong: Cell<u32>,
     well_since: Cell<Option<Duration>>,
+    /// Where clients are hosted.
+    rest: Option<Rest>,
 }
 
 struct Notes {
@@ -158,8 +161,43 @@ struct Client {
 
 /// A client from its beginning to its end, and who watches it.
 struct Life {
-    native: Native,
+    provider: Provider,
     judge: RefCell<Judge>,
+}
+
+enum Provider {
+    Native(Native),
+    Hosted(Hosted),
+}
+
+impl Provider {
+    async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
+        match self {
+            Self::Native(native) => native.get(judge).await,
+            Self::Hosted(hosted) => hosted.get(judge).await,
+        }
+    }
+
+    async fn reject(&self, access_key_id: &str, judge: impl FnOnce(Moment)) {
+        match self {
+            Self::Native(native) => native.reject(access_key_id, judge).await,
+            Self::Hosted(hosted) => hosted.reject(access_key_id, judge).await,
+        }
+    }
+
+    async fn invalidate(&self, judge: impl FnOnce()) {
+        match self {
+            Self::Native(native) => native.invalidate(judge).await,
+            Self::Hosted(hosted) => hosted.invalidate(judge).await,
+        }
+    }
+
+    async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
+        match self {
+            Self::Native(native) => native.metadata(judge).await,
+            Self::Hosted(hosted) => hosted.metadata(judge).await,
+        }
+    }
 }
 
 impl Client {
@@ -190,12 +228,22 @@ impl Client {
             number: u16::try_from(number).unwrap_or(u16::MAX),
             log: Log::default(),
         };
-        let dice = Dice::new(ChaCha8Rng::from_rng(random));
-        let native = Native::new(network, dice, plan.options.clone()).map_err(|_| Broken::Plan)?;
+        let random = ChaCha8Rng::from_rng(random);
+        let options = &plan.options;
+        let provider = match &world.rest {
+            Some(rest) => {
+                let hosted = Hosted::new(network, random, options, plan.policy, rest.clone());
+                Provider::Hosted(hosted.map_err(|error| Broken::Config(error.to_string().into()))?)
+            }
+            None => {
+                let native = Native::new(network, Dice::new(random), options.clone());
+                Provider::Native(native.map_err(|error| Broken::Config(error.to_string().into()))?)
+            }
+        };
         let imdsv1 = plan.options.imdsv1.unwrap_or(Imdsv1Policy::Never);
         let judge = Judge::new(number, plan.rules(), imdsv1, world.timeline.now());
         Ok(Life {
-            native,
+            provider,
             judge: RefCell::new(judge),
         })
     }
@@ -213,7 +261,7 @@ impl Client {
         let life = Rc::clone(&self.life.borrow());
         let began = world.timeline.now();
         let judge = |call: &Call| world.call(self.number, &life.judge, began, call);
-        let key = life.native.get(judge).await;
+        let key = life.provider.get(judge).await;
         match random.random_range(0..1000) {
             0..4 => {
                 // AWS did not take them, or somebody thinks so.
@@ -222,17 +270,17 @@ impl Client {
                     world.note(&format!("client {}: {key} is rejected", self.number));
                     life.judge.borrow_mut().rejected(&key, now);
                 };
-                life.native.reject(&key, judge).await;
+                life.provider.reject(&key, judge).await;
             }
             4..5 => {
                 let judge = || {
                     world.note(&format!("client {}: invalidated", self.number));
                     life.judge.borrow_mut().invalidated();
                 };
-                life.native.invalidate(judge).await;
+                life.provider.invalidate(judge).await;
             }
             5..10 => {
-                life.native
+                life.provider
                     .metadata(|exchanges, said| {
                         let judge = &mut life.judge.borrow_mut();
                         let now = world.timeline.now();
@@ -411,6 +459,7 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
                 }),
                 wrong: Cell::new(0),
                 well_since: Cell::new(Some(Duration::ZERO)),
+                rest: plan.hosted.then(Rest::default),
             };
             live(world, plan, given)
         }
@@ -459,7 +508,10 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
         }
     }
     loop {
-        pool.run_until_stalled();
+        match &world.rest {
+            Some(rest) => rest.settle(|| pool.run_until_stalled()),
+            None => pool.run_until_stalled(),
+        }
         let over = world.is_over() || world.timeline.now() >= LENGTH;
         if over || failed.borrow().is_some() || !world.timeline.step() {
             break;

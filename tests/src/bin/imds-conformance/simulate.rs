@@ -17,6 +17,7 @@ use crate::print::print;
 #[command(after_help = "\
 Examples:
   imds-conformance simulate --years 100
+  imds-conformance simulate --years 1 --hosted
   imds-conformance simulate --seed 7 --world 12 --trace
   imds-conformance simulate --seed 7 --world 12 --only 3,17
 
@@ -33,6 +34,10 @@ pub(crate) struct Arguments {
     /// What everything that looks random follows from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+
+    /// With the component as WebAssembly in its host, and not its logic alone
+    #[arg(long)]
+    hosted: bool,
 
     /// This world alone
     #[arg(long, conflicts_with = "years")]
@@ -60,7 +65,7 @@ impl Arguments {
         let live = std::io::stderr().is_terminal();
         let done = AtomicU32::new(0);
         let began = Instant::now();
-        let simulated = simulate(self.seed, worlds, |_| {
+        let simulated = simulate(self.seed, worlds, self.hosted, |_| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if live {
                 // Who watches is not worth an error.
@@ -74,13 +79,13 @@ impl Arguments {
         let Some((world, violation)) = simulated.failure else {
             return Ok(ExitCode::SUCCESS);
         };
-        let plan = Plan::new(self.seed, world);
+        let plan = Plan::of(self.seed, world, self.hosted);
         print(&told(&plan, &violation, &shrink(&plan, &violation))?)?;
         Ok(ExitCode::FAILURE)
     }
 
     fn replay(self, world: u32) -> Outcome {
-        let plan = Plan::new(self.seed, world);
+        let plan = Plan::of(self.seed, world, self.hosted);
         let given: Vec<Incident> = match &self.only {
             None => plan.incidents.clone(),
             Some(only) => {
@@ -147,6 +152,7 @@ fn told(
     needed: &[Incident],
 ) -> Result<String, std::fmt::Error> {
     let Plan { seed, world, .. } = plan;
+    let hosted = if plan.hosted { " --hosted" } else { "" };
     let mut text = String::new();
     writeln!(text, "\n{violation}\n")?;
     writeln!(text, "It takes these incidents:")?;
@@ -161,7 +167,7 @@ fn told(
     writeln!(text, "\nTo replay:")?;
     writeln!(
         text,
-        "  cargo run --release -p imds-conformance -- simulate --seed {seed} --world {world} --only {numbers} --trace"
+        "  cargo run --release -p imds-conformance -- simulate{hosted} --seed {seed} --world {world} --only {numbers} --trace"
     )?;
     Ok(text)
 }
