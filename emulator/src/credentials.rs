@@ -297,18 +297,21 @@ mod tests {
     fn no_two_generations_roles_or_seeds_share_a_key() {
         let began = issuer().began;
         let mut seen = HashSet::new();
+        let mut letters = HashSet::new();
         for seed in [[1; 32], [2; 32]] {
             for role in ["role", "other"] {
                 let issuer = Issuer::new(seed, began, Rotation::default());
                 for hour in 0..100 {
                     let generation = issuer.generation(began + TimeDelta::hours(hour));
                     let keys = issuer.keys(role, generation);
+                    letters.extend(keys.access_key_id.chars().skip(4));
                     assert!(seen.insert(keys.access_key_id));
                     assert!(seen.insert(keys.secret_access_key));
                     assert!(seen.insert(keys.session_token));
                 }
             }
         }
+        assert_eq!(letters.len(), 32, "all that an id can have");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod bench;
 use bench::{Bench, LIST, NOT_FOUND, OK, UNAUTHORIZED};
 use imds_emulator::StepError;
 use imds_emulator::config::{Config, Span};
-use imds_emulator::timeline::{Action, StepState, TimelineStep};
+use imds_emulator::timeline::{Action, On, StepState, TimelineStep};
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/emulated-role";
 
@@ -176,6 +176,16 @@ async fn a_time_counts_from_when_the_timeline_was_set() {
     assert_eq!(bench.state(0), StepState::Pending);
     bench.pass(1);
     assert_eq!(bench.state(0), StepState::Done(bench.clock.now()));
+}
+
+#[test]
+fn a_step_waits_for_one_request_unless_it_says_how_many() {
+    let step = "[[timeline]]\nname = \"x\"\non = { request = {} }\ndo = []";
+    let config = Config::from_toml(step).unwrap();
+    let Some(On::Request(request)) = &config.timeline[0].on else {
+        panic!("it waits for requests")
+    };
+    assert_eq!(request.nth, 1);
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl ClientPlan {
 
 impl Caller {
     fn steady(random: &mut impl Rng) -> Self {
-        Self::Steady(every(random, 60.0, 0.5 * HOUR))
+        Self::Steady(every(random, 120.0, HOUR))
     }
 
     fn crowd(random: &mut impl Rng) -> Self {
