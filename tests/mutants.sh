@@ -17,7 +17,7 @@ component)
     # The properties are left out: what they find is a matter of chance.
     package=ec2-role-component
     files=('component/src/**')
-    not=('component/src/guest/**')
+    not=('component/src/guest/**' component/src/planted.rs)
     targets=(--lib --test=behaviour)
     tests=(--skip properties::)
     ;;

@@ -96,6 +96,34 @@ async fn steps_are_taken_after_requests() {
 }
 
 #[tokio::test]
+async fn nothing_but_a_token_that_was_given_counts_as_one() {
+    let bench = Bench::configured(
+        r#"
+        [[faults]]
+        name = "odd"
+        match = { path = "/latest/meta-data/odd" }
+        fault = { type = "status", code = 200 }
+        [[timeline]]
+        name = "after the second token"
+        on = { token = 2 }
+        do = []
+        "#,
+    )
+    .await;
+    let seen = || bench.imds.timeline()[0].seen;
+    bench.token("0").await;
+    assert_eq!(seen(), 0, "refused");
+    let token = bench.token("60").await.body;
+    assert_eq!(seen(), 1);
+    assert_eq!(bench.get(LIST, &token).await.status, OK);
+    let put = bench.ask("PUT /latest/meta-data/odd HTTP/1.1").await;
+    assert_eq!(put.status, OK);
+    assert_eq!(seen(), 1, "no tokens");
+    bench.token("60").await;
+    assert_eq!(bench.state(0), StepState::Done(bench.clock.now()));
+}
+
+#[tokio::test]
 async fn every_action_does_what_it_says() {
     let bench = Bench::configured(
         r#"

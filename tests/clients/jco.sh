@@ -2,7 +2,8 @@
 # The component runs in Node.js, transpiled by jco: it gets credentials from the emulator, and sees a
 # rotation. A consumer that is composed with it signs a request, and the server accepts it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1
+node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 node@20.20.2
+PATH=$modules/.bin:$PATH
 component=$(component_wasm)
 agreed "$component" component
 "$modules/.bin/jco" transpile --quiet "$component" --out-dir "$clients/$client/out"

@@ -61,6 +61,9 @@ fn judge(baselines: &[String], new: &Package) -> Verdict {
             broken.extend(breaks(text, &baseline, new));
         }
         known |= baseline.name() == new.name();
+        if baseline.name().version > new.name().version {
+            broken.push(format!("{} comes after it", baseline.name()));
+        }
     }
     match (broken.is_empty(), known) {
         (false, _) => Verdict::Broken(broken),

@@ -43,3 +43,65 @@ impl From<Error> for CredentialsError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_chain_others_are_asked_only_where_there_is_no_imds_or_no_role() {
+        for kind in [
+            ErrorKind::Disabled,
+            ErrorKind::InvalidConfiguration,
+            ErrorKind::Denied,
+            ErrorKind::Unavailable,
+            ErrorKind::Timeout,
+            ErrorKind::NoRole,
+            ErrorKind::Refused,
+            ErrorKind::Expired,
+            ErrorKind::Unsupported,
+            ErrorKind::Other,
+        ] {
+            let error = CredentialsError::from(Error {
+                kind,
+                message: "why".into(),
+            });
+            let goes_on = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+            let expected = matches!(
+                kind,
+                ErrorKind::Disabled | ErrorKind::NoRole | ErrorKind::Unavailable
+            );
+            assert_eq!(goes_on, expected, "{kind:?}");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            assert_eq!(source.as_deref(), Some("why"));
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_on_the_way_to_the_sdk() {
+        let credentials = SdkCredentials::from(Credentials {
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            session_token: Some("token".into()),
+            account_id: Some("123456789012".into()),
+            source: "EC2RoleProvider".into(),
+            expires: Some(60),
+            refresh_after: 30,
+        });
+        assert_eq!(credentials.access_key_id(), "id");
+        assert_eq!(credentials.secret_access_key(), "secret");
+        assert_eq!(credentials.session_token(), Some("token"));
+        assert!(credentials.account_id().is_some());
+        let expires = credentials.expiry().and_then(|end| {
+            let since = end.duration_since(std::time::UNIX_EPOCH);
+            since.ok().map(|since| since.as_secs())
+        });
+        assert_eq!(expires, Some(60));
+    }
+
+    #[test]
+    fn outside_of_a_component_it_says_that_it_cannot() {
+        let given = pollster::block_on(Provider::new().provide_credentials());
+        assert!(matches!(given, Err(CredentialsError::Unhandled(_))));
+    }
+}

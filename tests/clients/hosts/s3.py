@@ -39,16 +39,20 @@ def is_signed(path, headers):
     given = dict(part.strip().split("=", 1) for part in headers["Authorization"].split(" ", 1)[1].split(","))
     key_id, *scope = given["Credential"].split("/")
     names = given["SignedHeaders"].split(";")
+    # S3 wants these.
+    if not {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"} <= set(names):
+        return False
     canonical = [headers[name].strip() for name in names]
     request = "\n".join(
-        ["GET", path, "", *map(":".join, zip(names, canonical)), "", ";".join(names), digest("")]
+        ["GET", path, "", *map(":".join, zip(names, canonical)), "", ";".join(names), headers["X-Amz-Content-Sha256"]]
     )
     text = "\n".join(["AWS4-HMAC-SHA256", headers["X-Amz-Date"], "/".join(scope), digest(request)])
     key = ("AWS4" + credentials["SecretAccessKey"]).encode()
     for part in [*scope, text]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return (
-        key_id == credentials["AccessKeyId"]
+        headers["X-Amz-Content-Sha256"] == digest("")
+        and key_id == credentials["AccessKeyId"]
         and headers["X-Amz-Security-Token"] == credentials["Token"]
         and hmac.compare_digest(key.hex(), given["Signature"])
     )
@@ -58,7 +62,7 @@ class S3(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
             accepted = is_signed(self.path, self.headers)
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
             accepted = False
         self.send_response(200 if accepted else 403)
         self.send_header("Content-Length", "0")

@@ -3,8 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use ec2_role_guest::Provider;
 use http::Request;
 
 use self::bindings::imds::credentials::ec2_role;
@@ -41,8 +47,10 @@ struct Consumer;
 impl bindings::Guest for Consumer {
     fn get_object(endpoint: String, authority: String) -> Result<u16, String> {
         ec2_role::configure(&options(endpoint)).map_err(|error| format!("{error:?}"))?;
-        let credentials = ec2_role_guest::credentials().map_err(|error| error.to_string())?;
-        let request = signed(&authority, credentials.into()).map_err(|error| error.to_string())?;
+        // As the AWS SDK for Rust asks for them. It is ready at once.
+        let credentials = pollster::block_on(Provider::default().provide_credentials());
+        let credentials = credentials.map_err(|error| DisplayErrorContext(&error).to_string())?;
+        let request = signed(&authority, credentials).map_err(|error| error.to_string())?;
         send(&authority, &request)
     }
 }
@@ -84,7 +92,7 @@ fn signed(
         .region("eu-central-1")
         .name("s3")
         .time(SystemTime::UNIX_EPOCH + Duration::new(now.seconds, now.nanoseconds))
-        .settings(SigningSettings::default())
+        .settings(settings())
         .build()?
         .into();
     let headers = [("host", authority)];
@@ -94,6 +102,15 @@ fn signed(
     let (instructions, _) = sign(signable, &parameters)?.into_parts();
     instructions.apply_to_request_http1x(&mut request);
     Ok(request)
+}
+
+/// As S3 wants it: with the hash of the body in a header, and with the path as it is.
+fn settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
 }
 
 fn send(authority: &str, request: &Request<()>) -> Result<u16, String> {

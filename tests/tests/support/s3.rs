@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -31,6 +34,15 @@ async fn answer(State(imds): State<Arc<Emulator>>, request: Request) -> StatusCo
     }
 }
 
+/// What S3 has otherwise than other services.
+fn settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
+}
+
 /// What the request must have, signed anew at the time that it names.
 fn authorization(imds: &Emulator, path: &str, headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
@@ -52,7 +64,7 @@ fn authorization(imds: &Emulator, path: &str, headers: &HeaderMap) -> Option<Str
         .region("eu-central-1")
         .name("s3")
         .time(SystemTime::from(time.and_utc()))
-        .settings(SigningSettings::default())
+        .settings(settings())
         .build()
         .ok()?
         .into();
