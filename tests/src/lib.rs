@@ -15,4 +15,5 @@ pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod simulation;
+pub mod soak;
 pub mod trace;

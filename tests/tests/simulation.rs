@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use imds_conformance::simulation::{Plan, WORLDS_A_YEAR, run, simulate};
+use ec2_role_host::RefreshPolicy;
+use imds_conformance::simulation::{Plan, WORLDS_A_YEAR, herd, run, simulate};
 
 /// The same in every run: a failure here is one that anybody can replay.
 const SEED: u64 = 1;
@@ -46,6 +47,19 @@ fn a_month_of_faults_for_the_component_in_its_host() {
     let outcome = run(&plan, &plan.incidents, None);
     assert_eq!(outcome.violation, None);
     assert!(outcome.counts.refreshes > 300, "{:?}", outcome.counts);
+}
+
+/// Each client rests for a time of its own, so they do not come all at once when IMDS is back.
+#[test]
+fn a_thousand_clients_come_back_from_an_outage_one_by_one() {
+    for policy in [RefreshPolicy::Classic, RefreshPolicy::Windowed] {
+        let herd = herd(SEED, 1_000, policy.clone());
+        println!("{policy:?}: {herd:?}");
+        assert_eq!(herd.late, 0, "{herd:?}");
+        // All have to ask, two or three times, and within a quarter of an hour.
+        assert!(herd.requests >= 2_000, "{herd:?}");
+        assert!(herd.busiest <= 50, "{herd:?}");
+    }
 }
 
 /// What the simulation has found in the component and its host, by what it took to find it.

@@ -378,3 +378,9 @@ fn what_breaks_nobody_is_let_through() {
         assert_eq!(edited(edits), Verdict::Kept, "{what}");
     }
 }
+
+#[test]
+fn a_version_does_not_go_back() {
+    let back = edited(&[("imds:credentials@0.1.0;", "imds:credentials@0.0.9;")]);
+    assert!(matches!(back, Verdict::Broken(_)), "{back:?}");
+}

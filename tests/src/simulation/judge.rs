@@ -63,10 +63,10 @@ pub enum Invariant {
     Model,
     /// What the emulator answers, when no fault has its hands in it, is what IMDS answers.
     Emulator,
-    /// The sandbox has what it needs, and the component comes to an end.
+    /// The sandbox has what it needs, memory and handles among it, and the component comes to an end.
     Sandbox,
-    /// A thousand clients do not come all at once.
-    NoHerd,
+    /// What a client holds does not grow.
+    FlatMemory,
 }
 
 impl fmt::Display for Invariant {
@@ -81,7 +81,7 @@ impl fmt::Display for Invariant {
             Self::Model => "the same as the model",
             Self::Emulator => "the emulator's own answers",
             Self::Sandbox => "the sandbox",
-            Self::NoHerd => "no herd",
+            Self::FlatMemory => "flat memory",
         })
     }
 }
@@ -94,6 +94,9 @@ const RATE: f64 = 8.0;
 /// So long after everything is well a client can still be in the rest that it has after a failure: 15
 /// minutes, and the time that a last call under the fault took.
 const RECOVERY: Duration = Duration::from_secs(15 * 60 + 30);
+
+/// All that a client holds is no longer than this, written out.
+const HELD: usize = 4096;
 
 /// Of so many secrets it is looked whether they show.
 const SECRETS: usize = 12;
@@ -153,6 +156,12 @@ impl Judge {
             .and_then(|()| {
                 must(call.restarts == 0, Invariant::Sandbox, || {
                     format!("{} restarts: {:?}", call.restarts, call.answer)
+                })
+            })
+            .and_then(|()| {
+                let held = call.status.len();
+                must(held <= HELD, Invariant::FlatMemory, || {
+                    format!("{held} bytes are held")
                 })
             })
             .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status))

@@ -13,6 +13,7 @@
 //! | `model` | what the cache must answer (`tests/docs/cache-model.md`) |
 //! | `judge` | what must always hold, looked at after every call |
 //! | `world` | all of it together |
+//! | `herd` | a thousand clients, and one outage |
 //!
 //! A simulation is a number of worlds of four weeks each. The same seed gives the same world, event for
 //! event:
@@ -27,6 +28,7 @@
 //! ```
 
 mod client;
+mod herd;
 mod hosted;
 mod judge;
 mod machine;
@@ -41,8 +43,10 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+pub use self::herd::{Herd, herd};
 pub use self::judge::{Invariant, Violation};
 pub use self::plan::{LENGTH, Plan, WORLDS_A_YEAR};
+pub(crate) use self::schedule::random_rule;
 pub use self::schedule::{Incident, Kind};
 pub use self::timeline::{Sleep, Timeline};
 pub use self::world::{Counts, Outcome, run};

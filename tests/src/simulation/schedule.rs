@@ -165,7 +165,7 @@ fn spread(random: &mut impl Rng, least: f64, most: f64) -> Duration {
 fn kind(random: &mut impl Rng, number: usize, clients: usize) -> Kind {
     let client = random.random_range(0..clients);
     match random.random_range(0..100) {
-        0..66 => Kind::Fault(Box::new(rule(random, number))),
+        0..66 => Kind::Fault(Box::new(random_rule(random, number as u64))),
         66..72 => Kind::Restart {
             same_seed: random.random(),
         },
@@ -199,7 +199,8 @@ const PATHS: [&str; 6] = [
     "/**",
 ];
 
-fn rule(random: &mut impl Rng, number: usize) -> Rule {
+/// A rule with one of all faults, somewhere, as it comes.
+pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let fault = fault(random);
     let is_down = matches!(fault, Fault::Down { .. });
     let mut rule = Rule::new(format!("incident-{number}"), fault);

@@ -166,7 +166,7 @@ struct Life {
 }
 
 enum Provider {
-    Native(Native),
+    Native(Box<Native>),
     Hosted(Hosted),
 }
 
@@ -237,7 +237,8 @@ impl Client {
             }
             None => {
                 let native = Native::new(network, Dice::new(random), options.clone());
-                Provider::Native(native.map_err(|error| Broken::Config(error.to_string().into()))?)
+                let native = native.map_err(|error| Broken::Config(error.to_string().into()));
+                Provider::Native(Box::new(native?))
             }
         };
         let imdsv1 = plan.options.imdsv1.unwrap_or(Imdsv1Policy::Never);

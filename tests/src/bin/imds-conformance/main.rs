@@ -13,6 +13,7 @@ mod run;
 mod scenarios;
 mod server;
 mod simulate;
+mod soak;
 
 /// What an IMDS client, or an IMDS server, does right and wrong, with proof.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ enum Command {
     Server(server::Arguments),
     /// Simulate years of faults, with the component's logic as the client.
     Simulate(simulate::Arguments),
+    /// Keep many clients busy on real sockets, and see whether anything leaks or hangs.
+    Soak(soak::Arguments),
     /// List the scenarios.
     List(scenarios::List),
     /// Read a scenario out.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => arguments.run(),
         Command::Server(arguments) => arguments.run(),
         Command::Simulate(arguments) => arguments.run(),
+        Command::Soak(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
         Command::New(arguments) => arguments.run(),

@@ -1,0 +1,231 @@
+//! Many clients through the host, on real sockets, for a while: faults, and an emulator that is restarted. Nothing may
+//! leak, nothing may hang, and every caller gets credentials or an error that says what it is.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use ec2_role_host::{Ec2RoleProvider, Environment, ErrorKind, RefreshPolicy};
+use imds_emulator::Emulator;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::simulation::random_rule;
+
+/// Nothing takes longer than this. A look-up takes five seconds at most, and credentials two of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After this share of the time everything that is to be there is there.
+const WARM: f64 = 0.2;
+
+/// Memory may grow by so much after that: what allocators keep.
+const GROWTH: u64 = 48 << 20;
+
+/// What there is at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Sample {
+    /// File descriptors of this process.
+    pub descriptors: usize,
+    /// Bytes of memory of this process.
+    pub memory: u64,
+    /// Tasks of the clients' and the emulator's runtime.
+    pub tasks: usize,
+    /// Threads of this process.
+    pub threads: usize,
+}
+
+impl Sample {
+    fn now() -> Result<Self, Box<dyn Error>> {
+        let pages = fs::read_to_string("/proc/self/statm")?;
+        let pages: u64 = pages.split(' ').nth(1).unwrap_or_default().parse()?;
+        Ok(Self {
+            descriptors: fs::read_dir("/proc/self/fd")?.count(),
+            memory: pages * 4096,
+            tasks: Handle::current().metrics().num_alive_tasks(),
+            threads: fs::read_dir("/proc/self/task")?.count(),
+        })
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Soaked {
+    /// Calls that gave credentials.
+    pub credentials: u64,
+    /// Calls that gave an error, by its kind.
+    pub errors: BTreeMap<String, u64>,
+    /// How often the emulator was restarted.
+    pub restarts: u64,
+    /// Faults that were put in.
+    pub faults: u64,
+    /// Early, and at the end.
+    pub samples: (Sample, Sample),
+    /// What must not be, if there was any of it.
+    pub wrong: Vec<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// If a client or the emulator cannot be started, or `/proc` cannot be read.
+pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, Box<dyn Error>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut emulator = Some(emulator(([127, 0, 0, 1], 0).into(), &mut random).await?);
+    let address = emulator
+        .as_ref()
+        .map(Emulator::address)
+        .ok_or("no emulator")?;
+    let soaked = Arc::new(Mutex::new(Soaked::default()));
+    let end = Instant::now() + time;
+    let mut tasks = JoinSet::new();
+    let mut providers = Vec::new();
+    for number in 0..clients {
+        let policy = match number % 2 {
+            0 => RefreshPolicy::Classic,
+            _ => RefreshPolicy::Windowed,
+        };
+        let provider = Ec2RoleProvider::builder()
+            .environment(Environment::empty())
+            .endpoint(format!("http://{address}"))
+            .refresh_policy(policy)
+            .build()
+            .await?;
+        providers.push(provider.clone());
+        let random = ChaCha8Rng::from_rng(&mut random);
+        tasks.spawn(calls(provider, random, end, Arc::clone(&soaked)));
+    }
+    let warm = Instant::now() + time.mul_f64(WARM);
+    let mut early = None;
+    while Instant::now() < end {
+        let pause = Duration::from_millis(random.random_range(50..1_500));
+        tokio::time::sleep(pause).await;
+        if early.is_none() && Instant::now() >= warm {
+            early = Some(Sample::now()?);
+        }
+        if random.random_bool(0.1) {
+            if let Some(running) = emulator.take() {
+                running.stop().await;
+            }
+            let down = Duration::from_millis(random.random_range(0..2_000));
+            tokio::time::sleep(down).await;
+            emulator = Some(self::emulator(address, &mut random).await?);
+            lock(&soaked).restarts += 1;
+            continue;
+        }
+        let Some(emulator) = &emulator else { continue };
+        match random.random_bool(0.3) {
+            true => emulator.heal_all(),
+            false => {
+                let number = lock(&soaked).faults;
+                // Two of the same name there are not.
+                if let Ok(fault) = emulator.fault(random_rule(&mut random, number)) {
+                    fault.keep();
+                    lock(&soaked).faults += 1;
+                }
+            }
+        }
+        if random.random_bool(0.05) {
+            emulator.rotate_credentials();
+        }
+    }
+    if let Some(emulator) = &emulator {
+        emulator.heal_all();
+    }
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    let hung = tokio::time::timeout(PATIENCE, ended).await.is_err();
+    let late = Sample::now()?;
+    let early = early.unwrap_or(late);
+    let mut soaked = std::mem::take(&mut *lock(&soaked));
+    soaked.samples = (early, late);
+    if hung {
+        soaked
+            .wrong
+            .push(format!("a call takes longer than {PATIENCE:?}"));
+    }
+    let restarted: u64 = providers
+        .iter()
+        .map(|provider| provider.status().restarts)
+        .sum();
+    if restarted > 0 {
+        soaked
+            .wrong
+            .push(format!("components began anew {restarted} times"));
+    }
+    for (what, before, after, more) in [
+        (
+            "file descriptors",
+            early.descriptors,
+            late.descriptors,
+            clients,
+        ),
+        ("tasks", early.tasks, late.tasks, clients),
+        ("threads", early.threads, late.threads, 2),
+    ] {
+        if after > before + more {
+            soaked
+                .wrong
+                .push(format!("{what}: from {before} to {after}"));
+        }
+    }
+    if late.memory > early.memory + GROWTH {
+        let (before, after) = (early.memory >> 20, late.memory >> 20);
+        soaked
+            .wrong
+            .push(format!("memory: from {before} MiB to {after} MiB"));
+    }
+    Ok(soaked)
+}
+
+async fn calls(
+    provider: Ec2RoleProvider,
+    mut random: ChaCha8Rng,
+    end: Instant,
+    soaked: Arc<Mutex<Soaked>>,
+) {
+    while Instant::now() < end {
+        let answer = tokio::time::timeout(PATIENCE, provider.credentials()).await;
+        {
+            let mut soaked = lock(&soaked);
+            match answer {
+                Ok(Ok(_)) => soaked.credentials += 1,
+                Ok(Err(error)) => {
+                    let kind = error.kind();
+                    *soaked.errors.entry(format!("{kind:?}")).or_default() += 1;
+                    if matches!(kind, ErrorKind::Component | ErrorKind::Other) {
+                        soaked.wrong.push(format!("{error:?}"));
+                    }
+                }
+                Err(_) => soaked.wrong.push(format!("no answer within {PATIENCE:?}")),
+            }
+        }
+        if random.random_bool(0.02) && provider.invalidate().await.is_err() {
+            lock(&soaked).wrong.push("invalidate".into());
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(20..1_000))).await;
+    }
+}
+
+/// Credentials that come and go quickly, so that there is something to do.
+async fn emulator(
+    address: SocketAddr,
+    random: &mut ChaCha8Rng,
+) -> Result<Emulator, imds_emulator::StartError> {
+    let builder = Emulator::builder()
+        .bind(address)
+        .rotation(TimeDelta::seconds(20), TimeDelta::seconds(40))
+        .seed(random.random());
+    builder.start().await
+}
+
+fn lock(soaked: &Mutex<Soaked>) -> std::sync::MutexGuard<'_, Soaked> {
+    soaked.lock().unwrap_or_else(PoisonError::into_inner)
+}
