@@ -1,8 +1,6 @@
 //! Faults put into the cache on purpose are found by the simulation within a month of it:
 //! `cargo test -p imds-conformance --features planted-faults --test planted_faults`.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use ec2_role_component::planted::{Planted, plant};
 use imds_conformance::simulation::{Invariant, Plan, Violation, run, shrink};
 

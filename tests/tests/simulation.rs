@@ -1,7 +1,5 @@
 //! A year of faults, and what must hold in it.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use ec2_role_host::RefreshPolicy;
 use imds_conformance::simulation::{Plan, WORLDS_A_YEAR, herd, run, simulate};
 
@@ -53,7 +51,7 @@ fn a_month_of_faults_for_the_component_in_its_host() {
 #[test]
 fn a_thousand_clients_come_back_from_an_outage_one_by_one() {
     for policy in [RefreshPolicy::Classic, RefreshPolicy::Windowed] {
-        let herd = herd(SEED, 1_000, policy.clone());
+        let herd = herd(SEED, 1_000, policy);
         println!("{policy:?}: {herd:?}");
         assert_eq!(herd.late, 0, "{herd:?}");
         // All have to ask, two or three times, and within a quarter of an hour.
