@@ -8,6 +8,7 @@
 #   tests/mutants.sh component 'component/src/cache/**'
 #
 # The component takes a quarter of an hour, the emulator's core hours; globs of files take less.
+# mutants.toml says which files of the emulator have been gone through; there may be more to find in the others.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=27.1.0

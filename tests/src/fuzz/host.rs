@@ -1,0 +1,269 @@
+//! What the host reads: the environment and shared configuration files.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::Range;
+use std::time::Duration;
+
+use ec2_role_component::config as component;
+use ec2_role_component::error::Error as Refused;
+use ec2_role_host::egress::Egress;
+use ec2_role_host::{
+    Builder, Ec2RoleProvider, EndpointMode, Environment, Error, Imdsv1Policy, RefreshPolicy,
+    Settings,
+};
+use tempfile::TempDir;
+
+use super::disguised;
+
+/// Where files are read, which is for [`profile`].
+const FILES: [&str; 7] = [
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "HOME",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+];
+
+/// Settings, each with its names in the environment and in a profile.
+const NAMES: [(&str, &str); 7] = [
+    ("AWS_EC2_METADATA_DISABLED", ""),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "ec2_metadata_service_endpoint",
+    ),
+    (
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+        "ec2_metadata_service_endpoint_mode",
+    ),
+    ("AWS_EC2_METADATA_V1_DISABLED", "ec2_metadata_v1_disabled"),
+    ("AWS_EC2_INSTANCE_PROFILE_NAME", "ec2_instance_profile_name"),
+    ("AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout"),
+    (
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+        "metadata_service_num_attempts",
+    ),
+];
+
+/// Environment variables, as lines of `NAME=VALUE`.
+///
+/// Settings that are accepted are within their ranges, come to the same when they are given again, and are
+/// what the component accepts too. An error names a variable and its value. No value is in `Debug`.
+pub fn host_settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let variables: Vec<(&str, &str)> = lines.filter(|(name, _)| !FILES.contains(name)).collect();
+    let builder = builder(variables.iter().copied());
+    let hidden = variables.iter().map(|(name, value)| {
+        let value = disguised(value.as_bytes(), 0..value.len());
+        (*name, String::from_utf8(value).unwrap())
+    });
+    let hidden = Ec2RoleProvider::builder().environment(hidden.collect());
+    assert_eq!(format!("{builder:?}"), format!("{hidden:?}"));
+
+    let settings = match builder.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(
+                error.is_invalid_configuration() && text.contains("; accepted: "),
+                "{text}"
+            );
+            let is_named = NAMES.iter().any(|(name, _)| {
+                let value = variables.iter().rev().find(|(known, _)| known == name);
+                value.is_some_and(|(_, value)| text.contains(&format!("{name} is {value:?}")))
+            });
+            assert!(is_named, "{text}");
+            return;
+        }
+    };
+    check(&settings);
+    let again = values(&settings).into_iter().zip(NAMES);
+    let again = again.filter_map(|(value, (name, _))| Some((name, value?)));
+    let again = Ec2RoleProvider::builder().environment(again.collect());
+    assert_eq!(again.settings().unwrap(), settings);
+    match component::Config::new(options(&settings)) {
+        Ok(_) => {}
+        // The host knows under which names these came.
+        Err(Refused::InvalidConfiguration(invalid)) => {
+            assert!(
+                matches!(invalid.name.as_str(), "endpoint" | "role-name"),
+                "{invalid}"
+            );
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// A file, read as the configuration and as the credentials, for the default profile and for another one.
+///
+/// The same holds of its settings, and nothing that is written depends on a secret in it.
+pub fn profile(bytes: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        for name in [None, Some("p")] {
+            let outcome = read(&folder, file, name, bytes);
+            match &outcome {
+                Ok(settings) => check_profile(&folder, settings),
+                Err(error) => {
+                    assert!(error.is_invalid_configuration(), "{error:?}");
+                    assert!(error.source().is_some() || error.to_string().contains("; accepted: "));
+                }
+            }
+            for secret in secrets(bytes) {
+                let other = read(&folder, file, name, &disguised(bytes, secret));
+                assert_eq!(written(&other), written(&outcome));
+            }
+        }
+    }
+}
+
+fn builder<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Builder {
+    Ec2RoleProvider::builder().environment(Environment::from_iter(variables))
+}
+
+fn read(folder: &TempDir, file: &str, name: Option<&str>, bytes: &[u8]) -> Result<Settings, Error> {
+    let path = folder.path().join("file");
+    fs::write(&path, bytes).unwrap();
+    let none = folder.path().join("none");
+    let path = |of: &str| {
+        if of == file { &path } else { &none }
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let variables =
+        ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].map(|name| (name, path(name)));
+    let builder = builder(variables.iter().map(|(name, path)| (*name, path.as_str())));
+    match name {
+        Some(name) => builder.profile(name),
+        None => builder,
+    }
+    .settings()
+}
+
+fn check_profile(folder: &TempDir, settings: &Settings) {
+    check(settings);
+    let mut text = "[default]\n".to_owned();
+    for (value, (_, key)) in values(settings).into_iter().zip(NAMES) {
+        let Some(value) = value else { continue };
+        assert!(!key.is_empty(), "a profile cannot say {value:?}");
+        // What would be a comment, or end the line.
+        if value.contains(|letter: char| letter.is_whitespace() || matches!(letter, '#' | ';')) {
+            return;
+        }
+        writeln!(text, "{key} = {value}").unwrap();
+    }
+    let again = read(folder, "AWS_CONFIG_FILE", None, text.as_bytes());
+    assert_eq!(again.unwrap(), *settings);
+}
+
+/// What holds of settings that are accepted.
+fn check(settings: &Settings) {
+    let within = |time: Option<Duration>, least, most| {
+        time.is_none_or(|time| (least..=most).contains(&time.as_millis()))
+    };
+    assert!(within(settings.connect_timeout, 1, 60_000));
+    assert_eq!(settings.read_timeout, settings.connect_timeout);
+    assert!(within(settings.operation_timeout, 5_000, 600_000));
+    assert!(
+        settings
+            .attempts
+            .is_none_or(|attempts| (1..=10).contains(&attempts))
+    );
+    let is_patient = settings.connect_timeout.is_some() || settings.attempts.is_some();
+    assert_eq!(settings.operation_timeout.is_some(), is_patient);
+    if let Some(endpoint) = &settings.endpoint {
+        assert!(endpoint.parse::<Egress>().is_ok());
+        assert!(!endpoint.contains('@'), "{endpoint}");
+    }
+    assert_ne!(settings.imdsv1, Some(Imdsv1Policy::OnAnyFailure));
+    assert_ne!(settings.role_name.as_deref(), Some(""));
+}
+
+/// The values that give these settings, in the order of [`NAMES`].
+fn values(settings: &Settings) -> [Option<String>; 7] {
+    [
+        settings.disabled.map(|disabled| disabled.to_string()),
+        settings.endpoint.clone(),
+        settings.endpoint_mode.map(|mode| match mode {
+            EndpointMode::Ipv4 => "IPv4".into(),
+            EndpointMode::Ipv6 => "IPv6".into(),
+        }),
+        settings
+            .imdsv1
+            .map(|policy| (policy == Imdsv1Policy::Never).to_string()),
+        settings.role_name.clone(),
+        settings.connect_timeout.map(|timeout| {
+            let milliseconds = timeout.as_millis();
+            format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+        }),
+        settings.attempts.map(|attempts| attempts.to_string()),
+    ]
+}
+
+/// The settings as the host hands them to the component.
+fn options(settings: &Settings) -> component::Options {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+    component::Options {
+        disabled: settings.disabled,
+        endpoint: settings.endpoint.clone(),
+        endpoint_mode: settings.endpoint_mode.map(|mode| match mode {
+            EndpointMode::Ipv4 => component::EndpointMode::Ipv4,
+            EndpointMode::Ipv6 => component::EndpointMode::Ipv6,
+        }),
+        imdsv1: settings.imdsv1.map(|policy| match policy {
+            Imdsv1Policy::Never => component::Imdsv1Policy::Never,
+            Imdsv1Policy::OnRefusal => component::Imdsv1Policy::OnRefusal,
+            Imdsv1Policy::OnAnyFailure => component::Imdsv1Policy::OnAnyFailure,
+        }),
+        role_name: settings.role_name.clone(),
+        connect_timeout: settings.connect_timeout.map(milliseconds),
+        read_timeout: settings.read_timeout.map(milliseconds),
+        operation_timeout: settings.operation_timeout.map(milliseconds),
+        attempts: settings.attempts,
+        refresh_policy: settings.refresh_policy.map(|policy| match policy {
+            RefreshPolicy::Classic => component::RefreshPolicy::Classic,
+            RefreshPolicy::Windowed => component::RefreshPolicy::Windowed,
+        }),
+        ..component::Options::default()
+    }
+}
+
+/// All that an outcome says.
+fn written(outcome: &Result<Settings, Error>) -> String {
+    let mut text = format!("{outcome:?}");
+    let mut error = outcome
+        .as_ref()
+        .err()
+        .map(|error| error as &dyn std::error::Error);
+    while let Some(cause) = error {
+        write!(text, "\n{cause}\n{cause:?}").unwrap();
+        error = cause.source();
+    }
+    text
+}
+
+/// Where secrets of a profile are, if they are letters and digits up to the end of the line.
+fn secrets(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b'=');
+        let (name, secret) = (parts.next(), parts.next());
+        let name = name.unwrap_or_default().trim_ascii();
+        let secret = secret.unwrap_or_default().trim_ascii();
+        let is_secret = matches!(name, b"aws_secret_access_key" | b"aws_session_token");
+        if is_secret && !secret.is_empty() && secret.iter().all(u8::is_ascii_alphanumeric) {
+            let end = from + line.trim_ascii_end().len();
+            found.push(end - secret.len()..end);
+        }
+        from += line.len();
+    }
+    found
+}

@@ -1,0 +1,76 @@
+//! What is thrown at everything that parses, and what must hold whatever comes.
+//!
+//! Each target takes bytes, and panics where something does not hold. `tests/fuzz` has them run by
+//! libFuzzer, and `tests/tests/fuzz.rs` by proptest and over the corpora, in `cargo test`.
+//!
+//! | target | what the bytes are | the door |
+//! | --- | --- | --- |
+//! | `token`, `role_list`, `document`, `identity_document`, `iam_info` | what IMDS answers | the component's `Instance` |
+//! | `options` | options, by `arbitrary` | the component's `Config` and `Instance` |
+//! | `endpoint` | a URL | the component's `Endpoint` and the host's `Egress` |
+//! | `host_settings` | environment variables, one a line | the host's `Builder::settings` |
+//! | `profile` | a shared configuration file | the same |
+//! | `emulator_config` | a configuration: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
+//! | `rule` | a fault's rule: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
+//! | `admin` | a method and a path in the first line, and a body | the admin API, over a socket |
+//! | `http` | what a client sends | the emulator's socket |
+//! | `scenario` | a scenario: TOML | `Scenario::parse` |
+//! | `client_answers` | a client's answer | what reads the line protocol and `credential_process` |
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "to panic is how a target tells"
+)]
+
+mod component;
+mod conformance;
+mod emulator;
+mod host;
+mod sockets;
+
+pub use self::component::{
+    document, endpoint, iam_info, identity_document, options, role_list, token,
+};
+pub use self::conformance::{client_answers, scenario};
+pub use self::emulator::{emulator_config, rule};
+pub use self::host::{host_settings, profile};
+pub use self::sockets::{admin, http};
+
+/// What a target is.
+pub type Target = fn(&[u8]);
+
+/// All targets, by name.
+pub const TARGETS: [(&str, Target); 15] = [
+    ("token", token),
+    ("role_list", role_list),
+    ("document", document),
+    ("identity_document", identity_document),
+    ("iam_info", iam_info),
+    ("options", options),
+    ("endpoint", endpoint),
+    ("host_settings", host_settings),
+    ("profile", profile),
+    ("emulator_config", emulator_config),
+    ("rule", rule),
+    ("admin", admin),
+    ("http", http),
+    ("scenario", scenario),
+    ("client_answers", client_answers),
+];
+
+/// The same bytes with other letters and digits in `place`: whatever is said of them must not depend
+/// on a secret that is there.
+fn disguised(bytes: &[u8], place: std::ops::Range<usize>) -> Vec<u8> {
+    let mut other = bytes.to_vec();
+    for byte in other.get_mut(place).unwrap_or_default() {
+        *byte = match *byte {
+            b'a'..=b'y' | b'A'..=b'Y' | b'0'..=b'8' => *byte + 1,
+            b'z' | b'Z' => *byte - 25,
+            b'9' => b'0',
+            other => other,
+        };
+    }
+    other
+}

@@ -1,0 +1,283 @@
+//! What the emulator reads off its sockets, on the loopback interface: HTTP, and requests to the admin API.
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use imds_emulator::config::{HttpTokens, Switch};
+use imds_emulator::journal::Filter;
+use imds_emulator::{Clock, Emulator};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::{self, Runtime};
+
+use super::emulator::now;
+
+/// An answer that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so many inputs another emulator is started: rules that end by themselves leave timers behind.
+const LIFE: u32 = 5_000;
+
+/// What a client sends to the emulator.
+///
+/// Whatever it is, the connection comes to an end when the client has no more to say, nothing that comes back
+/// is an error of the server's own, no token gets into the journal, and the next client is answered.
+pub fn http(bytes: &[u8]) {
+    static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
+    on(&BENCH, async |emulator| {
+        let came = exchange(emulator.address(), bytes).await;
+        assert!(
+            came.is_empty() || came.starts_with(b"HTTP/1."),
+            "{}",
+            shown(&came)
+        );
+        assert!(
+            !came.windows(13).any(|part| part.starts_with(b"HTTP/1.1 5")),
+            "{}",
+            shown(&came)
+        );
+        let found = emulator.find(&Filter::default()).unwrap();
+        for exchange in &found.exchanges {
+            let agent = exchange.user_agent.as_deref().unwrap_or_default();
+            for text in [&exchange.method, &exchange.path, agent] {
+                assert!(text.len() <= 1024 && !text.contains("AQAEA"), "{text}");
+            }
+        }
+        emulator.clear_journal();
+        let head = "GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        let answer = Answer::read(&exchange(emulator.address(), head.as_bytes()).await);
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, b"i-0a1b2c3d4e5f67890".as_slice())
+        );
+    });
+}
+
+/// A request to the admin API: `METHOD PATH` in the first line, and a body of JSON after it.
+///
+/// There is always an answer, and never a 5xx. An error is a problem as RFC 9457 has it. Whatever was changed,
+/// the configuration is one that is accepted, it can be read and patched, and the instance is up.
+pub fn admin(bytes: &[u8]) {
+    let line = bytes.iter().position(|byte| *byte == b'\n');
+    let (line, body) = bytes.split_at(line.unwrap_or(bytes.len()));
+    let body = body.get(1..).unwrap_or_default();
+    let line = std::str::from_utf8(line).unwrap_or_default();
+    let Some((method, path)) = line.split_once(' ') else {
+        return;
+    };
+    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !is_method || !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return;
+    }
+    // It never ends.
+    if path.contains("requests/stream") {
+        return;
+    }
+    static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
+    on(&BENCH, async |emulator| {
+        let answer = ask(emulator, method, path, body).await;
+        answer.check();
+        assert!(emulator.config().check().is_ok());
+        for path in [
+            "/__admin/faults",
+            "/__admin/timeline",
+            "/__admin/metrics",
+            "/__admin/requests",
+        ] {
+            assert_eq!(ask(emulator, "GET", path, b"").await.status, 200, "{path}");
+        }
+        for path in [
+            "/__admin/instance",
+            "/__admin/events",
+            "/__admin/metadata-options",
+        ] {
+            let answer = ask(emulator, "PATCH", path, b"{}").await;
+            assert_eq!(answer.status, 200, "{path}: {}", shown(&answer.body));
+        }
+        let options = emulator.config().metadata_options;
+        if emulator.faults().is_empty() && options.http_endpoint == Switch::Enabled {
+            let head = "GET /latest/meta-data/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+            let status = Answer::read(&exchange(emulator.address(), head.as_bytes()).await).status;
+            let is_needed = options.http_tokens == HttpTokens::Required;
+            assert_eq!(status, if is_needed { 401 } else { 200 });
+        }
+        emulator.clock().freeze().unwrap();
+        emulator.clock().set(now()).unwrap();
+        emulator.reset().unwrap();
+        emulator.heal_all();
+    });
+}
+
+/// An emulator, on a runtime of its own that runs while it is waited for, on the thread that waits.
+struct Bench {
+    runtime: Runtime,
+    emulator: Emulator,
+    used: u32,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let builder = Emulator::builder()
+            .clock(Clock::manual(now()))
+            .seed([7; 32])
+            .admin((Ipv4Addr::LOCALHOST, 0).into())
+            .with(|config| {
+                config.metadata_options.http_tokens = HttpTokens::Optional;
+                config.server.keep_alive = true;
+                config.journal.capacity = 64;
+            });
+        let emulator = runtime.block_on(builder.start()).unwrap();
+        Self {
+            runtime,
+            emulator,
+            used: 0,
+        }
+    }
+}
+
+/// Lets `target` at an emulator. Panics of the emulator's tasks are caught by the runtime, and are panics here.
+fn on(bench: &Mutex<Option<Bench>>, target: impl AsyncFnOnce(&Emulator)) {
+    let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
+    // One that a target panicked on is not used again.
+    let mut ours = bench
+        .take()
+        .filter(|bench| bench.used < LIFE)
+        .unwrap_or_else(Bench::new);
+    ours.used += 1;
+    let before = panics();
+    ours.runtime.block_on(target(&ours.emulator));
+    assert_eq!(panics(), before, "a task of the emulator panicked");
+    *bench = Some(ours);
+}
+
+/// How many panics there were on this thread.
+fn panics() -> u32 {
+    thread_local! {
+        static PANICS: Cell<u32> = const { Cell::new(0) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let _ = PANICS.try_with(|panics| panics.set(panics.get() + 1));
+            before(info);
+        }));
+    });
+    PANICS.with(Cell::get)
+}
+
+/// Who has said all waits so long for an answer, before the other side is told that it was all.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Sends all of it, and reads all that comes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // Else the kernel would keep each of many thousand connections for a minute.
+    stream.set_zero_linger().unwrap();
+    let mut came = Vec::new();
+    let exchanged = async {
+        // Whoever is refused in the middle of what it says may be cut short.
+        let _ = stream.write_all(bytes).await;
+        let mut is_open = true;
+        while is_open {
+            match tokio::time::timeout(PAUSE, stream.read_buf(&mut came)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => is_open = false,
+                Err(_) => break,
+            }
+        }
+        if is_open {
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_end(&mut came).await;
+        }
+    };
+    let exchanged = tokio::time::timeout(PATIENCE, exchanged).await;
+    assert!(
+        exchanged.is_ok(),
+        "the connection stays open after {}",
+        shown(&came)
+    );
+    came
+}
+
+async fn ask(emulator: &Emulator, method: &str, path: &str, body: &[u8]) -> Answer {
+    let address = emulator
+        .admin_url()
+        .and_then(|url| url.strip_prefix("http://"));
+    let address = address
+        .and_then(|address| address.parse().ok())
+        .expect("there is an admin API");
+    let length = body.len();
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    Answer::read(&exchange(address, &request).await)
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    #[track_caller]
+    fn read(came: &[u8]) -> Self {
+        let end = came
+            .windows(4)
+            .position(|part| part == b"\r\n\r\n")
+            .expect("there is an answer");
+        let (head, body) = came.split_at(end);
+        let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Self {
+            status: status.expect("the answer has a status"),
+            head,
+            body: body.get(4..).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// What holds of every answer of the admin API.
+    fn check(&self) {
+        let Self { status, head, body } = self;
+        assert!((200..500).contains(status), "{head}");
+        if *status < 400 {
+            return;
+        }
+        // What is no HTTP does not come as far as the API.
+        if body.is_empty() && matches!(status, 400 | 414 | 431) {
+            return;
+        }
+        assert!(
+            head.contains("content-type: application/problem+json"),
+            "{head}"
+        );
+        if head.contains("transfer-encoding") {
+            return;
+        }
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        assert_eq!(problem.get("status"), Some(&Value::from(*status)));
+        assert!(
+            problem
+                .get("detail")
+                .and_then(Value::as_str)
+                .is_some_and(|detail| !detail.is_empty())
+        );
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
