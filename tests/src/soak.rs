@@ -142,6 +142,15 @@ pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, B
     }
     let ended = async { while tasks.join_next().await.is_some() {} };
     let hung = tokio::time::timeout(PATIENCE, ended).await.is_err();
+    // Now that nothing is wrong any more.
+    for (number, provider) in providers.iter().enumerate() {
+        if let Err(error) = provider.retrieve().await {
+            let mut soaked = lock(&soaked);
+            soaked
+                .wrong
+                .push(format!("client {number} is not well at the end: {error}"));
+        }
+    }
     let late = Sample::now()?;
     let early = early.unwrap_or(late);
     let mut soaked = std::mem::take(&mut *lock(&soaked));

@@ -67,6 +67,8 @@ pub enum Invariant {
     Sandbox,
     /// What a client holds does not grow.
     FlatMemory,
+    /// Every call comes to its end.
+    NoHang,
 }
 
 impl fmt::Display for Invariant {
@@ -82,6 +84,7 @@ impl fmt::Display for Invariant {
             Self::Emulator => "the emulator's own answers",
             Self::Sandbox => "the sandbox",
             Self::FlatMemory => "flat memory",
+            Self::NoHang => "no call without an end",
         })
     }
 }

@@ -76,6 +76,11 @@ impl Machine {
         state.wakes = wakes;
     }
 
+    /// When it wakes, or woke last.
+    pub(super) fn woke(&self) -> Duration {
+        self.state().wakes
+    }
+
     /// Ends at once, but on a machine that is suspended.
     pub(super) async fn awake(&self) {
         loop {

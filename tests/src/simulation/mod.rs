@@ -40,6 +40,7 @@ mod timeline;
 mod world;
 
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -92,10 +93,10 @@ pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + S
     };
     let parts: Vec<Simulated> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .collect()
+        let join = |thread: thread::ScopedJoinHandle<'_, Simulated>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
     });
     let mut all = Simulated::default();
     for part in parts {

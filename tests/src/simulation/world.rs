@@ -1,6 +1,7 @@
 //! A world, from its beginning to its end or to the first thing that must not be.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::client::{Call, Dice, Exchange, Log, Native, Network, Said};
 use super::hosted::{Hosted, Rest};
-use super::judge::{Around, Judge, Violation};
+use super::judge::{Around, Invariant, Judge, Violation};
 use super::machine::{Machine, Moment};
 use super::plan::{Caller, ClientPlan, LENGTH, Plan, Stream};
 use super::schedule::{Incident, Kind, Readable};
@@ -79,7 +80,13 @@ struct World {
     well_since: Cell<Option<Duration>>,
     /// Where clients are hosted.
     rest: Option<Rest>,
+    /// Calls under way: whose, and since when.
+    open: RefCell<BTreeMap<u64, (usize, Duration)>>,
 }
+
+/// No call takes so long, whatever its turn: some of them wait for a look-up or two of up to twenty seconds each
+/// before theirs.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 struct Notes {
     counts: Counts,
@@ -91,6 +98,7 @@ struct Notes {
 impl World {
     fn note(&self, line: &str) {
         let mut notes = self.notes.borrow_mut();
+        notes.digest.write_u128(self.timeline.now().as_nanos());
         notes.digest.write(line.as_bytes());
         if let Some(trace) = &mut notes.trace {
             let at = Readable(self.timeline.now());
@@ -262,7 +270,14 @@ impl Client {
         let life = Rc::clone(&self.life.borrow());
         let began = world.timeline.now();
         let judge = |call: &Call| world.call(self.number, &life.judge, began, call);
+        let number = {
+            let mut open = world.open.borrow_mut();
+            let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
+            open.insert(number, (self.number, began));
+            number
+        };
         let key = life.provider.get(judge).await;
+        world.open.borrow_mut().remove(&number);
         match random.random_range(0..1000) {
             0..4 => {
                 // AWS did not take them, or somebody thinks so.
@@ -461,6 +476,7 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
                 wrong: Cell::new(0),
                 well_since: Cell::new(Some(Duration::ZERO)),
                 rest: plan.hosted.then(Rest::default),
+                open: RefCell::default(),
             };
             live(world, plan, given)
         }
@@ -474,6 +490,24 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
         Err(Broken::Plan) => panic!("{plan:?} cannot be carried out"),
         Err(Broken::Config(why)) => panic!("{plan:?} cannot be carried out: {why}"),
     }
+}
+
+/// A call that does not come to its end, though its machine is awake.
+fn hanging(world: &World, clients: &[Client]) -> Option<Violation> {
+    let now = world.timeline.now();
+    let open = world.open.borrow();
+    let mut open = open.values().copied();
+    let (client, began) = open.find(|(client, began)| {
+        let machine = clients.get(*client).map(|client| &client.machine);
+        let since = machine.map_or(*began, |machine| machine.woke().max(*began));
+        now.saturating_sub(since) > PATIENCE
+    })?;
+    Some(Violation {
+        invariant: Invariant::NoHang,
+        at: now,
+        client,
+        seen: format!("a call from {} is under way", Readable(began)),
+    })
 }
 
 type Lived = (Outcome, Vec<String>);
@@ -521,6 +555,9 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
     }
     if let Some(broken) = failed.take() {
         return Err(broken);
+    }
+    if !world.is_over() {
+        world.blame(hanging(&world, &clients));
     }
     drop(pool);
     let mut notes = world.notes.borrow_mut();
