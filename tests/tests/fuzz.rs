@@ -87,8 +87,8 @@ impl Change {
             }
             Self::Repeat(from, to) => {
                 let range = range(from, to, bytes);
-                let part = bytes[range.clone()].to_vec();
-                bytes.splice(range.end..range.end, part);
+                bytes.extend_from_within(range.clone());
+                bytes[range.end..].rotate_right(range.len());
             }
             Self::Insert(at, new) => {
                 let at = place(at, bytes);
@@ -189,6 +189,7 @@ targets! {
     host_settings: 500,
     profile: 200,
     emulator_config: 200,
+    emulator_settings: 100,
     rule: 300,
     admin: 100,
     http: 200,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::request::Parts;
 use http::{Method, Request};
-use imds_emulator::config::{Config, HttpTokens, Switch};
+use imds_emulator::config::{Config, ENVIRONMENT, HttpTokens, Layers, Switch};
 use imds_emulator::fault::Rule;
 use imds_emulator::imds::{Client, Conduct, Decision, Imds, Step};
 use serde::de::DeserializeOwned;
@@ -73,6 +73,43 @@ pub fn emulator_config(bytes: &[u8]) {
     let imds = Imds::new(config, SEED, now()).unwrap();
     for version in ["latest", "2016-09-02"] {
         walk(&imds, version);
+    }
+}
+
+/// Keys of a configuration and their values, as lines of `KEY=VALUE`, one over the other.
+///
+/// What is accepted leaves a configuration that is accepted, and comes to the same when it is set again. What is
+/// not leaves everything as it was, and is told with where it is from.
+pub fn emulator_settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let mut layers = Layers::new();
+    // Each is checked with the whole.
+    for line in text.lines().take(8) {
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        let before = layers.config().clone();
+        match layers.set("the line", key, value) {
+            Ok(()) => {
+                let config = layers.config().clone();
+                assert!(config.check().is_ok());
+                let json = serde_json::to_value(&config).unwrap();
+                assert_eq!(serde_json::from_value::<Config>(json).unwrap(), config);
+                layers.set("the line", key, value).unwrap();
+                assert_eq!(*layers.config(), config);
+            }
+            Err(error) => {
+                assert!(error.to_string().starts_with("the line: "), "{error}");
+                assert_eq!(*layers.config(), before);
+            }
+        }
+        let name = format!("{ENVIRONMENT}{key}");
+        let variable = (name.clone().into(), value.into());
+        if let Err(error) = Layers::new().environment([variable]) {
+            assert!(error.to_string().starts_with(&name), "{error}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `host_settings` | environment variables, one a line | the host's `Builder::settings` |
 //! | `profile` | a shared configuration file | the same |
 //! | `emulator_config` | a configuration: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
+//! | `emulator_settings` | its keys and their values, one a line | `Layers` |
 //! | `rule` | a fault's rule: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
 //! | `admin` | a method and a path in the first line, and a body | the admin API, over a socket |
 //! | `http` | what a client sends | the emulator's socket |
@@ -34,7 +35,7 @@ pub use self::component::{
     document, endpoint, iam_info, identity_document, options, role_list, token,
 };
 pub use self::conformance::{client_answers, scenario};
-pub use self::emulator::{emulator_config, rule};
+pub use self::emulator::{emulator_config, emulator_settings, rule};
 pub use self::host::{host_settings, profile};
 pub use self::sockets::{admin, http};
 
@@ -42,7 +43,7 @@ pub use self::sockets::{admin, http};
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("token", token),
     ("role_list", role_list),
     ("document", document),
@@ -53,6 +54,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("host_settings", host_settings),
     ("profile", profile),
     ("emulator_config", emulator_config),
+    ("emulator_settings", emulator_settings),
     ("rule", rule),
     ("admin", admin),
     ("http", http),

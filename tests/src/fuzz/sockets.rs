@@ -80,6 +80,10 @@ pub fn admin(bytes: &[u8]) {
     on(&BENCH, async |emulator| {
         let answer = ask(emulator, method, path, body).await;
         answer.check();
+        // What changes nothing leaves nothing to look at.
+        if !(200..300).contains(&answer.status) || matches!(method, "GET" | "HEAD") {
+            return;
+        }
         assert!(emulator.config().check().is_ok());
         for path in [
             "/__admin/faults",

@@ -330,3 +330,190 @@ impl Judge {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::simulation::client::Given;
+    use crate::simulation::server::{Answer, Broken, Exchanged};
+
+    const SECRET: &str = "a secret of some length";
+
+    fn judge() -> Judge {
+        let rules = Rules {
+            policy: RefreshPolicy::Classic,
+            window: None,
+            jitter: 0,
+            max_extension: None,
+        };
+        Judge::new(0, rules, Imdsv1Policy::Never, Duration::ZERO)
+    }
+
+    fn exchange(token: bool, outcome: Result<Answer, Broken>) -> Exchange {
+        Exchange {
+            put: false,
+            path: "/latest/meta-data/iam/security-credentials/role".into(),
+            token: token.then(|| "token".into()),
+            exchanged: Exchanged {
+                told: None,
+                outcome,
+                wrong: None,
+            },
+            body_limit: 1000,
+        }
+    }
+
+    /// A refresh that failed, when nothing was held.
+    fn failed() -> Call {
+        let now = Moment {
+            wall: Duration::from_secs(1_800_000_000),
+            monotonic: Duration::from_secs(7),
+        };
+        Call {
+            began: now,
+            ended: now,
+            exchanges: vec![exchange(true, Err(Broken::Refused))],
+            answer: Err(Said {
+                line: "refused".into(),
+                debug: "Refused".into(),
+            }),
+            failing: true,
+            status: "fine".into(),
+            restarts: 0,
+        }
+    }
+
+    const IN_TROUBLE: Around = Around {
+        now: Duration::ZERO,
+        began: Duration::ZERO,
+        well_since: None,
+    };
+
+    #[track_caller]
+    fn breaks(invariant: Invariant, judge: &mut Judge, call: &Call, around: Around) {
+        let found = judge
+            .call(call, around)
+            .map(|violation| violation.invariant);
+        assert_eq!(found, Some(invariant));
+    }
+
+    #[test]
+    fn a_failure_under_a_fault_is_all_right() {
+        assert_eq!(judge().call(&failed(), IN_TROUBLE), None);
+    }
+
+    #[test]
+    fn a_request_without_a_token_is_found() {
+        let mut call = failed();
+        call.exchanges = vec![exchange(false, Err(Broken::Refused))];
+        breaks(Invariant::NoImdsv1, &mut judge(), &call, IN_TROUBLE);
+    }
+
+    #[test]
+    fn a_flood_is_found() {
+        let mut call = failed();
+        call.exchanges = (0..41).map(|_| exchange(true, Err(Broken::Late))).collect();
+        breaks(Invariant::BoundedRequests, &mut judge(), &call, IN_TROUBLE);
+    }
+
+    #[test]
+    fn an_emulator_that_is_wrong_is_found() {
+        let mut call = failed();
+        for exchange in &mut call.exchanges {
+            exchange.exchanged.wrong = Some("so".into());
+        }
+        breaks(Invariant::Emulator, &mut judge(), &call, IN_TROUBLE);
+    }
+
+    #[test]
+    fn a_sandbox_that_began_anew_is_found() {
+        let mut call = failed();
+        call.restarts = 1;
+        breaks(Invariant::Sandbox, &mut judge(), &call, IN_TROUBLE);
+    }
+
+    #[test]
+    fn what_grows_is_found() {
+        let mut call = failed();
+        call.status = "x".repeat(HELD + 1);
+        breaks(Invariant::FlatMemory, &mut judge(), &call, IN_TROUBLE);
+    }
+
+    #[test]
+    fn a_secret_that_shows_is_found_wherever_it_does() {
+        let answer = || Answer {
+            status: 500,
+            headers: HeaderMap::new(),
+            body: Bytes::from(format!(r#"{{"SecretAccessKey":"{SECRET}"}}"#)),
+        };
+        let shown = format!("this is {SECRET}");
+        for place in ["line", "debug", "status"] {
+            let mut call = failed();
+            call.exchanges = vec![exchange(true, Ok(answer()))];
+            match (place, &mut call.answer) {
+                ("line", Err(said)) => said.line.clone_from(&shown),
+                ("debug", Err(said)) => said.debug.clone_from(&shown),
+                _ => call.status.clone_from(&shown),
+            }
+            breaks(Invariant::NoSecrets, &mut judge(), &call, IN_TROUBLE);
+        }
+    }
+
+    #[test]
+    fn credentials_that_are_over_are_found() {
+        let mut call = failed();
+        let now = call.ended.wall.as_secs();
+        let given = |expires| Given {
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            session_token: "token".into(),
+            expires,
+            refresh_after: expires,
+        };
+        call.answer = Ok(given(now + 1));
+        assert_eq!(judge().answer(&call, IN_TROUBLE), Ok(()));
+        call.answer = Ok(given(now));
+        let verdict = judge().answer(&call, IN_TROUBLE);
+        assert!(matches!(verdict, Err((Invariant::NothingExpired, _))));
+    }
+
+    #[test]
+    fn who_fails_while_all_is_well_is_found() {
+        let around = Around {
+            well_since: Some(Duration::ZERO),
+            ..IN_TROUBLE
+        };
+        breaks(
+            Invariant::NoExtensionInHealth,
+            &mut judge(),
+            &failed(),
+            around,
+        );
+    }
+
+    #[test]
+    fn who_does_not_recover_is_found() {
+        let mut judge = judge();
+        assert_eq!(judge.call(&failed(), IN_TROUBLE), None);
+        // The same error for a second, without a request.
+        let mut call = failed();
+        call.exchanges.clear();
+        let at = |began| Around {
+            now: began,
+            began,
+            well_since: Some(Duration::ZERO),
+        };
+        assert_eq!(judge.call(&call, at(Duration::from_secs(15 * 60))), None);
+        breaks(Invariant::Recovery, &mut judge, &call, at(RECOVERY));
+    }
+
+    #[test]
+    fn an_answer_that_the_model_has_otherwise_is_found() {
+        let mut call = failed();
+        call.exchanges.clear();
+        breaks(Invariant::Model, &mut judge(), &call, IN_TROUBLE);
+    }
+}
