@@ -2,6 +2,8 @@
 //! [`Instance`](crate::instance::Instance).
 
 mod convert;
+#[cfg(not(feature = "custom-client"))]
+mod http_error;
 #[cfg(not(feature = "wasi-0-3"))]
 mod wasi_0_2;
 #[cfg(feature = "wasi-0-3")]

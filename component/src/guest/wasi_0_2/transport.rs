@@ -11,19 +11,15 @@ use core::time::Duration;
 use super::bindings::wasi::clocks::monotonic_clock;
 use super::bindings::wasi::http::outgoing_handler::{self, OutgoingRequest, RequestOptions};
 use super::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse,
-    Method as WasiMethod, Scheme,
+    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method as WasiMethod, Scheme,
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
 use super::bindings::wasi::io::streams::StreamError;
+use crate::guest::http_error::{BAD_REQUEST, CUT_OFF, failed};
 use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, TransportError};
 
 /// A body is read in pieces of at most this size.
 const PIECE: u64 = 16 * 1024;
-
-const CUT_OFF: TransportError =
-    TransportError::Unavailable("the connection broke in the middle of the answer");
-const BAD_REQUEST: TransportError = TransportError::Malformed("the host does not take the request");
 
 #[derive(Debug)]
 pub(super) struct WasiTransport;
@@ -147,43 +143,6 @@ fn read(incoming: &IncomingBody, limit: usize, timer: &Timer) -> Result<Vec<u8>,
             Err(StreamError::Closed) => return Ok(body),
             Err(StreamError::LastOperationFailed(_)) => return Err(CUT_OFF),
         }
-    }
-}
-
-/// Hosts differ in which code they give for one cause, so the many codes make few cases.
-fn failed(code: &ErrorCode) -> TransportError {
-    match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
-        ErrorCode::ConnectionTimeout => {
-            TransportError::Timeout("the connection did not open in time")
-        }
-        ErrorCode::DnsTimeout => TransportError::Timeout("the name was not resolved in time"),
-        ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => TransportError::Timeout("no answer in time"),
-        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            TransportError::Unavailable("the name of the endpoint does not resolve")
-        }
-        ErrorCode::ConnectionRefused => TransportError::Unavailable("the connection was refused"),
-        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => CUT_OFF,
-        ErrorCode::HttpRequestMethodInvalid
-        | ErrorCode::HttpRequestUriInvalid
-        | ErrorCode::HttpRequestUriTooLong
-        | ErrorCode::HttpRequestLengthRequired
-        | ErrorCode::HttpRequestBodySize(_)
-        | ErrorCode::HttpRequestHeaderSectionSize(_)
-        | ErrorCode::HttpRequestHeaderSize(_) => BAD_REQUEST,
-        ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
-            TransportError::Malformed("the headers of the answer are too long")
-        }
-        ErrorCode::HttpResponseBodySize(_) => {
-            TransportError::Malformed("the body of the answer is too long")
-        }
-        // wasmtime says this of a reset connection as well as of an answer that is not HTTP.
-        ErrorCode::HttpProtocolError => {
-            TransportError::Unavailable("the connection broke, or the answer is not HTTP")
-        }
-        _ => TransportError::Unavailable("no connection to the endpoint"),
     }
 }
 
