@@ -9,13 +9,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 seconds=${1:-30}
 shift $(($# > 0))
-command -v cargo-fuzz > /dev/null || cargo install --locked --quiet cargo-fuzz@0.13.2 || {
+command -v cargo-fuzz > /dev/null || cargo install --locked --quiet cargo-fuzz@0.13.2 2> /dev/null || {
     echo "fuzz: not run, because cargo-fuzz cannot be installed here"
     exit 77
 }
-# libFuzzer's flags are for nightly compilers alone, or for one that is told so. All code here is safe code, so
-# that a sanitizer would find little and cost half the speed; SANITIZER=address has it all the same.
-export RUSTC_BOOTSTRAP=1
+# Hardly any code here is unsafe, so that a sanitizer has little to find. With SANITIZER=address there is one; its
+# flags are for nightly compilers, and for a stable one that is told so.
+[ -z "${SANITIZER:-}" ] || export RUSTC_BOOTSTRAP=1
 options=(--sanitizer "${SANITIZER:-none}" --target-dir ../target/fuzz)
 
 cargo fuzz build "${options[@]}"
@@ -26,8 +26,10 @@ for target in "${targets[@]}"; do
     printf '\n== %s\n' "$target"
     new=../target/fuzz-corpus/$target
     mkdir -p "$new"
+    # The words of the corpus, as libFuzzer wants a dictionary.
+    grep -aohE '[A-Za-z0-9_-]{3,40}' "fuzz/corpus/$target"/* | LC_ALL=C sort -u | sed 's/.*/"&"/' > "$new.dict" || true
     # The first folder is the one that is written to.
     cargo fuzz run "${options[@]}" "$target" "$new" "fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 || failed=1
+        -max_total_time="$seconds" -dict="$new.dict" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 || failed=1
 done
 exit "$failed"

@@ -179,22 +179,22 @@ macro_rules! targets {
 }
 
 targets! {
-    token: 500,
-    role_list: 500,
-    document: 500,
-    identity_document: 500,
-    iam_info: 500,
-    options: 500,
-    endpoint: 500,
-    host_settings: 500,
-    profile: 200,
-    emulator_config: 200,
-    emulator_settings: 100,
-    rule: 300,
-    admin: 100,
-    http: 200,
-    scenario: 300,
-    client_answers: 500,
+    token: 2000,
+    role_list: 2000,
+    document: 1000,
+    identity_document: 1000,
+    iam_info: 2000,
+    options: 2000,
+    endpoint: 2000,
+    host_settings: 2000,
+    profile: 300,
+    emulator_config: 300,
+    emulator_settings: 300,
+    rule: 500,
+    admin: 300,
+    http: 500,
+    scenario: 1000,
+    client_answers: 2000,
 }
 
 #[test]

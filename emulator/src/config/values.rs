@@ -330,3 +330,31 @@ pub(super) enum OrFalse<T> {
     Some(T),
     None(bool),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_fixed_can_be_told_and_read_again_whatever_the_clock_shows() {
+        let century = "100years".parse().unwrap();
+        for (now, told) in [
+            ("2026-01-02T03:04:05.5Z", "2126-01-03T03:04:05.500Z"),
+            ("9999-12-31T00:00:00Z", "9999-12-31T23:59:59Z"),
+            ("+12026-01-02T03:04:05Z", "9999-12-31T23:59:59Z"),
+            ("-12026-01-02T03:04:05Z", "0000-01-01T00:00:00Z"),
+        ] {
+            let mut moment = Moment::After(century);
+            moment.fix(now.parse().unwrap());
+            assert_eq!(moment.to_string(), told, "{now}");
+            assert_eq!(told.parse(), Ok(moment));
+        }
+    }
+
+    #[test]
+    fn a_moment_that_utc_cannot_tell_is_none() {
+        for text in ["0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"] {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
+    }
+}

@@ -54,6 +54,10 @@ pub fn client_answers(bytes: &[u8]) {
         assert_eq!(words.next(), Some(given.access_key_id.as_str()));
         assert_eq!(words.next().is_some(), given.expires.is_some());
     }
+    if let Ok(json) = serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(&text) {
+        let id = json.get("AccessKeyId").and_then(|id| id.as_str());
+        assert!(id.is_some_and(|id| !id.is_empty()) || read_output(&text).is_err());
+    }
     let error = failed(&text);
     assert!(!error.broken);
     assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use imds_emulator::config::{Config, ENVIRONMENT, HttpTokens, Layers, Switch};
 use imds_emulator::fault::Rule;
 use imds_emulator::imds::{Client, Conduct, Decision, Imds, Step};
@@ -209,13 +209,14 @@ pub fn rule(bytes: &[u8]) {
                 (Method::GET, "/2016-09-02/meta-data/iam/info"),
                 (Method::POST, "//latest//meta-data"),
             ] {
-                let parts = request(method.clone(), path, token.as_deref());
+                let parts = request(method.clone(), path, token.as_ref());
                 let decision = imds.decide(&parts, client(), at);
                 check(&decision, Some(&rule));
                 if let (Method::PUT, Conduct::Answer(response)) = (method, decision.conduct)
                     && response.status() == 200
                 {
-                    token = String::from_utf8(response.into_body().to_vec()).ok();
+                    // What a fault makes of a token need not be one.
+                    token = HeaderValue::from_maybe_shared(response.into_body()).ok();
                 }
             }
             let _ = imds.accept((Ipv4Addr::LOCALHOST, 1).into(), at);
@@ -266,7 +267,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     }
 }
 
-fn request(method: Method, path: &str, token: Option<&str>) -> Parts {
+fn request(method: Method, path: &str, token: Option<&HeaderValue>) -> Parts {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
