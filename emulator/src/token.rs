@@ -20,7 +20,9 @@ const PREFIX: [u8; 4] = [1, 0, 4, 0];
 pub(crate) const BEGINNING: &str = "AQAEA";
 /// When it ends, in milliseconds since 1970, and the seconds that it lives.
 const LIFE: usize = 8 + 4;
-const SEAL: usize = 24;
+/// What tells it from others of the same moment.
+const NUMBER: usize = 4;
+const SEAL: usize = 20;
 
 /// What a token of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +72,17 @@ impl Tokens {
         }
     }
 
-    /// A token that lives for `ttl` seconds.
-    pub(crate) fn issue(&self, ttl: u32, now: DateTime<Utc>) -> String {
+    /// A token that lives for `ttl` seconds. `number` is that of the request.
+    pub(crate) fn issue(&self, ttl: u32, now: DateTime<Utc>, number: u64) -> String {
         let end = now
             .checked_add_signed(TimeDelta::seconds(ttl.into()))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mut token = Vec::with_capacity(PREFIX.len() + LIFE + SEAL);
+        let mut token = Vec::with_capacity(PREFIX.len() + LIFE + NUMBER + SEAL);
         token.extend(PREFIX);
         token.extend(end.timestamp_millis().to_be_bytes());
         token.extend(ttl.to_be_bytes());
+        // Long before it begins anew, no token of then is left.
+        token.extend(number.to_be_bytes().iter().skip(8 - NUMBER));
         let seal = self
             .seal
             .clone()
@@ -92,7 +96,7 @@ impl Tokens {
     /// What `token` says, if it is one of ours (rule 15).
     pub(crate) fn read(&self, token: &str) -> Option<Token> {
         let token = URL_SAFE.decode(token).ok()?;
-        let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE)?;
+        let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE + NUMBER)?;
         if seal.len() != SEAL {
             return None;
         }
@@ -103,7 +107,7 @@ impl Tokens {
             .ok()?;
         let (_, life) = sealed.split_at_checked(PREFIX.len())?;
         let (end, ttl) = life.split_first_chunk()?;
-        let ttl = u32::from_be_bytes(ttl.try_into().ok()?);
+        let ttl = u32::from_be_bytes(*ttl.first_chunk()?);
         let ends = DateTime::from_timestamp_millis(i64::from_be_bytes(*end))?;
         Some(Token {
             issued: ends - TimeDelta::seconds(ttl.into()),
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_token_looks_like_those_of_imds() {
-        let token = tokens(7).issue(21_600, at(1_700_000_000));
+        let token = tokens(7).issue(21_600, at(1_700_000_000), 1);
         assert_eq!(token.len(), 56);
         assert!(token.starts_with("AQAEA"), "{token}");
         assert!(token.ends_with("=="), "{token}");
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn a_token_lives_for_its_time_and_not_longer() {
         let ours = tokens(7);
-        let token = ours.issue(60, at(1_000));
+        let token = ours.issue(60, at(1_000), 1);
         assert_eq!(remaining(&ours, &token, at(1_000)), Some(60));
         assert_eq!(ours.read(&token).unwrap().issued(), at(1_000));
         assert_eq!(remaining(&ours, &token, at(1_059)), Some(1));
@@ -152,9 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_one_moment_differ() {
+        let ours = tokens(7);
+        let [one, other] = [1, 2].map(|number| ours.issue(60, at(1_000), number));
+        assert_ne!(one, other);
+        for token in [one, other] {
+            assert_eq!(remaining(&ours, &token, at(1_000)), Some(60));
+        }
+    }
+
+    #[test]
     fn what_this_instance_did_not_issue_is_no_token() {
         let ours = tokens(7);
-        let token = ours.issue(60, at(1_000));
+        let token = ours.issue(60, at(1_000), 1);
         assert_eq!(
             remaining(&tokens(8), &token, at(1_000)),
             None,

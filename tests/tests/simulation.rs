@@ -1,7 +1,10 @@
 //! A year of faults, and what must hold in it.
 
 use ec2_role_host::RefreshPolicy;
-use imds_conformance::simulation::{Plan, WORLDS_A_YEAR, herd, run, simulate};
+use imds_conformance::simulation::{
+    Kind, LENGTH, Plan, WORLDS_A_YEAR, herd, run, simulate, vocabulary,
+};
+use imds_emulator::fault::Fault;
 
 /// The same in every run: a failure here is one that anybody can replay.
 const SEED: u64 = 1;
@@ -20,6 +23,10 @@ fn a_year_of_faults() {
     assert!(simulated.counts.incidents > 1_000);
     assert!(simulated.counts.faults > 1_000);
     assert!(simulated.counts.refreshes > 10_000);
+    let acted = simulated.acted.into_keys().collect();
+    let all = vocabulary();
+    let idle: Vec<_> = all.difference(&acted).collect();
+    assert!(idle.is_empty(), "{idle:?}");
 }
 
 #[test]
@@ -45,28 +52,69 @@ fn a_month_of_faults_for_the_component_in_its_host() {
     let outcome = run(&plan, &plan.incidents, None);
     assert_eq!(outcome.violation, None);
     assert!(outcome.counts.refreshes > 300, "{:?}", outcome.counts);
+    // Which was searched for secrets.
+    assert!(outcome.counts.logged > 10_000, "{:?}", outcome.counts);
 }
 
-/// Each client rests for a time of its own, so they do not come all at once when IMDS is back.
+/// Each client rests for a time of its own, so they do not come all at once when IMDS is back; and without dice they
+/// would.
 #[test]
 fn a_thousand_clients_come_back_from_an_outage_one_by_one() {
     for policy in [RefreshPolicy::Classic, RefreshPolicy::Windowed] {
-        let herd = herd(SEED, 1_000, policy);
-        println!("{policy:?}: {herd:?}");
-        assert_eq!(herd.late, 0, "{herd:?}");
-        // All have to ask, two or three times, and within a quarter of an hour.
-        assert!(herd.requests >= 2_000, "{herd:?}");
-        assert!(herd.busiest <= 50, "{herd:?}");
+        let apart = herd(SEED, 1_000, policy, true);
+        let together = herd(SEED, 1_000, policy, false);
+        println!("{policy:?}: {apart:?}, {together:?}");
+        for herd in [&apart, &together] {
+            assert_eq!(herd.late, 0, "{herd:?}");
+            // All have to ask, two or three times, and within a quarter of an hour.
+            assert!(herd.requests >= 2_000, "{herd:?}");
+        }
+        assert!(apart.busiest <= 100, "{apart:?}");
+        assert!(together.busiest >= 1_000, "{together:?}");
     }
+}
+
+/// A month leaves as much behind as a week.
+#[test]
+fn what_is_held_does_not_grow() {
+    let mut plan = Plan::new(SEED, 2);
+    // What one of these sends is long, and which is the longest is a matter of chance.
+    plan.incidents.retain(|incident| match &incident.kind {
+        Kind::Fault(rule) => !matches!(rule.fault, Fault::LongBody { .. }),
+        _ => true,
+    });
+    let mut most = |length| {
+        plan.length = length;
+        let mut calls = 0;
+        let memory = allocation_counter::measure(|| {
+            let outcome = run(&plan, &plan.incidents, None);
+            assert_eq!(outcome.violation, None);
+            calls = outcome.counts.calls;
+        });
+        (memory.bytes_max, calls)
+    };
+    let (in_a_week, few) = most(LENGTH / 4);
+    let (in_a_month, many) = most(LENGTH);
+    println!("{in_a_week} bytes at most in {few} calls, {in_a_month} in {many}");
+    assert!(many > 2 * few);
+    assert!(
+        in_a_month < in_a_week + 64 * 1024,
+        "{in_a_week}, {in_a_month}"
+    );
 }
 
 /// What the simulation has found in the component and its host, by what it took to find it.
 #[test]
 fn what_was_found_before_stays_mended() {
     // A clock that is ahead when credentials come due, and is then set back: they were handed out again.
-    assert_holds(&Plan::hosted(1, 3), &[9]);
+    assert_holds(&Plan::hosted(1, 46), &[7, 13, 15, 16, 20, 25, 27, 29, 30]);
     // Each request left a handle behind, until there was no room for another.
     assert_holds(&Plan::hosted(1, 1), &[]);
+    // Credentials that are due in the middle of a second: in the background they were asked for over and over, until
+    // it was over.
+    let plan = Plan::hosted(1, 6);
+    assert!(plan.background);
+    assert_holds(&plan, &[]);
 }
 
 fn assert_holds(plan: &Plan, incidents: &[usize]) {

@@ -321,7 +321,10 @@ impl Cache {
 }
 
 impl Due {
+    /// At the whole second: until then they are promised (5.2), and who comes then is not to be a fraction too
+    /// early.
     fn at(wall: UnixTime, now: Now) -> Self {
+        let wall = wall.floor();
         Self {
             wall,
             monotonic: now.monotonic.saturating_add(wall.since(now.wall)),

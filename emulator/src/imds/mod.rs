@@ -441,7 +441,7 @@ impl Imds {
         {
             Conduct::Silence
         } else {
-            let mut answer = self.answer(request, path, sent, now);
+            let mut answer = self.answer(request, path, sent, told.number, now);
             if let Kind::Data { modified, .. } = &mut answer.kind {
                 *modified = modified
                     .checked_add_signed(self.quirks.skew)
@@ -485,7 +485,14 @@ impl Imds {
         hops > self.config.metadata_options.http_put_response_hop_limit
     }
 
-    fn answer(&self, request: &Parts, path: &Path<'_>, sent: Sent, now: DateTime<Utc>) -> Answer {
+    fn answer(
+        &self,
+        request: &Parts,
+        path: &Path<'_>,
+        sent: Sent,
+        number: u64,
+        now: DateTime<Utc>,
+    ) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
             return answer(Kind::Forbidden);
@@ -495,7 +502,7 @@ impl Imds {
         };
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match segments.as_slice() {
-            [LATEST, "api", "token"] => self.token(request, now),
+            [LATEST, "api", "token"] => self.token(request, number, now),
             [_, "api", "token"] if request.method == Method::PUT => answer(Kind::Forbidden),
             _ if request.method != Method::GET && request.method != Method::HEAD => {
                 answer(Kind::NotAllowed("GET, HEAD"))
@@ -508,7 +515,7 @@ impl Imds {
     }
 
     /// Rules 8 and 10 to 14.
-    fn token(&self, request: &Parts, now: DateTime<Utc>) -> Answer {
+    fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
         if request.method != Method::PUT {
             return answer(Kind::NotAllowed("OPTIONS, PUT"));
@@ -521,7 +528,7 @@ impl Imds {
             Some(ttl) => {
                 let ttl = self.quirks.ttl_cap.map_or(ttl, |cap| cap.min(ttl));
                 Answer {
-                    kind: Kind::Token(self.tokens.issue(ttl, now)),
+                    kind: Kind::Token(self.tokens.issue(ttl, now, number)),
                     ttl: Some(ttl),
                 }
             }

@@ -38,6 +38,9 @@ pub(crate) enum Call {
 /// background, as long as there are no credentials at all.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// Credentials that are due when they come are refreshed in the background after this: not in a circle.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 pub(super) struct Owner {
     common: Arc<Common>,
     sandbox: Sandbox,
@@ -208,7 +211,11 @@ impl Owner {
 
     /// Whoever is told of them by an event finds them everywhere.
     fn hold(&mut self, credentials: &Credentials, now: SystemTime) {
-        self.alarm = Some(self.common.clock.monotonic() + credentials.fresh_for(now));
+        let left = match credentials.fresh_for(now) {
+            Duration::ZERO => AT_ONCE,
+            left => left,
+        };
+        self.alarm = Some(self.common.clock.monotonic() + left);
         self.common.snapshot.store(Some(credentials));
         self.held = Some(credentials.clone());
         self.common.status().access_key_id = self.key_id();

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use ec2_role_component::config::Options;
 use ec2_role_component::credentials::Credentials;
-use ec2_role_component::error::Error;
+use ec2_role_component::error::{Error, Reason};
 use ec2_role_component::imds::client::{Client as ImdsClient, Tree};
 use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{self, Method, RESPONSE_HEADERS};
 use ec2_role_component::time::UnixTime;
+use ec2_role_host::ErrorKind;
 use futures_util::lock;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +34,21 @@ pub(super) struct Call {
     pub(super) status: String,
     /// How often its sandbox had to begin anew.
     pub(super) restarts: u64,
+    /// How it came to its answer.
+    pub(super) way: Way,
+    /// What was logged since an exchange was last looked at.
+    pub(super) logged: String,
+}
+
+/// How a call came to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From what is held, or by asking.
+    Alone,
+    /// At once, while somebody else waits for a refresh.
+    Beside,
+    /// By waiting with others, one of whom has been looked at already.
+    Together,
 }
 
 /// Credentials that were handed out.
@@ -64,22 +80,45 @@ impl fmt::Debug for Given {
 /// An error, as people see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Said {
+    /// What kind of error it is.
+    pub(super) kind: ErrorKind,
     pub(super) line: String,
     pub(super) debug: String,
 }
 
 impl Said {
-    pub(super) fn new(error: &(impl fmt::Debug + fmt::Display)) -> Self {
+    pub(super) fn new(kind: ErrorKind, error: &(impl fmt::Debug + fmt::Display)) -> Self {
         Self {
+            kind,
             line: error.to_string(),
             debug: format!("{error:?}"),
         }
+    }
+
+    fn of_component(error: &Error) -> Self {
+        let kind = match error.failure().map(|failure| failure.reason) {
+            Some(Reason::Denied) => ErrorKind::Denied,
+            Some(Reason::Unavailable) => ErrorKind::Unavailable,
+            Some(Reason::Timeout) => ErrorKind::Timeout,
+            Some(Reason::Throttled) => ErrorKind::Throttled,
+            Some(Reason::Forbidden) => ErrorKind::Forbidden,
+            Some(Reason::NotFound) => ErrorKind::NotFound,
+            Some(Reason::NoRole) => ErrorKind::NoRole,
+            Some(Reason::Refused) => ErrorKind::Refused,
+            Some(Reason::Expired) => ErrorKind::Expired,
+            Some(Reason::UnexpectedStatus) => ErrorKind::UnexpectedStatus,
+            Some(Reason::InvalidResponse) => ErrorKind::InvalidResponse,
+            None => ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
 /// One exchange with IMDS.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    /// When, since the beginning.
+    pub(super) began: Duration,
     pub(super) put: bool,
     pub(super) path: String,
     pub(super) token: Option<String>,
@@ -110,9 +149,9 @@ impl fmt::Display for Exchange {
             Ok(answer) => write!(f, "{}", answer.status)?,
             Err(broken) => write!(f, "{broken:?}")?,
         }
-        match &self.exchanged.told {
-            Some(told) if !told.rules.is_empty() => write!(f, " by {}", told.rules.join(", ")),
-            _ => Ok(()),
+        match &*self.exchanged.rules {
+            [] => Ok(()),
+            rules => write!(f, " by {}", rules.join(", ")),
         }
     }
 }
@@ -131,6 +170,11 @@ impl Log {
 
     pub(super) fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.is_empty()
     }
 }
 
@@ -159,22 +203,24 @@ impl Network {
             parts.uri.path().to_owned(),
             header(TOKEN),
         );
+        let began = self.machine.timeline().now();
         let mut noted = Noted {
             log: &self.log,
             exchange: Some(Exchange {
+                began,
                 put,
                 path,
                 token,
                 // Who gives up before that has no answer.
                 exchanged: Exchanged {
-                    told: None,
+                    rules: Vec::new(),
                     outcome: Err(Broken::Late),
                     wrong: None,
                 },
                 body_limit,
             }),
         };
-        let until = self.machine.timeline().now().saturating_add(time);
+        let until = began.saturating_add(time);
         let exchanged = self.server.exchange(parts, self.number, until).await;
         // Who was suspended meanwhile learns of it later.
         self.machine.awake().await;
@@ -308,9 +354,14 @@ impl Native {
                 false => format!("{status:?}"),
             },
             exchanges,
-            answer: answer.map(given).map_err(|error| Said::new(&error)),
+            answer: answer
+                .map(given)
+                .map_err(|error| Said::of_component(&error)),
             failing: status.record.failing_since.is_some(),
             restarts: 0,
+            way: Way::Alone,
+            // It logs nothing.
+            logged: String::new(),
         };
         judge(&call);
         key
@@ -331,10 +382,8 @@ impl Native {
     pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
         let mut instance = self.instance.lock().await;
         let answer = instance.text(Tree::Metadata, "instance-id").await;
-        judge(
-            &self.log.take(),
-            answer.err().map(|error| Said::new(&error)),
-        );
+        let said = answer.err().map(|error| Said::of_component(&error));
+        judge(&self.log.take(), said);
     }
 }
 

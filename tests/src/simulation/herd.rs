@@ -1,5 +1,8 @@
 //! A thousand clients, each with an IMDS of its own, and an outage that they all have together: do they come
 //! back all at once?
+//!
+//! All that could keep them apart but the component's own dice is left out: they begin at one moment, their
+//! credentials are due at one moment, and all are asked at one moment, every few seconds.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use ec2_role_component::config::{self, Options};
 use ec2_role_host::RefreshPolicy;
 use futures_executor::LocalPool;
 use futures_util::task::LocalSpawnExt as _;
@@ -17,17 +21,20 @@ use rand_chacha::ChaCha8Rng;
 
 use super::client::{Dice, Log, Native, Network};
 use super::machine::Machine;
-use super::plan::ClientPlan;
 use super::server::Server;
 use super::timeline::Timeline;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Clients begin within this time.
-const BEGIN: Duration = Duration::from_secs(3600);
+/// A client is asked so often about the end of the outage, and before that.
+const EVERY: Duration = Duration::from_secs(5);
+const EVERY_BEFORE: Duration = MINUTE;
 
-/// After the outage it is watched for so long.
-const WATCHED: Duration = Duration::from_secs(20 * 60);
+/// Where a client has no dice of its own, it throws this, as all others do.
+const LOADED: u64 = 4;
+
+/// Who is not well by then, after the outage, is late.
+const LATE: Duration = Duration::from_secs(16 * 60);
 
 /// What became of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +52,12 @@ pub struct Herd {
     pub late: usize,
 }
 
-/// Lets so many clients of a policy live through an outage.
-pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy) -> Herd {
+/// Lets so many clients of a policy live through an outage. Without `dice` of their own they all throw the same.
+pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, dice: bool) -> Herd {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    // All have credentials by then, and few are to be refreshed in the very minute in which it begins.
-    let begins = BEGIN + MINUTE * random.random_range(30..60);
-    let outage = MINUTE * random.random_range(20..90);
+    // All have credentials by then, and they are due while it lasts.
+    let begins = MINUTE * random.random_range(10..30);
+    let outage = MINUTE * random.random_range(70..110);
     let over = begins + outage;
     let timeline = Timeline::default();
     let mut pool = LocalPool::new();
@@ -60,8 +67,12 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy) -> Herd {
         let mut random = ChaCha8Rng::from_rng(&mut random);
         let (timeline, requests, late) = (timeline.clone(), Rc::clone(&requests), Rc::clone(&late));
         let life = async move {
-            timeline.sleep(BEGIN.mul_f64(random.random())).await;
-            let Some(client) = Client::new(&timeline, number, policy, &mut random) else {
+            let mut dice = match dice {
+                true => ChaCha8Rng::from_rng(&mut random),
+                false => ChaCha8Rng::seed_from_u64(LOADED),
+            };
+            let Some(client) = Client::new(&timeline, number, policy, &mut random, &mut dice)
+            else {
                 return;
             };
             let outage = async {
@@ -70,7 +81,7 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy) -> Herd {
                 timeline.sleep_until(over).await;
                 // With the same seed nothing can go wrong.
                 let _ = client.server.start(true);
-                timeline.sleep_until(over + WATCHED).await;
+                std::future::pending::<()>().await;
             };
             let calls = async {
                 let mut failing = true;
@@ -84,12 +95,19 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy) -> Herd {
                         failing = call.failing || call.answer.is_err();
                     };
                     client.native.get(note).await;
-                    if failing && timeline.now() >= over + 16 * MINUTE {
-                        *late.borrow_mut() += 1;
-                        return;
+                    let after = timeline.now().checked_sub(over);
+                    match after {
+                        Some(_) if !failing => return,
+                        Some(after) if after >= LATE => {
+                            *late.borrow_mut() += 1;
+                            return;
+                        }
+                        Some(_) => timeline.sleep(EVERY).await,
+                        None if timeline.now() + 2 * EVERY_BEFORE < over => {
+                            timeline.sleep(EVERY_BEFORE).await;
+                        }
+                        None => timeline.sleep(EVERY).await,
                     }
-                    let pause = MINUTE.mul_f64(random.random_range(0.5..4.0));
-                    timeline.sleep(pause).await;
                 }
             };
             let (outage, calls) = (std::pin::pin!(outage), std::pin::pin!(calls));
@@ -126,6 +144,7 @@ impl Client {
         number: usize,
         policy: RefreshPolicy,
         random: &mut ChaCha8Rng,
+        dice: &mut ChaCha8Rng,
     ) -> Option<Self> {
         let epoch = DateTime::from_timestamp(1_767_225_600, 0)?;
         let mut iam = Iam::default();
@@ -142,14 +161,16 @@ impl Client {
             number: u16::try_from(number).unwrap_or(u16::MAX),
             log: Log::default(),
         };
-        let mut options = ClientPlan::new(random, policy).options;
-        // As most have it, and all the same.
-        options.expiry_window = None;
-        options.max_extension = None;
-        options.attempts = None;
-        options.extended_path = None;
-        options.role_name = None;
-        let native = Native::new(network, Dice::new(ChaCha8Rng::from_rng(random)), options).ok()?;
+        // As most have it.
+        let options = Options {
+            endpoint: Some("http://127.0.0.1".into()),
+            refresh_policy: Some(match policy {
+                RefreshPolicy::Classic => config::RefreshPolicy::Classic,
+                RefreshPolicy::Windowed => config::RefreshPolicy::Windowed,
+            }),
+            ..Options::default()
+        };
+        let native = Native::new(network, Dice::new(ChaCha8Rng::from_rng(dice)), options).ok()?;
         Some(Self { server, native })
     }
 }

@@ -3,10 +3,11 @@
 //! The host has a thread of its own. Time goes on only when that thread has nothing left to do, so that a
 //! run is the same every time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ec2_role_component::config::{Imdsv1Policy as Policy, Options};
@@ -15,13 +16,15 @@ use ec2_role_host::transport::{self, Timeouts, TransportError};
 use ec2_role_host::{
     Credentials, Ec2RoleProvider, Environment, Error, Imdsv1Policy, Limits, RefreshPolicy,
 };
-use futures_util::lock;
+use futures_util::future::{self, Either};
 use http::{Request, Response};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Handle;
+use tokio::sync::RwLock;
 
-use super::client::{Call, Exchange, Given, Log, Network, Said};
+use super::client::{Call, Exchange, Given, Log, Network, Said, Way};
+use super::logs;
 use super::machine::{Machine, Moment};
 use super::server::Broken;
 
@@ -29,28 +32,37 @@ use super::server::Broken;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
     runtime: Arc<OnceLock<Handle>>,
-    /// Whether a call is under way.
-    called: Arc<AtomicBool>,
+    /// Calls under way.
+    called: Arc<AtomicUsize>,
 }
 
+/// Who works for so long of real time at one moment of the virtual one goes in circles.
+const RESTLESS: Duration = Duration::from_secs(60);
+
 impl Rest {
-    /// Lets `run` run until neither it nor the host has anything left to do at this moment.
-    pub(super) fn settle(&self, mut run: impl FnMut()) {
+    /// Lets `run` run until neither it nor the host has anything left to do at this moment. `false`: the host
+    /// goes in circles.
+    pub(super) fn settle(&self, mut run: impl FnMut()) -> bool {
+        let began = Instant::now();
         loop {
             run();
-            let before = self.wait();
+            let before = self.wait(began);
             run();
-            if before.is_some() && before == self.wait() {
-                return;
+            if before.is_some() && before == self.wait(began) {
+                return true;
+            }
+            if began.elapsed() >= RESTLESS {
+                return false;
             }
         }
     }
 
-    /// Until the host rests. Gives how often it has begun and ended to; `None` where that is not known yet.
-    fn wait(&self) -> Option<u64> {
+    /// Until the host rests, but not for ever. Gives how often it has begun and ended to; `None` where that is not
+    /// known yet.
+    fn wait(&self, began: Instant) -> Option<u64> {
         let Some(runtime) = self.runtime.get() else {
             // Before its first request it does not rest long, if it is called.
-            if self.called.load(Ordering::Acquire) {
+            if self.called.load(Ordering::Acquire) > 0 {
                 thread::yield_now();
                 return None;
             }
@@ -64,6 +76,9 @@ impl Rest {
             if queued == 0 && turns % 2 == 1 {
                 return Some(turns);
             }
+            if began.elapsed() >= RESTLESS {
+                return None;
+            }
             thread::yield_now();
         }
     }
@@ -72,10 +87,25 @@ impl Rest {
 /// A client in its sandbox.
 #[derive(Debug)]
 pub(super) struct Hosted {
-    provider: lock::Mutex<Ec2RoleProvider>,
+    provider: Ec2RoleProvider,
+    /// Calls for credentials go on beside each other. Every other has its turn alone, so that it is known
+    /// whose exchanges are whose.
+    turns: RwLock<()>,
+    background: bool,
     machine: Machine,
     log: Log,
     rest: Rest,
+    waiting: Mutex<Waiting>,
+}
+
+/// Calls that wait for a refresh.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// How many there are, and when the first of them began.
+    calls: usize,
+    first: Option<Moment>,
+    /// When the last one was over whose exchanges have been looked at.
+    over: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -117,8 +147,10 @@ impl Hosted {
         random: ChaCha8Rng,
         options: &Options,
         policy: RefreshPolicy,
+        background: bool,
         rest: Rest,
     ) -> Result<Self, Error> {
+        logs::begin();
         let machine = network.machine.clone();
         let log = network.log.clone();
         let random = Mutex::new(random);
@@ -138,7 +170,7 @@ impl Hosted {
                 network,
                 rest: rest.clone(),
             })
-            .background_refresh(false)
+            .background_refresh(background)
             .limits(limits)
             .refresh_policy(policy);
         if let Some(url) = &options.endpoint {
@@ -176,69 +208,166 @@ impl Hosted {
             builder = builder.extended_path(first);
         }
         Ok(Self {
-            provider: lock::Mutex::new(builder.build_blocking()?),
+            provider: builder.build_blocking()?,
+            turns: RwLock::default(),
+            background,
             machine,
             log,
             rest,
+            waiting: Mutex::default(),
         })
     }
 
-    pub(super) async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
-        let provider = self.provider.lock().await;
+    /// Asks for credentials, and goes away after `patience`.
+    pub(super) async fn get(
+        &self,
+        patience: Option<Duration>,
+        judge: impl FnOnce(&Call),
+    ) -> Option<String> {
+        let _turn = self.turns.read().await;
         let began = self.machine.now();
-        let answer = self.called(provider.credentials()).await;
+        let mut answer = pin!(self.called(self.provider.credentials()));
+        let (answer, way, began) = match future::poll_immediate(answer.as_mut()).await {
+            Some(answer) => match self.waiting().calls {
+                0 => (answer, Way::Alone, began),
+                _ => (answer, Way::Beside, began),
+            },
+            None => {
+                let place = Place::new(&self.waiting, began);
+                let answer = match patience {
+                    Some(patience) => {
+                        let gone = pin!(self.machine.timeline().sleep(patience));
+                        match future::select(answer, gone).await {
+                            Either::Left((answer, _)) => answer,
+                            Either::Right(_) => return None,
+                        }
+                    }
+                    None => answer.await,
+                };
+                let first = place.first();
+                drop(place);
+                let is_together = self.waiting().over == Some(self.machine.now());
+                match is_together && self.log.is_empty() {
+                    true => (answer, Way::Together, began),
+                    false => (answer, Way::Alone, first.unwrap_or(began)),
+                }
+            }
+        };
+        let ended = self.machine.now();
         let key = answer
             .as_ref()
             .ok()
             .map(|given| given.access_key_id().to_owned());
-        let status = provider.status();
-        let exchanges = self.log.take();
+        let status = self.provider.status();
+        let exchanges = match way {
+            Way::Beside if !self.background => Vec::new(),
+            // What happens in the background is nobody's: who comes next has a look at it.
+            _ => self.log.take(),
+        };
+        let (mut shown, mut logged) = (String::new(), String::new());
+        if !exchanges.is_empty() {
+            shown = format!("{status:?} {:?} {answer:?}", self.provider);
+            logged = logs::take();
+            self.waiting().over = Some(ended);
+        }
         let call = Call {
             began,
-            ended: self.machine.now(),
-            status: match exchanges.is_empty() {
-                true => String::new(),
-                false => format!("{status:?} {provider:?} {answer:?}"),
-            },
+            ended,
+            status: shown,
             exchanges,
             answer: answer
                 .map(|given| self::given(&given))
-                .map_err(|error| Said::new(&error)),
+                .map_err(|error| said(&error)),
             failing: status.failing_since.is_some(),
             restarts: status.restarts,
+            way,
+            logged,
         };
         judge(&call);
         key
     }
 
     pub(super) async fn reject(&self, access_key_id: &str, judge: impl FnOnce(Moment)) {
-        let provider = self.provider.lock().await;
+        let _turn = self.turns.write().await;
         // The component cannot fail at it; and if it did, the restart would be seen.
-        let _ = self.called(provider.reject(access_key_id)).await;
+        let _ = self.called(self.provider.reject(access_key_id)).await;
         judge(self.machine.now());
     }
 
     pub(super) async fn invalidate(&self, judge: impl FnOnce()) {
-        let provider = self.provider.lock().await;
-        let _ = self.called(provider.invalidate()).await;
+        let _turn = self.turns.write().await;
+        let _ = self.called(self.provider.invalidate()).await;
         judge();
     }
 
     pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
-        let provider = self.provider.lock().await;
-        let answer = self.called(provider.metadata().get("instance-id")).await;
-        judge(
-            &self.log.take(),
-            answer.err().map(|error| Said::new(&error)),
-        );
+        let _turn = self.turns.write().await;
+        let answer = self
+            .called(self.provider.metadata().get("instance-id"))
+            .await;
+        judge(&self.log.take(), answer.err().map(|error| said(&error)));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn called<T>(&self, call: impl Future<Output = T>) -> T {
-        self.rest.called.store(true, Ordering::Release);
-        let answer = call.await;
-        self.rest.called.store(false, Ordering::Release);
-        answer
+        let _called = Called::new(&self.rest.called);
+        call.await
     }
+}
+
+/// A call that is under way, until this is dropped.
+struct Called<'a>(&'a AtomicUsize);
+
+impl<'a> Called<'a> {
+    fn new(called: &'a AtomicUsize) -> Self {
+        called.fetch_add(1, Ordering::AcqRel);
+        Self(called)
+    }
+}
+
+impl Drop for Called<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A place among those who wait, until this is dropped.
+struct Place<'a>(&'a Mutex<Waiting>);
+
+impl<'a> Place<'a> {
+    fn new(waiting: &'a Mutex<Waiting>, now: Moment) -> Self {
+        let place = Self(waiting);
+        let mut waiting = place.waiting();
+        waiting.calls += 1;
+        waiting.first.get_or_insert(now);
+        drop(waiting);
+        place
+    }
+
+    fn first(&self) -> Option<Moment> {
+        self.waiting().first
+    }
+
+    fn waiting(&self) -> MutexGuard<'a, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting();
+        waiting.calls -= 1;
+        if waiting.calls == 0 {
+            waiting.first = None;
+        }
+    }
+}
+
+fn said(error: &Error) -> Said {
+    Said::new(error.kind(), error)
 }
 
 fn given(credentials: &Credentials) -> Given {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ec2_role_component::config::Imdsv1Policy;
 use ec2_role_host::RefreshPolicy;
 
-use super::client::{Call, Exchange, Said};
+use super::client::{Call, Exchange, Said, Way};
 use super::machine::Moment;
 use super::model::{Model, Rules};
 use super::schedule::Readable;
@@ -57,7 +57,7 @@ pub enum Invariant {
     BoundedRequests,
     /// No IMDSv1 where that is forbidden.
     NoImdsv1,
-    /// No secret in an error or a status.
+    /// No secret in an error, a status or a log.
     NoSecrets,
     /// Every answer is that of the model.
     Model,
@@ -69,6 +69,10 @@ pub enum Invariant {
     FlatMemory,
     /// Every call comes to its end.
     NoHang,
+    /// Nobody is given credentials that IMDS has not given.
+    Known,
+    /// With a refresh in the background, nobody has to begin one while IMDS is well.
+    Background,
 }
 
 impl fmt::Display for Invariant {
@@ -85,6 +89,8 @@ impl fmt::Display for Invariant {
             Self::Sandbox => "the sandbox",
             Self::FlatMemory => "flat memory",
             Self::NoHang => "no call without an end",
+            Self::Known => "only what IMDS gave",
+            Self::Background => "refreshed before it is due",
         })
     }
 }
@@ -104,19 +110,29 @@ const HELD: usize = 4096;
 /// Of so many secrets it is looked whether they show.
 const SECRETS: usize = 12;
 
+/// And so many documents are known.
+const KNOWN: usize = 100;
+
 /// Watches one client from its beginning to its end.
 #[derive(Debug)]
 pub(super) struct Judge {
     pub(super) client: usize,
     rules: Rules,
     imdsv1: Imdsv1Policy,
-    model: Model,
+    /// What happens in the background cannot be followed by a model.
+    model: Option<Model>,
     secrets: VecDeque<String>,
+    /// Secret key and token of the documents that IMDS gave.
+    known: VecDeque<[String; 2]>,
     tokens: f64,
     filled: Duration,
     /// Whether the last request for a token was refused.
     refused: bool,
     rejected: bool,
+    /// Refreshes that a caller had to begin while IMDS was well, though there are some in the background.
+    begun: u64,
+    /// Reasons that it may have had for it.
+    reasons: u64,
 }
 
 /// What is true of the world at the moment of a call.
@@ -127,6 +143,8 @@ pub(super) struct Around {
     pub(super) began: Duration,
     /// Since when nothing has been wrong.
     pub(super) well_since: Option<Duration>,
+    /// How often a clock has been set, or a machine suspended.
+    pub(super) jumps: u64,
 }
 
 type Verdict = Result<(), (Invariant, String)>;
@@ -139,23 +157,32 @@ fn must(holds: bool, invariant: Invariant, seen: impl FnOnce() -> String) -> Ver
 }
 
 impl Judge {
-    pub(super) fn new(client: usize, rules: Rules, imdsv1: Imdsv1Policy, now: Duration) -> Self {
+    pub(super) fn new(
+        client: usize,
+        rules: Rules,
+        imdsv1: Imdsv1Policy,
+        background: bool,
+        now: Duration,
+    ) -> Self {
         Self {
             client,
-            model: Model::new(rules.clone()),
+            model: (!background).then(|| Model::new(rules.clone())),
             rules,
             imdsv1,
             secrets: VecDeque::new(),
+            known: VecDeque::new(),
             tokens: BURST,
             filled: now,
             refused: false,
             rejected: false,
+            begun: 0,
+            reasons: 0,
         }
     }
 
     pub(super) fn call(&mut self, call: &Call, around: Around) -> Option<Violation> {
         let verdict = self
-            .exchanges(&call.exchanges, around.now)
+            .exchanges(&call.exchanges)
             .and_then(|()| {
                 must(call.restarts == 0, Invariant::Sandbox, || {
                     format!("{} restarts: {:?}", call.restarts, call.answer)
@@ -167,10 +194,13 @@ impl Judge {
                     format!("{held} bytes are held")
                 })
             })
-            .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status))
-            .and_then(|()| {
-                let checked = self.model.check(call);
-                checked.map_err(|seen| (Invariant::Model, seen))
+            .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status, &call.logged))
+            .and_then(|()| match &mut self.model {
+                Some(model) => {
+                    let checked = model.check(call);
+                    checked.map_err(|seen| (Invariant::Model, seen))
+                }
+                None => self.in_the_background(call, around),
             })
             .and_then(|()| self.answer(call, around));
         if !call.exchanges.is_empty() {
@@ -186,18 +216,24 @@ impl Judge {
         now: Duration,
     ) -> Option<Violation> {
         let verdict = self
-            .exchanges(exchanges, now)
-            .and_then(|()| self.secrets(said, ""));
+            .exchanges(exchanges)
+            .and_then(|()| self.secrets(said, "", ""));
         self.violation(verdict, now)
     }
 
     pub(super) fn rejected(&mut self, access_key_id: &str, now: Moment) {
         self.rejected = true;
-        self.model.reject(access_key_id, now);
+        self.reasons += 1;
+        if let Some(model) = &mut self.model {
+            model.reject(access_key_id, now);
+        }
     }
 
     pub(super) fn invalidated(&mut self) {
-        self.model.invalidate();
+        self.reasons += 1;
+        if let Some(model) = &mut self.model {
+            model.invalidate();
+        }
     }
 
     fn violation(&self, verdict: Verdict, at: Duration) -> Option<Violation> {
@@ -210,14 +246,14 @@ impl Judge {
         })
     }
 
-    fn exchanges(&mut self, exchanges: &[Exchange], now: Duration) -> Verdict {
-        let passed = now.saturating_sub(self.filled).as_secs_f64();
-        self.filled = now;
-        self.tokens = (self.tokens + passed * RATE).min(BURST) - exchanges.len() as f64;
-        must(self.tokens >= 0.0, Invariant::BoundedRequests, || {
-            format!("{} requests, {:.1} too many", exchanges.len(), -self.tokens)
-        })?;
+    fn exchanges(&mut self, exchanges: &[Exchange]) -> Verdict {
         for exchange in exchanges {
+            let passed = exchange.began.saturating_sub(self.filled).as_secs_f64();
+            self.filled = exchange.began;
+            self.tokens = (self.tokens + passed * RATE).min(BURST) - 1.0;
+            must(self.tokens >= 0.0, Invariant::BoundedRequests, || {
+                format!("one too many: {exchange}")
+            })?;
             if let Some(wrong) = &exchange.exchanged.wrong {
                 return Err((Invariant::Emulator, format!("{exchange}: {wrong}")));
             }
@@ -257,9 +293,18 @@ impl Judge {
         let Ok(document) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
             return;
         };
-        for name in ["SecretAccessKey", "Token"] {
-            if let Some(secret) = document.get(name).and_then(|secret| secret.as_str()) {
-                self.add_secret(secret.to_owned());
+        let text = |name: &str| Some(document.get(name)?.as_str()?.to_owned());
+        let secrets = ["SecretAccessKey", "Token"].map(text);
+        for secret in secrets.iter().flatten() {
+            self.add_secret(secret.clone());
+        }
+        if let ([Some(key), Some(token)], None) = (secrets, &self.model) {
+            let pair = [key, token];
+            if !self.known.contains(&pair) {
+                if self.known.len() == KNOWN {
+                    self.known.pop_front();
+                }
+                self.known.push_back(pair);
             }
         }
     }
@@ -275,7 +320,7 @@ impl Judge {
         self.secrets.push_back(secret);
     }
 
-    fn secrets(&self, said: Option<&Said>, status: &str) -> Verdict {
+    fn secrets(&self, said: Option<&Said>, status: &str, logged: &str) -> Verdict {
         let shows = |text: &str| {
             self.secrets
                 .iter()
@@ -285,11 +330,41 @@ impl Judge {
         must(!error, Invariant::NoSecrets, || "in an error".into())?;
         must(!shows(status), Invariant::NoSecrets, || {
             "in the status".into()
-        })
+        })?;
+        must(!shows(logged), Invariant::NoSecrets, || "in a log".into())
+    }
+
+    /// What can be said of a call without a model.
+    fn in_the_background(&mut self, call: &Call, around: Around) -> Verdict {
+        if let Ok(given) = &call.answer {
+            let is_known = self.known.iter().any(|[key, token]| {
+                *key == given.secret_access_key && *token == given.session_token
+            });
+            must(is_known, Invariant::Known, || format!("{given:?}"))?;
+        }
+        let Some(well_since) = around.well_since else {
+            return Ok(());
+        };
+        let began_it = call
+            .exchanges
+            .first()
+            .is_some_and(|exchange| exchange.began >= around.began);
+        if began_it && around.began >= well_since + RECOVERY {
+            self.begun += 1;
+            // And the first one of all.
+            let most = self.reasons + around.jumps + 1;
+            return must(self.begun <= most, Invariant::Background, || {
+                format!("the {}. time, of at most {most}", self.begun)
+            });
+        }
+        Ok(())
     }
 
     fn answer(&self, call: &Call, around: Around) -> Verdict {
-        let kept = self.model.kept();
+        let kept = match &self.model {
+            Some(model) => model.kept(),
+            None => u32::from(call.failing),
+        };
         if let Ok(given) = &call.answer {
             let now = call.ended.wall;
             let is_over = Duration::from_secs(given.expires) <= now;
@@ -298,8 +373,8 @@ impl Judge {
             must(!is_over || goes_on, Invariant::NothingExpired, || {
                 format!("{given:?}, and it is {now:?}")
             })?;
-            if let (Some(most), Some(ends)) = (self.rules.max_extension, self.model.document_ends())
-            {
+            let ends = self.model.as_ref().and_then(Model::document_ends);
+            if let (Some(most), Some(ends)) = (self.rules.max_extension, ends) {
                 let bound = ends + most.as_secs_f64();
                 must(
                     kept == 0 || now.as_secs_f64() < bound,
@@ -312,7 +387,8 @@ impl Judge {
             return Ok(());
         };
         // A call under way may have met the fault, and one that is given what is held rests from it.
-        if around.began >= well_since && !call.exchanges.is_empty() {
+        let first = call.exchanges.first();
+        if around.began >= well_since && first.is_some_and(|first| first.began >= well_since) {
             must(
                 kept == 0 && call.answer.is_ok(),
                 Invariant::NoExtensionInHealth,
@@ -323,8 +399,10 @@ impl Judge {
                 },
             )?;
         }
+        // Beside one that waits, the state is the one of before.
+        let is_well = call.answer.is_ok() && (!call.failing || call.way == Way::Beside);
         must(
-            around.began < well_since + RECOVERY || (call.answer.is_ok() && !call.failing),
+            around.began < well_since + RECOVERY || is_well,
             Invariant::Recovery,
             || format!("well since {}, and {:?}", Readable(well_since), call.answer),
         )
@@ -335,6 +413,8 @@ impl Judge {
 mod tests {
     use bytes::Bytes;
     use http::HeaderMap;
+
+    use ec2_role_host::ErrorKind;
 
     use super::*;
     use crate::simulation::client::Given;
@@ -349,16 +429,17 @@ mod tests {
             jitter: 0,
             max_extension: None,
         };
-        Judge::new(0, rules, Imdsv1Policy::Never, Duration::ZERO)
+        Judge::new(0, rules, Imdsv1Policy::Never, false, Duration::ZERO)
     }
 
     fn exchange(token: bool, outcome: Result<Answer, Broken>) -> Exchange {
         Exchange {
+            began: Duration::ZERO,
             put: false,
             path: "/latest/meta-data/iam/security-credentials/role".into(),
             token: token.then(|| "token".into()),
             exchanged: Exchanged {
-                told: None,
+                rules: Vec::new(),
                 outcome,
                 wrong: None,
             },
@@ -377,12 +458,15 @@ mod tests {
             ended: now,
             exchanges: vec![exchange(true, Err(Broken::Refused))],
             answer: Err(Said {
+                kind: ErrorKind::Unavailable,
                 line: "refused".into(),
                 debug: "Refused".into(),
             }),
             failing: true,
             status: "fine".into(),
             restarts: 0,
+            way: Way::Alone,
+            logged: String::new(),
         }
     }
 
@@ -390,6 +474,7 @@ mod tests {
         now: Duration::ZERO,
         began: Duration::ZERO,
         well_since: None,
+        jumps: 0,
     };
 
     #[track_caller]
@@ -450,12 +535,13 @@ mod tests {
             body: Bytes::from(format!(r#"{{"SecretAccessKey":"{SECRET}"}}"#)),
         };
         let shown = format!("this is {SECRET}");
-        for place in ["line", "debug", "status"] {
+        for place in ["line", "debug", "status", "log"] {
             let mut call = failed();
             call.exchanges = vec![exchange(true, Ok(answer()))];
             match (place, &mut call.answer) {
                 ("line", Err(said)) => said.line.clone_from(&shown),
                 ("debug", Err(said)) => said.debug.clone_from(&shown),
+                ("log", _) => call.logged.clone_from(&shown),
                 _ => call.status.clone_from(&shown),
             }
             breaks(Invariant::NoSecrets, &mut judge(), &call, IN_TROUBLE);
@@ -465,17 +551,9 @@ mod tests {
     #[test]
     fn credentials_that_are_over_are_found() {
         let mut call = failed();
-        let now = call.ended.wall.as_secs();
-        let given = |expires| Given {
-            access_key_id: "id".into(),
-            secret_access_key: "secret".into(),
-            session_token: "token".into(),
-            expires,
-            refresh_after: expires,
-        };
-        call.answer = Ok(given(now + 1));
+        call.answer = Ok(given(&call));
         assert_eq!(judge().answer(&call, IN_TROUBLE), Ok(()));
-        call.answer = Ok(given(now));
+        call.ended.wall += Duration::from_secs(1);
         let verdict = judge().answer(&call, IN_TROUBLE);
         assert!(matches!(verdict, Err((Invariant::NothingExpired, _))));
     }
@@ -505,9 +583,73 @@ mod tests {
             now: began,
             began,
             well_since: Some(Duration::ZERO),
+            ..IN_TROUBLE
         };
         assert_eq!(judge.call(&call, at(Duration::from_secs(15 * 60))), None);
         breaks(Invariant::Recovery, &mut judge, &call, at(RECOVERY));
+    }
+
+    fn given(call: &Call) -> Given {
+        let expires = call.ended.wall.as_secs() + 1;
+        Given {
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            session_token: "token".into(),
+            expires,
+            refresh_after: expires,
+        }
+    }
+
+    fn document(body: &'static str) -> Answer {
+        Answer {
+            status: 200,
+            headers: HeaderMap::new(),
+            body: Bytes::from(body),
+        }
+    }
+
+    fn in_the_background() -> Judge {
+        Judge {
+            model: None,
+            ..judge()
+        }
+    }
+
+    #[test]
+    fn credentials_that_imds_did_not_give_are_found() {
+        let mut call = failed();
+        call.answer = Ok(given(&call));
+        let mut judge = in_the_background();
+        breaks(Invariant::Known, &mut judge, &call, IN_TROUBLE);
+        let body = r#"{"SecretAccessKey":"secret","Token":"token"}"#;
+        call.exchanges = vec![exchange(true, Ok(document(body)))];
+        assert_eq!(judge.call(&call, IN_TROUBLE), None);
+    }
+
+    #[test]
+    fn a_background_in_which_nothing_happens_is_found() {
+        let mut call = failed();
+        let body = r#"{"SecretAccessKey":"secret","Token":"token"}"#;
+        call.answer = Ok(given(&call));
+        call.failing = false;
+        let mut judge = in_the_background();
+        for time in 0..3 {
+            let began = RECOVERY + Duration::from_secs(3600 * time);
+            let mut exchange = exchange(true, Ok(document(body)));
+            exchange.began = began;
+            call.exchanges = vec![exchange];
+            let around = Around {
+                now: began,
+                began,
+                well_since: Some(Duration::ZERO),
+                // One reason, besides the first time.
+                jumps: 1,
+            };
+            match time {
+                2 => breaks(Invariant::Background, &mut judge, &call, around),
+                _ => assert_eq!(judge.call(&call, around), None),
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `server` | the emulator's core on that time, and a model of what it must answer |
 //! | `client` | the component's logic on that time, and what is noted of its calls |
 //! | `hosted` | the component as WebAssembly, in its host, on that time |
+//! | `logs` | all that the host logs |
 //! | `plan` | who is in a world, with which settings; from a seed |
 //! | `schedule` | what goes wrong when; from a seed, and shrunk to what is needed |
 //! | `model` | what the cache must answer (`tests/docs/cache-model.md`) |
@@ -31,6 +32,7 @@ mod client;
 mod herd;
 mod hosted;
 mod judge;
+mod logs;
 mod machine;
 mod model;
 mod plan;
@@ -39,6 +41,7 @@ mod server;
 mod timeline;
 mod world;
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,7 +51,7 @@ pub use self::herd::{Herd, herd};
 pub use self::judge::{Invariant, Violation};
 pub use self::plan::{LENGTH, Plan, WORLDS_A_YEAR};
 pub(crate) use self::schedule::random_rule;
-pub use self::schedule::{Incident, Kind};
+pub use self::schedule::{Incident, Kind, vocabulary};
 pub use self::timeline::{Sleep, Timeline};
 pub use self::world::{Counts, Outcome, run};
 
@@ -60,8 +63,18 @@ pub struct Simulated {
     pub worlds: u32,
     /// What there was in all of them.
     pub counts: Counts,
+    /// How many requests each kind of fault had its hands in.
+    pub acted: BTreeMap<String, u64>,
     /// The first world in which something was wrong, and what.
     pub failure: Option<(u32, Violation)>,
+}
+
+impl Simulated {
+    fn act(&mut self, acted: BTreeMap<String, u64>) {
+        for (fault, times) in acted {
+            *self.acted.entry(fault).or_default() += times;
+        }
+    }
 }
 
 /// Runs the first so many worlds of a seed, on all processors. After a violation no further world is begun.
@@ -84,6 +97,7 @@ pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + S
             let outcome = run(&plan, &plan.incidents, None);
             done.worlds += 1;
             done.counts.add(outcome.counts);
+            done.act(outcome.acted);
             if let Some(violation) = outcome.violation {
                 next.fetch_max(worlds, Ordering::Relaxed);
                 done.failure = Some((world, violation));
@@ -102,6 +116,7 @@ pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + S
     for part in parts {
         all.worlds += part.worlds;
         all.counts.add(part.counts);
+        all.act(part.acted);
         let earlier = |(world, _): &(u32, Violation)| {
             all.failure.as_ref().is_none_or(|(first, _)| world < first)
         };

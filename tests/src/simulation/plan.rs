@@ -29,12 +29,16 @@ pub struct Plan {
     pub world: u32,
     /// What goes wrong in it.
     pub incidents: Vec<Incident>,
+    /// How long it lasts.
+    pub length: Duration,
     /// When it begins, in seconds since 1970.
     pub(super) epoch: u64,
     pub(super) config: Config,
     pub(super) clients: Vec<ClientPlan>,
     /// Whether they are the component in its host, and not its logic alone.
     pub hosted: bool,
+    /// Whether the host refreshes in the background.
+    pub background: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +65,7 @@ pub(super) enum Caller {
 pub(super) enum Stream {
     Plan,
     Server,
+    Background,
     Client(usize),
     Caller(usize, usize),
 }
@@ -69,19 +74,12 @@ impl Plan {
     /// The world of that number.
     pub fn new(seed: u64, world: u32) -> Self {
         let mut random = dice(seed, world, Stream::Plan);
-        // One that is asked all the time, one that is asked most in storms, and one that is asked seldom
-        // and by many at once: it is then that they meet while credentials are due.
-        let mut often = ClientPlan::new(&mut random, RefreshPolicy::Classic);
-        often.callers = vec![Caller::steady(&mut random)];
-        let mut stormy = ClientPlan::new(&mut random, RefreshPolicy::Windowed);
-        stormy.callers = vec![Caller::steady(&mut random), Caller::storm(&mut random)];
-        let policy = match random.random() {
-            true => RefreshPolicy::Classic,
-            false => RefreshPolicy::Windowed,
-        };
-        let mut crowded = ClientPlan::new(&mut random, policy);
-        crowded.callers = vec![Caller::crowd(&mut random), Caller::crowd(&mut random)];
-        let clients = vec![often, stormy, crowded];
+        let number = random.random_range(1..=5);
+        let first = random.random_range(0..3);
+        let kinds = (first..).take(number);
+        let clients: Vec<_> = kinds
+            .map(|kind| ClientPlan::of(kind, &mut random))
+            .collect();
         let rotation = *[20_u16, 60, 60, 355].choose(&mut random).unwrap_or(&60);
         let rest = *[16, 60, 380].choose(&mut random).unwrap_or(&60);
         let mut config = Config::default();
@@ -109,11 +107,13 @@ impl Plan {
         Self {
             seed,
             world,
+            length: LENGTH,
             epoch,
             incidents,
             config,
             clients,
             hosted: false,
+            background: false,
         }
     }
 
@@ -125,7 +125,8 @@ impl Plan {
         }
     }
 
-    /// The world of that number with one of its clients alone, and that as WebAssembly in the host.
+    /// The world of that number with one of its clients alone, and that as WebAssembly in the host, in every third
+    /// with a refresh in the background.
     pub fn hosted(seed: u64, world: u32) -> Self {
         let mut plan = Self::new(seed, world);
         let client = world as usize % plan.clients.len();
@@ -143,6 +144,7 @@ impl Plan {
                 _ => true,
             });
         plan.hosted = true;
+        plan.background = dice(seed, world, Stream::Background).random_bool(0.3);
         plan
     }
 
@@ -155,6 +157,7 @@ fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
     let stream = match stream {
         Stream::Plan => 0,
         Stream::Server => 1,
+        Stream::Background => 2,
         Stream::Client(client) => 1_000 + client as u64,
         Stream::Caller(client, caller) => 1_000_000 + 1_000 * client as u64 + caller as u64,
     };
@@ -164,6 +167,22 @@ fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
 }
 
 impl ClientPlan {
+    /// One that is asked all the time, one that is asked most in storms, or one that is asked seldom and by
+    /// many at once: it is then that they meet while credentials are due.
+    fn of(kind: usize, random: &mut impl Rng) -> Self {
+        let policy = match random.random() {
+            true => RefreshPolicy::Classic,
+            false => RefreshPolicy::Windowed,
+        };
+        let mut client = Self::new(random, policy);
+        client.callers = match kind % 3 {
+            0 => vec![Caller::steady(random)],
+            1 => vec![Caller::steady(random), Caller::storm(random)],
+            _ => vec![Caller::crowd(random), Caller::crowd(random)],
+        };
+        client
+    }
+
     /// Some settings; nobody asks yet.
     pub(super) fn new(random: &mut impl Rng, policy: RefreshPolicy) -> Self {
         let window = random.random_bool(0.5).then(|| {

@@ -1,8 +1,10 @@
 //! What goes wrong, when, and for how long: made from a seed, and told in one line each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use imds_emulator::config::Config;
 use imds_emulator::fault::{Fault, Rule};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
@@ -15,6 +17,8 @@ pub struct Incident {
     pub number: usize,
     /// When it begins, after the beginning.
     pub begins: Duration,
+    /// It waits until a request is on its way, and then for so long: it comes upon a call.
+    pub amid: Option<Duration>,
     /// How long it lasts. What happens at once has no length.
     pub lasts: Duration,
     /// What happens.
@@ -65,16 +69,12 @@ pub enum Kind {
     },
 }
 
-impl Incident {
-    /// When it is over.
-    pub fn ends(&self) -> Duration {
-        self.begins + self.lasts
-    }
-}
-
 impl fmt::Display for Incident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>4}  at {}", self.number, Readable(self.begins))?;
+        if let Some(delay) = self.amid {
+            write!(f, ", {delay:?} after the next request")?;
+        }
         if !self.lasts.is_zero() {
             write!(f, " for {}", Readable(self.lasts))?;
         }
@@ -147,9 +147,12 @@ pub(super) fn generate(random: &mut impl Rng, length: Duration, clients: usize) 
             Kind::Restart { .. } => spread(random, 0.1, 3.0 * 3600.0),
             Kind::Suspend { .. } => spread(random, 1.0, 2.0 * 86_400.0),
         };
+        let amid = random.random_bool(0.5);
+        let amid = amid.then(|| spread(random, 0.000_05, 0.5));
         incidents.push(Incident {
             number,
             begins,
+            amid,
             lasts,
             kind,
         });
@@ -211,7 +214,21 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
         }
     );
     if !is_down && !on_accept {
-        rule.matches.path = PATHS.choose(random).map(|path| (*path).to_owned());
+        let paths = match &rule.fault {
+            // What is counted is all, and some faults are of tokens alone, or of credentials.
+            Fault::Throttle { .. }
+            | Fault::Quota { .. }
+            | Fault::HopLimit { .. }
+            | Fault::TokenUnavailable { .. }
+            | Fault::TtlCap { .. } => PATHS.get(5..),
+            Fault::CredentialsError { .. }
+            | Fault::CredentialsExpired { .. }
+            | Fault::CredentialsField { .. }
+            | Fault::CredentialsStuck { .. } => PATHS.get(2..),
+            _ => Some(&PATHS[..]),
+        };
+        let path = paths.and_then(|paths| paths.choose(random));
+        rule.matches.path = path.map(|path| (*path).to_owned());
     }
     if !is_down {
         match random.random_range(0..10) {
@@ -234,8 +251,23 @@ fn fault(random: &mut impl Rng) -> Fault {
     }
 }
 
+/// The names of all faults of the emulator's vocabulary, as its schema has them.
+pub fn vocabulary() -> BTreeSet<String> {
+    let schema = Config::schema();
+    let variants = schema
+        .pointer("/$defs/Fault/oneOf")
+        .and_then(Value::as_array);
+    let name = |variant: &Value| {
+        variant
+            .pointer("/properties/type/const")?
+            .as_str()
+            .map(str::to_owned)
+    };
+    variants.into_iter().flatten().filter_map(name).collect()
+}
+
 /// So many kinds [`written`] knows.
-pub(super) const KINDS: usize = 49;
+pub(super) const KINDS: usize = 53;
 
 /// A fault as the configuration of the emulator has it.
 pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
@@ -300,7 +332,9 @@ pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
         30 => json!({ "type": "redirect", "to": "http://203.0.113.1/elsewhere" }),
         31 => json!({ "type": "throttle", "rate": of(&[json!(1), json!(5)]), "effect": effect }),
         32 => json!({ "type": "connection_limit", "max": 0, "effect": effect }),
-        33 => json!({ "type": "quota", "limit": 5, "window": "10m", "effect": effect }),
+        33 => {
+            json!({ "type": "quota", "limit": of(&[json!(1), json!(2)]), "window": "10m", "effect": effect })
+        }
         34 => json!({ "type": "token_unavailable", "effect": effect }),
         35 => json!({ "type": "v1_disabled" }),
         36 => json!({ "type": "v1_enabled" }),
@@ -312,7 +346,7 @@ pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
         42 => json!({ "type": "category_missing", "path": "meta-data/iam/**" }),
         43 => json!({ "type": "stale_view", "age": long }),
         44 => json!({ "type": of(&[json!("role_missing"), json!("role_empty"),
-            json!("extended_unavailable"), json!("credentials_error"), json!("credentials_stuck")]) }),
+            json!("extended_unavailable")]) }),
         45 => json!({ "type": "role_changed", "to": "another-role" }),
         46 => {
             json!({ "type": of(&[json!("credentials_expired"), json!("credentials_late_rotation")]) })
@@ -325,6 +359,13 @@ pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
                 "name": of(&[json!("AccessKeyId"), json!("SecretAccessKey"), json!("Token"), json!("Expiration")]),
                 "how": of(&[json!("missing"), json!("empty"), json!("null"), json!("wrong_type"), json!("bad_date")]) }),
         },
+        // Of these two the clients here should see nothing.
+        49 => json!({ "type": "wrong_server" }),
+        50 => {
+            json!({ "type": "listing_inconsistent", "path": "meta-data/iam/security-credentials/*" })
+        }
+        51 => json!({ "type": "credentials_error" }),
+        52 => json!({ "type": "credentials_stuck" }),
         _ => Value::Null,
     }
 }
@@ -361,9 +402,6 @@ pub(super) fn shrink(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use imds_emulator::config::Config;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
 
@@ -386,22 +424,9 @@ mod tests {
                 names.insert(name);
             }
         }
-        let schema = Config::schema().to_string();
-        // Of this one the clients here see nothing.
-        let invisible = ["listing_inconsistent", "wrong_server"];
-        let all: BTreeSet<String> = schema
-            .split("\"const\":\"")
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next())
-            .filter(|name| serde_json::from_value::<Fault>(json!({ "type": name })).is_ok())
-            .map(str::to_owned)
-            .collect();
-        let missing: Vec<_> = all
-            .iter()
-            .filter(|name| !names.contains(*name) && !invisible.contains(&name.as_str()))
-            .collect();
-        assert!(all.len() > 20, "{all:?}");
-        assert!(missing.is_empty(), "{missing:?}");
+        let all = vocabulary();
+        assert!(all.len() > 40, "{all:?}");
+        assert_eq!(names, all);
     }
 
     #[test]

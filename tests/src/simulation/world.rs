@@ -1,7 +1,7 @@
 //! A world, from its beginning to its end or to the first thing that must not be.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::client::{Call, Dice, Exchange, Log, Native, Network, Said};
 use super::hosted::{Hosted, Rest};
 use super::judge::{Around, Invariant, Judge, Violation};
 use super::machine::{Machine, Moment};
-use super::plan::{Caller, ClientPlan, LENGTH, Plan, Stream};
+use super::plan::{Caller, ClientPlan, Plan, Stream};
 use super::schedule::{Incident, Kind, Readable};
 use super::server::Server;
 use super::timeline::Timeline;
@@ -33,6 +33,8 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// How much there was.
     pub counts: Counts,
+    /// How many requests each kind of fault had its hands in.
+    pub acted: BTreeMap<String, u64>,
     /// The same for the same events in the same order.
     pub digest: u64,
 }
@@ -55,6 +57,8 @@ pub struct Counts {
     pub requests: u64,
     /// Calls that ended with an error.
     pub errors: u64,
+    /// Bytes of what the host logged.
+    pub logged: u64,
 }
 
 impl Counts {
@@ -67,6 +71,7 @@ impl Counts {
         self.refreshes += other.refreshes;
         self.requests += other.requests;
         self.errors += other.errors;
+        self.logged += other.logged;
     }
 }
 
@@ -80,8 +85,13 @@ struct World {
     well_since: Cell<Option<Duration>>,
     /// Where clients are hosted.
     rest: Option<Rest>,
+    background: bool,
     /// Calls under way: whose, and since when.
     open: RefCell<BTreeMap<u64, (usize, Duration)>>,
+    /// The faults of the rules, by their names.
+    faults: HashMap<String, String>,
+    /// How often a clock was set, or a machine suspended.
+    jumps: Cell<u64>,
 }
 
 /// No call takes so long, whatever its turn: some of them wait for a look-up or two of up to twenty seconds each
@@ -90,6 +100,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 struct Notes {
     counts: Counts,
+    acted: BTreeMap<String, u64>,
     digest: DefaultHasher,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
@@ -111,18 +122,26 @@ impl World {
             now: self.timeline.now(),
             began,
             well_since: self.well_since.get(),
+            jumps: self.jumps.get(),
         };
-        let faults = call.exchanges.iter().filter(|exchange| {
-            let told = exchange.exchanged.told.as_ref();
-            told.is_some_and(|told| !told.rules.is_empty())
-        });
         {
-            let counts = &mut self.notes.borrow_mut().counts;
+            let notes = &mut *self.notes.borrow_mut();
+            let counts = &mut notes.counts;
             counts.calls += 1;
             counts.refreshes += u64::from(!call.exchanges.is_empty());
             counts.requests += call.exchanges.len() as u64;
             counts.errors += u64::from(call.answer.is_err());
-            counts.faults += faults.count() as u64;
+            counts.logged += call.logged.len() as u64;
+            for exchange in &call.exchanges {
+                let rules = &exchange.exchanged.rules;
+                counts.faults += u64::from(!rules.is_empty());
+                for fault in rules.iter().filter_map(|rule| self.faults.get(&**rule)) {
+                    match notes.acted.get_mut(fault) {
+                        Some(times) => *times += 1,
+                        None => drop(notes.acted.insert(fault.clone(), 1)),
+                    }
+                }
+            }
         }
         for exchange in &call.exchanges {
             self.note(&format!("  client {client}: {exchange}"));
@@ -179,10 +198,11 @@ enum Provider {
 }
 
 impl Provider {
-    async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
+    /// A caller of a native client has no way to go away: the component runs to its end.
+    async fn get(&self, patience: Option<Duration>, judge: impl FnOnce(&Call)) -> Option<String> {
         match self {
             Self::Native(native) => native.get(judge).await,
-            Self::Hosted(hosted) => hosted.get(judge).await,
+            Self::Hosted(hosted) => hosted.get(patience, judge).await,
         }
     }
 
@@ -240,7 +260,14 @@ impl Client {
         let options = &plan.options;
         let provider = match &world.rest {
             Some(rest) => {
-                let hosted = Hosted::new(network, random, options, plan.policy, rest.clone());
+                let hosted = Hosted::new(
+                    network,
+                    random,
+                    options,
+                    plan.policy,
+                    world.background,
+                    rest.clone(),
+                );
                 Provider::Hosted(hosted.map_err(|error| Broken::Config(error.to_string().into()))?)
             }
             None => {
@@ -250,7 +277,8 @@ impl Client {
             }
         };
         let imdsv1 = plan.options.imdsv1.unwrap_or(Imdsv1Policy::Never);
-        let judge = Judge::new(number, plan.rules(), imdsv1, world.timeline.now());
+        let now = world.timeline.now();
+        let judge = Judge::new(number, plan.rules(), imdsv1, world.background, now);
         Ok(Life {
             provider,
             judge: RefCell::new(judge),
@@ -276,7 +304,9 @@ impl Client {
             open.insert(number, (self.number, began));
             number
         };
-        let key = life.provider.get(judge).await;
+        let patience = (world.background && random.random_bool(0.2))
+            .then(|| Duration::from_secs_f64(random.random_range(0.0..3.0)));
+        let key = life.provider.get(patience, judge).await;
         world.open.borrow_mut().remove(&number);
         match random.random_range(0..1000) {
             0..4 => {
@@ -325,12 +355,11 @@ impl Client {
                     }
                 }
                 Caller::Steady(_) | Caller::Crowd(..) => {
-                    let calls = (0..crowd).map(async |_| {
-                        let mut random = ChaCha8Rng::from_rng(&mut random.clone());
-                        self.call(world, &mut random).await;
-                    });
+                    let calls: Vec<_> = (0..crowd)
+                        .map(|_| ChaCha8Rng::from_rng(&mut random))
+                        .map(async |mut random| self.call(world, &mut random).await)
+                        .collect();
                     join_all(calls).await;
-                    let _: u64 = random.random();
                 }
             }
         }
@@ -349,38 +378,34 @@ impl From<Invalid> for Broken {
     }
 }
 
-async fn incidents(
-    world: &World,
-    clients: &[Client],
-    incidents: &[Incident],
-) -> Result<(), Broken> {
-    let mut edges: Vec<(Duration, bool, &Incident)> = incidents
-        .iter()
-        .flat_map(|incident| {
-            let ends = (!incident.lasts.is_zero()).then(|| (incident.ends(), false, incident));
-            [Some((incident.begins, true, incident)), ends]
-        })
-        .flatten()
-        .collect();
-    edges.sort_by_key(|(at, begins, incident)| (*at, *begins, incident.number));
-    for (at, begins, incident) in edges {
-        world.timeline.sleep_until(at).await;
-        match begins {
-            true => {
-                world.note(&incident.to_string());
-                world.notes.borrow_mut().counts.incidents += 1;
-                if !incident.lasts.is_zero() {
-                    world.begin_to_be_wrong();
-                }
-                begin(world, clients, incident)?;
-            }
-            false => {
-                world.note(&format!("{:>4}  is over", incident.number));
-                end(world, clients, incident)?;
-                world.end_to_be_wrong();
-            }
-        }
+/// An incident, from its beginning to its end.
+async fn happen(world: &World, clients: &[Client], incident: &Incident) -> Result<(), Broken> {
+    world.timeline.sleep_until(incident.begins).await;
+    if let Some(delay) = incident.amid {
+        let of = match incident.kind {
+            Kind::WallClock { client, .. }
+            | Kind::Suspend { client }
+            | Kind::ClientRestart { client } => u16::try_from(client).ok(),
+            _ => None,
+        };
+        world.server.request(of).await;
+        world.timeline.sleep(delay).await;
     }
+    world.note(&incident.to_string());
+    world.notes.borrow_mut().counts.incidents += 1;
+    if matches!(incident.kind, Kind::WallClock { .. } | Kind::Suspend { .. }) {
+        // Once there, and once back.
+        world.jumps.set(world.jumps.get() + 2);
+    }
+    if incident.lasts.is_zero() {
+        return begin(world, clients, incident);
+    }
+    world.begin_to_be_wrong();
+    begin(world, clients, incident)?;
+    world.timeline.sleep(incident.lasts).await;
+    world.note(&format!("{:>4}  is over", incident.number));
+    end(world, clients, incident)?;
+    world.end_to_be_wrong();
     Ok(())
 }
 
@@ -469,6 +494,7 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
                 server: Arc::new(server),
                 notes: RefCell::new(Notes {
                     counts: Counts::default(),
+                    acted: BTreeMap::new(),
                     digest: DefaultHasher::new(),
                     violation: None,
                     trace: trace.is_some().then(Vec::new),
@@ -476,7 +502,10 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
                 wrong: Cell::new(0),
                 well_since: Cell::new(Some(Duration::ZERO)),
                 rest: plan.hosted.then(Rest::default),
+                background: plan.background,
                 open: RefCell::default(),
+                faults: given.iter().filter_map(fault).collect(),
+                jumps: Cell::new(0),
             };
             live(world, plan, given)
         }
@@ -490,6 +519,15 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
         Err(Broken::Plan) => panic!("{plan:?} cannot be carried out"),
         Err(Broken::Config(why)) => panic!("{plan:?} cannot be carried out: {why}"),
     }
+}
+
+/// The name of a rule, and its fault.
+fn fault(incident: &Incident) -> Option<(String, String)> {
+    let Kind::Fault(rule) = &incident.kind else {
+        return None;
+    };
+    let fault = serde_json::to_value(&rule.fault).ok()?;
+    Some((rule.name.clone(), fault.get("type")?.as_str()?.to_owned()))
 }
 
 /// A call that does not come to its end, though its machine is awake.
@@ -521,15 +559,16 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
     let failed: Rc<RefCell<Option<Broken>>> = Rc::default();
     let mut pool = LocalPool::new();
     let spawner = pool.spawner();
-    let given = given.to_vec();
-    let (of_world, all, result) = (Rc::clone(&world), Rc::clone(&clients), Rc::clone(&failed));
-    spawner
-        .spawn_local(async move {
-            if let Err(broken) = incidents(&of_world, &all, &given).await {
-                result.replace(Some(broken));
-            }
-        })
-        .map_err(|_| Broken::Plan)?;
+    for incident in given.iter().cloned() {
+        let (of_world, all, result) = (Rc::clone(&world), Rc::clone(&clients), Rc::clone(&failed));
+        spawner
+            .spawn_local(async move {
+                if let Err(broken) = happen(&of_world, &all, &incident).await {
+                    result.replace(Some(broken));
+                }
+            })
+            .map_err(|_| Broken::Plan)?;
+    }
     for (number, client) in clients.iter().enumerate() {
         for (at, caller) in client.plan.callers.iter().copied().enumerate() {
             let random = plan.dice(Stream::Caller(number, at));
@@ -544,10 +583,19 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
     }
     loop {
         match &world.rest {
-            Some(rest) => rest.settle(|| pool.run_until_stalled()),
+            Some(rest) => {
+                if !rest.settle(|| pool.run_until_stalled()) {
+                    world.blame(Some(Violation {
+                        invariant: Invariant::NoHang,
+                        at: world.timeline.now(),
+                        client: 0,
+                        seen: "the host goes in circles".into(),
+                    }));
+                }
+            }
             None => pool.run_until_stalled(),
         }
-        let over = world.is_over() || world.timeline.now() >= LENGTH;
+        let over = world.is_over() || world.timeline.now() >= plan.length;
         if over || failed.borrow().is_some() || !world.timeline.step() {
             break;
         }
@@ -564,6 +612,7 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
     let outcome = Outcome {
         violation: notes.violation.take(),
         counts: notes.counts,
+        acted: std::mem::take(&mut notes.acted),
         digest: notes.digest.finish(),
     };
     Ok((outcome, notes.trace.take().unwrap_or_default()))

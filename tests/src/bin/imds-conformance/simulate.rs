@@ -89,6 +89,13 @@ impl Arguments {
         let given: Vec<Incident> = match &self.only {
             None => plan.incidents.clone(),
             Some(only) => {
+                let last = plan.incidents.len().saturating_sub(1);
+                if let Some(unknown) = only.iter().find(|number| **number > last) {
+                    return Err(format!(
+                        "--only {unknown}: the incidents of world {world} are 0 to {last}"
+                    )
+                    .into());
+                }
                 let given = plan.incidents.iter();
                 given
                     .filter(|incident| only.contains(&incident.number))
