@@ -828,3 +828,30 @@ fn ttl(value: &HeaderValue) -> Option<u32> {
     // `parse` alone would take a sign.
     (digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+    use crate::fault::Fault;
+
+    #[test]
+    fn whether_it_can_be_down_is_known_before_it_is() {
+        let now = DateTime::UNIX_EPOCH;
+        let imds = |fault| {
+            let mut rule = Rule::new("rule", fault);
+            rule.when.after = Some(Span::minutes(1));
+            let config = Config {
+                faults: vec![rule],
+                ..Config::default()
+            };
+            Imds::new(config, [7; 32], now).unwrap()
+        };
+        let (down, other) = (
+            imds(Fault::Down { family: None }),
+            imds(Fault::Blackhole {}),
+        );
+        assert!(down.can_be_down() && !down.is_down(Family::Ipv4, now));
+        assert!(!other.can_be_down());
+    }
+}

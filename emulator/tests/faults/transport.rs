@@ -3,13 +3,14 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use imds_emulator::config::{Config, HttpTokens, Span};
+use imds_emulator::config::Span;
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
-use imds_emulator::imds::{Client, Conduct, Imds, Step};
+use imds_emulator::imds::{Conduct, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::{Bench, OK, began, request, send};
+use crate::alone::{alone, ask};
+use crate::bench::{Bench, OK, request, send};
 
 /// How a connection ended.
 #[derive(Debug, PartialEq)]
@@ -296,17 +297,8 @@ async fn slicer_sends_small_pieces() {
 
 /// What happens on the connection of a request for the same leaf.
 fn script(fault: Fault) -> Vec<Step> {
-    let mut config = Config::default();
-    config.metadata_options.http_tokens = HttpTokens::Optional;
-    config.faults = vec![Rule::new("fault", fault)];
-    let imds = Imds::new(config, [7; 32], began()).unwrap();
-    let request = http::Request::get("/latest/meta-data/ami-id");
-    let (request, ()) = request.body(()).unwrap().into_parts();
-    let client = Client {
-        address: [127, 0, 0, 1].into(),
-        connections: 1,
-    };
-    match imds.decide(&request, client, began()).conduct {
+    let imds = alone(vec![Rule::new("fault", fault)]);
+    match ask(&imds, "GET", "/latest/meta-data/ami-id").conduct {
         Conduct::Script(steps) => steps,
         Conduct::Answer(_) | Conduct::Silence => Vec::new(),
     }
