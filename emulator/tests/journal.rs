@@ -259,7 +259,7 @@ async fn max_token_puts_and_max_and_min_requests() {
     assert!(bench.holds(Assertion::MaxTokenPuts(1)).0);
     bench.imds.clear_journal();
     bench.token("60").await;
-    bench.token("60").await;
+    bench.ask("PUT //latest/api/%74oken/ HTTP/1.1").await;
     assert_eq!(
         bench.holds(Assertion::MaxTokenPuts(1)),
         (false, "2 requests for a token; at most 1".into())

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Exchange, Filter, Found};
 use crate::config::{Invalid, Key, Span};
 use crate::fault::{ImdsVersion, check_glob, glob, text_glob};
+use crate::imds::is_for_tokens;
 
 /// So many exchanges are shown where an assertion does not hold.
 const SHOWN: usize = 5;
@@ -207,9 +208,7 @@ impl Assertion {
             Self::MaxTokenPuts(most) => {
                 let puts: Vec<_> = all
                     .iter()
-                    .filter(|exchange| {
-                        exchange.method == "PUT" && exchange.path.ends_with("/api/token")
-                    })
+                    .filter(|exchange| exchange.method == "PUT" && is_for_tokens(&exchange.path))
                     .collect();
                 at_most(puts, *most, "for a token")
             }

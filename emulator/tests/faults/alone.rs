@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
-use imds_emulator::config::{Config, HttpTokens, Span};
+use imds_emulator::config::{Config, HttpTokens, Peers, Span};
 use imds_emulator::fault::{Effect, Family, Fault, ImdsVersion, ResetAfter, Rule, TokenState};
 use imds_emulator::imds::{Client, Conduct, Decision, Imds};
 
@@ -65,6 +65,7 @@ fn what_a_client_uses_is_told_from_its_token_or_its_wish_for_one() {
         ("GET", "/latest/api/token", ImdsVersion::V1),
         ("PUT", "/latest/user-data", ImdsVersion::V1),
         ("PUT", "/latest/api/token", ImdsVersion::V2),
+        ("PUT", "/latest/api/%74oken", ImdsVersion::V2),
     ] {
         assert_eq!(
             ask(&imds, method, path).told.imds,
@@ -74,7 +75,7 @@ fn what_a_client_uses_is_told_from_its_token_or_its_wish_for_one() {
     }
     let request = Request::get("/").header("X-aws-ec2-metadata-token", "wrong");
     let told = ask_with(&imds, request, 1, began()).told;
-    assert_eq!((told.imds, told.number), (ImdsVersion::V2, 5));
+    assert_eq!((told.imds, told.number), (ImdsVersion::V2, 6));
 }
 
 #[test]
@@ -96,6 +97,30 @@ fn a_good_token_that_a_fault_refuses_is_told_as_invalid() {
     let imds = imds.with_fault(Rule::new("early", early), began()).unwrap();
     assert_eq!(with_token(&imds, token, 9), TokenState::Valid);
     assert_eq!(with_token(&imds, token, 10), TokenState::Invalid);
+}
+
+#[test]
+fn no_escape_in_a_path_leads_around_a_rule() {
+    let by_version = |version: &str| {
+        let mut rule = Rule::new("version", Fault::Blackhole {});
+        rule.matches.version = Some(version.into());
+        ask(&alone(vec![rule]), "GET", "/%6catest/")
+            .told
+            .rules
+            .len()
+    };
+    assert_eq!((by_version("latest"), by_version("%6catest")), (1, 0));
+
+    let imds = alone(vec![Rule::new("hops", Fault::HopLimit {})]);
+    let told = ask(&imds, "PUT", "/latest/api/%74oken").told;
+    assert_eq!(told.rules.len(), 1);
+
+    let mut config = imds.config().clone();
+    config.server.peers = vec![Peers::new("127.0.0.0/8".parse().unwrap(), 2)];
+    let imds = imds.without_faults().changed(config, began()).unwrap();
+    let silent = |method, path| matches!(ask(&imds, method, path).conduct, Conduct::Silence);
+    assert!(silent("PUT", "/latest/api/%74oken"), "rule 21");
+    assert!(!silent("PUT", "/latest/user-data") && !silent("GET", "/latest/api/token"));
 }
 
 #[test]
