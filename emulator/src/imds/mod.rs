@@ -263,13 +263,13 @@ impl Imds {
     }
 
     /// The same without that rule, if it is still there.
-    pub(crate) fn without_fault_id(&self, id: u64) -> Option<Self> {
-        Some(self.with_rules(self.rules.without(id)?))
+    pub(crate) fn without_fault_id(&self, id: u64) -> Self {
+        self.with_rules(self.rules.without(id))
     }
 
     /// The same without the rule of that name, if there is one.
     pub fn without_fault(&self, name: &str) -> Option<Self> {
-        self.without_fault_id(self.fault_id(name)?)
+        Some(self.without_fault_id(self.fault_id(name)?))
     }
 
     /// The same without rules.
