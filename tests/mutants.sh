@@ -42,6 +42,7 @@ shift
 [ $# = 0 ] || files=("$@")
 
 work=$PWD/target/mutants
+mkdir -p "$work"
 export PATH="$work/bin:$PATH"
 if [ "$(cargo mutants --version 2> /dev/null)" != "cargo-mutants $version" ]; then
     cargo install --locked --quiet --root "$work" "cargo-mutants@$version" || {

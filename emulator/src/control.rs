@@ -547,6 +547,6 @@ impl Shared {
 
     /// Takes a rule away, if it is still there.
     pub(crate) fn heal(&self, id: u64) {
-        let _ = self.change(|imds| imds.without_fault_id(id).map(|imds| (imds, ())).ok_or(()));
+        let _ = self.change(|imds| Ok::<_, Infallible>((imds.without_fault_id(id), ())));
     }
 }

@@ -356,3 +356,16 @@ impl BuilderProfile for SelfSigned {
         Ok(Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_could_not_be_done_and_why() {
+        assert_eq!(
+            failed("no luck").to_string(),
+            "cannot sign the identity document: no luck"
+        );
+    }
+}

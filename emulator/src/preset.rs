@@ -197,9 +197,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_one_says_what_it_does() {
+        let described = Preset::ALL.map(Preset::description);
+        let different: std::collections::BTreeSet<_> = described.into_iter().collect();
+        assert_eq!(different.len(), Preset::ALL.len());
+    }
+
+    #[test]
     fn names_are_the_same_everywhere() {
         for preset in Preset::ALL {
-            assert_eq!(preset.name().parse(), Ok(preset));
+            assert_eq!(preset.to_string().parse(), Ok(preset));
             assert_eq!(serde_json::to_value(preset).unwrap(), preset.name());
         }
         let error = "imds-outrage".parse::<Preset>().unwrap_err().to_string();

@@ -16,7 +16,7 @@ use bench::{Bench, LIST, request};
 use imds_emulator::config::{HttpTokens, Span};
 use imds_emulator::fault::{Fault, ImdsVersion, ResetAfter, Rule, StatusBody, TokenState};
 use imds_emulator::journal::{
-    Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, UserAgent,
+    Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, Requests, UserAgent,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -253,7 +253,13 @@ async fn max_token_puts_and_max_and_min_requests() {
     let bench = Bench::new().await;
     bench.token("60").await;
     assert!(bench.holds(Assertion::MaxTokenPuts(1)).0);
+    for no_wish_for_one in ["GET /latest/api/token", "PUT /latest/user-data"] {
+        bench.ask(&format!("{no_wish_for_one} HTTP/1.1")).await;
+    }
+    assert!(bench.holds(Assertion::MaxTokenPuts(1)).0);
+    bench.imds.clear_journal();
     bench.token("60").await;
+    bench.ask("PUT //latest/api/%74oken/ HTTP/1.1").await;
     assert_eq!(
         bench.holds(Assertion::MaxTokenPuts(1)),
         (false, "2 requests for a token; at most 1".into())
@@ -284,8 +290,17 @@ async fn max_token_puts_and_max_and_min_requests() {
             filter: Filter::path(path),
         })
     };
+    assert!(bench.holds(min(7, "/")).0);
     assert!(bench.holds(min(8, "/")).0);
     assert!(!bench.holds(min(9, "/")).0);
+    let number = |number| {
+        Assertion::Requests(Requests {
+            number,
+            filter: Filter::path("/"),
+        })
+    };
+    assert!(bench.holds(number(8)).0);
+    assert!(!bench.holds(number(7)).0 && !bench.holds(number(9)).0);
 }
 
 #[tokio::test]
@@ -299,6 +314,7 @@ async fn order() {
     let role = "GET **/security-credentials/the-role";
     assert!(bench.holds(order(&["PUT /latest/api/token", LIST, role])).0);
     assert!(bench.holds(order(&[])).0);
+    assert!(!bench.holds(order(&[&format!("PUT {LIST}")])).0);
     let (holds, why) = bench.holds(order(&[role, LIST]));
     assert!(!holds);
     assert_eq!(

@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn no_delay_is_longer_than_a_day() {
+        let day = Duration::from_secs(86_400);
+        let late = |latency_| latency(latency_, Span::default(), None, &mut random(1, 1));
+        assert_eq!(
+            late(Span::minutes(24 * 60 - 1)),
+            day - Duration::from_secs(60)
+        );
+        assert_eq!(late(Span::minutes(24 * 60 + 1)), day);
+    }
+
+    #[test]
     fn the_same_seed_and_number_give_the_same() {
         let draw = |seed, nth| random(seed, nth).random::<u64>();
         assert_eq!(draw(1, 1), draw(1, 1));

@@ -252,11 +252,10 @@ impl RuleSet {
     }
 
     /// Without that rule, if it is still there.
-    pub(crate) fn without(&self, id: u64) -> Option<Self> {
+    pub(crate) fn without(&self, id: u64) -> Self {
         let mut all = self.active.clone();
-        let count = all.len();
         all.retain(|active| active.id != id);
-        (all.len() < count).then(|| self.of(all, self.next_id))
+        self.of(all, self.next_id)
     }
 
     /// Without any rule.

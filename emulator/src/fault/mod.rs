@@ -286,3 +286,57 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 fn header(name: &str) -> Option<HeaderName> {
     name.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        for (short, long) in [
+            (
+                json!({"type": "random_data_then_close"}),
+                json!({"bytes": 64}),
+            ),
+            (json!({"type": "redirect", "to": "/"}), json!({"code": 301})),
+            (json!({"type": "wrong_server"}), json!({"to": "nginx"})),
+            (
+                json!({"type": "throttle"}),
+                json!({"rate": 1024, "effect": "silence"}),
+            ),
+            (
+                json!({"type": "quota", "limit": 1, "window": "1s"}),
+                json!({"effect": 429}),
+            ),
+            (json!({"type": "token_unavailable"}), json!({"effect": 404})),
+            (
+                json!({"type": "credentials_error"}),
+                json!({"code": "AssumeRoleUnauthorizedAccess"}),
+            ),
+        ] {
+            let mut whole = short.clone();
+            merge(&mut whole, &long);
+            let fault: Fault = serde_json::from_value(short).unwrap();
+            assert_eq!(serde_json::to_value(fault).unwrap(), whole);
+        }
+        let scenario: InScenario = serde_json::from_value(json!({"name": "x"})).unwrap();
+        assert_eq!(scenario, InScenario::new("x", STARTED));
+    }
+
+    #[test]
+    fn a_rule_is_written_without_what_is_its_default() {
+        for rule in [
+            json!({"name": "x", "fault": {"type": "blackhole"}}),
+            json!({
+                "name": "x", "priority": 1, "match": {"request": {"from": 2, "to": 3}},
+                "when": {"skip-first": 4},
+                "fault": {"type": "latency", "latency": "1s", "jitter": "1s"},
+            }),
+        ] {
+            let read: Rule = serde_json::from_value(rule.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), rule);
+        }
+    }
+}

@@ -67,3 +67,25 @@ impl JsonSchema for Shift {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifts_are_written_as_they_are_read() {
+        for (text, written, seconds) in
+            [("5m", "5m", 300), ("+5m", "5m", 300), ("-5m", "-5m", -300)]
+        {
+            let shift: Shift = text.parse().unwrap();
+            assert_eq!(TimeDelta::from(shift).num_seconds(), seconds);
+            assert_eq!(serde_json::to_value(shift).unwrap(), written);
+        }
+        assert!("5".parse::<Shift>().is_err());
+        let schema = schemars::schema_for!(Shift).to_value();
+        assert_eq!(
+            (&schema["title"], &schema["type"]),
+            (&"Shift".into(), &"string".into())
+        );
+    }
+}

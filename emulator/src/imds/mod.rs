@@ -263,13 +263,13 @@ impl Imds {
     }
 
     /// The same without that rule, if it is still there.
-    pub(crate) fn without_fault_id(&self, id: u64) -> Option<Self> {
-        Some(self.with_rules(self.rules.without(id)?))
+    pub(crate) fn without_fault_id(&self, id: u64) -> Self {
+        self.with_rules(self.rules.without(id))
     }
 
     /// The same without the rule of that name, if there is one.
     pub fn without_fault(&self, name: &str) -> Option<Self> {
-        self.without_fault_id(self.fault_id(name)?)
+        Some(self.without_fault_id(self.fault_id(name)?))
     }
 
     /// The same without rules.
@@ -379,8 +379,7 @@ impl Imds {
     /// What becomes of `request`, that `client` makes at the moment `now`.
     pub fn decide(&self, request: &Parts, client: Client, now: DateTime<Utc>) -> Decision {
         let path = Path::new(request.uri.path());
-        let on_tokens = matches!(path.segments.as_slice(), [_, "api", "token"]);
-        let for_token = on_tokens && request.method == Method::PUT;
+        let for_token = path.is_for_tokens() && request.method == Method::PUT;
         let sent = Sent::new(request, &self.tokens);
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = Told {
@@ -400,7 +399,7 @@ impl Imds {
             request,
             path: &path.normal(),
             for_token,
-            version: path.segments.first().copied(),
+            version: path.version(),
             imds: told.imds,
             token: told.token,
             peer: client.address.to_canonical(),
@@ -428,15 +427,14 @@ impl Imds {
         mut told: Told,
     ) -> Decision {
         let dialect = self.config.server.dialect;
-        let for_token = request.method == Method::PUT;
         if let Sent::Ours(token) = sent
             && told.token == TokenState::Valid
             && !self.quirks.accept(token, now)
         {
             told.token = TokenState::Invalid;
         }
-        let conduct = if for_token
-            && matches!(path.segments.as_slice(), [_, "api", "token"])
+        let conduct = if request.method == Method::PUT
+            && path.is_for_tokens()
             && self.is_out_of_reach(client.address)
         {
             Conduct::Silence
@@ -497,7 +495,7 @@ impl Imds {
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
             return answer(Kind::Forbidden);
         }
-        let Some(segments) = path.decoded() else {
+        let Some(segments) = &path.decoded else {
             return self.guard(sent, now, || Kind::NotFound);
         };
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
@@ -788,24 +786,43 @@ impl Sent {
     }
 }
 
+/// Whether a path is that of tokens, under whatever version.
+pub(crate) fn is_for_tokens(path: &str) -> bool {
+    Path::new(path).is_for_tokens()
+}
+
 /// A path as it was asked for.
 struct Path<'a> {
     text: &'a str,
     /// Without the empty ones (rule 9).
     segments: Vec<&'a str>,
+    /// The segments with their escapes undone, if they are UTF-8 then.
+    decoded: Option<Vec<Cow<'a, str>>>,
     ends_in_slash: bool,
 }
 
 impl<'a> Path<'a> {
     fn new(text: &'a str) -> Self {
+        let segments: Vec<&str> = text
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .collect();
+        let decode = |segment: &&'a str| percent_decode_str(segment).decode_utf8().ok();
         Self {
             text,
-            segments: text
-                .split('/')
-                .filter(|segment| !segment.is_empty())
-                .collect(),
+            decoded: segments.iter().map(decode).collect(),
+            segments,
             ends_in_slash: text.ends_with('/'),
         }
+    }
+
+    fn is_for_tokens(&self) -> bool {
+        let segments = self.decoded.as_deref();
+        matches!(segments, Some([_, api, token]) if api == "api" && token == "token")
+    }
+
+    fn version(&self) -> Option<&str> {
+        self.decoded.as_ref()?.first().map(AsRef::as_ref)
     }
 
     /// The whole with repeated slashes made one.
@@ -820,18 +837,37 @@ impl<'a> Path<'a> {
         };
         format!("/{}{end}", self.segments.join("/")).into()
     }
-
-    /// The segments with their escapes undone, if they are UTF-8 then.
-    fn decoded(&self) -> Option<Vec<Cow<'a, str>>> {
-        self.segments
-            .iter()
-            .map(|segment| percent_decode_str(segment).decode_utf8().ok())
-            .collect()
-    }
 }
 
 fn ttl(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
     // `parse` alone would take a sign.
     (digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+    use crate::fault::Fault;
+
+    #[test]
+    fn whether_it_can_be_down_is_known_before_it_is() {
+        let now = DateTime::UNIX_EPOCH;
+        let imds = |fault| {
+            let mut rule = Rule::new("rule", fault);
+            rule.when.after = Some(Span::minutes(1));
+            let config = Config {
+                faults: vec![rule],
+                ..Config::default()
+            };
+            Imds::new(config, [7; 32], now).unwrap()
+        };
+        let (down, other) = (
+            imds(Fault::Down { family: None }),
+            imds(Fault::Blackhole {}),
+        );
+        assert!(down.can_be_down() && !down.is_down(Family::Ipv4, now));
+        assert!(!other.can_be_down());
+    }
 }

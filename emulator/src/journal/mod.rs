@@ -373,5 +373,49 @@ mod tests {
         );
         assert_eq!(kept("/latest/meta-data/"), "/latest/meta-data/");
         assert_eq!(kept(&"\u{e4}".repeat(1000)).len(), LONGEST);
+        assert_eq!(
+            kept(&format!("x{}", "\u{e4}".repeat(1000))).len(),
+            LONGEST - 1
+        );
+    }
+
+    #[test]
+    fn times_are_told_to_the_microsecond() {
+        assert_eq!(milliseconds(Duration::from_nanos(1_234_567_890)), 1234.568);
+    }
+
+    #[test]
+    fn what_there_was_is_counted_when_it_is_kept_no_more() {
+        let journal = Journal::new(2);
+        for number in 1..=3 {
+            journal.add(Exchange {
+                number,
+                at: DateTime::UNIX_EPOCH,
+                uptime_ms: 0,
+                client: [127, 0, 0, 1].into(),
+                method: "GET".into(),
+                path: "/".into(),
+                imds: ImdsVersion::V1,
+                token: TokenState::None,
+                user_agent: Some("me/1".into()),
+                forwarded: false,
+                rules: vec!["one".into(), "two".into()],
+                outcome: Outcome::Silence,
+                status: None,
+                bytes: 0,
+                duration_ms: 0.0,
+            });
+        }
+        let kind = (ImdsVersion::V1, Outcome::Silence, None);
+        assert_eq!(journal.counts(), [(kind, 3)]);
+        assert_eq!(journal.length(), (2, 1));
+        let found = journal.find(&Filter::default()).unwrap();
+        assert_eq!(
+            found.exchanges[0].to_string(),
+            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / Silence \"me/1\" [one, two]"
+        );
+        journal.clear();
+        assert_eq!(journal.counts(), [(kind, 3)]);
+        assert_eq!(journal.length(), (0, 0));
     }
 }

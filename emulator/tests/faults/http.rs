@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use imds_emulator::Dialect;
 use imds_emulator::config::Span;
 use imds_emulator::fault::{Fault, Malformed, Rule, StatusBody};
 use serde_json::json;
@@ -129,6 +130,34 @@ async fn malformed_json_in_each_way() {
         if let Some(end) = end {
             assert!(answer.body.ends_with(end), "{how:?} {}", answer.body);
         }
+        if how == Malformed::Cut {
+            let whole = Bench::new().await.read(ROLE).await.body.len();
+            assert_eq!(answer.body.len(), whole / 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_looks_as_in_its_dialect() {
+    for (dialect, version, page) in [(Dialect::Nitro, "1.1", false), (Dialect::Xen, "1.0", true)] {
+        let bench = Bench::with(|config| config.server.dialect = dialect).await;
+        let unauthorized = Fault::Status {
+            code: 401,
+            body: StatusBody::Aws,
+            retry_after: None,
+        };
+        let guard = bench.imds.fault(Rule::new("401", unauthorized)).unwrap();
+        let answer = bench.ask("GET / HTTP/1.1").await;
+        assert_eq!(answer.body.contains("401 - Unauthorized"), page);
+        assert_eq!(answer.body.is_empty(), !page);
+        guard.heal();
+        let fault = Fault::DropHeader {
+            name: "Date".into(),
+        };
+        let _guard = bench.imds.fault(Rule::new("no date", fault)).unwrap();
+        let answer = bench.ask("GET / HTTP/1.1").await;
+        assert_eq!(answer.status, format!("HTTP/{version} 401 Unauthorized"));
+        assert_eq!(answer.header("date"), None);
     }
 }
 

@@ -254,6 +254,15 @@ async fn credentials_short_lived_come_one_after_the_other() {
     );
     guard.heal();
     assert_eq!(bench.role().await, before);
+    let _again = bench.fault(Fault::CredentialsShortLived {
+        lifetime: Span::minutes(1),
+    });
+    let third = bench.role().await;
+    assert!(
+        ![first, second]
+            .iter()
+            .any(|old| old["AccessKeyId"] == third["AccessKeyId"])
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "the bench is shared with the tests of the protocol"
 )]
 
+mod alone;
 #[path = "../protocol/bench.rs"]
 mod bench;
 mod http;

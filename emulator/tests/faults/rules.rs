@@ -69,6 +69,8 @@ async fn by_path() {
             "/latest/meta-data/ami-i",
         ),
         ("/", "/", "/latest"),
+        ("/", "//", "//latest"),
+        ("/latest/", "//latest//", "//latest"),
     ] {
         let _guard = matching(&bench.imds, |matches| matches.path = Some(glob.into()));
         assert!(
@@ -313,6 +315,20 @@ async fn by_priority_then_in_order() {
         .map(|(rule, _)| rule.name)
         .collect();
     assert_eq!(names, ["c", "a", "b", "d"]);
+}
+
+#[tokio::test]
+async fn a_guard_takes_its_own_rule_away_alone() {
+    let bench = bench().await;
+    let guard = bench.imds.fault(Rule::new("old", status(418))).unwrap();
+    bench.imds.heal_all();
+    bench
+        .imds
+        .fault(Rule::new("new", status(418)))
+        .unwrap()
+        .keep();
+    guard.heal();
+    assert!(applies(&bench, "GET / HTTP/1.1").await);
 }
 
 #[tokio::test]

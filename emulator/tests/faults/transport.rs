@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use imds_emulator::config::Span;
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
+use imds_emulator::imds::{Conduct, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::alone::{alone, ask};
 use crate::bench::{Bench, OK, request, send};
 
 /// How a connection ended.
@@ -291,6 +293,53 @@ async fn slicer_sends_small_pieces() {
     assert!(pieces.len() >= 4, "{pieces:?}");
     let all: String = pieces.into_iter().map(|(_, piece)| piece).collect();
     assert!(all.starts_with(OK) && all.ends_with(BODY), "{all}");
+}
+
+/// What happens on the connection of a request for the same leaf.
+fn script(fault: Fault) -> Vec<Step> {
+    let imds = alone(vec![Rule::new("fault", fault)]);
+    match ask(&imds, "GET", "/latest/meta-data/ami-id").conduct {
+        Conduct::Script(steps) => steps,
+        Conduct::Answer(_) | Conduct::Silence => Vec::new(),
+    }
+}
+
+#[test]
+fn pauses_and_pieces_are_as_long_as_they_should_be() {
+    let steps = script(Fault::SlowBody {
+        chunks: 4,
+        total: span(120),
+    });
+    let [Step::Send(_), body @ .., Step::Close] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
+    let expected: Vec<Step> = ["ami-01", "234567", "89abcd", "ef0"]
+        .into_iter()
+        .flat_map(|piece| {
+            [
+                Step::Wait(Duration::from_millis(30)),
+                Step::Send(piece.into()),
+            ]
+        })
+        .collect();
+    assert_eq!(body, expected);
+
+    let steps = script(Fault::Slicer {
+        size: 20,
+        variation: 5,
+        delay: span(5),
+    });
+    let mut lengths: Vec<usize> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Send(piece) => Some(piece.len()),
+            _ => None,
+        })
+        .collect();
+    assert!(lengths.pop().unwrap() <= 25, "the last one is what is left");
+    assert!(lengths.iter().all(|length| (15..=25).contains(length)));
+    assert!(lengths.iter().any(|length| *length < 20), "{lengths:?}");
+    assert!(lengths.iter().any(|length| *length > 20), "{lengths:?}");
 }
 
 #[tokio::test]

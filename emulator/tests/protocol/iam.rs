@@ -213,6 +213,23 @@ async fn a_role_can_be_taken_away_and_given() {
 }
 
 #[tokio::test]
+async fn a_reset_brings_the_role_back_at_once_and_leaves_its_credentials_alone() {
+    let bench = Bench::new().await;
+    let first = bench.read(ROLE).await.json();
+    bench.pass(60);
+    bench.imds.reset().unwrap();
+    assert_eq!(bench.read(ROLE).await.json(), first);
+    bench
+        .imds
+        .change(|config| config.instance.iam.as_mut().unwrap().role = Some("another".into()))
+        .unwrap();
+    bench.imds.rotate_credentials();
+    assert_eq!(bench.read(LIST).await.body, "another");
+    bench.imds.reset().unwrap();
+    assert_eq!(bench.read(LIST).await.body, "the-role");
+}
+
+#[tokio::test]
 async fn rule_51_credentials_that_are_over_can_be_served() {
     // Trouble behind IMDS: no new ones come.
     let bench = Bench::with(|config| {

@@ -160,6 +160,11 @@ async fn rule_60_certificates_are_self_signed_and_follow_from_the_seed() {
         let message = x509.tbs_certificate().to_der().unwrap();
         let signature = x509.signature().as_bytes().unwrap();
         assert!(key.verifies(&message, signature));
+        let name = format!("CN=IMDS emulator ({certificate:?})").to_uppercase();
+        let tbs = x509.tbs_certificate();
+        for of in [tbs.subject(), tbs.issuer()] {
+            assert_eq!(of.to_string().to_uppercase(), name);
+        }
         let pem = |bench: &Bench| bench.imds.certificate(certificate).unwrap();
         assert_eq!(pem(&seeded("identity").await), pem(&bench));
         assert_ne!(pem(&seeded("other").await), pem(&bench));

@@ -6,7 +6,7 @@ use imds_emulator::{Clock, Emulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::{Bench, LIST, OK, TTL, UNAUTHORIZED, request};
+use crate::bench::{Bench, LIST, NOT_FOUND, OK, TTL, UNAUTHORIZED, request};
 
 #[tokio::test]
 async fn rule_7_data_can_only_be_read() {
@@ -102,6 +102,8 @@ async fn rules_13_and_14_no_token_under_a_dated_version_or_for_somebody_else() {
         .ask(&format!("PUT /2021-03-23/api/token HTTP/1.1\n{ttl}"))
         .await;
     assert_eq!(dated.status, "HTTP/1.1 403 Forbidden");
+    let read = bench.read("/2021-03-23/api/token").await;
+    assert_eq!(read.status, NOT_FOUND, "to read, it is a path like others");
     let head = format!("PUT /latest/api/token HTTP/1.1\nX-Forwarded-For: 10.0.0.1\n{ttl}");
     assert_eq!(bench.ask(&head).await.status, "HTTP/1.1 403 Forbidden");
 
