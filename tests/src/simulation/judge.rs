@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use ec2_role_component::config::Imdsv1Policy;
+use ec2_role_component::config::{Imdsv1Policy, Options};
 use ec2_role_host::RefreshPolicy;
 
 use super::client::{Call, Exchange, Said, Way};
@@ -95,10 +95,11 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// A client may send so many requests at once, and then so many in a second. The most that one call can
-/// need, with repetitions, is below that; and a call that failed is followed by a second of rest.
-const BURST: f64 = 40.0;
-const RATE: f64 = 8.0;
+/// A call asks for a token, a list and a document, and for one of these once more after a 401; each so often as
+/// there are attempts. So many requests a client may send at once. A call that failed is followed by a second of
+/// rest, and an attempt by a pause: then so many in a second.
+const REQUESTS: f64 = 4.0;
+const RATE: f64 = 3.0;
 
 /// So long after everything is well a client can still be in the rest that it has after a failure: 15
 /// minutes, and the time that a last call under the fault took.
@@ -124,6 +125,8 @@ pub(super) struct Judge {
     secrets: VecDeque<String>,
     /// Secret key and token of the documents that IMDS gave.
     known: VecDeque<[String; 2]>,
+    /// So many requests it may send at once, and so many are left of them.
+    burst: f64,
     tokens: f64,
     filled: Duration,
     /// Whether the last request for a token was refused.
@@ -160,18 +163,20 @@ impl Judge {
     pub(super) fn new(
         client: usize,
         rules: Rules,
-        imdsv1: Imdsv1Policy,
+        options: &Options,
         background: bool,
         now: Duration,
     ) -> Self {
+        let attempts = f64::from(options.attempts.unwrap_or(3));
         Self {
             client,
             model: (!background).then(|| Model::new(rules.clone())),
             rules,
-            imdsv1,
+            imdsv1: options.imdsv1.unwrap_or(Imdsv1Policy::Never),
             secrets: VecDeque::new(),
             known: VecDeque::new(),
-            tokens: BURST,
+            burst: REQUESTS * attempts,
+            tokens: REQUESTS * attempts,
             filled: now,
             refused: false,
             rejected: false,
@@ -250,7 +255,7 @@ impl Judge {
         for exchange in exchanges {
             let passed = exchange.began.saturating_sub(self.filled).as_secs_f64();
             self.filled = exchange.began;
-            self.tokens = (self.tokens + passed * RATE).min(BURST) - 1.0;
+            self.tokens = (self.tokens + passed * RATE).min(self.burst) - 1.0;
             must(self.tokens >= 0.0, Invariant::BoundedRequests, || {
                 format!("one too many: {exchange}")
             })?;
@@ -429,7 +434,7 @@ mod tests {
             jitter: 0,
             max_extension: None,
         };
-        Judge::new(0, rules, Imdsv1Policy::Never, false, Duration::ZERO)
+        Judge::new(0, rules, &Options::default(), false, Duration::ZERO)
     }
 
     fn exchange(token: bool, outcome: Result<Answer, Broken>) -> Exchange {
@@ -500,7 +505,7 @@ mod tests {
     #[test]
     fn a_flood_is_found() {
         let mut call = failed();
-        call.exchanges = (0..41).map(|_| exchange(true, Err(Broken::Late))).collect();
+        call.exchanges = (0..13).map(|_| exchange(true, Err(Broken::Late))).collect();
         breaks(Invariant::BoundedRequests, &mut judge(), &call, IN_TROUBLE);
     }
 

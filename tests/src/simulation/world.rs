@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use ec2_role_component::config::Imdsv1Policy;
 use futures_executor::LocalPool;
 use futures_util::future::join_all;
 use futures_util::task::LocalSpawnExt as _;
@@ -276,9 +275,8 @@ impl Client {
                 Provider::Native(Box::new(native?))
             }
         };
-        let imdsv1 = plan.options.imdsv1.unwrap_or(Imdsv1Policy::Never);
         let now = world.timeline.now();
-        let judge = Judge::new(number, plan.rules(), imdsv1, world.background, now);
+        let judge = Judge::new(number, plan.rules(), options, world.background, now);
         Ok(Life {
             provider,
             judge: RefCell::new(judge),
@@ -559,7 +557,8 @@ fn live(world: World, plan: &Plan, given: &[Incident]) -> Result<Lived, Broken> 
     let failed: Rc<RefCell<Option<Broken>>> = Rc::default();
     let mut pool = LocalPool::new();
     let spawner = pool.spawner();
-    for incident in given.iter().cloned() {
+    for incident in given {
+        let incident = incident.clone();
         let (of_world, all, result) = (Rc::clone(&world), Rc::clone(&clients), Rc::clone(&failed));
         spawner
             .spawn_local(async move {
