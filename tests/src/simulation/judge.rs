@@ -95,10 +95,12 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// A call asks for a token, a list and a document, and for one of these once more after a 401; each so often as
-/// there are attempts. So many requests a client may send at once. A call that failed is followed by a second of
-/// rest, and an attempt by a pause: then so many in a second.
+/// A call for credentials asks for a token, a list and a document, for two of these once more after a 401, and for list
+/// and document three times where a role has gone; what fails is repeated. So many requests a client may send at
+/// once for each attempt that it has, and so many more. A call that failed is followed by a second of rest, and an
+/// attempt by a pause: then so many in a second.
 const REQUESTS: f64 = 4.0;
+const MORE: f64 = 6.0;
 const RATE: f64 = 3.0;
 
 /// So long after everything is well a client can still be in the rest that it has after a failure: 15
@@ -167,7 +169,7 @@ impl Judge {
         background: bool,
         now: Duration,
     ) -> Self {
-        let attempts = f64::from(options.attempts.unwrap_or(3));
+        let burst = REQUESTS * f64::from(options.attempts.unwrap_or(3)) + MORE;
         Self {
             client,
             model: (!background).then(|| Model::new(rules.clone())),
@@ -175,8 +177,8 @@ impl Judge {
             imdsv1: options.imdsv1.unwrap_or(Imdsv1Policy::Never),
             secrets: VecDeque::new(),
             known: VecDeque::new(),
-            burst: REQUESTS * attempts,
-            tokens: REQUESTS * attempts,
+            burst,
+            tokens: burst,
             filled: now,
             refused: false,
             rejected: false,
@@ -255,7 +257,11 @@ impl Judge {
         for exchange in exchanges {
             let passed = exchange.began.saturating_sub(self.filled).as_secs_f64();
             self.filled = exchange.began;
-            self.tokens = (self.tokens + passed * RATE).min(self.burst) - 1.0;
+            self.tokens = (self.tokens + passed * RATE).min(self.burst);
+            // Who asks for something else is answered each time.
+            if exchange.put || exchange.path.contains("/security-credentials") {
+                self.tokens -= 1.0;
+            }
             must(self.tokens >= 0.0, Invariant::BoundedRequests, || {
                 format!("one too many: {exchange}")
             })?;
@@ -505,7 +511,7 @@ mod tests {
     #[test]
     fn a_flood_is_found() {
         let mut call = failed();
-        call.exchanges = (0..13).map(|_| exchange(true, Err(Broken::Late))).collect();
+        call.exchanges = (0..19).map(|_| exchange(true, Err(Broken::Late))).collect();
         breaks(Invariant::BoundedRequests, &mut judge(), &call, IN_TROUBLE);
     }
 
