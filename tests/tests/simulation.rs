@@ -48,12 +48,16 @@ fn a_seed_gives_the_same_run_event_for_event() {
 /// everywhere: within its memory, or it would begin anew.
 #[test]
 fn a_month_of_faults_for_the_component_in_its_host() {
-    let plan = Plan::hosted(SEED, 1);
-    let outcome = run(&plan, &plan.incidents, None);
-    assert_eq!(outcome.violation, None);
-    assert!(outcome.counts.refreshes > 300, "{:?}", outcome.counts);
-    // Which was searched for secrets.
-    assert!(outcome.counts.logged > 10_000, "{:?}", outcome.counts);
+    // The other one refreshes in the background.
+    for (world, background) in [(1, false), (6, true)] {
+        let plan = Plan::hosted(SEED, world);
+        assert_eq!(plan.background, background);
+        let outcome = run(&plan, &plan.incidents, None);
+        assert_eq!(outcome.violation, None);
+        assert!(outcome.counts.refreshes > 300, "{:?}", outcome.counts);
+        // Which was searched for secrets.
+        assert!(outcome.counts.logged > 10_000, "{:?}", outcome.counts);
+    }
 }
 
 /// Each client rests for a time of its own, so they do not come all at once when IMDS is back; and without dice they

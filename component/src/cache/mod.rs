@@ -322,9 +322,11 @@ impl Cache {
 
 impl Due {
     /// At the whole second: until then they are promised (5.2), and who comes then is not to be a fraction too
-    /// early.
+    /// early. But what is due in this very second is so at its moment, or those who waited for it would all ask
+    /// again.
     fn at(wall: UnixTime, now: Now) -> Self {
-        let wall = wall.floor();
+        let second = wall.floor();
+        let wall = if second > now.wall { second } else { wall };
         Self {
             wall,
             monotonic: now.monotonic.saturating_add(wall.since(now.wall)),

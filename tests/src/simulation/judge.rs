@@ -101,7 +101,7 @@ impl fmt::Display for Invariant {
 /// attempt by a pause: then so many in a second.
 const REQUESTS: f64 = 4.0;
 const MORE: f64 = 6.0;
-const RATE: f64 = 3.0;
+const RATE: f64 = 5.0;
 
 /// So long after everything is well a client can still be in the rest that it has after a failure: 15
 /// minutes, and the time that a last call under the fault took.

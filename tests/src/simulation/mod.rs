@@ -69,6 +69,21 @@ pub struct Simulated {
     pub failure: Option<(u32, Violation)>,
 }
 
+/// Says in which world it was, should it panic.
+struct TellPanic {
+    seed: u64,
+    world: u32,
+}
+
+impl Drop for TellPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let Self { seed, world } = self;
+            eprintln!("in world {world} of seed {seed}");
+        }
+    }
+}
+
 impl Simulated {
     fn act(&mut self, acted: BTreeMap<String, u64>) {
         for (fault, times) in acted {
@@ -94,6 +109,7 @@ pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + S
                 return done;
             }
             let plan = Plan::of(seed, world, hosted);
+            let _told = TellPanic { seed, world };
             let outcome = run(&plan, &plan.incidents, None);
             done.worlds += 1;
             done.counts.add(outcome.counts);

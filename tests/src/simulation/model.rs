@@ -301,11 +301,13 @@ impl Model {
         let now = call.ended.wall.as_secs_f64();
         // Now it is known when they are due, or that it is not before their end.
         let promise = found.refresh_after as f64;
-        let due = whole(due);
+        let seconds = whole(due.clone());
         let due = match promise < end {
-            true => promise..promise,
+            true if promise > now => promise..promise,
+            // In this very second.
+            true => promise.max(due.start)..(promise + 1.0).min(due.end),
             false if self.rules.policy == RefreshPolicy::Classic => end..end,
-            false => due.start.max(end)..due.end.max(end),
+            false => seconds.start.max(end)..seconds.end.max(end),
         };
         self.held = Some(Held {
             given: found,

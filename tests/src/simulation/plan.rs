@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use super::model::Rules;
 use super::schedule::{self, Incident, Kind};
 
-/// How long a world lasts.
-pub const LENGTH: Duration = Duration::from_secs(28 * 86_400);
+/// How long a world lasts: four weeks and two hours, so that thirteen of them are a year.
+pub const LENGTH: Duration = Duration::from_secs(2_427_600);
 
 /// Worlds to a year.
 pub const WORLDS_A_YEAR: u32 = 13;

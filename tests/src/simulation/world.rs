@@ -290,6 +290,18 @@ impl Client {
         Ok(())
     }
 
+    /// That a call takes longer than any may, while its machine is awake.
+    fn too_long(&self, world: &World, began: Duration, what: &str) -> Option<Violation> {
+        let now = world.timeline.now();
+        let took = now.saturating_sub(self.machine.woke().max(began));
+        (took > PATIENCE).then(|| Violation {
+            invariant: Invariant::NoHang,
+            at: now,
+            client: self.number,
+            seen: format!("a call from {} {what}", Readable(began)),
+        })
+    }
+
     /// One call, and now and then more than that.
     async fn call(&self, world: &World, random: &mut ChaCha8Rng) {
         self.machine.awake().await;
@@ -306,6 +318,7 @@ impl Client {
             .then(|| Duration::from_secs_f64(random.random_range(0.0..3.0)));
         let key = life.provider.get(patience, judge).await;
         world.open.borrow_mut().remove(&number);
+        world.blame(self.too_long(world, began, "took its time"));
         match random.random_range(0..1000) {
             0..4 => {
                 // AWS did not take them, or somebody thinks so.
@@ -395,11 +408,13 @@ async fn happen(world: &World, clients: &[Client], incident: &Incident) -> Resul
         // Once there, and once back.
         world.jumps.set(world.jumps.get() + 2);
     }
-    if incident.lasts.is_zero() {
-        return begin(world, clients, incident);
-    }
     world.begin_to_be_wrong();
     begin(world, clients, incident)?;
+    if incident.lasts.is_zero() {
+        // What was under way may fail by it.
+        world.end_to_be_wrong();
+        return Ok(());
+    }
     world.timeline.sleep(incident.lasts).await;
     world.note(&format!("{:>4}  is over", incident.number));
     end(world, clients, incident)?;
@@ -530,19 +545,10 @@ fn fault(incident: &Incident) -> Option<(String, String)> {
 
 /// A call that does not come to its end, though its machine is awake.
 fn hanging(world: &World, clients: &[Client]) -> Option<Violation> {
-    let now = world.timeline.now();
     let open = world.open.borrow();
-    let mut open = open.values().copied();
-    let (client, began) = open.find(|(client, began)| {
-        let machine = clients.get(*client).map(|client| &client.machine);
-        let since = machine.map_or(*began, |machine| machine.woke().max(*began));
-        now.saturating_sub(since) > PATIENCE
-    })?;
-    Some(Violation {
-        invariant: Invariant::NoHang,
-        at: now,
-        client,
-        seen: format!("a call from {} is under way", Readable(began)),
+    open.values().find_map(|(client, began)| {
+        let client = clients.get(*client)?;
+        client.too_long(world, *began, "is under way")
     })
 }
 
