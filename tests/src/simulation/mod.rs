@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | [`Timeline`] | virtual time |
 //! | `machine` | a client's machine, whose clocks can be wrong and which can be suspended |
-//! | `server` | the emulator's core on that time, and a model of what it must answer |
+//! | `server` | the emulator's core on that time |
+//! | `answers` | a model of what it must answer |
 //! | `client` | the component's logic on that time, and what is noted of its calls |
 //! | `hosted` | the component as WebAssembly, in its host, on that time |
 //! | `logs` | all that the host logs |
@@ -16,7 +17,7 @@
 //! | `world` | all of it together |
 //! | `herd` | a thousand clients, and one outage |
 //!
-//! A simulation is a number of worlds of four weeks each. The same seed gives the same world, event for
+//! A simulation is a number of worlds of four weeks and two hours each, thirteen to a year. The same seed gives the same world, event for
 //! event:
 //!
 //! ```
@@ -28,6 +29,7 @@
 //! assert_eq!(run(&plan, &plan.incidents, None).digest, outcome.digest);
 //! ```
 
+mod answers;
 mod client;
 mod herd;
 mod hosted;

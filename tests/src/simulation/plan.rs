@@ -125,7 +125,7 @@ impl Plan {
         }
     }
 
-    /// The world of that number with one of its clients alone, and that as WebAssembly in the host, in every third
+    /// The world of that number with one of its clients alone, and that as WebAssembly in the host, in three of ten
     /// with a refresh in the background.
     pub fn hosted(seed: u64, world: u32) -> Self {
         let mut plan = Self::new(seed, world);

@@ -1,0 +1,390 @@
+//! What IMDS answers, as it is known from outside: what is held against the emulator's answers in which no fault has had
+//! its hands. It knows nothing of the emulator's code.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Method;
+use http::request::Parts;
+use imds_emulator::config::{Config, HttpTokens};
+use serde_json::Value;
+
+use super::server::{Answer, TOKEN, TTL};
+
+/// What is known of IMDS from outside: tokens that it gave, roles, and documents.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// When they end.
+    tokens: HashMap<String, DateTime<Utc>>,
+    /// Tokens that were good once, and must not be any more.
+    revoked: HashSet<String>,
+    /// The roles that it may have: the last one is configured, and those before stay until the next rotation.
+    roles: Vec<String>,
+    documents: HashMap<String, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    access_key_id: String,
+    expires: DateTime<Utc>,
+}
+
+/// The clock of the token's life is the server's; the answer was on its way for a moment.
+const ON_THE_WAY: TimeDelta = TimeDelta::seconds(1);
+
+/// So many tokens that are no good any more are kept in mind.
+const REVOKED: usize = 64;
+
+/// What is asked of IMDS here.
+#[derive(Debug, PartialEq)]
+enum Asked<'a> {
+    Roles,
+    Document(&'a str),
+    InstanceId,
+    Other,
+}
+
+impl<'a> Asked<'a> {
+    /// And whether it is below `security-credentials-extended`.
+    fn new(path: &'a str) -> (Self, bool) {
+        let Some(rest) = path.strip_prefix("/latest/meta-data/") else {
+            return (Self::Other, false);
+        };
+        if rest == "instance-id" {
+            return (Self::InstanceId, false);
+        }
+        for (folder, extended) in [
+            ("iam/security-credentials/", false),
+            ("iam/security-credentials-extended/", true),
+        ] {
+            match rest.strip_prefix(folder) {
+                Some("") => return (Self::Roles, extended),
+                Some(role) => return (Self::Document(role), extended),
+                None => {}
+            }
+        }
+        (Self::Other, false)
+    }
+}
+
+impl Model {
+    pub(super) fn new(config: &Config) -> Self {
+        let iam = config.instance.iam.as_ref();
+        let role = iam.and_then(|iam| iam.role.clone());
+        Self {
+            tokens: HashMap::new(),
+            revoked: HashSet::new(),
+            roles: role.into_iter().collect(),
+            documents: HashMap::new(),
+        }
+    }
+
+    pub(super) fn note_role(&mut self, config: &Config) {
+        let iam = config.instance.iam.as_ref();
+        let Some(role) = iam.and_then(|iam| iam.role.clone()) else {
+            return;
+        };
+        if self.roles.last() != Some(&role) {
+            self.roles.push(role);
+        }
+    }
+
+    /// No token from before is good any more.
+    pub(super) fn revoke(&mut self) {
+        if self.revoked.len() + self.tokens.len() > REVOKED {
+            self.revoked.clear();
+        }
+        self.revoked
+            .extend(self.tokens.drain().map(|(token, _)| token));
+    }
+
+    /// It is another IMDS now, of the same configuration.
+    pub(super) fn begin_anew(&mut self) {
+        self.revoke();
+        self.documents.clear();
+        self.roles.drain(..self.roles.len().saturating_sub(1));
+    }
+
+    /// What is wrong with an answer that no rule has touched.
+    pub(super) fn check(
+        &mut self,
+        request: &Parts,
+        answer: &Answer,
+        config: &Config,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        let header = |name| request.headers.get(name)?.to_str().ok();
+        let path = request.uri.path();
+        let status = answer.status;
+        if request.method == Method::PUT {
+            let asked: i64 = header(TTL)?.parse().ok()?;
+            let granted = answer.headers.get(TTL).and_then(|ttl| ttl.to_str().ok());
+            if status != 200 || granted != Some(asked.to_string().as_str()) {
+                return Some(format!(
+                    "a token for {asked} s is answered {status}, {granted:?}"
+                ));
+            }
+            self.tokens.retain(|_, ends| *ends > now - ON_THE_WAY);
+            let token = String::from_utf8_lossy(&answer.body).into_owned();
+            if token.is_empty() || self.tokens.contains_key(&token) {
+                return Some("a token is empty, or that of somebody else".into());
+            }
+            self.tokens.insert(token, now + TimeDelta::seconds(asked));
+            return None;
+        }
+        let required = config.metadata_options.http_tokens == HttpTokens::Required;
+        let refused = status == 401;
+        match header(TOKEN) {
+            None if required != refused => {
+                return Some(format!(
+                    "no token, which is needed: {required}, is answered {status}"
+                ));
+            }
+            None => {}
+            Some(token) => match self.tokens.get(token) {
+                Some(ends) if *ends > now + ON_THE_WAY && refused => {
+                    return Some("a good token is refused".into());
+                }
+                Some(ends) if *ends <= now - ON_THE_WAY && !refused => {
+                    return Some(format!("a token that is over is answered {status}"));
+                }
+                None if self.revoked.contains(token) && !refused => {
+                    return Some(format!("a token that was revoked is answered {status}"));
+                }
+                // One that a rule has granted is not known here.
+                _ => {}
+            },
+        }
+        if refused {
+            return None;
+        }
+        let (asked, extended) = Asked::new(path);
+        let iam = config.instance.iam.as_ref();
+        let is_there = !extended || iam.is_some_and(|iam| iam.extended_path);
+        let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+        let may_be = |role: &str| self.roles.iter().position(|one| one == role);
+        let (fits, wanted) = match asked {
+            Asked::Roles if is_there && status == 200 => {
+                let Some(at) = may_be(text) else {
+                    return Some(format!(
+                        "the role is {text}, and not one of {:?}",
+                        self.roles
+                    ));
+                };
+                // There is no way back.
+                self.roles.drain(..at);
+                return None;
+            }
+            Asked::Roles if is_there => (false, "the role"),
+            Asked::Document(role) if is_there && status == 200 => {
+                if may_be(role).is_none() {
+                    return Some(format!("{path} is there, and not one of {:?}", self.roles));
+                }
+                return self.document(path, &answer.body, now);
+            }
+            Asked::Document(role) if is_there && self.roles == [role] => (false, "a document"),
+            Asked::InstanceId => (status == 200 && text.starts_with("i-"), "the id"),
+            _ => (status == 404, "404"),
+        };
+        (!fits).then(|| format!("{path} is answered {status}, in place of {wanted}"))
+    }
+
+    fn document(&mut self, path: &str, body: &[u8], now: DateTime<Utc>) -> Option<String> {
+        let Ok(document) = serde_json::from_slice::<Value>(body) else {
+            return Some(format!("{path} is no JSON"));
+        };
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        if text("Code") != Some("Success") {
+            return Some(format!("{path} has the code {:?}", text("Code")));
+        }
+        let moment = |name| DateTime::parse_from_rfc3339(text(name)?).ok();
+        let (Some(expires), Some(updated), Some(id), Some(_), Some(_)) = (
+            moment("Expiration"),
+            moment("LastUpdated"),
+            text("AccessKeyId"),
+            text("SecretAccessKey"),
+            text("Token"),
+        ) else {
+            return Some(format!("{path} lacks a field"));
+        };
+        let expires = expires.to_utc();
+        if updated.to_utc() > now + ON_THE_WAY || expires < now - ON_THE_WAY {
+            return Some(format!(
+                "{path} is of {updated}, ends {expires}, and it is {now}"
+            ));
+        }
+        let seen = Seen {
+            access_key_id: id.to_owned(),
+            expires,
+        };
+        let before = self.documents.insert(path.to_owned(), seen)?;
+        let same = before.access_key_id == id;
+        (same != (before.expires == expires) || before.expires > expires).then(|| {
+            format!(
+                "{path} went from {}, to {expires}, same key: {same}",
+                before.expires
+            )
+        })
+    }
+
+    /// Another role, other credentials, or a rotation by hand: what was seen before means nothing.
+    pub(super) fn forget_documents(&mut self) {
+        self.documents.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, Request};
+
+    use super::*;
+
+    const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+    const DOCUMENT: &str = "/latest/meta-data/iam/security-credentials/base";
+    const BODY: &str = r#"{"Code":"Success","AccessKeyId":"id","SecretAccessKey":"secret","Token":"token",
+        "LastUpdated":"2027-01-15T08:00:00Z","Expiration":"2027-01-15T14:00:00Z"}"#;
+
+    fn config() -> Config {
+        Config::from_toml("[instance.iam]\nrole = 'base'").unwrap()
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn request(method: Method, path: &str, token: Option<&str>) -> Parts {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(TOKEN, token);
+        }
+        request.header(TTL, "60").body(()).unwrap().into_parts().0
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(TTL, "60".parse().unwrap());
+        Answer {
+            status,
+            headers,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// It has seen the token `good`.
+    fn model() -> Model {
+        let mut model = Model::new(&config());
+        let put = request(Method::PUT, "/latest/api/token", None);
+        assert_eq!(
+            model.check(&put, &answer(200, "good"), &config(), now()),
+            None
+        );
+        model
+    }
+
+    #[track_caller]
+    fn check(
+        model: &mut Model,
+        path: &str,
+        token: Option<&str>,
+        status: u16,
+        body: &str,
+        fits: bool,
+    ) {
+        let request = request(Method::GET, path, token);
+        let wrong = model.check(&request, &answer(status, body), &config(), now());
+        assert_eq!(wrong.is_none(), fits, "{path} {status} {body}: {wrong:?}");
+    }
+
+    #[test]
+    fn what_imds_would_not_answer_is_found() {
+        let good = Some("good");
+        for (path, status, body, fits) in [
+            (ROLES, 200, "base", true),
+            (ROLES, 200, "other", false),
+            (ROLES, 404, "", false),
+            (ROLES, 500, "", false),
+            (ROLES, 401, "", false),
+            (DOCUMENT, 200, BODY, true),
+            (DOCUMENT, 200, "no JSON", false),
+            (DOCUMENT, 200, &BODY.replace("Success", "Failed"), false),
+            (DOCUMENT, 200, &BODY.replace("Token", "Taken"), false),
+            (DOCUMENT, 404, "", false),
+            (
+                "/latest/meta-data/iam/security-credentials/other",
+                404,
+                "",
+                true,
+            ),
+            (
+                "/latest/meta-data/iam/security-credentials/other",
+                200,
+                BODY,
+                false,
+            ),
+            (
+                "/latest/meta-data/iam/security-credentials-extended/",
+                404,
+                "",
+                true,
+            ),
+            (
+                "/latest/meta-data/iam/security-credentials-extended/",
+                200,
+                "base",
+                false,
+            ),
+            ("/latest/meta-data/instance-id", 200, "i-1", true),
+            ("/latest/meta-data/instance-id", 503, "", false),
+            ("/latest/meta-data/nothing", 404, "", true),
+            ("/latest/meta-data/nothing", 200, "", false),
+        ] {
+            check(&mut model(), path, good, status, body, fits);
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_is_over_or_revoked_and_nobody_else_has_it() {
+        let mut model = model();
+        check(&mut model, ROLES, None, 200, "base", false);
+        check(&mut model, ROLES, None, 401, "", true);
+        let put = request(Method::PUT, "/latest/api/token", None);
+        for (body, status) in [("good", 200), ("", 200), ("another", 500)] {
+            let wrong = model.check(&put, &answer(status, body), &config(), now());
+            assert!(wrong.is_some(), "{status} {body}");
+        }
+        let later = now() + TimeDelta::seconds(62);
+        let get = request(Method::GET, ROLES, Some("good"));
+        for (status, fits) in [(200, false), (401, true)] {
+            let wrong = model.check(&get, &answer(status, "base"), &config(), later);
+            assert_eq!(wrong.is_none(), fits, "{status}: {wrong:?}");
+        }
+        model.revoke();
+        check(&mut model, ROLES, Some("good"), 200, "base", false);
+        check(&mut model, ROLES, Some("good"), 401, "", true);
+    }
+
+    #[test]
+    fn a_role_changes_once_and_credentials_with_their_key() {
+        let mut model = model();
+        let mut changed = config();
+        changed.instance.iam.as_mut().unwrap().role = Some("other".into());
+        model.note_role(&changed);
+        for (role, fits) in [("base", true), ("other", true), ("base", false)] {
+            check(&mut model, ROLES, Some("good"), 200, role, fits);
+        }
+        let document = "/latest/meta-data/iam/security-credentials/other";
+        for (body, fits) in [
+            (BODY.to_owned(), true),
+            (BODY.to_owned(), true),
+            (BODY.replace("14:00", "15:00"), false),
+            (
+                BODY.replace("14:00", "16:00").replace("\"id", "\"new"),
+                true,
+            ),
+            (BODY.replace("\"id", "\"newer"), false),
+        ] {
+            check(&mut model, document, Some("good"), 200, &body, fits);
+        }
+    }
+}
