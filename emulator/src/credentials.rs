@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::config::Iam;
+use crate::instance::Iam;
 
 /// When credentials are replaced, and how long they live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +241,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::config::Span;
+    use crate::value::Span;
 
     fn issuer() -> Issuer {
         let began = "2026-01-02T03:04:05.678Z".parse().unwrap();

@@ -22,6 +22,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::ReasonPhrase;
+
 /// The header in which a token's time is asked for and told.
 pub(crate) const TOKEN_TTL: HeaderName =
     HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
@@ -69,10 +71,6 @@ pub(crate) enum Kind {
     /// Rule 33.
     NotFound,
 }
-
-/// The status line has other words than usual (rule 8), for the server to write.
-#[derive(Clone, Copy, Debug)]
-pub struct ReasonPhrase(pub &'static str);
 
 impl Dialect {
     /// The answer as it is sent. `host` is what the request called the server.

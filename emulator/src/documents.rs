@@ -1,10 +1,28 @@
 //! Documents, in the layout that IMDS gives them (rules 44, 47, 53 and 59).
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Iam, Instance};
 use crate::credentials::{Generation, RoleKeys};
-use crate::fault::Broken;
+use crate::instance::{Iam, Instance};
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Broken {
+    /// It is not there.
+    #[default]
+    Missing,
+    /// It is an empty text.
+    Empty,
+    /// It is `null`.
+    Null,
+    /// It is a number.
+    WrongType,
+    /// It is a text that is no date.
+    BadDate,
+}
 
 /// Rules 47, 48 and 52: the credentials of a role.
 pub(crate) fn role(

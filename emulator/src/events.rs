@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::config::{Maintenance, MaintenanceState, Moment, SpotAction, SpotInterruption};
 use crate::documents::{list, seconds, text};
+use crate::instance::{Maintenance, MaintenanceState, SpotAction, SpotInterruption};
+use crate::value::Moment;
 
 /// A document, and when it became what it is.
 pub(crate) struct Event {

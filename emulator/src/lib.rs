@@ -23,20 +23,26 @@
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
-//! | [`config`] | what can be configured, with the model of the instance; checked at the door | – |
-//! | `tree` | paths, listings, versions, presence | `config` |
-//! | [`fault`] | rules: match, when, fault; and what faults make of an answer | `config`, `dialect` |
-//! | `documents`, `events` | documents, and how they are written | `config`, `credentials` |
-//! | `token`, `credentials`, `identity` | session tokens; the life of credentials; signatures | – |
-//! | `dialect` | how answers look on the wire | – |
-//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | everything above |
-//! | `preset` | faults by name | `config`, [`fault`] |
-//! | [`journal`] | what was asked, what was answered, and assertions over it | `config`, [`fault`] |
-//! | [`timeline`] | what happens when, or after which requests | everything above |
-//! | `clock` | real time, or a test's | – |
-//! | `control` | what can be done to a running emulator, and asked of it | everything above |
-//! | `wire`, `server` | sockets in, core, sockets out | everything above |
-//! | `admin` | `control` over HTTP, on a listener of its own | `control` |
+//! | [`protocol`] | the rules of IMDS, as text | – |
+//! | `value` | spans, moments, contents; keys of the configuration and what is wrong with their values | – |
+//! | `clock`, `identity`, `token` | real time, or a test's; signatures; session tokens | – |
+//! | `request` | what a request says: path, version of IMDS, token | `value`, `token` |
+//! | `decision` | what is done with a request | `request` |
+//! | `dialect` | how answers look on the wire | `decision` |
+//! | `instance` | the model of the instance, its metadata options and its events | `value` |
+//! | `credentials` | the life of the role's credentials | `instance` |
+//! | `documents` | JSON documents, and how they are written | `instance`, `credentials` |
+//! | `events` | documents of events | `value`, `instance`, `documents` |
+//! | [`fault`] | rules: match, when, fault; and what faults make of an answer | `value`, `request`, `decision`, `dialect`, `documents` |
+//! | [`journal`] | what was asked, what was answered, and assertions over it | `value`, `token`, `request` |
+//! | `preset` | faults by name | `value`, `fault` |
+//! | [`timeline`] | what happens when, or after which requests | `value`, `fault`, `journal`, `preset` |
+//! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
+//! | `tree` | paths, listings, versions, presence | `value`, `dialect`, `instance`, `config` |
+//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `events`, `fault`, `config`, `tree` |
+//! | `control` | what can be done to a running emulator, and asked of it; plays the timeline | `value`, `clock`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
+//! | `server` | sockets in, core, sockets out | `clock`, `decision`, `instance`, `fault`, `journal`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
 
@@ -50,15 +56,18 @@ mod admin;
 mod clock;
 mod control;
 mod credentials;
+mod decision;
 mod dialect;
 mod documents;
 mod events;
 mod identity;
+mod instance;
 mod preset;
+mod request;
 mod server;
 mod token;
 mod tree;
-mod wire;
+mod value;
 
 pub use self::clock::{Clock, NotManual};
 pub use self::control::{Control, FaultGuard, StepError};

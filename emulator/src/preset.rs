@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, LifeCycle, SpotAction, SpotInterruption};
 use crate::fault::{Distribution, Effect, Fault, Rule, StatusBody};
+use crate::value::Span;
 
 /// What often goes wrong, by name.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -148,19 +148,9 @@ impl Preset {
         }
         rules
     }
-
-    /// What it makes of the instance, where that is no fault.
-    pub(crate) fn change(self, config: &mut Config) {
-        config.faults.extend(self.rules());
-        if self == Self::SpotInterruption {
-            config.instance.life_cycle = LifeCycle::Spot;
-            let interruption = SpotInterruption::new(SpotAction::Terminate);
-            config.events.spot_interruption = Some(interruption);
-        }
-    }
 }
 
-fn milliseconds(milliseconds: i64) -> crate::config::Span {
+fn milliseconds(milliseconds: i64) -> Span {
     chrono::TimeDelta::milliseconds(milliseconds).into()
 }
 

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 
-use crate::config::{Config, Content, Instance, LifeCycle, NetworkInterface, Switch};
+use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::instance::{Instance, LifeCycle, NetworkInterface, Switch};
+use crate::value::Content;
 
 /// The versions of the tree, oldest first, as `/` lists them before `latest` (rule 27).
 pub(crate) const VERSIONS: [&str; 28] = [
@@ -573,9 +574,4 @@ fn bytes(content: &Content) -> Option<Bytes> {
         // Files are read with the configuration, and refused elsewhere.
         Content::File { .. } | Content::Absent { .. } => None,
     }
-}
-
-/// The moment up to which a document of whole seconds is dated.
-pub(crate) fn to_seconds(moment: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp(moment.timestamp(), 0).unwrap_or(moment)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::NotManual;
-use crate::config::Invalid;
+use crate::value::Invalid;
 
 /// Why a request was not accepted.
 #[derive(Debug, JsonSchema, Serialize)]

@@ -26,12 +26,14 @@ use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::config::{Config, Events, Instance, Invalid, MetadataOptions, Moment};
+use crate::config::Config;
 use crate::control::{Control, StepError};
-use crate::fault::{Rule, Shift};
+use crate::fault::Rule;
+use crate::instance::{Events, Instance, MetadataOptions};
 use crate::journal::{Assertion, Filter, Found, Report};
 use crate::preset::Preset;
 use crate::timeline::{StepStatus, TimelineStep};
+use crate::value::{Invalid, Moment, Shift};
 use input::{Input, Name, Problem, Query};
 use openapi::{Api, Operation};
 
@@ -500,7 +502,7 @@ fn patched<T: DeserializeOwned + Serialize>(part: &T, patch: Patch) -> Outcome<T
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
     };
     let mut value = serde_json::to_value(part).map_err(|error| failed(&error))?;
-    crate::fault::merge(&mut value, &Value::Object(patch.0));
+    json_patch::merge(&mut value, &Value::Object(patch.0));
     serde_path_to_error::deserialize(value).map_err(|error| {
         let field = error.path().to_string();
         failed(error.inner()).at(&field)

@@ -1,20 +1,10 @@
 //! What a rule must be, before it is taken.
 
-use globset::{Glob, GlobBuilder, GlobSetBuilder};
 use http::{Method, StatusCode};
 
 use super::{Distribution, Effect, Fault, Match, ResetAfter, Rule, header};
-use crate::config::{Invalid, Key, Span, is_name};
-
-/// A path with wildcards: `*` stays in its segment.
-pub(crate) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(pattern).literal_separator(true).build()
-}
-
-/// A text with wildcards: `*` is anything.
-pub(crate) fn text_glob(pattern: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(pattern).case_insensitive(true).build()
-}
+use crate::request::check_glob;
+use crate::value::{Invalid, Key, Span, is_name};
 
 impl Rule {
     /// Checks it; `key` is where it stands.
@@ -126,16 +116,6 @@ impl Match {
         }
         Ok(())
     }
-}
-
-pub(crate) fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
-    // Braces can be deeper in each other than a regular expression may be.
-    let compiles = |glob| GlobSetBuilder::new().add(glob).build().is_ok();
-    key.unless(
-        pattern.len() <= 1024 && glob(pattern).is_ok_and(compiles),
-        pattern,
-        "a glob with * ** ? [a-z] {a,b}",
-    )
 }
 
 impl Fault {

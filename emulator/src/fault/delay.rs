@@ -9,7 +9,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, LogNormal, Normal, Pareto};
 
 use super::Distribution;
-use crate::config::Span;
+use crate::value::Span;
 
 /// No delay is longer.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -16,12 +16,9 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::check::{glob, text_glob};
-use super::{
-    Effect, Family, Fault, ImdsVersion, InScenario, ResetAfter, Rule, STARTED, TokenState, delay,
-    header,
-};
-use crate::config::{Invalid, Key};
+use super::{Effect, Family, Fault, InScenario, ResetAfter, Rule, STARTED, delay, header};
+use crate::request::{ImdsVersion, TokenState, glob, text_glob};
+use crate::value::{Invalid, Key};
 
 /// A request, as rules see it.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Shift;
-use crate::config::Span;
+use crate::documents::Broken;
+use crate::value::{Shift, Span};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -410,23 +410,6 @@ pub enum Malformed {
     Html,
     /// `{}`.
     EmptyObject,
-}
-
-/// What is wrong with a field.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Broken {
-    /// It is not there.
-    #[default]
-    Missing,
-    /// It is an empty text.
-    Empty,
-    /// It is `null`.
-    Null,
-    /// It is a number.
-    WrongType,
-    /// It is a text that is no date.
-    BadDate,
 }
 
 /// What becomes of a request that is refused.

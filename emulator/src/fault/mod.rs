@@ -25,7 +25,6 @@ mod delay;
 mod engine;
 mod kinds;
 mod response;
-mod time_signed;
 
 use std::collections::BTreeMap;
 
@@ -34,13 +33,15 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use check::{check_glob, glob, text_glob};
 pub(crate) use engine::{Asked, Fired, RuleSet};
 pub use kinds::*;
-pub(crate) use response::{WithoutBody, conduct, merge};
-pub use time_signed::Shift;
+pub(crate) use response::apply;
 
-use crate::config::Span;
+pub use crate::documents::Broken;
+pub use crate::request::{ImdsVersion, TokenState};
+pub use crate::value::Shift;
+
+use crate::value::Span;
 
 /// What goes wrong, for which requests, and when.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -225,32 +226,6 @@ fn started() -> String {
     STARTED.into()
 }
 
-/// What a client uses.
-#[derive(
-    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ImdsVersion {
-    /// No token.
-    V1,
-    /// A token, or the wish for one.
-    V2,
-}
-
-/// What the token of a request is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenState {
-    /// There is none.
-    None,
-    /// It is good.
-    Valid,
-    /// It was good.
-    Expired,
-    /// This emulator did not issue it, or has revoked it.
-    Invalid,
-}
-
 /// Numbers, from one to another.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -317,7 +292,7 @@ mod tests {
             ),
         ] {
             let mut whole = short.clone();
-            merge(&mut whole, &long);
+            json_patch::merge(&mut whole, &long);
             let fault: Fault = serde_json::from_value(short).unwrap();
             assert_eq!(serde_json::to_value(fault).unwrap(), whole);
         }

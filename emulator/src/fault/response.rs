@@ -10,23 +10,23 @@ use rand::RngExt as _;
 use super::delay::to_std;
 use super::engine::Fired;
 use super::{Effect, Fault, Malformed, ResetAfter, StatusBody};
-use crate::dialect::{Dialect, ReasonPhrase, page};
-use crate::imds::{Conduct, Step};
+use crate::decision::{Delivery, ReasonPhrase, Step, WithoutBody};
+use crate::dialect::{Dialect, page};
 
 /// What a fault makes of an answer. `dialect` says how it would look.
-pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dialect) -> Conduct {
+pub(crate) fn apply(fired: &Fired, mut response: Response<Bytes>, dialect: Dialect) -> Delivery {
     match fired.fault().effect() {
-        Some(Effect::Silence) => return Conduct::Silence,
-        Some(Effect::Reset) => return Conduct::Script(vec![Step::Reset]),
+        Some(Effect::Silence) => return Delivery::NoResponse,
+        Some(Effect::Reset) => return Delivery::Script(vec![Step::Reset]),
         Some(Effect::Status(code)) => {
             set_status(&mut response, code);
             set_page(&mut response, dialect);
-            return Conduct::Answer(response);
+            return Delivery::Response(response);
         }
         None => {}
     }
     match fired.fault() {
-        Fault::EmptyResponse {} => Conduct::Script(vec![Step::Close]),
+        Fault::EmptyResponse {} => Delivery::Script(vec![Step::Close]),
         Fault::ResetPeer {
             after: ResetAfter::Bytes { bytes },
         } => cut(&response, *bytes, Step::Reset),
@@ -34,7 +34,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
         Fault::SlowClose { delay } => {
             let (mut head, body) = written(&response);
             head.extend_from_slice(&body);
-            Conduct::Script(vec![
+            Delivery::Script(vec![
                 Step::Send(head.freeze()),
                 Step::Wait(to_std(*delay)),
                 Step::Close,
@@ -47,7 +47,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
                 .position(|two| two == b"\r\n")
                 .map_or(0, |at| at + 2);
             let line = head.split_to(line);
-            Conduct::Script(vec![
+            Delivery::Script(vec![
                 Step::Send(line.freeze()),
                 Step::Wait(to_std(*delay)),
                 Step::Send(head.freeze()),
@@ -66,7 +66,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
                 steps.push(Step::Send(piece));
             }
             steps.push(Step::Close);
-            Conduct::Script(steps)
+            Delivery::Script(steps)
         }
         Fault::Slicer {
             size,
@@ -83,7 +83,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
                 steps.push(Step::Wait(to_std(*delay)));
             }
             steps.push(Step::Close);
-            Conduct::Script(steps)
+            Delivery::Script(steps)
         }
         Fault::TruncateBody {
             fraction,
@@ -98,7 +98,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             if *fix_content_length {
                 let body = response.body().slice(..left.min(length));
                 set_body(&mut response, body);
-                return Conduct::Answer(response);
+                return Delivery::Response(response);
             }
             cut(&response, left, Step::Close)
         }
@@ -106,7 +106,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             let mut body = response.body().to_vec();
             body.resize(body.len().saturating_add(*bytes), b' ');
             set_body(&mut response, body.into());
-            Conduct::Answer(response)
+            Delivery::Response(response)
         }
         Fault::MalformedChunk {} => {
             response.headers_mut().remove(CONTENT_LENGTH);
@@ -115,12 +115,12 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             *response.version_mut() = Version::HTTP_11;
             let (mut head, _) = written(&response);
             head.extend_from_slice(b"this is no length\r\n");
-            Conduct::Script(vec![Step::Send(head.freeze()), Step::Close])
+            Delivery::Script(vec![Step::Send(head.freeze()), Step::Close])
         }
         Fault::RandomDataThenClose { bytes } => {
             let mut data = vec![0; *bytes];
             fired.random().fill(data.as_mut_slice());
-            Conduct::Script(vec![Step::Send(data.into()), Step::Close])
+            Delivery::Script(vec![Step::Send(data.into()), Step::Close])
         }
         Fault::WrongContentLength { delta } => {
             let length = i64::try_from(response.body().len()).unwrap_or(i64::MAX);
@@ -128,7 +128,7 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
             response.headers_mut().insert(CONTENT_LENGTH, wrong.into());
             let (mut head, body) = written(&response);
             head.extend_from_slice(&body);
-            Conduct::Script(vec![Step::Send(head.freeze()), Step::Close])
+            Delivery::Script(vec![Step::Send(head.freeze()), Step::Close])
         }
         Fault::DropHeader { name } => {
             if let Some(name) = super::header(name) {
@@ -141,13 +141,13 @@ pub(crate) fn conduct(fired: &Fired, mut response: Response<Bytes>, dialect: Dia
                 // hyper would put some of them in again.
                 let (mut head, body) = written(&response);
                 head.extend_from_slice(&body);
-                return Conduct::Script(vec![Step::Send(head.freeze()), Step::Close]);
+                return Delivery::Script(vec![Step::Send(head.freeze()), Step::Close]);
             }
-            Conduct::Answer(response)
+            Delivery::Response(response)
         }
         fault => {
             edit(fault, &mut response, dialect);
-            Conduct::Answer(response)
+            Delivery::Response(response)
         }
     }
 }
@@ -188,7 +188,7 @@ fn edit(fault: &Fault, response: &mut Response<Bytes>, dialect: Dialect) {
         }
         Fault::Patch { json } => {
             if let Ok(mut document) = serde_json::from_slice(response.body()) {
-                merge(&mut document, &serde_json::Value::Object(json.clone()));
+                json_patch::merge(&mut document, &serde_json::Value::Object(json.clone()));
                 let text = serde_json::to_string_pretty(&document).unwrap_or_default();
                 set_body(response, text.into());
             }
@@ -222,27 +222,6 @@ fn malformed(how: Malformed, body: &Bytes) -> Bytes {
         }
         Malformed::Html => page(StatusCode::OK),
         Malformed::EmptyObject => Bytes::from_static(b"{}"),
-    }
-}
-
-/// RFC 7386.
-pub(crate) fn merge(into: &mut serde_json::Value, patch: &serde_json::Value) {
-    let serde_json::Value::Object(patch) = patch else {
-        *into = patch.clone();
-        return;
-    };
-    if !into.is_object() {
-        *into = serde_json::Value::Object(serde_json::Map::new());
-    }
-    let Some(object) = into.as_object_mut() else {
-        return;
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            object.remove(name);
-        } else {
-            merge(object.entry(name).or_insert(serde_json::Value::Null), value);
-        }
     }
 }
 
@@ -282,10 +261,10 @@ fn set_header(headers: &mut HeaderMap, name: Option<HeaderName>, value: &str) {
 }
 
 /// All of the head and so many bytes of the body, and then something else.
-fn cut(response: &Response<Bytes>, bytes: usize, end: Step) -> Conduct {
+fn cut(response: &Response<Bytes>, bytes: usize, end: Step) -> Delivery {
     let (mut head, body) = written(response);
     head.extend_from_slice(body.get(..bytes).unwrap_or(&body));
-    Conduct::Script(vec![Step::Send(head.freeze()), end])
+    Delivery::Script(vec![Step::Send(head.freeze()), end])
 }
 
 fn pieces(mut bytes: Bytes, mut size: impl FnMut() -> usize) -> Vec<Bytes> {
@@ -322,10 +301,6 @@ fn written(response: &Response<Bytes>) -> (BytesMut, Bytes) {
     };
     (head, body)
 }
-
-/// The answer is to a `HEAD`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WithoutBody;
 
 fn title_case(name: &str) -> String {
     let mut first = true;

@@ -6,9 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use globset::GlobMatcher;
 
 use super::{Imds, Memo, Phase};
-use crate::config::{HttpTokens, Switch};
 use crate::credentials::Generation;
-use crate::fault::{Broken, Fault, Fired};
+use crate::documents::Broken;
+use crate::fault::{Fault, Fired};
+use crate::instance::{HttpTokens, Switch};
 use crate::token::Token;
 
 /// What is wrong, as far as no configuration could say it.

@@ -22,8 +22,8 @@ pub use verify::{
     Assertion, BacksOff, MaxRequests, MinRequests, Report, Requests, UserAgent, Verdict,
 };
 
-use crate::config::{Invalid, Key};
-use crate::fault::{ImdsVersion, TokenState, check_glob, glob, text_glob};
+use crate::request::{ImdsVersion, TokenState, check_glob, glob, text_glob};
+use crate::value::{Invalid, Key};
 
 /// A text from a client is kept up to this length.
 const LONGEST: usize = 512;

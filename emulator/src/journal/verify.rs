@@ -11,9 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Exchange, Filter, Found};
-use crate::config::{Invalid, Key, Span};
-use crate::fault::{ImdsVersion, check_glob, glob, text_glob};
-use crate::imds::is_for_tokens;
+use crate::request::{ImdsVersion, check_glob, glob, is_for_tokens, text_glob};
+use crate::value::{Invalid, Key, Span};
 
 /// So many exchanges are shown where an assertion does not hold.
 const SHOWN: usize = 5;
@@ -363,8 +362,8 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::fault::TokenState;
     use crate::journal::Outcome;
+    use crate::request::TokenState;
 
     /// A request that came so many milliseconds after the first one, and was answered at once.
     fn exchange(number: u64, client: u8, came: u64) -> Arc<Exchange> {

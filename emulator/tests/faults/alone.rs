@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 use imds_emulator::config::{Config, HttpTokens, Peers, Span};
 use imds_emulator::fault::{Effect, Family, Fault, ImdsVersion, ResetAfter, Rule, TokenState};
-use imds_emulator::imds::{Client, Conduct, Decision, Imds};
+use imds_emulator::imds::{Client, Decision, Delivery, Imds};
 
 use crate::bench::began;
 
@@ -54,7 +54,7 @@ fn put() -> http::request::Builder {
 fn with_token(imds: &Imds, token: &str, seconds: i64) -> TokenState {
     let request = Request::get("/").header("X-aws-ec2-metadata-token", token);
     let decision = ask_with(imds, request, 1, began() + TimeDelta::seconds(seconds));
-    decision.told.token
+    decision.summary.token
 }
 
 #[test]
@@ -68,20 +68,20 @@ fn what_a_client_uses_is_told_from_its_token_or_its_wish_for_one() {
         ("PUT", "/latest/api/%74oken", ImdsVersion::V2),
     ] {
         assert_eq!(
-            ask(&imds, method, path).told.imds,
+            ask(&imds, method, path).summary.imds,
             version,
             "{method} {path}"
         );
     }
     let request = Request::get("/").header("X-aws-ec2-metadata-token", "wrong");
-    let told = ask_with(&imds, request, 1, began()).told;
-    assert_eq!((told.imds, told.number), (ImdsVersion::V2, 6));
+    let summary = ask_with(&imds, request, 1, began()).summary;
+    assert_eq!((summary.imds, summary.number), (ImdsVersion::V2, 6));
 }
 
 #[test]
 fn a_good_token_that_a_fault_refuses_is_told_as_invalid() {
     let imds = alone(Vec::new());
-    let Conduct::Answer(answer) = ask_with(&imds, put(), 1, began()).conduct else {
+    let Delivery::Response(answer) = ask_with(&imds, put(), 1, began()).delivery else {
         panic!("a token");
     };
     let token = std::str::from_utf8(answer.body()).unwrap();
@@ -105,20 +105,20 @@ fn no_escape_in_a_path_leads_around_a_rule() {
         let mut rule = Rule::new("version", Fault::Blackhole {});
         rule.matches.version = Some(version.into());
         ask(&alone(vec![rule]), "GET", "/%6catest/")
-            .told
+            .summary
             .rules
             .len()
     };
     assert_eq!((by_version("latest"), by_version("%6catest")), (1, 0));
 
     let imds = alone(vec![Rule::new("hops", Fault::HopLimit {})]);
-    let told = ask(&imds, "PUT", "/latest/api/%74oken").told;
-    assert_eq!(told.rules.len(), 1);
+    let summary = ask(&imds, "PUT", "/latest/api/%74oken").summary;
+    assert_eq!(summary.rules.len(), 1);
 
     let mut config = imds.config().clone();
     config.server.peers = vec![Peers::new("127.0.0.0/8".parse().unwrap(), 2)];
     let imds = imds.without_faults().changed(config, began()).unwrap();
-    let silent = |method, path| matches!(ask(&imds, method, path).conduct, Conduct::Silence);
+    let silent = |method, path| matches!(ask(&imds, method, path).delivery, Delivery::NoResponse);
     assert!(silent("PUT", "/latest/api/%74oken"), "rule 21");
     assert!(!silent("PUT", "/latest/user-data") && !silent("GET", "/latest/api/token"));
 }
@@ -167,8 +167,8 @@ fn rules_for_connections_are_not_looked_at_again_for_requests() {
     ];
     let imds = alone(rules);
     assert!(accepted(&imds, 1, began()).is_empty());
-    let told = ask(&imds, "GET", "/").told;
-    assert!(told.rules.is_empty(), "{:?}", told.rules);
+    let summary = ask(&imds, "GET", "/").summary;
+    assert!(summary.rules.is_empty(), "{:?}", summary.rules);
     assert_eq!(accepted(&imds, 1, began()), [2]);
 }
 
@@ -176,8 +176,8 @@ fn rules_for_connections_are_not_looked_at_again_for_requests() {
 fn after_a_time_there_is_no_end_and_for_a_time_no_wait() {
     let silent = |imds: &Imds, seconds| {
         let at = began() + TimeDelta::seconds(seconds);
-        let conduct = ask_with(imds, Request::get("/"), 1, at).conduct;
-        matches!(conduct, Conduct::Silence)
+        let delivery = ask_with(imds, Request::get("/"), 1, at).delivery;
+        matches!(delivery, Delivery::NoResponse)
     };
     let mut rule = Rule::new("rule", Fault::Blackhole {});
     rule.when.after = Some(Span::seconds(10));
@@ -200,8 +200,8 @@ fn as_many_connections_as_may_be_are_served() {
     };
     let imds = alone(vec![Rule::new("limit", limit)]);
     let silent = [1, 2, 3].map(|connections| {
-        let conduct = ask_with(&imds, Request::get("/"), connections, began()).conduct;
-        matches!(conduct, Conduct::Silence)
+        let delivery = ask_with(&imds, Request::get("/"), connections, began()).delivery;
+        matches!(delivery, Delivery::NoResponse)
     });
     assert_eq!(silent, [false, false, true]);
 }
@@ -212,7 +212,7 @@ fn which_requests_a_rule_is_for_follows_from_the_seed_and_its_name() {
         let rule = Rule::new(name, Fault::Blackhole {}).with_probability(0.5);
         let imds = seeded(seed, vec![rule]);
         (0..64)
-            .map(|_| !ask(&imds, "GET", "/").told.rules.is_empty())
+            .map(|_| !ask(&imds, "GET", "/").summary.rules.is_empty())
             .collect()
     };
     assert_eq!(applies(1, "a"), applies(1, "a"));
@@ -224,13 +224,13 @@ fn which_requests_a_rule_is_for_follows_from_the_seed_and_its_name() {
 fn scenarios_and_the_count_of_requests_begin_again_together() {
     let imds = alone(vec![Rule::new("rule", Fault::TokenFlap {})]);
     imds.set_scenario("outage", "over");
-    assert_eq!(ask(&imds, "GET", "/").told.number, 1);
+    assert_eq!(ask(&imds, "GET", "/").summary.number, 1);
     let imds = imds.without_faults();
     assert_eq!(imds.scenario("outage"), "over", "rules are one thing");
-    assert_eq!(ask(&imds, "GET", "/").told.number, 2);
+    assert_eq!(ask(&imds, "GET", "/").summary.number, 2);
     imds.reset_counts();
     assert_eq!(imds.scenario("outage"), imds_emulator::fault::STARTED);
-    assert_eq!(ask(&imds, "GET", "/").told.number, 1);
+    assert_eq!(ask(&imds, "GET", "/").summary.number, 1);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn the_keys_that_are_told_are_those_of_the_document() {
     let imds = alone(Vec::new());
     let role = imds.config().instance.iam.clone().unwrap().role.unwrap();
     let path = format!("/latest/meta-data/iam/security-credentials/{role}");
-    let Conduct::Answer(answer) = ask(&imds, "GET", &path).conduct else {
+    let Delivery::Response(answer) = ask(&imds, "GET", &path).delivery else {
         panic!("a document");
     };
     let keys = imds.role_keys(began()).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use imds_emulator::config::Span;
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
-use imds_emulator::imds::{Conduct, Step};
+use imds_emulator::imds::{Delivery, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -298,9 +298,9 @@ async fn slicer_sends_small_pieces() {
 /// What happens on the connection of a request for the same leaf.
 fn script(fault: Fault) -> Vec<Step> {
     let imds = alone(vec![Rule::new("fault", fault)]);
-    match ask(&imds, "GET", "/latest/meta-data/ami-id").conduct {
-        Conduct::Script(steps) => steps,
-        Conduct::Answer(_) | Conduct::Silence => Vec::new(),
+    match ask(&imds, "GET", "/latest/meta-data/ami-id").delivery {
+        Delivery::Script(steps) => steps,
+        Delivery::Response(_) | Delivery::NoResponse => Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 use imds_emulator::config::{Config, ENVIRONMENT, HttpTokens, Layers, Switch};
 use imds_emulator::fault::Rule;
-use imds_emulator::imds::{Client, Conduct, Decision, Imds, Step};
+use imds_emulator::imds::{Client, Decision, Delivery, Imds, Step};
 use serde::de::DeserializeOwned;
 
 const SEED: [u8; 32] = [7; 32];
@@ -148,8 +148,8 @@ fn walk(imds: &Imds, version: &str) {
 
 fn get(imds: &Imds, path: &str) -> (u16, Vec<u8>) {
     let decision = imds.decide(&request(Method::GET, path, None), client(), now());
-    match decision.conduct {
-        Conduct::Answer(response) => (response.status().as_u16(), response.into_body().to_vec()),
+    match decision.delivery {
+        Delivery::Response(response) => (response.status().as_u16(), response.into_body().to_vec()),
         other => panic!("{other:?}"),
     }
 }
@@ -212,7 +212,7 @@ pub fn rule(bytes: &[u8]) {
                 let parts = request(method.clone(), path, token.as_ref());
                 let decision = imds.decide(&parts, client(), at);
                 check(&decision, Some(&rule));
-                if let (Method::PUT, Conduct::Answer(response)) = (method, decision.conduct)
+                if let (Method::PUT, Delivery::Response(response)) = (method, decision.delivery)
                     && response.status() == 200
                 {
                     // What a fault makes of a token need not be one.
@@ -239,15 +239,21 @@ pub fn rule(bytes: &[u8]) {
 fn check(decision: &Decision, rule: Option<&Rule>) {
     assert!(decision.delay <= Duration::from_secs(24 * 60 * 60));
     if let Some(rule) = rule {
-        assert!(decision.told.rules.iter().all(|name| **name == *rule.name));
+        assert!(
+            decision
+                .summary
+                .rules
+                .iter()
+                .all(|name| **name == *rule.name)
+        );
     }
-    match &decision.conduct {
-        Conduct::Answer(response) => {
+    match &decision.delivery {
+        Delivery::Response(response) => {
             assert!((200..=999).contains(&response.status().as_u16()));
             assert!(response.body().len() <= MOST);
-            assert_eq!(decision.told.status, Some(response.status().as_u16()));
+            assert_eq!(decision.summary.status, Some(response.status().as_u16()));
         }
-        Conduct::Script(steps) => {
+        Delivery::Script(steps) => {
             let sent = steps.iter().map(|step| match step {
                 Step::Send(bytes) => bytes.len(),
                 _ => 0,
@@ -256,7 +262,7 @@ fn check(decision: &Decision, rule: Option<&Rule>) {
             let is_end = |step: &Step| matches!(step, Step::Close | Step::Reset | Step::Stall);
             assert_eq!(steps.iter().position(is_end), Some(steps.len() - 1));
         }
-        Conduct::Silence => assert_eq!(decision.told.status, None),
+        Delivery::NoResponse => assert_eq!(decision.summary.status, None),
     }
 }
 

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use imds_emulator::config::Config;
 use imds_emulator::fault::{Family, Fault, Rule};
-use imds_emulator::imds::{Client, Conduct, Imds, Step};
+use imds_emulator::imds::{Client, Delivery, Imds, Step};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
@@ -240,12 +240,12 @@ impl Server {
             };
             state.imds.decide(request, client, now)
         };
-        *rules = Some(decision.told.rules);
+        *rules = Some(decision.summary.rules);
         if !decision.delay.is_zero() {
             self.timeline.sleep(decision.delay).await;
         }
-        match decision.conduct {
-            Conduct::Answer(response) => {
+        match decision.delivery {
+            Delivery::Response(response) => {
                 let (parts, body) = response.into_parts();
                 Ok(Answer {
                     status: parts.status.as_u16(),
@@ -253,8 +253,8 @@ impl Server {
                     body,
                 })
             }
-            Conduct::Script(steps) => self.play(request, steps).await,
-            Conduct::Silence => future::pending().await,
+            Delivery::Script(steps) => self.play(request, steps).await,
+            Delivery::NoResponse => future::pending().await,
         }
     }
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::imds::Step;
+use crate::decision::Step;
 
 /// A closed connection waits so long for what the client still sends: closing it with bytes unread
 /// would be a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// One end of a connection, for the HTTP library; another one stays with us.
-pub(crate) struct Wire(pub(crate) Arc<TcpStream>);
+pub(super) struct Wire(pub(super) Arc<TcpStream>);
 
 impl AsyncRead for Wire {
     fn poll_read(
@@ -81,7 +81,7 @@ impl AsyncWrite for Wire {
 }
 
 /// Does to a connection what `steps` say, until its end.
-pub(crate) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
+pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
     for step in steps {
         let done = match step {
             Step::Send(bytes) => stream.write_all(&bytes).await,
@@ -102,7 +102,7 @@ pub(crate) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
 }
 
 /// The bytes of the body that `steps` send, after a head or without one.
-pub(crate) fn body_length(steps: &[Step]) -> usize {
+pub(super) fn body_length(steps: &[Step]) -> usize {
     let mut sent = Vec::new();
     for step in steps {
         if let Step::Send(bytes) = step {
@@ -120,7 +120,7 @@ async fn close(mut stream: TcpStream) {
 }
 
 /// The client sees an error.
-pub(crate) fn reset(stream: TcpStream) {
+pub(super) fn reset(stream: TcpStream) {
     let _ = stream.set_zero_linger();
 }
 

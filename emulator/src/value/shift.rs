@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
-use crate::config::{NotATime, Span};
+use super::{NotATime, Span};
 
 /// A length of time forward, or with `-` before it, back: `5m`, `-5m`.
 ///

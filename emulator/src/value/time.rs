@@ -1,4 +1,4 @@
-//! Values that a configuration is written with: spans of time, moments, contents.
+//! Spans of time and moments, as they are written in a configuration.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,6 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// A length of time, written like `6h 20m`, `90s` or `500ms`.
@@ -223,112 +222,9 @@ impl fmt::Display for NotATime {
 
 impl std::error::Error for NotATime {}
 
-/// Bytes, written as a text, as base64, or as the file that has them.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(
-    untagged,
-    deny_unknown_fields,
-    expecting = "accepted are a text, { base64 = \"…\" }, { file = \"…\" } and { absent = true }"
-)]
-pub enum Content {
-    /// This text.
-    Text(String),
-    /// These bytes.
-    Base64 {
-        /// In the standard alphabet, with padding.
-        base64: String,
-    },
-    /// What the file has when the configuration is read. The path starts from the folder of the
-    /// configuration file.
-    File {
-        /// The path of the file.
-        file: std::path::PathBuf,
-    },
-    /// Nothing: the path is 404.
-    Absent {
-        /// Must be `true`.
-        absent: True,
-    },
-}
-
-/// The word `true`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(try_from = "bool", into = "bool")]
-#[schemars(with = "bool")]
-pub struct True;
-
-impl TryFrom<bool> for True {
-    type Error = &'static str;
-
-    fn try_from(value: bool) -> Result<Self, Self::Error> {
-        if value { Ok(Self) } else { Err("must be true") }
-    }
-}
-
-impl From<True> for bool {
-    fn from(_: True) -> Self {
-        true
-    }
-}
-
-/// What is there by default, and is written as `false` when it is not to be there.
-pub(super) mod or_false {
-    use std::fmt;
-    use std::marker::PhantomData;
-
-    use serde::de::value::MapAccessDeserializer;
-    use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer as _, MapAccess, Visitor};
-    use serde::{Serialize, Serializer};
-
-    pub(in crate::config) fn serialize<S: Serializer, T: Serialize>(
-        value: &Option<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => value.serialize(serializer),
-            None => serializer.serialize_bool(false),
-        }
-    }
-
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        deserializer: D,
-    ) -> Result<Option<T>, D::Error> {
-        deserializer.deserialize_any(OrFalse(PhantomData))
-    }
-
-    struct OrFalse<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for OrFalse<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table or a text, or false for none")
-        }
-
-        fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-            if value {
-                return Err(E::invalid_value(serde::de::Unexpected::Bool(true), &self));
-            }
-            Ok(None)
-        }
-
-        fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-            T::deserialize(value.into_deserializer()).map(Some)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-        }
-    }
-}
-
-/// The schema of [`or_false`].
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "a schema alone")]
-pub(super) enum OrFalse<T> {
-    Some(T),
-    None(bool),
+/// The moment up to which a document of whole seconds is dated.
+pub(crate) fn to_seconds(moment: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp(moment.timestamp(), 0).unwrap_or(moment)
 }
 
 #[cfg(test)]

@@ -1,24 +1,27 @@
 //! What can be done to a running emulator, and asked of it.
 
+mod player;
+mod shared;
+
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::runtime::Handle;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
+
+pub(crate) use self::player::Player;
+pub(crate) use self::shared::Shared;
 
 use crate::clock::Clock;
-use crate::config::{Config, Invalid, Key};
+use crate::config::Config;
 use crate::credentials::RoleKeys;
 use crate::fault::Rule;
-use crate::imds::{Certificate, IdentityError, Imds};
-use crate::journal::{Assertion, Exchange, Filter, Found, Journal, Kind, Report};
+use crate::imds::{Certificate, IdentityError};
+use crate::journal::{Assertion, Exchange, Filter, Found, Kind, Report};
 use crate::preset::Preset;
-use crate::timeline::{self, Action, StepStatus, Timeline, TimelineStep, ToState};
+use crate::timeline::{StepStatus, TimelineStep};
+use crate::value::Invalid;
 
 /// A hold on a running emulator, without any HTTP. Clones are holds on the same one; they do not
 /// keep it running.
@@ -181,7 +184,7 @@ impl Control {
     ///
     /// [`Invalid`] if its rules are there already.
     pub fn preset(&self, preset: Preset) -> Result<(), Invalid> {
-        self.change(|config| preset.change(config))
+        self.change(|config| config.add_preset(preset))
     }
 
     /// Takes the rules of a preset away, or its event; whether there was one.
@@ -341,7 +344,7 @@ impl Control {
     ///
     /// [`Invalid`] if a step is not accepted; then the old ones stay.
     pub fn set_timeline(&self, steps: Vec<TimelineStep>) -> Result<(), Invalid> {
-        timeline::check(&steps, &self.config())?;
+        self.config().check_timeline(&steps)?;
         self.shared.timeline.start(steps, self.shared.clock.now());
         // Listeners look again.
         self.shared.changes.send_replace(());
@@ -417,136 +420,5 @@ impl Drop for FaultGuard {
         if self.id != KEPT {
             self.shared.heal(self.id);
         }
-    }
-}
-
-/// What listeners and the handle share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) imds: ArcSwap<Imds>,
-    /// Held by who changes `imds`; listeners look again after each change.
-    pub(crate) changing: Mutex<()>,
-    pub(crate) changes: watch::Sender<()>,
-    pub(crate) clock: Clock,
-    /// How many connections there are.
-    pub(crate) connections: AtomicUsize,
-    /// Where rules end by themselves.
-    pub(crate) runtime: Handle,
-    pub(crate) journal: Journal,
-    pub(crate) began: Instant,
-    /// What it was started as.
-    pub(crate) initial: Config,
-    pub(crate) timeline: Timeline,
-    pub(crate) me: Weak<Self>,
-}
-
-impl Shared {
-    /// Puts another one in place of the instance.
-    pub(crate) fn change<T, E>(
-        &self,
-        change: impl FnOnce(&Imds) -> Result<(Imds, T), E>,
-    ) -> Result<T, E> {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (changed, value) = change(&self.imds.load())?;
-        self.imds.store(Arc::new(changed));
-        self.changes.send_replace(());
-        Ok(value)
-    }
-
-    /// The instance as it is now, after what was due.
-    pub(crate) fn imds(&self) -> arc_swap::Guard<Arc<Imds>> {
-        self.tick();
-        self.imds.load()
-    }
-
-    /// Takes the steps of the timeline whose time has come.
-    pub(crate) fn tick(&self) {
-        if !self.timeline.is_waiting() {
-            return;
-        }
-        for (step, due) in self.timeline.take_due(self.clock.now()) {
-            // What goes wrong is told with the step.
-            let _ = self.perform(&step, due);
-        }
-    }
-
-    /// Does what a step says, as at the moment `now`.
-    pub(crate) fn perform(&self, step: &TimelineStep, now: DateTime<Utc>) -> Result<(), Invalid> {
-        let done = step
-            .actions
-            .iter()
-            .enumerate()
-            .try_for_each(|(at, action)| self.act(action, now, &Key::root("do").item(at)));
-        if let Err(invalid) = &done {
-            self.timeline.failed(&step.name, invalid.to_string());
-        }
-        done
-    }
-
-    fn act(&self, action: &Action, now: DateTime<Utc>, key: &Key) -> Result<(), Invalid> {
-        let mut added = Vec::new();
-        self.change(|imds| {
-            let mut config = imds.config().clone();
-            let changed = match action {
-                Action::Change(patch) => {
-                    Action::patch(&mut config, patch, &key.field("change"))?;
-                    imds.changed(config, now)?
-                }
-                Action::Fault(rule) => {
-                    added.push(Rule::clone(rule));
-                    imds.with_fault(Rule::clone(rule), now)?
-                }
-                Action::Heal(name) => imds.without_fault(name).unwrap_or_else(|| imds.clone()),
-                Action::HealAll => imds.without_faults(),
-                Action::Preset(preset) => {
-                    preset.change(&mut config);
-                    imds.changed(config, now)?
-                }
-                Action::RemovePreset(preset) => {
-                    let mut healed = imds.clone();
-                    for rule in preset.rules() {
-                        healed = healed.without_fault(&rule.name).unwrap_or(healed);
-                    }
-                    if *preset == Preset::SpotInterruption {
-                        config.events.spot_interruption = None;
-                        healed = healed.changed(config, now)?;
-                    }
-                    healed
-                }
-                Action::RotateCredentials => imds.with_credentials_rotated(now),
-                Action::RevokeTokens => imds.with_tokens_revoked(),
-                Action::Scenario(ToState { name, state }) => {
-                    imds.set_scenario(name, state);
-                    imds.clone()
-                }
-            };
-            Ok::<_, Invalid>((changed, ()))
-        })?;
-        self.limit(&added);
-        Ok(())
-    }
-
-    /// Takes rules away when their time to live has run out, if they have one.
-    pub(crate) fn limit(&self, rules: &[Rule]) {
-        for rule in rules {
-            let Some(ttl) = rule.when.ttl else { continue };
-            let Some(id) = self.imds.load().fault_id(&rule.name) else {
-                continue;
-            };
-            // A forgotten timer keeps nothing alive.
-            let shared = self.me.clone();
-            let ttl = TimeDelta::from(ttl).to_std().unwrap_or_default();
-            self.runtime.spawn(async move {
-                tokio::time::sleep(ttl).await;
-                if let Some(shared) = shared.upgrade() {
-                    shared.heal(id);
-                }
-            });
-        }
-    }
-
-    /// Takes a rule away, if it is still there.
-    pub(crate) fn heal(&self, id: u64) {
-        let _ = self.change(|imds| Ok::<_, Infallible>((imds.without_fault_id(id), ())));
     }
 }

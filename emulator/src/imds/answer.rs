@@ -1,0 +1,285 @@
+//! A request and a moment in, a decision out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::{Client, Imds};
+use crate::decision::{Decision, Delivery, Step, Summary, WithoutBody};
+use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
+use crate::fault::{self, Asked, Fired};
+use crate::instance::{HttpTokens, Switch};
+use crate::request::{ImdsVersion, Path, SentToken, TokenState};
+use crate::token::TTL_RANGE;
+use crate::tree::{Found, LATEST, Live, VERSIONS, Value};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+impl Imds {
+    /// What becomes of `request`, that `client` makes at the moment `now`.
+    pub fn decide(&self, request: &Parts, client: Client, now: DateTime<Utc>) -> Decision {
+        let path = Path::new(request.uri.path());
+        let for_token = path.is_for_tokens() && request.method == Method::PUT;
+        let sent = SentToken::new(request, &self.tokens);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut summary = Summary {
+            number,
+            imds: match sent {
+                SentToken::None if !for_token => ImdsVersion::V1,
+                _ => ImdsVersion::V2,
+            },
+            token: sent.state(now),
+            rules: Vec::new(),
+            status: None,
+        };
+        if self.rules.is_empty() {
+            return self.conclude(request, &path, sent, client, now, &[], summary);
+        }
+        let asked = Asked {
+            request,
+            path: &path.normal(),
+            for_token,
+            version: path.version(),
+            imds: summary.imds,
+            token: summary.token,
+            peer: client.address.to_canonical(),
+            connections: client.connections,
+            number,
+        };
+        let fired = self.rules.fire(&asked, now);
+        summary.rules = fired.iter().map(|fired| Arc::clone(fired.name())).collect();
+        match self.under(&fired, now) {
+            Some(imds) => imds.conclude(request, &path, sent, client, now, &fired, summary),
+            None => self.conclude(request, &path, sent, client, now, &fired, summary),
+        }
+    }
+
+    /// The answer, and what `fired` makes of it.
+    #[expect(clippy::too_many_arguments, reason = "they are what a request is")]
+    fn conclude(
+        &self,
+        request: &Parts,
+        path: &Path<'_>,
+        sent: SentToken,
+        client: Client,
+        now: DateTime<Utc>,
+        fired: &[Fired],
+        mut summary: Summary,
+    ) -> Decision {
+        let dialect = self.config.server.dialect;
+        if let SentToken::Ours(token) = sent
+            && summary.token == TokenState::Valid
+            && !self.quirks.accept(token, now)
+        {
+            summary.token = TokenState::Invalid;
+        }
+        let delivery = if request.method == Method::PUT
+            && path.is_for_tokens()
+            && self.is_out_of_reach(client.address)
+        {
+            Delivery::NoResponse
+        } else {
+            let mut answer = self.answer(request, path, sent, summary.number, now);
+            if let Kind::Data { modified, .. } = &mut answer.kind {
+                *modified = modified
+                    .checked_add_signed(self.quirks.skew)
+                    .unwrap_or(*modified);
+            }
+            let spoiling = fired.iter().find(|fired| fired.fault().replaces());
+            let mut response = dialect.write(
+                answer,
+                request.headers.get(HOST),
+                // What is spoiled ends the connection.
+                self.config.server.keep_alive && spoiling.is_none(),
+                now.checked_add_signed(self.quirks.skew).unwrap_or(now),
+            );
+            if request.method == Method::HEAD {
+                response.extensions_mut().insert(WithoutBody);
+            }
+            match spoiling {
+                Some(fired) => fault::apply(fired, response, dialect),
+                None => Delivery::Response(response),
+            }
+        };
+        summary.status = match &delivery {
+            Delivery::Response(response) => Some(response.status().as_u16()),
+            Delivery::Script(steps) => status_of(steps),
+            Delivery::NoResponse => None,
+        };
+        Decision {
+            delay: fired.iter().map(Fired::delay).sum(),
+            delivery,
+            summary,
+        }
+    }
+
+    /// Rule 21, told from who asks.
+    fn is_out_of_reach(&self, peer: IpAddr) -> bool {
+        let peers = &self.config.server.peers;
+        let hops = peers
+            .iter()
+            .find(|peers| peers.network.contains(&peer.to_canonical()))
+            .map_or(1, |peers| peers.hops);
+        hops > self.config.metadata_options.http_put_response_hop_limit
+    }
+
+    fn answer(
+        &self,
+        request: &Parts,
+        path: &Path<'_>,
+        sent: SentToken,
+        number: u64,
+        now: DateTime<Utc>,
+    ) -> Answer {
+        let answer = |kind| Answer { kind, ttl: None };
+        if self.config.metadata_options.http_endpoint == Switch::Disabled {
+            return answer(Kind::Forbidden);
+        }
+        let Some(segments) = &path.decoded else {
+            return self.guard(sent, now, || Kind::NotFound);
+        };
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        match segments.as_slice() {
+            [LATEST, "api", "token"] => self.token(request, number, now),
+            [_, "api", "token"] if request.method == Method::PUT => answer(Kind::Forbidden),
+            _ if request.method != Method::GET && request.method != Method::HEAD => {
+                answer(Kind::NotAllowed("GET, HEAD"))
+            }
+            segments => self.guard(sent, now, || {
+                let then = now.checked_sub_signed(self.quirks.age).unwrap_or(now);
+                self.read(path, segments, then)
+            }),
+        }
+    }
+
+    /// Rules 8 and 10 to 14.
+    fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
+        let answer = |kind| Answer { kind, ttl: None };
+        if request.method != Method::PUT {
+            return answer(Kind::NotAllowed("OPTIONS, PUT"));
+        }
+        if request.headers.contains_key(FORWARDED_FOR) {
+            return answer(Kind::Forbidden);
+        }
+        let asked = request.headers.get(TOKEN_TTL).and_then(ttl);
+        match asked.filter(|ttl| TTL_RANGE.contains(ttl)) {
+            Some(ttl) => {
+                let ttl = self.quirks.ttl_cap.map_or(ttl, |cap| cap.min(ttl));
+                Answer {
+                    kind: Kind::Token(self.tokens.issue(ttl, now, number)),
+                    ttl: Some(ttl),
+                }
+            }
+            None => answer(Kind::BadRequest),
+        }
+    }
+
+    /// Rules 16 to 18: what `read` gives, for those who may have it.
+    fn guard(&self, sent: SentToken, now: DateTime<Utc>, read: impl FnOnce() -> Kind) -> Answer {
+        let needed = self.config.metadata_options.http_tokens == HttpTokens::Required;
+        let ttl = match sent {
+            SentToken::Ours(token) if self.quirks.accept(token, now) => token.remaining(now),
+            _ => None,
+        };
+        match (sent, ttl) {
+            (SentToken::None, _) if !needed => {}
+            (_, Some(_)) => {}
+            _ => {
+                return Answer {
+                    kind: Kind::Unauthorized,
+                    ttl: None,
+                };
+            }
+        }
+        Answer { kind: read(), ttl }
+    }
+
+    /// Rules 27 to 36.
+    fn read(&self, path: &Path<'_>, segments: &[&str], now: DateTime<Utc>) -> Kind {
+        let Some((version, rest)) = segments.split_first() else {
+            let versions = VERSIONS.join("\n") + "\n" + LATEST;
+            return data(versions, self.modified);
+        };
+        if *version != LATEST && !VERSIONS.contains(version) {
+            return Kind::NotFound;
+        }
+        if !self.quirks.missing.is_empty() {
+            let path = rest.join("/");
+            if self.quirks.missing.iter().any(|glob| glob.is_match(&path)) {
+                return Kind::NotFound;
+            }
+        }
+        let phase = self.phase(now);
+        let there = |live| match live {
+            // Signing takes milliseconds.
+            Live::Signature | Live::Pkcs7 | Live::Rsa2048 | Live::Dsa2048 => {
+                phase.tree.identity_document().is_some()
+            }
+            live => self.live(phase, live, now).is_some(),
+        };
+        match phase.tree.find(version, rest, there) {
+            Some(Found::Leaf(Value::Fixed(body))) => Kind::Data {
+                body: body.clone(),
+                content_type: match rest {
+                    // Rule 34.
+                    ["user-data"] => "application/octet-stream",
+                    _ => "text/plain",
+                },
+                modified: self.modified.min(now),
+            },
+            Some(Found::Leaf(Value::Live(live))) => match self.live(phase, *live, now) {
+                Some((body, modified)) => data(body, modified),
+                None => Kind::NotFound,
+            },
+            Some(Found::Directory(_))
+                if self.config.server.dialect == Dialect::Xen
+                    && !path.ends_in_slash
+                    && !rest.is_empty() =>
+            {
+                Kind::Directory {
+                    path: format!("{}/", path.text),
+                }
+            }
+            Some(Found::Directory(mut names)) => {
+                if !self.quirks.unlisted.is_empty() {
+                    let folder = rest.join("/");
+                    names.retain(|name| {
+                        let path = format!("{folder}/{}", name.trim_end_matches('/'));
+                        !self.quirks.unlisted.iter().any(|glob| glob.is_match(&path))
+                    });
+                }
+                data(names.join("\n"), self.modified.min(now))
+            }
+            None => Kind::NotFound,
+        }
+    }
+}
+
+fn data(body: impl Into<Bytes>, modified: DateTime<Utc>) -> Kind {
+    Kind::Data {
+        body: body.into(),
+        content_type: "text/plain",
+        modified,
+    }
+}
+
+/// The status that a script sends, if it sends one.
+fn status_of(steps: &[Step]) -> Option<u16> {
+    let Some(Step::Send(bytes)) = steps.first() else {
+        return None;
+    };
+    let digits = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn ttl(value: &HeaderValue) -> Option<u32> {
+    let digits = value.to_str().ok()?;
+    // `parse` alone would take a sign.
+    (digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}

@@ -1,0 +1,176 @@
+//! The machine: architecture, life cycle, block devices, keys.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Invalid, Key};
+
+/// The architecture of a processor.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Architecture {
+    /// 64 bits of Intel and AMD.
+    #[default]
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64 bits of Arm.
+    #[serde(rename = "arm64")]
+    Arm64,
+    /// 32 bits of Intel and AMD.
+    #[serde(rename = "i386")]
+    I386,
+}
+
+impl Architecture {
+    /// Its name in the identity document.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+            Self::I386 => "i386",
+        }
+    }
+}
+
+/// How an instance was bought (rule 42).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are those of AWS")]
+pub enum LifeCycle {
+    #[default]
+    OnDemand,
+    Spot,
+    Scheduled,
+    CapacityBlock,
+}
+
+impl LifeCycle {
+    /// The value of `instance-life-cycle`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+            Self::Scheduled => "scheduled",
+            Self::CapacityBlock => "capacity-block",
+        }
+    }
+}
+
+/// The value of `instance-action` (rule 42).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are those of AWS")]
+pub enum InstanceAction {
+    #[default]
+    None,
+    Shutdown,
+    BundlePending,
+}
+
+impl InstanceAction {
+    /// The value of `instance-action`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Shutdown => "shutdown",
+            Self::BundlePending => "bundle-pending",
+        }
+    }
+}
+
+/// The value of `autoscaling/target-lifecycle-state` (rule 58).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names are those of AWS")]
+pub enum TargetLifecycleState {
+    Detached,
+    InService,
+    Standby,
+    Terminated,
+    #[serde(rename = "Warmed:Hibernated")]
+    WarmedHibernated,
+    #[serde(rename = "Warmed:Running")]
+    WarmedRunning,
+    #[serde(rename = "Warmed:Stopped")]
+    WarmedStopped,
+    #[serde(rename = "Warmed:Terminated")]
+    WarmedTerminated,
+}
+
+impl TargetLifecycleState {
+    /// The value of `autoscaling/target-lifecycle-state`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detached => "Detached",
+            Self::InService => "InService",
+            Self::Standby => "Standby",
+            Self::Terminated => "Terminated",
+            Self::WarmedHibernated => "Warmed:Hibernated",
+            Self::WarmedRunning => "Warmed:Running",
+            Self::WarmedStopped => "Warmed:Stopped",
+            Self::WarmedTerminated => "Warmed:Terminated",
+        }
+    }
+}
+
+/// The block devices of an instance, as `block-device-mapping/` shows them.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct BlockDevices {
+    /// The device of the image.
+    pub ami: String,
+    /// The root device.
+    pub root: String,
+    /// EBS volumes: `ebs1`, `ebs2` …
+    pub ebs: Vec<String>,
+    /// Instance store volumes: `ephemeral0`, `ephemeral1` …
+    pub ephemeral: Vec<String>,
+    /// The swap device.
+    pub swap: Option<String>,
+}
+
+impl Default for BlockDevices {
+    fn default() -> Self {
+        Self {
+            ami: "xvda".into(),
+            root: "/dev/xvda".into(),
+            ebs: Vec::new(),
+            ephemeral: Vec::new(),
+            swap: None,
+        }
+    }
+}
+
+/// A key that may log in.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct PublicKey {
+    /// The name of the key pair.
+    pub name: String,
+    /// Type and key, like `ssh-ed25519 AAAA…`; the name is added (rule 37).
+    pub openssh_key: String,
+}
+
+impl PublicKey {
+    /// The key pair `name`, with the type and the key.
+    pub fn new(name: impl Into<String>, openssh_key: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            openssh_key: openssh_key.into(),
+        }
+    }
+}
+
+impl BlockDevices {
+    pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        for (name, value) in [("ami", &self.ami), ("root", &self.root)]
+            .into_iter()
+            .chain(self.ebs.iter().map(|device| ("ebs", device)))
+            .chain(self.ephemeral.iter().map(|device| ("ephemeral", device)))
+            .chain(self.swap.iter().map(|device| ("swap", device)))
+        {
+            key.field(name).line(value)?;
+        }
+        Ok(())
+    }
+}

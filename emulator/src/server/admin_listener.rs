@@ -1,0 +1,81 @@
+//! The listeners of the admin API: a TCP port, and a Unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::listener::{bind_once, end};
+use super::{StartError, reachable};
+use crate::admin;
+use crate::control::Control;
+
+/// Serves the admin API, and gives its URL.
+pub(super) async fn serve_admin(
+    control: &Control,
+    stopped: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<String, StartError> {
+    let admin = &control.shared.initial.admin;
+    let router = admin::router(control.clone(), stopped.clone());
+    let ends = |mut stopped: watch::Receiver<bool>| async move { end(&mut stopped).await };
+    let (listener, address) = bind_once(&[admin.host], admin.port)
+        .await?
+        .pop()
+        .ok_or_else(|| StartError {
+            doing: "no address for the admin API".into(),
+            source: Box::new(io::Error::from(io::ErrorKind::AddrNotAvailable)),
+        })?;
+    let served =
+        axum::serve(listener, router.clone()).with_graceful_shutdown(ends(stopped.clone()));
+    tasks.spawn(async move {
+        let _ = served.await;
+    });
+    if let Some(path) = &admin.socket {
+        let socket = Socket::bind(path).map_err(|source| StartError {
+            doing: format!("cannot listen on {}", path.display()),
+            source: Box::new(source),
+        })?;
+        let Socket { listener, file } = socket;
+        let served = axum::serve(listener, router).with_graceful_shutdown(ends(stopped.clone()));
+        tasks.spawn(async move {
+            let _file = file;
+            let _ = served.await;
+        });
+    }
+    Ok(format!("http://{}", reachable(address)))
+}
+
+/// A Unix socket, whose file is gone when it is.
+struct Socket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+struct SocketFile(PathBuf);
+
+impl Socket {
+    fn bind(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+        // One that an emulator left behind, because it was killed, is in nobody's use.
+        let is_socket =
+            std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            listener,
+            file: SocketFile(path.to_owned()),
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,186 @@
+//! What to emulate and where, until it is started.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use chrono::TimeDelta;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::admin_listener::serve_admin;
+use super::listener::{bind, listen};
+use super::{Emulator, StartError, reachable};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{Control, Player, Shared};
+use crate::imds::Imds;
+use crate::instance::Iam;
+use crate::journal::Journal;
+
+/// What to emulate, and where.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    clock: Clock,
+    seed: Option<[u8; 32]>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let mut config = Config::default();
+        config.server.port = 0;
+        Self {
+            config,
+            clock: Clock::real(),
+            seed: None,
+        }
+    }
+
+    /// Everything at once; what was set before is lost.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Changes the configuration.
+    ///
+    /// ```
+    /// use imds_emulator::Emulator;
+    ///
+    /// let builder = Emulator::builder().with(|config| {
+    ///     config.instance.instance_type = "m7g.large".into();
+    /// });
+    /// ```
+    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Listens there alone; with port 0, on any free port. Default: 127.0.0.1, port 0.
+    pub fn bind(self, address: SocketAddr) -> Self {
+        self.with(|config| {
+            config.server.hosts = vec![address.ip()];
+            config.server.port = address.port();
+        })
+    }
+
+    /// The name of the instance's role. Default: `emulated-role`.
+    pub fn role(self, name: impl Into<String>) -> Self {
+        self.with(|config| {
+            config.instance.iam.get_or_insert_default().role = Some(name.into());
+        })
+    }
+
+    /// An instance without an instance profile (rule 35).
+    pub fn without_role(self) -> Self {
+        self.with(|config| config.instance.iam = None)
+    }
+
+    /// When credentials are replaced and how long they live (rule 49), even if that leaves a time
+    /// without good ones. Default: every hour; six hours and twenty minutes.
+    pub fn rotation(self, every: TimeDelta, lifetime: TimeDelta) -> Self {
+        self.with(|config| {
+            let iam: &mut Iam = config.instance.iam.get_or_insert_default();
+            iam.rotation = every.into();
+            iam.lifetime = lifetime.into();
+            iam.lead = TimeDelta::zero().into();
+        })
+    }
+
+    /// The clock for everything that is dated and timed. Default: the machine's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
+    /// credentials are the same at the same age of the emulator. Default: that of the
+    /// configuration, or random.
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// With the admin API, on that address; with port 0, on any free port. Default: without it.
+    pub fn admin(self, address: SocketAddr) -> Self {
+        self.with(|config| {
+            config.admin.enabled = true;
+            config.admin.host = address.ip();
+            config.admin.port = address.port();
+        })
+    }
+
+    /// Begins to listen. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the configuration is not accepted, an address is not to be had, or the
+    /// machine has no randomness.
+    pub async fn start(self) -> Result<Emulator, StartError> {
+        let seed = match self.seed.or_else(|| self.config.server.seed_bytes()) {
+            Some(seed) => seed,
+            None => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|error| StartError {
+                    doing: "no random seed".into(),
+                    source: Box::new(error),
+                })?;
+                seed
+            }
+        };
+        let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
+        let journal = Journal::new(self.config.journal.capacity);
+        let initial = self.config.clone();
+        let imds =
+            Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
+                doing: "the configuration is not accepted".into(),
+                source: Box::new(invalid),
+            })?;
+        let bound = bind(&hosts, port).await?;
+        let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
+        // The check has seen to it that there is one.
+        let address = addresses
+            .first()
+            .copied()
+            .unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
+        let shared = Arc::new_cyclic(|me| Shared {
+            timeline: Player::new(initial.timeline.clone(), self.clock.now()),
+            me: me.clone(),
+            imds: ArcSwap::from_pointee(imds),
+            changing: Mutex::new(()),
+            changes: watch::Sender::default(),
+            clock: self.clock,
+            connections: AtomicUsize::new(0),
+            runtime: Handle::current(),
+            journal,
+            began: Instant::now(),
+            initial,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut listeners = JoinSet::new();
+        for (socket, address) in bound {
+            let shared = Arc::clone(&shared);
+            listeners.spawn(listen(socket, address, shared, stopped.clone()));
+        }
+        let control = Control { shared };
+        control.shared.limit(&control.shared.initial.faults);
+        let admin = match control.shared.initial.admin.enabled {
+            true => Some(serve_admin(&control, &stopped, &mut listeners).await?),
+            false => None,
+        };
+        Ok(Emulator {
+            address,
+            addresses,
+            url: format!("http://{}", reachable(address)),
+            admin,
+            control,
+            stop,
+            listeners,
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! The shell: sockets in, core, sockets out.
+
+mod admin_listener;
+mod builder;
+mod connection;
+mod listener;
+mod wire;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use self::builder::Builder;
+
+use crate::control::Control;
+
+/// After a stop, answers on their way may take so long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A running emulator. It stops when this is dropped. What can be done to it and asked of it is in
+/// [`Control`].
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
+    url: String,
+    admin: Option<String>,
+    control: Control,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+}
+
+impl Deref for Emulator {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl Emulator {
+    /// A plausible instance with a role, on a free port of the loopback interface.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The first address that it listens on; it can be one that means all, like 0.0.0.0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All addresses that it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The URL to point a client at: `http://127.0.0.1:PORT`, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The URL of the admin API, if there is one.
+    pub fn admin_url(&self) -> Option<&str> {
+        self.admin.as_deref()
+    }
+
+    /// The environment variables that point an AWS SDK at it, with their values.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let imds = imds_emulator::Emulator::builder().start().await?;
+    /// let command = std::process::Command::new("aws").envs(imds.variables());
+    /// # Ok(()) }
+    /// ```
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        variables(self.address)
+    }
+
+    /// A hold on it that can be cloned and given away.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops listening, lets the answers on their way go out, and returns.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let ended = async { while self.listeners.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, ended).await;
+        // What is left is cut off with the tasks.
+    }
+}
+
+/// The environment variables that point an AWS SDK at an emulator that listens on `address`.
+pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
+    let address = reachable(address);
+    let mode = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    [
+        (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            format!("http://{address}"),
+        ),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode.into()),
+        ("AWS_EC2_METADATA_DISABLED", "false".into()),
+    ]
+}
+
+/// The address itself, or, where that means all of them, the loopback one.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(all) if all.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(all) if all.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// The emulator could not be started.
+#[derive(Debug)]
+pub struct StartError {
+    doing: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.doing)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,14 @@
+//! The values that a configuration is written with, and what is said of those that are not accepted.
+
+mod check;
+mod content;
+mod shift;
+mod time;
+
+pub use check::Invalid;
+pub(crate) use check::{Key, is_name};
+pub use content::{Content, True};
+pub(crate) use content::{OrFalse, or_false};
+pub use shift::Shift;
+pub(crate) use time::to_seconds;
+pub use time::{Moment, NotATime, Span};
