@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 #[path = "../../host/component.rs"]
 mod component;
 mod dist;
+mod public_api;
 mod release;
 mod reproducible;
 mod sources;
@@ -32,6 +33,8 @@ struct Arguments {
 enum Task {
     /// Writes all that a release carries into one folder.
     Dist(dist::Options),
+    /// Compare the public API of the libraries with the golden files in tests/golden/api.
+    PublicApi(public_api::Options),
     /// Builds the components twice, from clean and in different places, and compares the bytes.
     Reproducible,
     /// Prints the WIT package and all that it needs as one file, without comments: the form of the baselines in
@@ -40,6 +43,9 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = public_api::as_rustdoc() {
+        return code;
+    }
     let Err(error) = run(Arguments::parse()) else {
         return ExitCode::SUCCESS;
     };
@@ -58,6 +64,7 @@ fn run(arguments: Arguments) -> Result<()> {
         .ok_or("xtask has no parent folder")?;
     match arguments.command {
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
+        Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible => reproducible::run(workspace, &target()?),
         Task::Wit => {
             print!("{}", wit::package(&workspace.join("wit"))?);
