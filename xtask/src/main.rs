@@ -16,6 +16,7 @@ mod dist;
 mod public_api;
 mod release;
 mod reproducible;
+mod rules;
 mod sources;
 mod wit;
 
@@ -37,6 +38,9 @@ enum Task {
     PublicApi(public_api::Options),
     /// Builds the components twice, from clean and in different places, and compares the bytes.
     Reproducible,
+    /// Prints the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
+    /// emulator/docs/protocol.md.
+    Rules,
     /// Prints the WIT package and all that it needs as one file, without comments: the form of the baselines in
     /// tests/golden/wit.
     Wit,
@@ -66,6 +70,13 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible => reproducible::run(workspace, &target()?),
+        Task::Rules => {
+            for book in rules::books(workspace)? {
+                std::fs::write(&book.page, book.print())?;
+                println!("{}: {} rules", book.page.display(), book.rules().count());
+            }
+            Ok(())
+        }
         Task::Wit => {
             print!("{}", wit::package(&workspace.join("wit"))?);
             Ok(())
