@@ -1,4 +1,4 @@
-//! The life of credentials (rules 47 to 50).
+//! The life of credentials `[I47]` to `[I50]`.
 //!
 //! Credentials come in generations. Everything about a generation follows from the seed, the role
 //! and its number, so that the same document is given to everyone until the next rotation, without
@@ -17,7 +17,7 @@ use crate::instance::Iam;
 /// When credentials are replaced, and how long they live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rotation {
-    /// New ones come after this time (rule 49).
+    /// New ones come after this time `[I49]`.
     pub(crate) every: TimeDelta,
     /// They live for this time.
     pub(crate) lifetime: TimeDelta,

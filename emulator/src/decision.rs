@@ -61,7 +61,7 @@ pub struct Summary {
 }
 
 /// The reason phrase of a [`Delivery::Response`], among its extensions, where the phrase is not
-/// the usual one (rule 8).
+/// the usual one `[I8]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ReasonPhrase(pub &'static str);
 

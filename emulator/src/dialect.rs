@@ -1,5 +1,5 @@
 //! How answers look on the wire: status line, headers and their order, bodies of errors
-//! (rules 2 to 6, 8, 11, 19, 20, 31 and 33).
+//! `[I2]` to `[I6]` `[I8]` `[I11]` `[I19]` `[I20]` `[I31]` `[I33]`.
 //!
 //! | | `nitro` | `xen` |
 //! | --- | --- | --- |
@@ -62,13 +62,13 @@ pub(crate) enum Kind {
     Directory { path: String },
     /// The method is none for the path; these are.
     NotAllowed(&'static str),
-    /// Rule 12.
+    /// `[I12]`
     BadRequest,
-    /// Rule 17.
+    /// `[I17]`
     Unauthorized,
-    /// Rules 13, 14 and 23.
+    /// `[I13]` `[I14]` `[I23]`
     Forbidden,
-    /// Rule 33.
+    /// `[I33]`
     NotFound,
 }
 
@@ -157,7 +157,7 @@ impl Fields {
         (status, page(status))
     }
 
-    /// Rules 4, 8, 11 and 19. Header maps keep the order in which names come in.
+    /// `[I4]` `[I8]` `[I11]` `[I19]`. Header maps keep the order in which names come in.
     fn write_nitro(
         self,
         length: usize,
@@ -193,7 +193,7 @@ impl Fields {
         }
     }
 
-    /// Rule 5.
+    /// `[I5]`
     fn write_xen(self, length: usize, keep_alive: bool, now: DateTime<Utc>, into: &mut HeaderMap) {
         if self.modified.is_some() {
             into.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -230,7 +230,7 @@ fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(url).ok()
 }
 
-/// Rule 33: the page of an error.
+/// `[I33]`: the page of an error.
 pub(crate) fn page(status: StatusCode) -> Bytes {
     let title = format!(
         "{} - {}",

@@ -1,4 +1,4 @@
-//! Documents, in the layout that IMDS gives them (rules 44, 47, 53 and 59).
+//! Documents, in the layout that IMDS gives them `[I44]` `[I47]` `[I53]` `[I59]`.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ pub enum Broken {
     BadDate,
 }
 
-/// Rules 47, 48 and 52: the credentials of a role.
+/// `[I47]` `[I48]` `[I52]`: the credentials of a role.
 pub(crate) fn role(
     iam: &Iam,
     role: &str,
@@ -53,7 +53,7 @@ pub(crate) fn role(
     ])
 }
 
-/// Rules 47 and 53: credentials that are good.
+/// `[I47]` `[I53]`: credentials that are good.
 pub(crate) fn credentials(
     account_id: Option<&str>,
     generation: Generation,
@@ -99,7 +99,7 @@ fn spoil(fields: &mut Vec<(&str, String)>, name: &str, how: Broken) {
     }
 }
 
-/// Rules 44 and 45: the instance profile.
+/// `[I44]` `[I45]`: the instance profile.
 pub(crate) fn profile_info(
     instance: &Instance,
     iam: &Iam,
@@ -130,7 +130,7 @@ pub(crate) fn profile_info(
     object(&fields)
 }
 
-/// Rule 53: what is said of the credentials of the instance itself.
+/// `[I53]`: what is said of the credentials of the instance itself.
 pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> String {
     object(&[
         ("Code", text("Success")),
@@ -139,7 +139,7 @@ pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> St
     ])
 }
 
-/// Rule 59: the identity of the instance.
+/// `[I59]`: the identity of the instance.
 pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     let list = |values: &[String]| match values {
         [] => "null".to_owned(),

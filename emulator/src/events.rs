@@ -1,4 +1,4 @@
-//! Events (rules 54 to 57). Their times are fixed once they are announced.
+//! Events `[I54]` to `[I57]`. Their times are fixed once they are announced.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,7 +12,7 @@ pub(crate) struct Event {
     pub(crate) since: DateTime<Utc>,
 }
 
-/// Rule 54. Nothing before the notice.
+/// `[I54]`. Nothing before the notice.
 pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -> Option<Event> {
     let (since, time) = times(interruption, now)?;
     Some(Event {
@@ -25,7 +25,7 @@ pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -
     })
 }
 
-/// Rule 55: only of instances that are terminated.
+/// `[I55]`: only of instances that are terminated.
 pub(crate) fn spot_termination(
     interruption: &SpotInterruption,
     now: DateTime<Utc>,
@@ -49,7 +49,7 @@ fn times(
     Some((since, later(interruption.time, since, lead, now)))
 }
 
-/// Rule 56.
+/// `[I56]`
 pub(crate) fn rebalance(moment: Moment, now: DateTime<Utc>) -> Option<Event> {
     let since = announced(moment, now)?;
     Some(Event {
@@ -58,7 +58,7 @@ pub(crate) fn rebalance(moment: Moment, now: DateTime<Utc>) -> Option<Event> {
     })
 }
 
-/// Rule 57: the active events, or the others.
+/// `[I57]`: the active events, or the others.
 pub(crate) fn maintenance(
     events: &[Maintenance],
     active: bool,

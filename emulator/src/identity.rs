@@ -1,4 +1,4 @@
-//! Signatures of the identity document (rule 60).
+//! Signatures of the identity document `[I60]`.
 //!
 //! Keys follow from the seed, so that the same emulator has the same certificates tomorrow. They
 //! are made when the first signature is asked for, because that takes a moment.
@@ -68,7 +68,7 @@ const DSA_G: &str = "3fb32c9b73134d0b2e77506660edbd484ca7b18f21ef205407f4793a1a0
 /// From 2000-01-01 until 2100-01-01, in seconds, because an emulator's clock may show anything.
 const VALID: (u64, u64) = (946_684_800, 4_102_444_800);
 
-/// A certificate of the emulator (rule 60).
+/// A certificate of the emulator `[I60]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// `signature` and `rsa2048` verify against it: RSA, 2048 bits.

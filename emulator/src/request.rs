@@ -76,7 +76,7 @@ pub(crate) fn is_for_tokens(path: &str) -> bool {
 /// A path as it was asked for.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,
-    /// Without the empty ones (rule 9).
+    /// Without the empty ones `[I9]`.
     segments: Vec<&'a str>,
     /// The segments with their escapes undone, if they are UTF-8 then.
     pub(crate) decoded: Option<Vec<Cow<'a, str>>>,

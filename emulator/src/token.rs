@@ -1,4 +1,4 @@
-//! Session tokens (rules 10 to 17).
+//! Session tokens `[I10]` to `[I17]`.
 //!
 //! A token carries its own end and a seal that only this instance can make. So nothing has to be
 //! remembered, however many tokens are asked for, and a restarted emulator with the same seed still
@@ -10,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The lives that can be asked for, in seconds (rule 10).
+/// The lives that can be asked for, in seconds `[I10]`.
 pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 
-/// Gives tokens of 56 characters that begin with `AQAEA` (rule 11): 40 bytes of which the first are
+/// Gives tokens of 56 characters that begin with `AQAEA` `[I11]`: 40 bytes of which the first are
 /// these.
 const PREFIX: [u8; 4] = [1, 0, 4, 0];
 /// What the text of every token begins with.
@@ -93,7 +93,7 @@ impl Tokens {
         URL_SAFE.encode(token)
     }
 
-    /// What `token` says, if it is one of ours (rule 15).
+    /// What `token` says, if it is one of ours `[I15]`.
     pub(crate) fn read(&self, token: &str) -> Option<Token> {
         let token = URL_SAFE.decode(token).ok()?;
         let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE + NUMBER)?;

@@ -1,4 +1,4 @@
-//! Paths: which there are, since which version, and what is listed (rules 27 to 43).
+//! Paths: which there are, since which version, and what is listed `[I27]` to `[I43]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::instance::{Instance, LifeCycle, NetworkInterface, Switch};
 use crate::value::Content;
 
-/// The versions of the tree, oldest first, as `/` lists them before `latest` (rule 27).
+/// The versions of the tree, oldest first, as `/` lists them before `latest` `[I27]`.
 pub(crate) const VERSIONS: [&str; 28] = [
     "1.0",
     "2007-01-19",
@@ -56,33 +56,33 @@ pub(crate) enum Value {
 /// What depends on the moment, and is not always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Live {
-    /// The document of the role's credentials (rule 47).
+    /// The document of the role's credentials `[I47]`.
     Role,
-    /// The same with `AccountId` (rule 52).
+    /// The same with `AccountId` `[I52]`.
     RoleExtended,
-    /// The credentials of the instance itself (rule 53).
+    /// The credentials of the instance itself `[I53]`.
     InstanceRole,
-    /// What is said of them (rule 53).
+    /// What is said of them `[I53]`.
     InstanceRoleInfo,
-    /// Of the instance profile (rule 44).
+    /// Of the instance profile `[I44]`.
     ProfileInfo,
-    /// Rule 54.
+    /// `[I54]`
     SpotAction,
-    /// Rule 55.
+    /// `[I55]`
     SpotTermination,
-    /// Rule 56.
+    /// `[I56]`
     Rebalance,
-    /// Rule 57.
+    /// `[I57]`
     Scheduled,
-    /// Rule 57.
+    /// `[I57]`
     History,
-    /// Rule 60.
+    /// `[I60]`
     Signature,
-    /// Rule 60.
+    /// `[I60]`
     Pkcs7,
-    /// Rule 60.
+    /// `[I60]`
     Rsa2048,
-    /// Rule 60.
+    /// `[I60]`
     Dsa2048,
 }
 
@@ -97,10 +97,9 @@ struct Leaf {
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     leaves: BTreeMap<String, Leaf>,
-    /// What directories are called in the list of their parent, where it is not their name (rule
-    /// 37).
+    /// What directories are called in the list of their parent, where it is not their name `[I37]`.
     labels: BTreeMap<String, String>,
-    /// Whether `tags/instance` is an empty answer (rule 36).
+    /// Whether `tags/instance` is an empty answer `[I36]`.
     tags_are_off: bool,
     /// Whether the list of roles is there without a role.
     role_is_empty: bool,
@@ -170,7 +169,7 @@ impl Tree {
         }
     }
 
-    /// Rules 40 to 42.
+    /// `[I40]` to `[I42]`
     fn image_and_machine(&mut self, instance: &Instance, dialect: Dialect) {
         self.meta("1.0", "ami-id", instance.image_id.clone());
         self.meta(
@@ -371,7 +370,7 @@ impl Tree {
         put(new, "vpc-ipv6-cidr-blocks", lines(&vpc.ipv6_cidr_blocks));
     }
 
-    /// Rules 36 to 38.
+    /// `[I36]` to `[I38]`
     fn keys_and_tags(&mut self, instance: &Instance) {
         for (at, key) in instance.public_keys.iter().enumerate() {
             self.meta(
@@ -392,7 +391,7 @@ impl Tree {
         }
     }
 
-    /// Rules 44 to 53.
+    /// `[I44]` to `[I53]`
     fn iam(&mut self, instance: &Instance, role: Option<&str>) {
         let since = "2012-01-12";
         if let Some(iam) = &instance.iam {
@@ -422,7 +421,7 @@ impl Tree {
         );
     }
 
-    /// Rules 54 to 57.
+    /// `[I54]` to `[I57]`
     fn events(&mut self, config: &Config) {
         if config.instance.life_cycle == LifeCycle::Spot {
             self.live(
@@ -538,14 +537,14 @@ impl Tree {
         }
         let mut names: Vec<(&str, bool)> = names.into_iter().collect();
         if key == IDENTITY_FOLDER {
-            // Rule 39.
+            // [I39]
             let order = ["rsa2048", "pkcs7", "document", "signature", "dsa2048"];
             names.sort_by_key(|(name, _)| order.iter().position(|other| other == name));
         }
         let names = names.into_iter().map(|(name, is_folder)| {
             match self.labels.get(&format!("{folder}{name}")) {
                 Some(label) => label.clone(),
-                // Rule 29: the first level has no slashes.
+                // [I29]: the first level has no slashes.
                 None if is_folder && !folder.is_empty() => format!("{name}/"),
                 None => name.to_owned(),
             }

@@ -63,7 +63,7 @@ pub struct Server {
     pub port: u16,
     /// How answers look on the wire.
     pub dialect: Dialect,
-    /// Whether a connection is kept for further requests. IMDS closes it (rule 2).
+    /// Whether a connection is kept for further requests. IMDS closes it `[I2]`.
     pub keep_alive: bool,
     /// A connection is closed when the head of a request takes longer.
     pub head_timeout: Span,

@@ -43,7 +43,7 @@ impl Control {
 
     /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
     /// seed stay as they are; other settings of the server are for connections from then on.
-    /// Another role shows at the next rotation (rule 50).
+    /// Another role shows at the next rotation `[I50]`.
     ///
     /// # Errors
     ///
@@ -363,7 +363,7 @@ impl Control {
         self.shared.perform(&step, now).map_err(StepError::Failed)
     }
 
-    /// A certificate that signatures of the identity document verify against (rule 60), as PEM.
+    /// A certificate that signatures of the identity document verify against `[I60]`, as PEM.
     ///
     /// # Errors
     ///

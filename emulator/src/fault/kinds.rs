@@ -40,7 +40,7 @@ pub enum Fault {
     /// The connection is closed without a byte.
     #[serde(alias = "EMPTY_RESPONSE")]
     EmptyResponse {},
-    /// The answer to a `PUT` does not come through: the client is too many hops away (rule 21). For
+    /// The answer to a `PUT` does not come through: the client is too many hops away `[I21]`. For
     /// some clients alone with `match.client`.
     HopLimit {},
     /// The connection is closed so long after the answer.
@@ -189,7 +189,7 @@ pub enum Fault {
     },
 
     // Rates.
-    /// Too many requests in a second.
+    /// Too many requests in a second `[I25]`.
     Throttle {
         /// How many are answered in a second, on the emulator's clock. Default: 1024.
         #[serde(default = "default_rate")]
@@ -201,7 +201,7 @@ pub enum Fault {
         #[serde(default)]
         effect: Effect,
     },
-    /// Too many connections at a time.
+    /// Too many connections at a time `[I25]`.
     ConnectionLimit {
         /// How many are served.
         max: u32,
@@ -246,7 +246,7 @@ pub enum Fault {
         /// At most so long.
         seconds: u32,
     },
-    /// Every answer is 403 (rule 23).
+    /// Every answer is 403 `[I23]`.
     EndpointDisabled {},
     /// Paths are listed, and yet 404.
     CategoryMissing {
@@ -266,7 +266,7 @@ pub enum Fault {
     },
 
     // The role.
-    /// There is no instance profile: no `iam/` (rule 35).
+    /// There is no instance profile: no `iam/` `[I35]`.
     RoleMissing {},
     /// The list of roles is there, and empty.
     RoleEmpty {},
@@ -275,7 +275,7 @@ pub enum Fault {
         /// Which one.
         to: String,
     },
-    /// The document of the role has an error and no credentials (rule 48).
+    /// The document of the role has an error and no credentials `[I48]`.
     CredentialsError {
         /// Its `Code`.
         #[serde(default = "default_code")]
@@ -284,7 +284,7 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The credentials are over (rule 51), and no new ones come.
+    /// The credentials are over `[I51]`, and no new ones come.
     CredentialsExpired {
         /// So long before the rule was added.
         #[serde(default)]
@@ -311,7 +311,7 @@ pub enum Fault {
         #[serde(default)]
         how: Broken,
     },
-    /// The extended path is 404 (rule 52).
+    /// The extended path is 404 `[I52]`.
     ExtendedUnavailable {},
     /// The clock of IMDS goes wrong: the `Date` and the dates in documents.
     ClockSkew {
@@ -384,7 +384,7 @@ pub enum Distribution {
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StatusBody {
-    /// The page that IMDS gives with errors (rule 33).
+    /// The page that IMDS gives with errors `[I33]`.
     #[default]
     Aws,
     /// None.
@@ -416,7 +416,7 @@ pub enum Malformed {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    /// It is never answered: its packets are dropped (rule 26).
+    /// It is never answered: its packets are dropped `[I26]`.
     #[default]
     #[serde(alias = "drop", alias = "blackhole")]
     Silence,

@@ -119,7 +119,7 @@ impl Imds {
         }
     }
 
-    /// Rule 21, told from who asks.
+    /// `[I21]`, told from who asks.
     fn is_out_of_reach(&self, peer: IpAddr) -> bool {
         let peers = &self.config.server.peers;
         let hops = peers
@@ -158,7 +158,7 @@ impl Imds {
         }
     }
 
-    /// Rules 8 and 10 to 14.
+    /// `[I8]` `[I10]` to `[I14]`
     fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
         if request.method != Method::PUT {
@@ -180,7 +180,7 @@ impl Imds {
         }
     }
 
-    /// Rules 16 to 18: what `read` gives, for those who may have it.
+    /// `[I16]` to `[I18]`: what `read` gives, for those who may have it.
     fn guard(&self, sent: SentToken, now: DateTime<Utc>, read: impl FnOnce() -> Kind) -> Answer {
         let needed = self.config.metadata_options.http_tokens == HttpTokens::Required;
         let ttl = match sent {
@@ -200,7 +200,7 @@ impl Imds {
         Answer { kind: read(), ttl }
     }
 
-    /// Rules 27 to 36.
+    /// `[I27]` to `[I36]`
     fn read(&self, path: &Path<'_>, segments: &[&str], now: DateTime<Utc>) -> Kind {
         let Some((version, rest)) = segments.split_first() else {
             let versions = VERSIONS.join("\n") + "\n" + LATEST;
@@ -227,7 +227,7 @@ impl Imds {
             Some(Found::Leaf(Value::Fixed(body))) => Kind::Data {
                 body: body.clone(),
                 content_type: match rest {
-                    // Rule 34.
+                    // [I34]
                     ["user-data"] => "application/octet-stream",
                     _ => "text/plain",
                 },

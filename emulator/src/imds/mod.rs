@@ -39,12 +39,12 @@ pub struct Imds {
     tokens: Tokens,
     /// Gives the credentials of the role.
     issuer: Issuer,
-    /// Gives those of the instance itself (rule 53).
+    /// Gives those of the instance itself `[I53]`.
     instance_issuer: Issuer,
     identity: Identity,
     /// Documents that take long to make, for as long as they are the same.
     memo: Arc<Memo>,
-    /// When everything that does not change by itself was modified last (rule 6).
+    /// When everything that does not change by itself was modified last `[I6]`.
     modified: DateTime<Utc>,
     now: Phase,
     /// After the next rotation, if the role is another one then.
@@ -116,7 +116,7 @@ impl Imds {
     }
 
     /// The same instance, changed at `now`. Spans in [`Moment`]s that are new count from `now`;
-    /// another role shows at the next rotation (rule 50). Its rules come on top of those that there
+    /// another role shows at the next rotation `[I50]`. Its rules come on top of those that there
     /// are.
     ///
     /// # Errors
@@ -277,7 +277,7 @@ impl Imds {
         &self.config
     }
 
-    /// The certificate that signatures of the identity document verify against (rule 60), as PEM.
+    /// The certificate that signatures of the identity document verify against `[I60]`, as PEM.
     ///
     /// # Errors
     ///

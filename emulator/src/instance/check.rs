@@ -62,7 +62,7 @@ impl Instance {
             key.field("openssh-key").line(&public_key.openssh_key)?;
         }
         for (name, value) in &self.tags {
-            // Rule 38.
+            // [I38]
             key.field("tags").field(name).unless(
                 is_name(name, "+-=._:,@") && !matches!(name.as_str(), "." | ".." | "_index"),
                 name,

@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use super::LifeCycle;
 use crate::value::{Invalid, Key, Moment, is_name};
 
-/// What happens to an instance (rules 54 to 58).
+/// What happens to an instance `[I54]` to `[I58]`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Events {
-    /// It is a spot instance that is to be interrupted (rules 54 and 55).
+    /// It is a spot instance that is to be interrupted `[I54]` `[I55]`.
     pub spot_interruption: Option<SpotInterruption>,
-    /// It is more likely than before to be interrupted (rule 56).
+    /// It is more likely than before to be interrupted `[I56]`.
     pub rebalance_recommendation: Option<RebalanceRecommendation>,
-    /// Maintenance that is scheduled or over (rule 57).
+    /// Maintenance that is scheduled or over `[I57]`.
     pub maintenance: Vec<Maintenance>,
 }
 
-/// The interruption of a spot instance (rules 54 and 55).
+/// The interruption of a spot instance `[I54]` `[I55]`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ impl SpotInterruption {
     }
 }
 
-/// What becomes of an interrupted spot instance (rule 54).
+/// What becomes of an interrupted spot instance `[I54]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
@@ -66,7 +66,7 @@ impl SpotAction {
     }
 }
 
-/// A recommendation to rebalance (rule 56).
+/// A recommendation to rebalance `[I56]`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ pub struct RebalanceRecommendation {
     pub announced: Moment,
 }
 
-/// A maintenance event (rule 57).
+/// A maintenance event `[I57]`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -10,7 +10,7 @@ use crate::value::{Invalid, Key, Span, is_name};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Iam {
-    /// The role; `false` for an instance profile without one (rule 45).
+    /// The role; `false` for an instance profile without one `[I45]`.
     #[serde(with = "crate::value::or_false")]
     #[schemars(with = "crate::value::OrFalse<String>")]
     pub role: Option<String>,
@@ -18,21 +18,21 @@ pub struct Iam {
     pub instance_profile: Option<String>,
     /// `AIPA` and 17 letters and digits.
     pub instance_profile_id: String,
-    /// The `Code` of `iam/info`, like `InstanceProfileNotFound` (rule 45).
+    /// The `Code` of `iam/info`, like `InstanceProfileNotFound` `[I45]`.
     pub info_code: String,
-    /// The `Code` of the role's document, like `AssumeRoleUnauthorizedAccess` (rule 48). Any but
+    /// The `Code` of the role's document, like `AssumeRoleUnauthorizedAccess` `[I48]`. Any but
     /// `Success` comes with a message and without credentials.
     pub code: String,
     /// The `Message` that goes with another `code` than `Success`. Default: one that names the
     /// role.
     pub message: Option<String>,
-    /// Whether there is `iam/security-credentials-extended/` (rule 52).
+    /// Whether there is `iam/security-credentials-extended/` `[I52]`.
     pub extended_path: bool,
-    /// New credentials come after this time (rule 49).
+    /// New credentials come after this time `[I49]`.
     pub rotation: Span,
-    /// Credentials live for this time (rule 49).
+    /// Credentials live for this time `[I49]`.
     pub lifetime: Span,
-    /// New credentials are there at least so long before the old ones end (rule 49): if `rotation`
+    /// New credentials are there at least so long before the old ones end `[I49]`: if `rotation`
     /// is too long for it, they come earlier. With `0s` they come as `rotation` says, even too
     /// late.
     pub lead: Span,

@@ -31,7 +31,7 @@ impl Architecture {
     }
 }
 
-/// How an instance was bought (rule 42).
+/// How an instance was bought `[I42]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
@@ -55,7 +55,7 @@ impl LifeCycle {
     }
 }
 
-/// The value of `instance-action` (rule 42).
+/// The value of `instance-action` `[I42]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
@@ -77,7 +77,7 @@ impl InstanceAction {
     }
 }
 
-/// The value of `autoscaling/target-lifecycle-state` (rule 58).
+/// The value of `autoscaling/target-lifecycle-state` `[I58]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum TargetLifecycleState {
@@ -147,7 +147,7 @@ impl Default for BlockDevices {
 pub struct PublicKey {
     /// The name of the key pair.
     pub name: String,
-    /// Type and key, like `ssh-ed25519 AAAA…`; the name is added (rule 37).
+    /// Type and key, like `ssh-ed25519 AAAA…`; the name is added `[I37]`.
     pub openssh_key: String,
 }
 

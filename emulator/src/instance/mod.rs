@@ -63,11 +63,11 @@ pub struct Instance {
     pub pending_time: Option<Moment>,
     /// How it was bought.
     pub life_cycle: LifeCycle,
-    /// What it is told to do to be bundled (rule 42).
+    /// What it is told to do to be bundled `[I42]`.
     pub instance_action: InstanceAction,
     /// The profile of its virtualisation.
     pub profile: String,
-    /// Whether it is monitored in detail (rule 42).
+    /// Whether it is monitored in detail `[I42]`.
     pub detailed_monitoring: bool,
     /// Where it stands.
     pub placement: Placement,
@@ -77,17 +77,17 @@ pub struct Instance {
     pub network_interfaces: Vec<NetworkInterface>,
     /// Its block devices.
     pub block_devices: BlockDevices,
-    /// The keys that may log in (rule 37).
+    /// The keys that may log in `[I37]`.
     pub public_keys: Vec<PublicKey>,
-    /// Its tags (rule 38).
+    /// Its tags `[I38]`.
     pub tags: BTreeMap<String, String>,
-    /// Opaque bytes, at most 16 KiB (rule 43).
+    /// Opaque bytes, at most 16 KiB `[I43]`.
     pub user_data: Option<Content>,
-    /// Its instance profile and role. `false` for none: there is no `iam/` then (rule 35).
+    /// Its instance profile and role. `false` for none: there is no `iam/` then `[I35]`.
     #[serde(with = "crate::value::or_false")]
     #[schemars(with = "crate::value::OrFalse<Iam>")]
     pub iam: Option<Iam>,
-    /// Its state in its auto scaling group, if it is in one (rule 58).
+    /// Its state in its auto scaling group, if it is in one `[I58]`.
     pub auto_scaling: Option<TargetLifecycleState>,
 }
 

@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Invalid, Key};
 
-/// The metadata options of an instance, with AWS's names (rule 24).
+/// The metadata options of an instance, with AWS's names `[I24]`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct MetadataOptions {
-    /// `disabled`: every answer is 403 (rule 23). Default: enabled.
+    /// `disabled`: every answer is 403 `[I23]`. Default: enabled.
     pub http_endpoint: Switch,
-    /// Whether requests without a token are refused (rules 17 and 18). Default: required, as for
+    /// Whether requests without a token are refused `[I17]` `[I18]`. Default: required, as for
     /// new images; AWS's own default is optional.
     pub http_tokens: HttpTokens,
-    /// How far answers to `PUT` reach: 1 to 64 (rule 21). `server.peers` says who is how far away.
+    /// How far answers to `PUT` reach: 1 to 64 `[I21]`. `server.peers` says who is how far away.
     /// Default: 1.
     pub http_put_response_hop_limit: u8,
     /// Whether connections over IPv6 are answered; the emulator must listen on an IPv6 address,
-    /// too (rule 1). Default: enabled; AWS's own default is disabled.
+    /// too `[I1]`. Default: enabled; AWS's own default is disabled.
     pub http_protocol_ipv6: Switch,
-    /// Whether there is `tags/` (rule 36). Default: enabled; AWS's own default is disabled.
+    /// Whether there is `tags/` `[I36]`. Default: enabled; AWS's own default is disabled.
     pub instance_metadata_tags: Switch,
 }
 
@@ -46,7 +46,7 @@ pub enum Switch {
     Disabled,
 }
 
-/// Whether a token is needed (rules 17 and 18).
+/// Whether a token is needed `[I17]` `[I18]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpTokens {

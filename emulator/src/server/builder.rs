@@ -76,12 +76,12 @@ impl Builder {
         })
     }
 
-    /// An instance without an instance profile (rule 35).
+    /// An instance without an instance profile `[I35]`.
     pub fn without_role(self) -> Self {
         self.with(|config| config.instance.iam = None)
     }
 
-    /// When credentials are replaced and how long they live (rule 49), even if that leaves a time
+    /// When credentials are replaced and how long they live `[I49]`, even if that leaves a time
     /// without good ones. Default: every hour; six hours and twenty minutes.
     pub fn rotation(self, every: TimeDelta, lifetime: TimeDelta) -> Self {
         self.with(|config| {

@@ -33,7 +33,7 @@ pub enum Content {
     },
 }
 
-/// The most that user data can have (rule 43).
+/// The most that user data can have `[I43]`.
 const MOST_USER_DATA: usize = 16 * 1024;
 
 impl Content {

@@ -119,7 +119,7 @@ fn no_escape_in_a_path_leads_around_a_rule() {
     config.server.peers = vec![Peers::new("127.0.0.0/8".parse().unwrap(), 2)];
     let imds = imds.without_faults().changed(config, began()).unwrap();
     let silent = |method, path| matches!(ask(&imds, method, path).delivery, Delivery::NoResponse);
-    assert!(silent("PUT", "/latest/api/%74oken"), "rule 21");
+    assert!(silent("PUT", "/latest/api/%74oken"), "[I21]");
     assert!(!silent("PUT", "/latest/user-data") && !silent("GET", "/latest/api/token"));
 }
 

@@ -1,4 +1,4 @@
-//! Rules 2 to 6, 8, 11, 13, 14, 16, 19, 20, 23, 30, 31, 33 and 34: whole answers in both dialects,
+//! `[I2]` to `[I6]` `[I8]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole answers in both dialects,
 //! byte for byte, as they come from a socket.
 //!
 //! They are in `golden/`. Where one is meant to change, `UPDATE_GOLDEN=1` writes them again.

@@ -1,4 +1,4 @@
-//! Rules 54 to 58: events, which are fixed in time once they are announced.
+//! `[I54]` to `[I58]`: events, which are fixed in time once they are announced.
 
 use imds_emulator::config::{
     Maintenance, MaintenanceCode, MaintenanceState, SpotAction, SpotInterruption,
@@ -38,7 +38,7 @@ async fn rule_54_a_notice_appears_and_its_time_stays() {
         assert_eq!(
             bench.value(TERMINATION).await,
             "2026-01-02T03:07:05Z",
-            "rule 55"
+            "[I55]"
         );
         bench.pass(100);
     }

@@ -1,4 +1,4 @@
-//! Rules 44 to 53: the role and its credentials.
+//! `[I44]` to `[I53]`: the role and its credentials.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use imds_emulator::config::Span;
@@ -63,7 +63,7 @@ async fn rules_35_and_46_without_a_profile_there_is_no_iam() {
     assert!(!bench.value("meta-data/").await.contains("iam"));
     assert!(
         bench.has("meta-data/identity-credentials/ec2/info").await,
-        "rule 53"
+        "[I53]"
     );
 }
 
@@ -124,7 +124,7 @@ async fn rule_49_new_credentials_come_every_hour_and_before_the_old_ones_end() {
     let life = time(&first["Expiration"]) - began();
     assert_eq!(life, TimeDelta::minutes(6 * 60 + 20));
     bench.pass(3599);
-    assert_eq!(bench.read(ROLE).await.json(), first, "rule 50");
+    assert_eq!(bench.read(ROLE).await.json(), first, "[I50]");
     bench.pass(1);
     let second = bench.read(ROLE).await.json();
     assert_ne!(second["AccessKeyId"], first["AccessKeyId"]);
@@ -186,7 +186,7 @@ async fn credentials_can_be_rotated_before_their_time() {
         .change(|config| config.instance.iam.as_mut().unwrap().role = Some("another".into()))
         .unwrap();
     bench.imds.rotate_credentials();
-    assert_eq!(bench.read(LIST).await.body, "another", "rule 50");
+    assert_eq!(bench.read(LIST).await.body, "another", "[I50]");
     let second = bench
         .read(&ROLE.replace("the-role", "another"))
         .await

@@ -1,4 +1,4 @@
-//! Rules 59 and 60: the identity document and its signatures, which are verified here with other
+//! `[I59]` `[I60]`: the identity document and its signatures, which are verified here with other
 //! code than that which made them.
 
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! Rules 1, 17, 18, 23, 24 and 36: metadata options, and that they can be changed at any time.
+//! `[I1]` `[I17]` `[I18]` `[I23]` `[I24]` `[I36]`: metadata options, and that they can be changed at any time.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

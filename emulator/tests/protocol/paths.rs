@@ -1,4 +1,4 @@
-//! Rules 27 to 43: versions, listings, and the tree, which follows from one model of the instance.
+//! `[I27]` to `[I43]`: versions, listings, and the tree, which follows from one model of the instance.
 
 use std::collections::BTreeMap;
 
@@ -173,7 +173,7 @@ async fn crawl(bench: &Bench, folder: &str) -> BTreeMap<String, String> {
         let listing = bench.get(&folder, &token).await;
         assert_eq!(listing.status, OK, "{folder}");
         for name in listing.body.lines() {
-            // Rule 37.
+            // [I37]
             let name = match name.split_once('=') {
                 Some((number, _)) => format!("{number}/"),
                 None => name.to_owned(),
@@ -244,7 +244,7 @@ async fn rule_27_the_versions_oldest_first_and_latest_last() {
     assert_eq!(versions.first(), Some(&"1.0"));
     assert_eq!(versions.last(), Some(&"latest"));
     assert!(versions[..versions.len() - 1].is_sorted());
-    // Those that cloud-init asks for (rule 28).
+    // Those that cloud-init asks for [I28].
     for version in ["2009-04-04", "2016-09-02", "2018-09-24", "2021-03-23"] {
         assert!(versions.contains(&version), "{version}");
     }
@@ -378,7 +378,7 @@ async fn rule_34_everything_is_plain_text_but_user_data() {
     assert!(text.contains("Content-Type: application/octet-stream\r\n"));
     assert!(
         answer.ends_with(b"\r\n\r\n\x1f\x8b\x08\0\0\0\xff\xff"),
-        "rule 43: the bytes, decoded"
+        "[I43]: the bytes, decoded"
     );
 }
 

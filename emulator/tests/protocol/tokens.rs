@@ -1,4 +1,4 @@
-//! Rules 7 to 21: who gets a token, and what it is good for.
+//! `[I7]` to `[I21]`: who gets a token, and what it is good for.
 
 use chrono::TimeDelta;
 use imds_emulator::config::{HttpTokens, Peers};

@@ -1,4 +1,4 @@
-//! Rules 1 to 9 as far as they are about connections, and what is not HTTP.
+//! `[I1]` to `[I9]` as far as they are about connections, and what is not HTTP.
 
 use std::time::Duration;
 
