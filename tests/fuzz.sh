@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lets libFuzzer at everything that parses: fuzz.sh [SECONDS [TARGET...]]. Each target is run for so many
-# seconds, 30 if nothing is said; all of them, if none is named. It exits with 77 if cargo-fuzz cannot be had.
+# Runs libFuzzer on everything that parses input: fuzz.sh [SECONDS [TARGET...]]. Each target runs for SECONDS
+# [default: 30]; without TARGET, every target runs. Exit status 77 means that cargo-fuzz cannot be installed.
 #
-# What it finds to be new goes into target/fuzz-corpus, and not into the corpora that are committed. An input that
-# a target panics on is left in tests/fuzz/artifacts.
+# New inputs are saved in target/fuzz-corpus, not in the committed corpora. An input that makes a target panic
+# is saved in tests/fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -13,8 +13,8 @@ command -v cargo-fuzz > /dev/null || cargo install --locked --quiet cargo-fuzz@0
     echo "fuzz: not run, because cargo-fuzz cannot be installed here"
     exit 77
 }
-# Hardly any code here is unsafe, so that a sanitizer has little to find. With SANITIZER=address there is one; its
-# flags are for nightly compilers, and for a stable one that is told so.
+# Hardly any code here is unsafe, so a sanitizer has little to find. SANITIZER=address enables one. Its flags
+# need a nightly compiler, or a stable compiler with RUSTC_BOOTSTRAP.
 [ -z "${SANITIZER:-}" ] || export RUSTC_BOOTSTRAP=1
 options=(--sanitizer "${SANITIZER:-none}" --target-dir ../target/fuzz)
 
@@ -26,9 +26,9 @@ for target in "${targets[@]}"; do
     printf '\n== %s\n' "$target"
     new=../target/fuzz-corpus/$target
     mkdir -p "$new"
-    # The words of the corpus, as libFuzzer wants a dictionary.
+    # The words of the corpus, in the format of a libFuzzer dictionary.
     grep -aohE '[A-Za-z0-9_-]{3,40}' "fuzz/corpus/$target"/* | LC_ALL=C sort -u | sed 's/.*/"&"/' > "$new.dict" || true
-    # The first folder is the one that is written to.
+    # libFuzzer writes to the first folder.
     cargo fuzz run "${options[@]}" "$target" "$new" "fuzz/corpus/$target" -- \
         -max_total_time="$seconds" -dict="$new.dict" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 || failed=1
 done

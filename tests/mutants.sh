@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# cargo-mutants changes the code, one small thing at a time, and a test has to fail for each. What no test can find is
-# explained in mutants.toml, beside this script, and nothing else is. The exit status is 1 if that is not so, and 77 if
-# cargo-mutants cannot be installed here.
+# Runs cargo-mutants, which makes one small change to the code at a time. For each change, a test must fail, or
+# mutants.toml, beside this script, must explain why none can. Exit status: 0 if that is so, 1 otherwise, 77 if
+# cargo-mutants cannot be installed.
 #
 #   tests/mutants.sh component
 #   tests/mutants.sh emulator
 #   tests/mutants.sh component 'component/src/cache/**'
 #
-# The component takes a quarter of an hour, the emulator's core hours; globs of files take less.
-# mutants.toml says which files of the emulator have been gone through; there may be more to find in the others.
+# The component takes a quarter of an hour, and the emulator's core takes hours; globs of files take less.
+# mutants.toml lists the files of the emulator that have been checked.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=27.1.0
 
 case ${1-} in
 component)
-    # The properties are left out: what they find is a matter of chance.
+    # Without the property tests, whose results depend on chance.
     package=ec2-role-component
     files=('component/src/**')
     not=('component/src/guest/**' component/src/planted.rs)
@@ -29,7 +29,7 @@ emulator)
         files+=("emulator/src/$file.rs")
     done
     not=()
-    # Not the one with many clients, which takes longer than all others together.
+    # Without the test of many clients, which takes longer than all others together.
     targets=(--lib --test=admin --test=command --test=faults --test=journal --test=protocol --test=timeline)
     tests=()
     ;;
@@ -55,11 +55,11 @@ which=(--package "$package")
 for file in "${files[@]}"; do which+=(--file "$file"); done
 for file in "${not[@]}"; do which+=(--exclude "$file"); done
 
-# Mutants are made in a copy. What does not change is built once.
+# The mutants are built in a copy, whose dependencies are built only once.
 export CARGO_TARGET_DIR=$work/build CARGO_PROFILE_DEV_DEBUG=none
 status=0
 cargo mutants "${which[@]}" --level error --output "$work" --no-shuffle --colors never "${targets[@]/#/--cargo-arg=}" -- -- "${tests[@]}" || status=$?
-# 2: some were missed; 3: some did not come to an end, which is as good as a test that fails.
+# 2: some mutants were missed. 3: some timed out, which counts as a failed test.
 case $status in 0 | 2 | 3) ;; *) exit 1 ;; esac
 
 cargo mutants "${which[@]}" --list-files --json > "$work/files.json" 2> /dev/null
@@ -76,7 +76,7 @@ with open("tests/mutants.toml", "rb") as file:
 
 
 def described(mutant):
-    """As mutants.toml has it: without the place, which moves, and with the line of code, which does not."""
+    """The mutant in the form of mutants.toml: with the line of code instead of its number, which changes."""
     place = mutant["span"]["start"]
     with open(mutant["file"]) as file:
         line = file.read().splitlines()[place["line"] - 1]
@@ -91,8 +91,8 @@ missed = {
 }
 wrong = False
 for what, these in (
-    ("no test kills these, and tests/mutants.toml does not say why", missed - explained),
-    ("tests/mutants.toml explains these, which a test kills or which are no more", {e for e in explained if e[0] in files} - missed),
+    ("no test fails for these, and tests/mutants.toml does not explain them", missed - explained),
+    ("tests/mutants.toml explains these, but a test fails for them or they no longer exist", {e for e in explained if e[0] in files} - missed),
 ):
     if these:
         wrong = True
@@ -100,6 +100,6 @@ for what, these in (
     for file, words, line in sorted(these):
         print(f"  {file}: {words}\n    {line}")
 if not wrong:
-    print(f"mutants: {len(missed)} that no test kills, and tests/mutants.toml says why")
+    print(f"mutants: tests/mutants.toml explains all {len(missed)} for which no test fails")
 sys.exit(wrong)
 PYTHON

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Ten minutes of 200 clients through the host, on real sockets, with faults and an emulator that is restarted:
-# nothing leaks, nothing hangs. It is no part of `cargo test`. Arguments are those of `imds-conformance soak`.
+# Load-tests 200 clients in their host for ten minutes, on real sockets, with faults and an emulator that
+# restarts, and checks that nothing leaks and no call hangs. It is not part of `cargo test`. Arguments are
+# passed to `imds-conformance soak`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec cargo run --release --quiet --package imds-conformance -- soak "$@"

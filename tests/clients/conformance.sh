@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What the component and unmodified AWS SDKs do right and wrong, side by side: all the clients that can be
-# set up here go through the scenarios of imds-conformance, in one matrix. The reports are written to
-# target/conformance. Arguments are filters of scenarios.
+# Runs the component and unmodified AWS SDKs through the scenarios of imds-conformance. It sets up all the
+# clients that it can, and writes the reports to target/conformance. Arguments select scenarios, as for
+# `imds-conformance run`. With UPDATE_MATRIX=1, it also updates tests/docs/matrix.md.
 #
-# What an SDK does wrong is a finding. What the component does wrong is a failure: exit status 1.
+# Exit status: 0 if the component passed every scenario, 1 otherwise. Failures of SDKs are findings.
 #
-# As root, what is missing is installed from Debian's packages: libfaketime, which takes clients through
-# time, and Go and its SDK.
+# As root, it installs missing Debian packages: libfaketime, which moves the clocks of clients, and Go with
+# its SDK.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 drivers=$PWD/tests/clients/drivers
 log=$clients/$client.log
@@ -26,14 +26,14 @@ because() {
 
 debian() {
     [ "$(id -u)" = 0 ] && command -v apt-get || return
-    # An index that is old may name files that are gone.
+    # An old package index may name files that no longer exist.
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" ||
         { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; }
 }
 
 set_up_faketime() {
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || [ -e "${LIBFAKETIME:-}" ] ||
-        debian libfaketime || because "libfaketime is not there: nothing that needs time to pass"
+        debian libfaketime || because "libfaketime is not installed, so the scenarios that move the clock are not run"
 }
 
 set_up_python() {
@@ -41,7 +41,7 @@ set_up_python() {
 }
 
 set_up_javascript() {
-    command -v node && command -v npm || because "there is no Node.js"
+    command -v node && command -v npm || because "Node.js is not installed"
     node --eval 'process.exitCode = process.versions.node.split(".")[0] < 20 ? 1 : 0' || because "Node.js is older than 20"
     mkdir -p "$clients/javascript"
     cd "$clients/javascript"
@@ -50,7 +50,7 @@ set_up_javascript() {
         npm install --no-audit --no-fund --ignore-scripts --save-exact \
             @aws-sdk/client-sts@3.1173.0 @aws-sdk/credential-provider-node@3.972.97 \
             @smithy/credential-provider-imds@4.5.2 @aws-sdk/ec2-metadata-service@3.1164.0 ||
-            because "its packages cannot be installed"
+            because "its npm packages cannot be installed"
         touch installed
     fi
 }
@@ -58,14 +58,14 @@ set_up_javascript() {
 set_up_go() {
     local sdk=/usr/share/gocode/src/github.com/aws/aws-sdk-go-v2
     command -v go && [ -d $sdk ] || debian golang-go golang-github-aws-aws-sdk-go-v2-dev ||
-        because "Debian's packages golang-go and golang-github-aws-aws-sdk-go-v2-dev are not there"
+        because "Debian's packages golang-go and golang-github-aws-aws-sdk-go-v2-dev are not installed"
     mkdir -p "$clients/go"
-    # As Debian has it: the sources of all packages in one tree, in place of modules.
+    # Debian installs the sources of all packages in one tree, without modules.
     env GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= GOCACHE="$clients/go/cache" \
         go build -o "$clients/go/driver" "$drivers/go/main.go" || because "it does not compile"
 }
 
-# try NAME FUNCTION: does it, with all that it says in the log. Why it failed is in $why.
+# try NAME FUNCTION: runs FUNCTION with its output in the log. If it fails, $why is the reason.
 try() {
     echo "== $1" >> "$log"
     why=$(set +e; "$2" 3>&1 >> "$log" 2>&1) && return
@@ -74,14 +74,14 @@ try() {
     return 1
 }
 
-# add NAME COMMAND...: a client that was set up, if it works at all.
+# add NAME COMMAND...: adds a client, if it works at all.
 add() {
     local name=$1 quoted
     shift
     printf -v quoted '%q ' "$@"
     "$runner" run --client "$name=$quoted" --scenarios "$clients/$client.toml" >> "$log" 2>&1 || {
         if [ $? -gt 1 ]; then
-            not+=("$name: it gets no credentials where all is well (see ${log#"$PWD"/})")
+            not+=("$name: it gets no credentials, although IMDS is healthy (see ${log#"$PWD"/})")
             return
         fi
     }
@@ -94,7 +94,7 @@ runner=$PWD/target/debug/imds-conformance
 rm -f "$clients/$client.toml"
 "$runner" new "$clients/$client.toml" >> "$log" 2>&1
 
-try "time travel" set_up_faketime || true
+try libfaketime set_up_faketime || true
 if try "boto3 and awscli" set_up_python; then
     add boto3 "$clients/$client/bin/python" "$drivers/boto3-session.py"
     add awscli "$drivers/awscli.sh" "$clients/$client/bin/aws"
@@ -111,16 +111,16 @@ status=0
 "$runner" run "${measured[@]}" --report text --report "json=$reports/report.json" \
     --report "html=$reports/report.html" --report "junit=$reports/junit.xml" \
     --report "markdown=$reports/matrix.md" "$@" || status=$?
-# 1 is that something failed, whoever it was.
+# 1 means that a scenario failed, for any client.
 [ "$status" -le 1 ] || exit "$status"
 
 if [ -n "${UPDATE_MATRIX:-}" ]; then
-    python3 - tests/README.md "$reports/matrix.md" <<'PYTHON'
+    python3 - tests/docs/matrix.md "$reports/matrix.md" <<'PYTHON'
 import re, sys
 
-readme, matrix = (open(name).read() for name in sys.argv[1:])
+page, matrix = (open(name).read() for name in sys.argv[1:])
 begin, end = "<!-- matrix -->", "<!-- end of matrix -->"
-text = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{matrix}{end}", readme, flags=re.S)
+text = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{matrix}{end}", page, flags=re.S)
 open(sys.argv[1], "w").write(text)
 PYTHON
 fi

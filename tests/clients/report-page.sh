@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The report's page in a browser: it loads without an error, its cells open, and it fits, wide and narrow,
-# light and dark. With SCREENSHOTS=FOLDER, pictures of it are put there. The page is made here, or is the
-# argument; something must have failed in it.
+# Tests the HTML report in a browser: it loads without an error, its cells open, and it fits a wide and a
+# narrow window, in light and in dark mode. With SCREENSHOTS=FOLDER, it saves screenshots there. The argument
+# is a report with at least one failure; without it, the script creates one.
 page=${1:+$(realpath "$1")}
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 find_browser() {
@@ -19,7 +19,7 @@ if ! [ -e "$work/installed" ]; then
     touch "$work/installed"
 fi
 if [ -z "$page" ]; then
-    # Clients that do well, less well, and not at all.
+    # Clients that pass everything, some of it, and nothing.
     page=$work/page.html
     cargo build --quiet --package imds-conformance
     target/debug/imds-conformance run stability throttling token reject transport \

@@ -1,4 +1,4 @@
-//! What was seen, held against what a scenario expects.
+//! Compares what was seen with what a scenario expects.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::scenario::{Get, Gives, Metadata, Scenario, Step};
 /// What was seen of a client in a scenario.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Of each step, as far as it came.
+    /// For each step that was reached.
     pub steps: Vec<SeenStep>,
-    /// Of the journal at the end.
+    /// The journal at the end.
     pub journal: Option<Report>,
-    /// What the client wrote beside its answers.
+    /// What the client wrote in addition to its answers.
     pub said: String,
-    /// The keys that there were.
+    /// The credentials that IMDS issued.
     pub keys: Vec<RoleKeys>,
 }
 
@@ -32,9 +32,9 @@ pub enum SeenStep {
         answers: Vec<Answer>,
         /// How long it took.
         elapsed: Duration,
-        /// The keys that IMDS had before and after.
+        /// The access key IDs that IMDS issued before and after.
         current: [Option<String>; 2],
-        /// When it was over, on the client's clock.
+        /// When the answers had arrived, on the client's clock.
         now: DateTime<Utc>,
     },
     /// The answer to `metadata`.
@@ -46,14 +46,14 @@ pub enum SeenStep {
     },
     /// There was no answer.
     Hung {
-        /// For so long.
+        /// How long the runner waited.
         elapsed: Duration,
     },
     /// The journal.
     Journal(Report),
-    /// Nothing that could be seen.
+    /// A step without a result.
     Done,
-    /// It could not be done.
+    /// The step could not be executed.
     Failed(String),
 }
 
@@ -61,7 +61,7 @@ pub enum SeenStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// The step, counted from 1; nothing for what was seen at the end.
+    /// The step, counted from 1, or `None` for the end of the scenario.
     pub step: Option<usize>,
     /// Whether it was met.
     pub holds: bool,
@@ -71,10 +71,10 @@ pub struct Finding {
     pub seen: String,
 }
 
-/// How long an answer may take if nothing is said about it.
+/// How long an answer may take if the scenario does not state it.
 pub const PATIENCE: TimeDelta = TimeDelta::seconds(15);
 
-/// Clocks of two programs differ a bit.
+/// How much the clocks of two programs may differ.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
 /// Holds what was seen against what `scenario` expects. With `opposite`, that expectation, counted from 0
@@ -102,7 +102,10 @@ pub fn judge(scenario: &Scenario, seen: &Seen, opposite: Option<usize>) -> Vec<F
     judge.findings
 }
 
-const NOT_REACHED: &str = "the scenario did not come so far";
+/// What was seen where an expectation was met.
+pub(crate) const AS_EXPECTED: &str = "as expected";
+
+const NOT_REACHED: &str = "the scenario stopped before";
 
 struct Judge {
     findings: Vec<Finding>,
@@ -150,7 +153,7 @@ impl Judge {
                 self.find(Some(at), false, step.to_string(), seen);
             }
             (Step::Reject(_), Some(SeenStep::Hung { elapsed })) => {
-                // No expectation of the scenario, and so not counted.
+                // This is not an expectation of the scenario, so it is not counted.
                 self.findings.push(Finding {
                     step: Some(at),
                     holds: false,
@@ -205,7 +208,7 @@ impl Judge {
         );
         let seen = match &wrong {
             Some(wrong) => wrong.clone(),
-            None => "so it was".into(),
+            None => AS_EXPECTED.into(),
         };
         self.find(Some(at), wrong.is_none(), Step::Get(get).to_string(), seen);
     }
@@ -230,19 +233,21 @@ impl Judge {
         let wrong = match get.gives {
             Gives::Current if !current.iter().flatten().any(|current| current == id) => {
                 Some(match self.given.contains(id) {
-                    true => format!("{id}, as before, which IMDS has replaced"),
-                    false => format!("{id}, which IMDS does not have"),
+                    true => format!("{id}, the same as before, which IMDS has replaced"),
+                    false => format!("{id}, which IMDS does not currently issue"),
                 })
             }
             Gives::Same if self.given.last().is_some_and(|last| last != id) => {
-                Some(format!("others ({id})"))
+                Some(format!("other credentials ({id})"))
             }
-            Gives::New if self.given.contains(id) => Some(format!("those of before ({id})")),
+            Gives::New if self.given.contains(id) => {
+                Some(format!("the same credentials as before ({id})"))
+            }
             _ => None,
         };
         let ended = match given.expires {
             Some(expires) if get.valid && expires + TOLERANCE < now => Some(format!(
-                "{id}, which ended {} s ago by the client's own word",
+                "{id}, which expired {} s ago according to the client",
                 (now - expires).num_seconds()
             )),
             _ => None,
@@ -267,7 +272,7 @@ impl Judge {
         };
         let wrong = wrong.or_else(|| late(elapsed, metadata.within.map(TimeDelta::from)));
         let expected = Step::Metadata(metadata.clone()).to_string();
-        let seen = wrong.clone().unwrap_or_else(|| "so it was".into());
+        let seen = wrong.clone().unwrap_or_else(|| AS_EXPECTED.into());
         match turned {
             true => self.find(Some(at), wrong.is_some(), format!("not: {expected}"), seen),
             false => self.find(Some(at), wrong.is_none(), expected, seen),
@@ -289,14 +294,14 @@ impl Judge {
 }
 
 impl Judge {
-    /// The hygiene of every scenario: no secret in what a client writes.
+    /// An expectation of every scenario: the client writes no secret.
     fn hygiene(&mut self, seen: &Seen) {
         let leaked = secret(seen);
         let text = match leaked {
-            Some(what) => format!("{what} is in what the client wrote"),
-            None => "none".into(),
+            Some(what) => format!("the client wrote {what}"),
+            None => AS_EXPECTED.into(),
         };
-        let expected = "no secret in logs and messages";
+        let expected = "no secret in logs and error messages";
         match self.turned() {
             true => self.find(None, leaked.is_some(), format!("not: {expected}"), text),
             false => self.find(None, leaked.is_none(), expected.into(), text),
@@ -318,9 +323,9 @@ fn late(elapsed: Duration, within: Option<TimeDelta>) -> Option<String> {
     (elapsed > within).then(|| format!("an answer after {elapsed:.1?}"))
 }
 
-/// A secret that is in what a client wrote.
+/// A secret in what the client wrote.
 fn secret(seen: &Seen) -> Option<&'static str> {
-    // The first characters of a session token are the same for all.
+    // All session tokens begin with the same characters.
     let part = |token: &str| token.chars().skip(20).take(40).collect::<String>();
     let leaked = seen.keys.iter().find_map(|keys| {
         [
@@ -331,16 +336,16 @@ fn secret(seen: &Seen) -> Option<&'static str> {
         .find(|(_, secret)| !secret.is_empty() && seen.said.contains(secret))
         .map(|(what, _)| what)
     });
-    // As all tokens of the emulator begin.
-    leaked.or_else(|| seen.said.contains("AQAEA").then_some("a token of IMDS"))
+    // All tokens of the emulator begin like this.
+    leaked.or_else(|| seen.said.contains("AQAEA").then_some("an IMDS token"))
 }
 
-/// The same text without any secret that there was.
+/// `text` without the secrets of these credentials.
 pub(crate) fn redacted(text: &str, keys: &[RoleKeys]) -> String {
     let mut text = text.to_owned();
     for keys in keys {
         for secret in [&keys.secret_access_key, &keys.session_token] {
-            text = text.replace(secret.as_str(), "(a secret)");
+            text = text.replace(secret.as_str(), "[secret]");
         }
     }
     text

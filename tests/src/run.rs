@@ -20,10 +20,10 @@ use tokio::sync::broadcast::error::TryRecvError;
 use crate::client::{Answer, Client, Driver, Failed, Offers, Time, Unable, World};
 use crate::clock::Shared;
 use crate::judge::{self, Finding, PATIENCE, Seen, SeenStep};
-use crate::scenario::{Forget, Rejected, Scenario, Step};
+use crate::scenario::{Cleared, Rejected, Scenario, Step};
 use crate::trace::{Call, Mark, Request, Span, Trace};
 
-/// What became of a client in a scenario.
+/// The outcome of a scenario for a client.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Outcome {
@@ -34,7 +34,7 @@ pub struct Outcome {
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// All expectations.
+    /// Each expectation, and whether it was met.
     pub findings: Vec<Finding>,
     /// How long it took.
     pub milliseconds: u64,
@@ -42,24 +42,24 @@ pub struct Outcome {
     pub trace: Trace,
 }
 
-/// Whether a client does what a scenario expects.
+/// Whether a client met the expectations of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", content = "reason", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It does.
+    /// The client met all of them.
     Passed,
-    /// It does not.
+    /// The client did not.
     Failed,
-    /// It could not be tried, and this is why.
+    /// The scenario was not run, for this reason.
     NotRun(String),
 }
 
 /// How scenarios are run.
 #[derive(Clone, Copy, Debug)]
 pub struct Runner {
-    /// Decides on all that is random.
+    /// The seed for everything random.
     pub seed: u64,
-    /// So many at once.
+    /// The number of scenarios that run at once.
     pub jobs: usize,
 }
 
@@ -70,15 +70,15 @@ impl Default for Runner {
 }
 
 impl Runner {
-    /// Runs each client through each scenario, and tells `done` of each as it ends. The result is in the
-    /// order of clients and scenarios, whatever came first.
+    /// Runs each client through each scenario, and calls `done` after each. The outcomes are in the order
+    /// of the clients and then of the scenarios.
     pub async fn run(
         self,
         drivers: &[Arc<dyn Driver>],
         scenarios: &[Arc<Scenario>],
         mut done: impl FnMut(&Outcome),
     ) -> Vec<Outcome> {
-        // Those that may take long come first, lest all wait for one in the end.
+        // Long scenarios first, so that the run does not end with one of them alone.
         let mut order: Vec<_> = scenarios.iter().enumerate().collect();
         order.sort_by_key(|(_, scenario)| Reverse(scenario.may_take()));
         let pairs = drivers.iter().enumerate().flat_map(|(column, driver)| {
@@ -93,7 +93,7 @@ impl Runner {
         let mut outcomes = Vec::new();
         let mut running = stream::iter(pairs).buffer_unordered(self.jobs.max(1));
         while let Some((place, outcome)) = running.next().await {
-            // A client of Rust that panics does so in here.
+            // A client written in Rust may panic.
             if let Ok((outcome, _)) = outcome {
                 done(&outcome);
                 outcomes.push((place, outcome));
@@ -107,7 +107,7 @@ impl Runner {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    /// Runs a client through a scenario. What was seen can be judged again.
+    /// Runs a client through a scenario. The caller can judge what was seen again.
     pub async fn run_one(self, driver: &dyn Driver, scenario: &Scenario) -> (Outcome, Seen) {
         let start = Instant::now();
         let mut outcome = Outcome {
@@ -129,7 +129,7 @@ impl Runner {
                 seen
             }
             Err(error) => {
-                outcome.verdict = Verdict::NotRun(format!("there is no emulator: {error}"));
+                outcome.verdict = Verdict::NotRun(format!("cannot start the emulator: {error}"));
                 return (outcome, Seen::default());
             }
         };
@@ -145,11 +145,11 @@ impl Runner {
     }
 }
 
-/// A world in which all is well, to look at a client. The emulator is there as long as it is held.
+/// A world with a healthy IMDS, to try a client in. The emulator stops when it is dropped.
 ///
 /// # Errors
 ///
-/// If no port is to be had.
+/// [`Unable`] if the emulator cannot listen.
 pub async fn world() -> Result<(World, Emulator), Unable> {
     let clock = Shared::running();
     let unable = |error: imds_emulator::StartError| Unable(error.to_string());
@@ -198,54 +198,54 @@ fn panicked(client: &str, scenario: &str) -> Outcome {
     }
 }
 
-/// What the scenario needs and the client has not.
+/// A requirement of the scenario that the client does not support.
 fn missing(offers: Offers, scenario: &Scenario) -> Option<String> {
     let missing = [
         (
             scenario.needs_session() && !offers.session,
-            "the client answers one question only",
+            "the client answers only one question",
         ),
         (
             scenario.needs_time() && offers.time == Time::Machine,
-            "the client cannot be moved through time",
+            "the client's clock cannot be moved",
         ),
         (
             scenario.needs_concurrency() && !offers.concurrent,
-            "the client does not answer many callers at once",
+            "the client does not support concurrent callers",
         ),
         (
             scenario.needs_reject() && !offers.reject,
-            "the client takes no note of rejected credentials",
+            "the client does not support `reject`",
         ),
         (
             scenario.needs_metadata() && !offers.metadata,
-            "the client does not read metadata",
+            "the client does not support `metadata`",
         ),
         (
             scenario.group() == "settings" && !offers.settings,
-            "the client does not read the environment of the scenario",
+            "the client does not read its settings from the scenario's environment",
         ),
     ];
     let reason = missing.into_iter().find(|(missing, _)| *missing);
     reason.map(|(_, reason)| reason.to_owned())
 }
 
-/// Everything around the client.
+/// A scenario in progress: the emulator, the clock, and what was seen so far.
 struct Stage {
     emulator: Emulator,
     follow: Receiver<Arc<Exchange>>,
     world: World,
     start: Instant,
-    /// When the clock was moved, in milliseconds since the start, and by how much.
+    /// Each move of the clock: when, in real milliseconds since the start, and by how much.
     moves: Vec<(u64, u64)>,
     seen: Seen,
     trace: Trace,
     exchanges: Vec<Arc<Exchange>>,
-    /// What has been given last.
+    /// The access key ID that the client returned last.
     last: Option<String>,
 }
 
-/// A request that is given up is in the journal once the emulator sees it.
+/// The emulator needs this time to notice that a client abandoned a request.
 const SETTLE: Duration = Duration::from_millis(50);
 
 impl Stage {
@@ -305,7 +305,7 @@ impl Stage {
     async fn play(mut self, driver: &dyn Driver, scenario: &Scenario) -> (Seen, Trace) {
         let mut client: Box<dyn Client> = match driver.start(&self.world).await {
             Ok(client) => client,
-            // It may well be that it does not start with these settings.
+            // The settings of the scenario may be the reason.
             Err(error) => Box::new(NotStarted(error)),
         };
         for (at, step) in scenario.steps().iter().enumerate() {
@@ -350,7 +350,7 @@ impl Stage {
                     }
                 };
                 let elapsed = begun.elapsed();
-                let (text, ok) = told(&answers);
+                let (text, ok) = summary(&answers);
                 self.call(number, from, question, text, ok);
                 if let Some(Ok(given)) = answers.last() {
                     self.last = Some(given.access_key_id.clone());
@@ -390,7 +390,7 @@ impl Stage {
             Step::Reject(rejected) => {
                 let id = match rejected {
                     Rejected::Last => self.last.clone().unwrap_or_default(),
-                    Rejected::Others => "ASIAOFSOMEBODYELSE00".to_owned(),
+                    Rejected::Other => "ASIAOFSOMEBODYELSE00".to_owned(),
                 };
                 let from = self.moment();
                 let begun = Instant::now();
@@ -402,7 +402,7 @@ impl Stage {
                     };
                 };
                 let text = match &answer {
-                    Ok(()) => "noted".to_owned(),
+                    Ok(()) => "ok".to_owned(),
                     Err(failed) => failed.to_string(),
                 };
                 self.call(number, from, "reject".into(), text, answer.is_ok());
@@ -440,7 +440,7 @@ impl Stage {
             Step::Heal(name) => {
                 let now = self.moment();
                 if !self.emulator.heal(name) {
-                    return SeenStep::Failed(format!("there is no fault {name:?}"));
+                    return SeenStep::Failed(format!("no fault is named {name:?}"));
                 }
                 let healed = |span: &&mut Span| span.name == *name && span.to == u64::MAX;
                 if let Some(span) = self.trace.faults.iter_mut().find(healed) {
@@ -456,7 +456,7 @@ impl Stage {
                     Err(error) => SeenStep::Failed(error.to_string()),
                 }
             }
-            Step::Forget(Forget::Journal) => {
+            Step::Clear(Cleared::Journal) => {
                 tokio::time::sleep(SETTLE).await;
                 self.collect();
                 self.emulator.clear_journal();
@@ -465,7 +465,7 @@ impl Stage {
         }
     }
 
-    /// A step of a timeline that is taken by hand can do all that there is.
+    /// Executes the action as a step of a timeline.
     fn act(&mut self, action: &Action, name: String) -> SeenStep {
         self.mark(name.clone());
         let step = TimelineStep::new(&name, vec![action.clone()]);
@@ -496,7 +496,7 @@ impl Stage {
         }
     }
 
-    /// Until nothing listens any more, if that is the fault.
+    /// Waits until nothing listens any more, if that is the fault.
     async fn refused(&self, fault: &imds_emulator::fault::Fault) {
         if !matches!(fault, imds_emulator::fault::Fault::Down { .. }) {
             return;
@@ -535,7 +535,7 @@ impl Stage {
         self.seen.keys.push(keys);
     }
 
-    /// Since the start, with the time that was skipped.
+    /// Milliseconds since the start, including the time that was skipped.
     fn moment(&self) -> u64 {
         let real = milliseconds(self.start.elapsed());
         real + self.moves.iter().map(|(_, by)| by).sum::<u64>()
@@ -605,13 +605,13 @@ impl Stage {
 }
 
 fn patience(within: Option<TimeDelta>) -> Duration {
-    // A bit more, so that what is late is told from what hangs.
+    // Longer than allowed, to distinguish a late answer from no answer.
     let within = within.unwrap_or(PATIENCE).to_std().unwrap_or_default();
     within + Duration::from_secs(2)
 }
 
-/// The answers in a few words, and whether there is no error among them.
-fn told(answers: &[Answer]) -> (String, bool) {
+/// A summary of the answers, and whether all are credentials.
+fn summary(answers: &[Answer]) -> (String, bool) {
     let error = answers.iter().find_map(|answer| answer.as_ref().err());
     match (error, answers.first()) {
         (Some(failed), _) => (failed.to_string(), false),
@@ -624,14 +624,14 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An address of this machine that nothing listens on.
+/// A loopback address without a listener.
 fn elsewhere() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
     let address = listener.and_then(|listener| listener.local_addr());
     address.map_or_else(|_| "127.0.0.1:9".into(), |address| address.to_string())
 }
 
-/// A client that did not start says so to every question.
+/// A client that did not start: every call returns that error.
 struct NotStarted(Unable);
 
 impl Client for NotStarted {

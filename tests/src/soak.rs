@@ -1,5 +1,5 @@
-//! Many clients through the host, on real sockets, for a while: faults, and an emulator that is restarted. Nothing may
-//! leak, nothing may hang, and every caller gets credentials or an error that says what it is.
+//! A load test: many clients in their host, on real sockets, with faults and an emulator that restarts. Nothing may
+//! leak, no call may hang, and every caller gets credentials or an error with a kind.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,16 +18,16 @@ use tokio::task::JoinSet;
 
 use crate::simulation::random_rule;
 
-/// Nothing takes longer than this. A look-up takes five seconds at most, and credentials two of them.
+/// The longest time for a call. A look-up takes at most five seconds, and credentials take two look-ups.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// After this share of the time everything that is to be there is there.
+/// The share of the time for the warm-up. After it, nothing should grow any more.
 const WARM: f64 = 0.2;
 
-/// Memory may grow by so much after that: what allocators keep.
+/// How much the memory may grow after the warm-up, because allocators keep some.
 const GROWTH: u64 = 48 << 20;
 
-/// What there is at a moment.
+/// The resources in use at a moment.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Sample {
@@ -54,25 +54,25 @@ impl Sample {
     }
 }
 
-/// What came of it.
+/// The result of the test.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Soaked {
-    /// Calls that gave credentials.
+    /// Calls that returned credentials.
     pub credentials: u64,
-    /// Calls that gave an error, by its kind.
+    /// Calls that returned an error, by its kind.
     pub errors: BTreeMap<String, u64>,
     /// How often the emulator was restarted.
     pub restarts: u64,
-    /// Faults that were put in.
+    /// Faults that were injected.
     pub faults: u64,
-    /// Early, and at the end.
+    /// The resources after the warm-up and at the end.
     pub samples: (Sample, Sample),
-    /// What must not be, if there was any of it.
+    /// The checks that failed.
     pub wrong: Vec<String>,
 }
 
-/// Runs it.
+/// Runs the test.
 ///
 /// # Errors
 ///
@@ -126,7 +126,7 @@ pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, B
             true => emulator.heal_all(),
             false => {
                 let number = lock(&soaked).faults;
-                // Two of the same name there are not.
+                // A fault with this name may still exist.
                 if let Ok(fault) = emulator.fault(random_rule(&mut random, number)) {
                     fault.keep();
                     lock(&soaked).faults += 1;
@@ -142,13 +142,13 @@ pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, B
     }
     let ended = async { while tasks.join_next().await.is_some() {} };
     let hung = tokio::time::timeout(PATIENCE, ended).await.is_err();
-    // Now that nothing is wrong any more.
+    // All faults have been removed.
     for (number, provider) in providers.iter().enumerate() {
         if let Err(error) = provider.retrieve().await {
             let mut soaked = lock(&soaked);
             soaked
                 .wrong
-                .push(format!("client {number} is not well at the end: {error}"));
+                .push(format!("client {number} still fails at the end: {error}"));
         }
     }
     let late = Sample::now()?;
@@ -167,7 +167,7 @@ pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, B
     if restarted > 0 {
         soaked
             .wrong
-            .push(format!("components began anew {restarted} times"));
+            .push(format!("components restarted {restarted} times"));
     }
     for (what, before, after, more) in [
         (
@@ -182,14 +182,14 @@ pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, B
         if after > before + more {
             soaked
                 .wrong
-                .push(format!("{what}: from {before} to {after}"));
+                .push(format!("{what} grew from {before} to {after}"));
         }
     }
     if late.memory > early.memory + GROWTH {
         let (before, after) = (early.memory >> 20, late.memory >> 20);
         soaked
             .wrong
-            .push(format!("memory: from {before} MiB to {after} MiB"));
+            .push(format!("memory grew from {before} MiB to {after} MiB"));
     }
     Ok(soaked)
 }
@@ -217,13 +217,15 @@ async fn calls(
             }
         }
         if random.random_bool(0.02) && provider.invalidate().await.is_err() {
-            lock(&soaked).wrong.push("invalidate".into());
+            lock(&soaked)
+                .wrong
+                .push("invalidate returned an error".into());
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(20..1_000))).await;
     }
 }
 
-/// Credentials that come and go quickly, so that there is something to do.
+/// An emulator with short-lived credentials, so that refreshes are frequent.
 async fn emulator(
     address: SocketAddr,
     random: &mut ChaCha8Rng,

@@ -1,43 +1,43 @@
-//! What happened in a scenario, moment by moment: the picture in the report is drawn from it.
+//! What happened in a scenario over time. The timelines of the HTML report are drawn from it.
 
 use std::sync::Arc;
 
 use imds_emulator::journal::Exchange;
 use serde::Serialize;
 
-/// What happened. Moments are milliseconds since the start; time that was skipped counts.
+/// What happened. Times are milliseconds since the start, including the time that was skipped.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trace {
-    /// What the client was asked.
+    /// The calls to the client.
     pub calls: Vec<Call>,
-    /// What it asked IMDS.
+    /// The requests to IMDS.
     pub requests: Vec<Request>,
-    /// What went wrong, and for how long.
+    /// The faults.
     pub faults: Vec<Span>,
-    /// What else happened.
+    /// Everything else that happened.
     pub marks: Vec<Mark>,
-    /// The life of each of the role's credentials, as IMDS has it.
+    /// When IMDS issued which credentials of the role.
     pub credentials: Vec<Span>,
-    /// The whole.
+    /// The length of the scenario.
     pub length: u64,
 }
 
-/// A question to the client.
+/// A call to the client.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Call {
     /// The step, counted from 1.
     pub step: usize,
-    /// When it was asked.
+    /// When the call began.
     pub from: u64,
-    /// When the answer was there.
+    /// When the answer arrived.
     pub to: u64,
-    /// What was asked.
+    /// The question.
     pub question: String,
-    /// What came of it.
+    /// A summary of the answer.
     pub answer: String,
-    /// Whether that was no error.
+    /// Whether the answer was not an error.
     pub ok: bool,
 }
 
@@ -45,33 +45,33 @@ pub struct Call {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Request {
-    /// When it came.
+    /// When it arrived.
     pub from: u64,
-    /// When it was answered, or given up.
+    /// When it was answered or abandoned.
     pub to: u64,
     /// The journal's entry.
     #[serde(flatten)]
     pub exchange: Arc<Exchange>,
 }
 
-/// Something that lasts.
+/// Something with a duration.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Span {
-    /// What.
+    /// Its name.
     pub name: String,
-    /// From when.
+    /// Its start.
     pub from: u64,
-    /// Until when.
+    /// Its end.
     pub to: u64,
 }
 
-/// Something that happens.
+/// Something at a moment.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Mark {
-    /// What.
+    /// Its name.
     pub name: String,
-    /// When.
+    /// Its time.
     pub at: u64,
 }

@@ -22,16 +22,16 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// A client that speaks the line protocol and makes things up.
+/// A client that uses the line protocol and makes up credentials.
 const MADE_UP: &str =
     r#"made-up=sh -c 'echo ready; while read q; do echo credentials ASIAOUTOFTHINAIR0000; done'"#;
 
-/// A client that is run once, and asks nobody either.
+/// A client that is run for each question, and makes up credentials.
 const ONCE: &str = r#"once=sh -c 'echo ASIAOUTOFTHINAIR0000'"#;
 
 #[test]
 fn without_a_client_it_runs_the_component() {
-    let output = run(&["run", "token/asked-first", "document/refused"]);
+    let output = run(&["run", "token/requested-first", "document/error-code"]);
     assert!(output.status.success(), "{}", stdout(&output));
     let text = stdout(&output);
     assert!(
@@ -45,8 +45,8 @@ fn without_a_client_it_runs_the_component() {
 fn a_command_that_speaks_the_line_protocol_is_a_client() {
     let output = run(&[
         "run",
-        "token/asked-first",
-        "refresh/kept-for",
+        "token/requested-first",
+        "refresh/held-for",
         "--client",
         MADE_UP,
         "--no-faketime",
@@ -58,24 +58,24 @@ fn a_command_that_speaks_the_line_protocol_is_a_client() {
         "{text}"
     );
     assert!(
-        text.contains("seen: ASIAOUTOFTHINAIR0000, which IMDS does not have"),
+        text.contains("seen: ASIAOUTOFTHINAIR0000, which IMDS does not currently issue"),
         "{text}"
     );
     assert!(
-        text.contains("imds-conformance explain token/asked-first"),
+        text.contains("imds-conformance explain token/requested-first"),
         "{text}"
     );
     assert!(
-        text.contains("1 not run, because the client cannot be moved through time"),
+        text.contains("1 not run, because the client's clock cannot be moved"),
         "{text}"
     );
 }
 
 #[test]
-fn a_command_that_is_run_once_is_a_client_too() {
+fn a_command_that_is_run_for_each_question_is_a_client() {
     let output = run(&[
         "run",
-        "document/refused",
+        "document/error-code",
         "stability/recovers-from",
         "--client",
         ONCE,
@@ -84,13 +84,13 @@ fn a_command_that_is_run_once_is_a_client_too() {
     let text = stdout(&output);
     assert!(text.contains("expected get: an error (refused)"), "{text}");
     assert!(
-        text.contains("because the client answers one question only"),
+        text.contains("because the client answers only one question"),
         "{text}"
     );
 }
 
 #[test]
-fn a_client_that_does_not_work_at_all_is_an_error_and_not_a_verdict() {
+fn a_client_that_does_not_work_at_all_is_an_error() {
     for (client, message) in [
         ("/nowhere/client", "cannot run /nowhere/client: "),
         ("sh -c 'echo what happened >&2; exit 3'", "what happened"),
@@ -98,9 +98,9 @@ fn a_client_that_does_not_work_at_all_is_an_error_and_not_a_verdict() {
             "sh -c 'echo ready; read q; echo who are you'",
             "the client answered \"who are you\"",
         ),
-        ("sh -c 'oh", "accepted: a program and its arguments"),
+        ("sh -c 'oh", "use a program and its arguments"),
     ] {
-        let output = run(&["run", "token/asked-first", "--client", client]);
+        let output = run(&["run", "token/requested-first", "--client", client]);
         assert_eq!(output.status.code(), Some(2), "{client}");
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
         assert_eq!(stdout(&output), "");
@@ -108,7 +108,7 @@ fn a_client_that_does_not_work_at_all_is_an_error_and_not_a_verdict() {
 }
 
 #[test]
-fn what_was_always_so_is_no_failure_with_a_baseline() {
+fn a_baseline_excuses_what_failed_before() {
     let folder = TempDir::new().unwrap();
     let baseline = folder.path().join("report.json");
     let report = format!("json={}", baseline.display());
@@ -118,7 +118,7 @@ fn what_was_always_so_is_no_failure_with_a_baseline() {
     let again = [&arguments[..], &["--baseline", baseline.to_str().unwrap()]].concat();
     assert_eq!(run(&again).status.code(), Some(0));
 
-    // Then it was better.
+    // Pretend that one scenario passed before.
     let text = fs::read_to_string(&baseline).unwrap();
     fs::write(&baseline, text.replacen("\"failed\"", "\"passed\"", 1)).unwrap();
     assert_eq!(run(&again).status.code(), Some(1));
@@ -126,18 +126,51 @@ fn what_was_always_so_is_no_failure_with_a_baseline() {
     fs::write(&baseline, "{}").unwrap();
     let output = run(&again);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("accepted: the file of an earlier --report json=FILE"));
+    assert!(stderr(&output).contains("use a file written by --report json=FILE"));
 }
 
 #[test]
-fn weights_decide_on_the_exit_status() {
-    let arguments = ["run", "document/offset", "--client", "once=sh -c 'exit 0'"];
+fn a_former_name_of_a_scenario_is_still_accepted() {
+    for command in ["list", "explain"] {
+        let output = run(&[command, "token/refused-for-ever"]);
+        let text = stdout(&output);
+        assert!(text.contains("token/401-always"), "{command}: {text}");
+    }
+
+    let folder = TempDir::new().unwrap();
+    let baseline = folder.path().join("report.json");
+    let report = format!("json={}", baseline.display());
+    let arguments = ["run", "token/401-always", "--client", MADE_UP];
+    run(&[&arguments[..], &["--report", &report]].concat());
+    let text = fs::read_to_string(&baseline).unwrap();
+    let renamed = text.replace(
+        "\"scenario\": \"token/401-always\"",
+        "\"scenario\": \"token/refused-for-ever\"",
+    );
+    assert_ne!(text, renamed);
+    fs::write(&baseline, renamed).unwrap();
+    let again = [&arguments[..], &["--baseline", baseline.to_str().unwrap()]].concat();
+    assert_eq!(run(&again).status.code(), Some(0), "it failed before, too");
+}
+
+#[test]
+fn the_weight_decides_the_exit_status() {
+    let arguments = [
+        "run",
+        "document/utc-offset",
+        "--client",
+        "once=sh -c 'exit 0'",
+    ];
     let output = run(&arguments);
-    // It does not even get credentials where all is well.
+    // The client gets no credentials although IMDS is healthy.
     assert_eq!(output.status.code(), Some(2));
 
     let arguments = ["run", "hygiene/user-agent", "--client", MADE_UP];
-    assert_eq!(run(&arguments).status.code(), Some(0), "a `may` is no must");
+    assert_eq!(
+        run(&arguments).status.code(),
+        Some(0),
+        "a failed `may` is not a failure"
+    );
     assert_eq!(
         run(&[&arguments[..], &["--strict"]].concat()).status.code(),
         Some(1)
@@ -145,7 +178,7 @@ fn weights_decide_on_the_exit_status() {
 }
 
 #[test]
-fn every_report_is_written_where_it_is_wanted() {
+fn every_report_is_written_to_its_file() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
     let wanted: Vec<String> = ["json", "junit", "tap", "html", "markdown"]
@@ -167,7 +200,7 @@ fn every_report_is_written_where_it_is_wanted() {
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
-    assert!(text.contains("✓ as expected   ✗ not   · not run"), "{text}");
+    assert!(text.contains("✓ passed   ✗ failed   · not run"), "{text}");
 
     let read = |name: &str| fs::read_to_string(file(name)).unwrap();
     let json: serde_json::Value = serde_json::from_str(&read("json")).unwrap();
@@ -216,10 +249,10 @@ fn the_same_seed_gives_the_same_verdicts() {
 }
 
 #[test]
-fn scenarios_are_listed_and_read_out() {
+fn scenarios_are_listed_and_described() {
     let list = run(&["list", "token/"]);
     let text = stdout(&list);
-    assert!(text.contains("token/asked-first"), "{text}");
+    assert!(text.contains("token/requested-first"), "{text}");
     assert!(!text.contains("role/"), "{text}");
     let json = run(&["list", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -228,11 +261,11 @@ fn scenarios_are_listed_and_read_out() {
     let output = run(&["explain", "token/replaced-after-401"]);
     let text = stdout(&output);
     for part in [
-        "A token that IMDS refuses is replaced within the call\n",
+        "Replaces a token that IMDS answers with 401, within the same call\n",
         "  rests on  IMDS 17; behaviour 2.5\n",
-        "IMDS forgets its tokens when it is restarted.",
+        "IMDS forgets its tokens when it restarts.",
         "  2. IMDS: \"revoke_tokens\"\n",
-        "  3. 31m pass\n",
+        "  3. advance the clock by 31m\n",
         "  4. get: new credentials\n",
         "{\"max_requests\":{\"max\":1,\"of\":{\"status\":401}}}",
     ] {
@@ -245,12 +278,12 @@ fn scenarios_are_listed_and_read_out() {
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("`imds-conformance list` lists them"));
+        assert!(stderr(&output).contains("list them with `imds-conformance list`"));
     }
 }
 
 #[test]
-fn a_scenario_of_ones_own_is_written_and_run() {
+fn a_new_scenario_is_written_and_run() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("mine/first.toml");
     let path = file.to_str().unwrap();
@@ -258,7 +291,7 @@ fn a_scenario_of_ones_own_is_written_and_run() {
     let output = run(&["run", "--scenarios", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).contains("component: 1 passed"));
-    // It is not written over.
+    // An existing file is not overwritten.
     let output = run(&["new", path]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
@@ -279,8 +312,8 @@ fn a_scenario_of_ones_own_is_written_and_run() {
 }
 
 #[test]
-fn a_client_that_dies_or_talks_nonsense_fails_even_where_an_error_is_expected() {
-    // It behaves where all is well, and the scenario sets a variable.
+fn an_invalid_answer_fails_even_if_an_error_is_expected() {
+    // The client works until the scenario sets a variable.
     let client = |act: &str| {
         format!(
             "it=sh -c 'echo ready; while read q; do \
@@ -290,11 +323,11 @@ fn a_client_that_dies_or_talks_nonsense_fails_even_where_an_error_is_expected() 
     for (act, seen) in [
         (
             "kill -9 $$",
-            "seen: no answer: the client ended with signal: 9",
+            "seen: no answer: the client exited (signal: 9",
         ),
         (
             "exit 0",
-            "seen: no answer: the client ended with exit status: 0",
+            "seen: no answer: the client exited (exit status: 0)",
         ),
         (
             "printf \"wonderful \"",
@@ -302,12 +335,12 @@ fn a_client_that_dies_or_talks_nonsense_fails_even_where_an_error_is_expected() 
         ),
         (
             "printf \"\\377\\n\"",
-            "seen: no answer: the client's answer cannot be read",
+            "seen: no answer: cannot read the client's answer",
         ),
     ] {
         let output = run(&[
             "run",
-            "transport/silence",
+            "transport/no-response",
             "--no-faketime",
             "--client",
             &client(act),
@@ -323,12 +356,12 @@ fn a_client_that_dies_or_talks_nonsense_fails_even_where_an_error_is_expected() 
 }
 
 #[test]
-fn what_is_not_tried_any_more_is_worse_than_the_baseline() {
+fn a_scenario_that_is_no_longer_run_is_worse_than_the_baseline() {
     let folder = TempDir::new().unwrap();
     let baseline = folder.path().join("report.json");
     let report = format!("json={}", baseline.display());
     let name = "it=sh -c 'echo ready; while read q; do echo credentials ASIAX; done'";
-    let arguments = ["run", "throttling/burst", "hygiene/not-f", "--client", name];
+    let arguments = ["run", "throttling/burst", "hygiene/no-f", "--client", name];
     run(&[&arguments[..], &["--report", &report]].concat());
     let text = fs::read_to_string(&baseline).unwrap();
     fs::write(&baseline, text.replace("\"not-run\"", "\"passed\"")).unwrap();
@@ -338,7 +371,7 @@ fn what_is_not_tried_any_more_is_worse_than_the_baseline() {
 
 #[test]
 fn a_secret_in_what_a_client_writes_is_a_failure() {
-    // It reads the document, and logs it.
+    // The client reads the document and logs it.
     let leaky = r#"leaky=sh -c 'e=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
         t=$(curl -s --noproxy "*" -X PUT -H "x-aws-ec2-metadata-token-ttl-seconds: 60" $e/api/token)
         d=$(curl -s --noproxy "*" -H "x-aws-ec2-metadata-token: $t" $e/meta-data/iam/security-credentials/emulated-role)
@@ -348,10 +381,10 @@ fn a_secret_in_what_a_client_writes_is_a_failure() {
         eprintln!("not run, because there is no curl");
         return;
     }
-    let output = run(&["run", "hygiene/not-forwarded", "--client", leaky]);
+    let output = run(&["run", "hygiene/no-forwarded", "--client", leaky]);
     let text = stdout(&output);
     assert!(
-        text.contains("seen: the secret access key is in what the client wrote"),
+        text.contains("seen: the client wrote the secret access key"),
         "{text}{}",
         stderr(&output)
     );

@@ -53,8 +53,8 @@ async fn report() -> Report {
     let wanted = [
         "token/replaced-after-401",
         "stability/recovers",
-        "transport/silence",
-        "concurrency/first",
+        "transport/no-response",
+        "concurrency/first-retrieval",
     ];
     let scenarios: Vec<Arc<Scenario>> = built_in()
         .unwrap()

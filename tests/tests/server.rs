@@ -1,4 +1,4 @@
-//! Servers on the bench: the emulator keeps all rules, and one that breaks a rule is found out.
+//! The server checks: the emulator passes all of them, and a server that violates a rule fails its check.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -23,8 +23,7 @@ async fn emulator(toml: &str) -> Emulator {
     config.server.port = 0;
     let emulator = Emulator::builder().with(|into| *into = config);
     let emulator = emulator.start().await.unwrap();
-    // Keys are made when they are first needed. On a busy machine that is too slow for a check that
-    // wants an answer.
+    // Keys are generated when they are first needed. On a busy machine, a check would time out.
     let control = emulator.control().clone();
     let warm = move || {
         for certificate in [Certificate::Rsa, Certificate::Dsa] {
@@ -52,11 +51,19 @@ fn failed(report: &Report) -> BTreeSet<&str> {
 }
 
 #[test]
-fn checks_have_names_of_their_own_and_rest_on_rules_that_there_are() {
+fn checks_have_unique_names_and_existing_rules() {
     let checks = checks();
     assert!(checks.len() >= 45);
     let names: BTreeSet<&str> = checks.iter().map(|check| check.name).collect();
     assert_eq!(names.len(), checks.len());
+    let former: BTreeSet<&str> = checks
+        .iter()
+        .flat_map(|check| check.formerly)
+        .copied()
+        .collect();
+    assert!(!former.is_empty() && former.is_disjoint(&names));
+    let all: usize = checks.iter().map(|check| check.formerly.len()).sum();
+    assert_eq!(former.len(), all);
     for check in &checks {
         assert!(check.name.split('/').count() == 2, "{}", check.name);
         assert!(!check.sentence.ends_with('.'), "{}", check.name);
@@ -69,7 +76,7 @@ fn checks_have_names_of_their_own_and_rest_on_rules_that_there_are() {
     }
 }
 
-/// Everything that a configuration can have or lack.
+/// Configurations that together cover every check.
 const WHOLE: [(&str, &str); 6] = [
     ("as it is", ""),
     (
@@ -110,7 +117,7 @@ const WHOLE: [(&str, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_emulator_keeps_all_rules() {
+async fn the_emulator_passes_all_checks() {
     let reports = WHOLE.map(|(name, toml)| async move {
         let emulator = emulator(toml).await;
         (name, report(&emulator).await)
@@ -129,11 +136,11 @@ fn told(report: &Report) -> String {
     imds_conformance::server::text(report, "emulator")
 }
 
-/// Each emulator, one after the other, with another fault: to make its keys takes longest.
+/// The number of emulators, each of which gets several faults in turn: generating its keys takes longest.
 const EMULATORS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_is_found_out_and_nothing_else() {
+async fn each_fault_fails_its_checks_and_no_others() {
     let share = BROKEN.len().div_ceil(EMULATORS);
     let wrong = BROKEN.chunks(share).map(|rows| tokio::spawn(wrong(rows)));
     let wrong = futures_util::future::try_join_all(wrong).await.unwrap();
@@ -149,14 +156,14 @@ async fn wrong(rows: &[(&str, &[&str])]) -> Vec<String> {
         let rule = Config::from_toml(&fault).unwrap().faults.remove(0);
         let _broken = emulator.fault(rule).unwrap();
         let report = report(&emulator).await;
-        let failed: Vec<&str> = failed(&report).into_iter().collect();
-        if failed != *expected {
+        let failed = failed(&report);
+        if failed != BTreeSet::from_iter(expected.iter().copied()) {
             wrong.push(format!("{fault}\n  not {expected:?}\n  but {failed:?}"));
         }
         let keys = emulator.role_keys().unwrap();
         for format in [Format::Json, Format::Tap, Format::Junit] {
             let text = report.render(format);
-            // With the last, all tokens of the emulator begin.
+            // All tokens of the emulator begin with the last one.
             for secret in [&*keys.secret_access_key, &*keys.session_token, "AQAE"] {
                 assert!(!text.contains(secret), "{fault}");
             }
@@ -165,16 +172,16 @@ async fn wrong(rows: &[(&str, &[&str])]) -> Vec<String> {
     wrong
 }
 
-/// Alone: with all other checks this would take long.
+/// Only these checks: with all others, this would take long.
 #[tokio::test]
-async fn a_server_that_is_slow_or_serves_few_at_once_is_found_out() {
+async fn a_server_that_is_slow_or_limits_connections_fails() {
     for (name, faults) in [
         (
-            "answer/soon",
+            "response/latency",
             "faults = [{ name = 'slow', fault = { type = 'latency', latency = '550ms' } }]",
         ),
         (
-            "answer/many-at-once",
+            "response/concurrent-clients",
             "faults = [
                 { name = 'slow', fault = { type = 'latency', latency = '100ms' } },
                 { name = 'few', fault = { type = 'connection_limit', max = 8, effect = 'reset' } },
@@ -196,7 +203,7 @@ fn named(name: &str) -> Check {
         .unwrap()
 }
 
-/// `STATUS|HEADER|BODY`; without bars, the bytes themselves.
+/// `STATUS|HEADER|BODY`, or raw bytes if there are no bars.
 fn answer(text: &str) -> Vec<u8> {
     let parts: Vec<&str> = text.splitn(3, '|').collect();
     let [status, header, body] = parts[..] else {
@@ -211,7 +218,7 @@ fn answer(text: &str) -> Vec<u8> {
 }
 
 async fn verdict(name: &str, answers: impl IntoIterator<Item = Vec<u8>>) -> Verdict {
-    // Somebody is there.
+    // The answer to the first request, which finds out whether the server is there.
     let first = [answer("401 Unauthorized||")];
     let peer = Scripted::start(first.into_iter().chain(answers))
         .await
@@ -222,7 +229,7 @@ async fn verdict(name: &str, answers: impl IntoIterator<Item = Vec<u8>>) -> Verd
 }
 
 #[tokio::test]
-async fn odd_answers_are_told_without_their_secrets() {
+async fn odd_responses_are_reported_without_their_secrets() {
     for (name, answers, expected) in ODD {
         let verdict = verdict(name, answers.iter().copied().map(answer)).await;
         let Verdict::Failed { seen, .. } = &verdict else {
@@ -234,7 +241,7 @@ async fn odd_answers_are_told_without_their_secrets() {
 }
 
 #[tokio::test]
-async fn a_chunked_answer_is_one() {
+async fn a_chunked_response_is_accepted() {
     let chunked =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ni-\r\n1\r\n0\r\n0\r\n\r\n";
     let none = || answer("404 Not Found||");
@@ -243,14 +250,14 @@ async fn a_chunked_answer_is_one() {
 }
 
 #[tokio::test]
-async fn user_data_that_is_too_long_is_told_by_its_length_alone() {
+async fn user_data_that_is_too_long_is_reported_by_its_length() {
     let long = answer(&format!("200 OK||{}", "x".repeat(16_385)));
     let verdict = verdict(
         "user-data/size",
         [answer("404 Not Found||"), answer("404 Not Found||"), long],
     )
     .await;
-    let expected = "16384 bytes at most".into();
+    let expected = "at most 16384 bytes".into();
     let seen = "16385".into();
     assert_eq!(verdict, Verdict::Failed { expected, seen });
 }
@@ -259,7 +266,7 @@ async fn command(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imds-conformance"));
     command.arg("server").args(arguments);
     command.env_remove("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    // Elsewhere, so that what it talks to goes on.
+    // In another thread, so that the emulator keeps running.
     let ended = tokio::task::spawn_blocking(move || command.output());
     ended.await.unwrap().unwrap()
 }
@@ -269,9 +276,9 @@ fn standard_error(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_on_the_loopback_interface_is_not_even_connected_to() {
+async fn no_connection_is_made_to_other_machines() {
     let silent = Silent::start().await.unwrap();
-    // These are no loopback addresses, and yet the peer would see a connection to them.
+    // These are not loopback addresses, but a connection to them would reach the peer.
     for host in ["0.0.0.0", "[::ffff:127.0.0.1]"] {
         let url = silent.url().replace("127.0.0.1", host);
         let output = command(&["--endpoint", &url]).await;
@@ -290,7 +297,7 @@ async fn what_is_not_on_the_loopback_interface_is_not_even_connected_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_tells_what_is_wrong_and_what_is_worse() {
+async fn the_command_reports_failures_and_regressions() {
     let emulator = emulator("").await;
     let folder = tempfile::tempdir().unwrap();
     let before = folder.path().join("before.json");
@@ -307,7 +314,11 @@ async fn the_command_tells_what_is_wrong_and_what_is_worse() {
     let rule = Config::from_toml(broken).unwrap().faults.remove(0);
     let _broken = emulator.fault(rule).unwrap();
     let should = command(&asked).await;
-    assert_eq!(should.status.code(), Some(0), "it is no must");
+    assert_eq!(
+        should.status.code(),
+        Some(0),
+        "a failed `should` is not a failure"
+    );
     let text = String::from_utf8(should.stdout).unwrap();
     assert!(
         text.contains("it: 12 passed, 1 failed, 0 not applicable"),
@@ -328,10 +339,13 @@ async fn the_command_tells_what_is_wrong_and_what_is_worse() {
     let closed = loopback::closed().unwrap();
     let nobody = command(&["--endpoint", &closed]).await;
     assert_eq!(nobody.status.code(), Some(2));
-    assert!(standard_error(&nobody).contains("there is no server"));
+    assert!(standard_error(&nobody).contains("cannot reach the server"));
     let owned = url.replace("127.0.0.1", "0.0.0.0");
     let owned = command(&["path/value", "--endpoint", &owned, "--i-own-this-endpoint"]).await;
     assert_eq!(owned.status.code(), Some(0));
+    let former = command(&["--list", "token/none-none-left"]).await;
+    let former = String::from_utf8(former.stdout).unwrap();
+    assert!(former.contains("token/no-remaining-ttl"), "{former}");
     let list = command(&["--list"]).await;
     let listed = String::from_utf8(list.stdout).unwrap();
     assert!(listed.contains(&format!("{} checks", checks().len())));

@@ -1,5 +1,4 @@
-//! The suite of scenarios, put to the test: the component passes all of it, and each expectation in it can
-//! fail.
+//! Tests of the scenarios: the component passes all of them, and each expectation can fail.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -17,8 +16,7 @@ use imds_conformance::judge::judge;
 use imds_conformance::run::{Runner, Verdict};
 use imds_conformance::scenario::{Scenario, TEMPLATE, built_in};
 
-/// Runs a client through all scenarios, and what was seen through the judge again, with each expectation
-/// turned into its opposite.
+/// Runs a client through all scenarios, and judges what was seen again with each expectation negated.
 async fn passes_everything(driver: impl Driver + 'static) {
     let driver: Arc<dyn Driver> = Arc::new(driver);
     let runs = built_in().unwrap().into_iter().map(|scenario| {
@@ -47,7 +45,7 @@ async fn run(driver: &dyn Driver, scenario: &Scenario) -> Option<String> {
         let failed: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
         if failed.len() != 1 {
             return Some(format!(
-                "{}: switched round, expectation {number} gives {findings:#?}",
+                "{}: negated, expectation {number} gives {findings:#?}",
                 scenario.id
             ));
         }
@@ -75,13 +73,13 @@ async fn the_logic_alone_passes_with_the_classic_policy() {
     passes_everything(Native::new(RefreshPolicy::Classic)).await;
 }
 
-/// A client that is of no use.
+/// A client that always returns the same answer.
 #[derive(Clone)]
-struct Useless(Answer);
+struct Constant(Answer);
 
-impl Driver for Useless {
+impl Driver for Constant {
     fn name(&self) -> &str {
-        "useless"
+        "constant"
     }
 
     fn offers(&self) -> Offers {
@@ -100,7 +98,7 @@ impl Driver for Useless {
     }
 }
 
-impl Client for Useless {
+impl Client for Constant {
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
         Box::pin(async move { vec![self.0.clone(); callers] })
     }
@@ -116,12 +114,12 @@ impl Client for Useless {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_scenario_is_passed_by_a_client_that_makes_things_up_and_one_that_has_nothing() {
-    let makes_up = Useless(Ok(Given {
+async fn made_up_credentials_and_no_credentials_do_not_both_pass_a_scenario() {
+    let makes_up = Constant(Ok(Given {
         access_key_id: "ASIAOUTOFTHINAIR0000".into(),
         expires: None,
     }));
-    let has_nothing = Useless(Err(Failed::new(None, "no")));
+    let has_nothing = Constant(Err(Failed::new(None, "no")));
     let runs = built_in().unwrap().into_iter().map(|scenario| {
         let (makes_up, has_nothing) = (makes_up.clone(), has_nothing.clone());
         tokio::spawn(async move {
@@ -138,7 +136,7 @@ async fn no_scenario_is_passed_by_a_client_that_makes_things_up_and_one_that_has
 }
 
 #[test]
-fn every_scenario_is_one_behaviour_with_a_source() {
+fn every_scenario_has_its_own_behaviour() {
     let scenarios = built_in().unwrap();
     assert!(scenarios.len() >= 80, "{}", scenarios.len());
     let sentences: BTreeSet<_> = scenarios.iter().map(Scenario::behaviour).collect();
@@ -155,12 +153,61 @@ fn every_scenario_is_one_behaviour_with_a_source() {
 }
 
 #[test]
+fn a_former_name_means_one_scenario() {
+    let scenarios = built_in().unwrap();
+    let mut names = BTreeSet::new();
+    for scenario in &scenarios {
+        for name in scenario.formerly().iter().chain([&scenario.id]) {
+            assert!(names.insert(name), "{name} is the name of two scenarios");
+        }
+    }
+    assert!(names.len() > scenarios.len());
+}
+
+#[test]
+fn the_page_with_the_matrix_has_every_scenario() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/matrix.md")).unwrap();
+    let page = page.replace("\\|", "\u{0}").replace("&lt;", "<");
+    let rows: Vec<[String; 3]> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .scan(String::new(), |group, row| {
+            let mut cells = row.split(" | ").map(|cell| cell.replace('\0', "|"));
+            let (first, second) = (cells.next()?, cells.next().unwrap_or_default());
+            if let Some(name) = first.strip_prefix("**") {
+                *group = name.trim_end_matches("**").to_owned();
+            }
+            let is_weight = ["must", "should", "may"].contains(&second.as_str());
+            Some(is_weight.then(|| [group.clone(), first, second]))
+        })
+        .flatten()
+        .collect();
+    let expected: Vec<[String; 3]> = built_in()
+        .unwrap()
+        .iter()
+        .map(|scenario| {
+            let (group, behaviour) = (scenario.group(), scenario.behaviour());
+            [
+                group.into(),
+                behaviour.into(),
+                scenario.weight().to_string(),
+            ]
+        })
+        .collect();
+    assert_eq!(
+        rows, expected,
+        "run tests/clients/conformance.sh with UPDATE_MATRIX=1"
+    );
+}
+
+#[test]
 fn the_template_is_a_scenario() {
     Scenario::parse("own/template", TEMPLATE).unwrap();
 }
 
 #[test]
-fn what_is_wrong_in_a_scenario_is_named() {
+fn errors_name_what_is_wrong_in_a_scenario() {
     let with = |more: &str| {
         format!("behaviour = 'x'\nweight = 'must'\nrests-on = ['x']\nwhy = 'x'\n{more}",)
     };
@@ -179,15 +226,15 @@ fn what_is_wrong_in_a_scenario_is_named() {
         ),
         (with("steps = [{ jump = '6h' }]"), "unknown variant `jump`"),
         (with("steps = [{ advance = 'six hours' }]"), "six hours"),
-        (with("steps = []"), "steps: there are none"),
-        (with("steps = [{ advance = '6h' }]"), "it expects nothing"),
+        (with("steps = []"), "steps: at least one step is needed"),
+        (with("steps = [{ advance = '6h' }]"), "no expectation"),
         (
             with("steps = [{ get = { gives = 'nothing', error = ['bad-luck'] } }]"),
             "error is \"bad-luck\"; accepted: disabled,",
         ),
         (
             with("steps = [{ get = { gives = 'current', error = ['no-role'] } }]"),
-            "only with gives = \"nothing\"",
+            "get.error needs gives = \"nothing\"",
         ),
         (
             with("steps = [{ get = { gives = 'current', concurrent = 0 } }]"),

@@ -1,4 +1,4 @@
-//! The IMDS provider of the AWS SDK for Rust, behind the identity cache that its clients have.
+//! The IMDS provider of the AWS SDK for Rust, behind the identity cache of its clients.
 
 use std::time::SystemTime;
 
@@ -29,7 +29,7 @@ use futures_util::future::{BoxFuture, join_all};
 use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
 use crate::clock::Shared;
 
-/// The version that is measured.
+/// The tested version.
 pub const VERSION: &str = "1.13";
 
 /// `aws-config`.
@@ -48,7 +48,7 @@ impl Driver for AwsConfig {
             concurrent: true,
             reject: false,
             metadata: true,
-            // It reads the environment of the process, which is not the client's.
+            // It reads the environment of this process.
             settings: false,
         }
     }
@@ -157,7 +157,7 @@ impl Client for Sdk {
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>> {
         Box::pin(async move {
             let ask = || {
-                // A task of its own, for it may panic.
+                // A separate task, because the provider may panic.
                 tokio::spawn(identity(self.components.clone(), self.resolver.clone()))
             };
             let asked: Vec<_> = (0..callers).map(|_| ask()).collect();
@@ -166,7 +166,7 @@ impl Client for Sdk {
                 let failed = match answer {
                     Ok(Ok(given)) => return Ok(given),
                     Ok(Err(message)) => Failed::new(None, message),
-                    Err(panic) => Failed::broken(format!("it panicked: {panic}")),
+                    Err(panic) => Failed::broken(format!("the client panicked: {panic}")),
                 };
                 self.said.push_str(&failed.message);
                 Err(failed)

@@ -1,4 +1,4 @@
-//! The component: as WebAssembly in its host, and its logic alone, natively.
+//! The component: as WebAssembly in its host, and its logic alone as native code.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// With this policy.
+    /// With this refresh policy.
     pub fn new(policy: RefreshPolicy) -> Self {
         Self { policy }
     }
@@ -71,7 +71,7 @@ impl Driver for Hosted {
             let builder = builder(self.policy, world)
                 .clock(world.clock.clone())
                 .randomness(fill);
-            // What is wrong with the settings shows now: that is the answer to every question.
+            // An error in the settings is the answer to every question.
             let provider = builder.build().await;
             Ok(Box::new(InHost {
                 provider,
@@ -158,14 +158,14 @@ impl Client for InHost {
     }
 }
 
-/// The component's logic, without WebAssembly and without a host: on sockets of its own.
+/// The component's logic as native code, with its own sockets in place of a host.
 #[derive(Clone, Debug)]
 pub struct Native {
     policy: RefreshPolicy,
 }
 
 impl Native {
-    /// With this policy.
+    /// With this refresh policy.
     pub fn new(policy: RefreshPolicy) -> Self {
         Self { policy }
     }
@@ -190,7 +190,7 @@ impl Driver for Native {
                 Clock(world.clock.clone()),
                 Dice(Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(world.seed)))),
             );
-            // Settings are the host's business, and it is the host that reads them here too.
+            // The host reads the settings here, too.
             let wrong = match builder(self.policy, world).settings() {
                 Ok(settings) => instance
                     .configure(options(settings))
@@ -358,11 +358,11 @@ impl ports::Transport for Sockets {
         let deadline = request.deadline.since(Monotonic::new(self.0.monotonic()));
         let response = tokio::time::timeout(deadline, Direct.send(outgoing, timeouts))
             .await
-            .map_err(|_| ports::TransportError::Timeout("there was no answer in time"))?
+            .map_err(|_| ports::TransportError::Timeout("no response in time"))?
             .map_err(|error| match error {
                 TransportError::Connect(_) => ports::TransportError::Unavailable("no connection"),
                 TransportError::ConnectTimeout | TransportError::AnswerTimeout => {
-                    ports::TransportError::Timeout("there was no answer in time")
+                    ports::TransportError::Timeout("no response in time")
                 }
                 TransportError::BodyTooLong => ports::TransportError::TooLong(request.body_limit),
                 _ => ports::TransportError::Unavailable("the connection broke"),

@@ -1,14 +1,14 @@
-//! What is measured: anything that gets credentials from IMDS.
+//! Clients under test: anything that gets credentials from IMDS.
 //!
-//! A [`Driver`] starts a [`Client`] for each scenario. There are drivers for the component in its host and
-//! without one ([`component`]), for `aws-config`, and for any command ([`process`]); a test of one's own
-//! implements the two traits:
+//! A [`Driver`] starts a [`Client`] for each scenario. There are drivers for the component with and without
+//! its host ([`component`]), for `aws-config`, and for any command ([`process`]). To test another client
+//! written in Rust, implement the two traits:
 //!
 //! ```
 //! use futures_util::future::BoxFuture;
 //! use imds_conformance::client::{Answer, Client, Driver, Given, Offers, Time, Unable, World};
 //!
-//! /// Gives what it was given first, for ever.
+//! /// Always returns the same credentials.
 //! struct Stubborn;
 //!
 //! impl Driver for Stubborn {
@@ -49,97 +49,97 @@ pub mod process;
 
 /// Starts clients of one kind.
 pub trait Driver: Send + Sync {
-    /// What it is called in reports.
+    /// The client's name in reports.
     fn name(&self) -> &str;
 
-    /// What its clients can do.
+    /// What its clients support.
     fn offers(&self) -> Offers;
 
-    /// Starts a client in this world. No request may be sent before the first question.
+    /// Starts a client in this world. It must not send a request before the first call.
     fn start<'a>(&'a self, world: &'a World) -> BoxFuture<'a, Result<Box<dyn Client>, Unable>>;
 }
 
 /// Something that gets credentials from IMDS.
 pub trait Client: Send {
-    /// So many callers ask for credentials at once. Each is given an answer.
+    /// Asks for credentials with this number of concurrent callers, and returns one answer for each.
     fn get(&mut self, callers: usize) -> BoxFuture<'_, Vec<Answer>>;
 
-    /// What is below `/latest/meta-data/`.
+    /// Reads a path below `/latest/meta-data/`.
     fn metadata(&mut self, path: &str) -> BoxFuture<'_, Result<String, Failed>> {
         let _ = path;
         Box::pin(async { Err(Failed::unsupported("metadata")) })
     }
 
-    /// AWS did not accept the credentials with this key.
+    /// Reports that AWS rejected the credentials with this access key ID.
     fn reject(&mut self, access_key_id: &str) -> BoxFuture<'_, Result<(), Failed>> {
         let _ = access_key_id;
         Box::pin(async { Err(Failed::unsupported("reject")) })
     }
 
-    /// The clock was moved, for clients that do not go by the world's.
+    /// Reports that the clock was moved, for clients that do not use the world's clock.
     fn moved(&mut self, by: TimeDelta) -> BoxFuture<'_, Result<(), Failed>> {
         let _ = by;
         Box::pin(async { Ok(()) })
     }
 
-    /// All that it has written beside its answers: logs and messages, in which there must be no secret.
+    /// Returns the logs and error messages that the client wrote. They must not contain a secret.
     fn said(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async { String::new() })
     }
 }
 
-/// What a client finds when it starts.
+/// The surroundings of a client.
 #[derive(Clone, Debug)]
 pub struct World {
     /// The URL of IMDS.
     pub endpoint: String,
-    /// The environment variables that are set, with those that point AWS SDKs at the endpoint. Nothing else of
-    /// the machine's environment is for the client.
+    /// The environment variables for the client, including those that point AWS SDKs at the endpoint. The
+    /// client must ignore the environment of this process.
     pub env: BTreeMap<String, String>,
     /// The clock of IMDS.
     pub clock: Shared,
-    /// What decides on all that is random.
+    /// The seed for everything random.
     pub seed: u64,
 }
 
-/// What clients of one kind can do.
+/// What the clients of a driver support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Offers {
-    /// Answer more than one question.
+    /// More than one question.
     pub session: bool,
-    /// Go by another time than the machine's.
+    /// The clock that the client uses.
     pub time: Time,
-    /// Answer many callers at once.
+    /// Concurrent callers.
     pub concurrent: bool,
-    /// Take note that credentials were rejected.
+    /// Reports of rejected credentials.
     pub reject: bool,
-    /// Read the metadata tree.
+    /// Reading metadata.
     pub metadata: bool,
-    /// Take all settings from the world's environment.
+    /// Reading its settings from the world's environment.
     pub settings: bool,
 }
 
-/// What time a client goes by.
+/// The clock that a client uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Time {
-    /// The machine's, which cannot be moved.
+    /// The clock of this machine, which cannot be moved.
     #[default]
     Machine,
-    /// The world's, or one that is moved with it.
+    /// The world's clock, or a clock that moves with it.
     World,
 }
 
-/// What a caller is given.
+/// What a caller receives.
 pub type Answer = Result<Given, Failed>;
 
 /// Credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Given {
-    /// The id of the access key.
+    /// The access key ID.
     pub access_key_id: String,
-    /// When they end, if the client says so.
+    /// The expiration, if the client states it.
     pub expires: Option<DateTime<Utc>>,
 }
 
@@ -147,17 +147,17 @@ pub struct Given {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failed {
-    /// What it is about, one of [`KINDS`](crate::scenario::KINDS), if the client tells.
+    /// Its kind, one of [`KINDS`](crate::scenario::KINDS), if the client states it.
     pub kind: Option<String>,
-    /// Its text.
+    /// Its message.
     pub message: String,
-    /// Whether it is no answer at all: the client died, panicked, or said what cannot be understood. That
-    /// is never what was expected.
+    /// Whether there was no valid answer: the client died, panicked, or wrote something else. A scenario
+    /// never expects this.
     pub broken: bool,
 }
 
 impl Failed {
-    /// An error that the client tells.
+    /// An error that the client reports.
     pub fn new(kind: Option<&str>, message: impl Into<String>) -> Self {
         Self {
             kind: kind.map(str::to_owned),
@@ -166,7 +166,7 @@ impl Failed {
         }
     }
 
-    /// No answer at all.
+    /// No valid answer.
     pub fn broken(message: impl Into<String>) -> Self {
         Self {
             broken: true,
@@ -177,7 +177,7 @@ impl Failed {
     fn unsupported(what: &str) -> Self {
         Self::new(
             Some("unsupported"),
-            format!("this client does not know {what:?}"),
+            format!("the client does not support `{what}`"),
         )
     }
 }
@@ -191,7 +191,7 @@ impl fmt::Display for Failed {
     }
 }
 
-/// A client that cannot be started: that says nothing of its conformance.
+/// Why a client cannot be tested at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unable(pub String);
 

@@ -1,4 +1,4 @@
-//! The matrix, for documentation, and a line for each cell that is red.
+//! The matrix for documentation, and a line for each failure.
 
 use std::fmt::Write as _;
 
@@ -17,13 +17,13 @@ pub(super) fn render(report: &Report) -> String {
     );
     matrix(&mut text, report);
     for client in &report.clients {
-        red(&mut text, report, &client.name);
+        failures(&mut text, report, &client.name);
     }
     text
 }
 
 fn matrix(text: &mut String, report: &Report) {
-    text.push_str("| | |");
+    text.push_str("| The client … | weight |");
     for client in &report.clients {
         let _ = write!(text, " {} |", client.name);
     }
@@ -65,8 +65,8 @@ fn matrix(text: &mut String, report: &Report) {
     }
 }
 
-/// What a client was seen to do in each scenario that it failed.
-fn red(text: &mut String, report: &Report, client: &str) {
+/// For each failed scenario of a client, the first expectation that was not met.
+fn failures(text: &mut String, report: &Report, client: &str) {
     let failed: Vec<&Outcome> = report
         .outcomes
         .iter()
@@ -75,7 +75,7 @@ fn red(text: &mut String, report: &Report, client: &str) {
     if failed.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n#### {client}\n");
+    let _ = writeln!(text, "\n## Failures of {client}\n");
     for outcome in failed {
         let finding = outcome.findings.iter().find(|finding| !finding.holds);
         let seen = finding.map_or("", |finding| finding.seen.as_str());
@@ -90,7 +90,7 @@ fn red(text: &mut String, report: &Report, client: &str) {
     }
 }
 
-/// The first line, and no more than fits.
+/// The start of the first line.
 fn shortened(text: &str) -> String {
     const MOST: usize = 200;
     let line = text.lines().next().unwrap_or_default();
@@ -100,7 +100,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// What has no meaning in a table.
+/// Escapes the characters that have a meaning in a Markdown table.
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }

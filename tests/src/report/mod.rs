@@ -1,4 +1,4 @@
-//! What came of a run, as a value, and as text, JSON, JUnit XML, TAP and a page.
+//! The report of a run, as a value and as text, JSON, JUnit XML, TAP, HTML and Markdown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,47 +16,50 @@ mod markdown;
 mod tap;
 mod text;
 
-/// What came of a run.
+/// The report of a run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// The version of this tool.
     pub version: &'static str,
-    /// When.
+    /// When the run ended.
     pub date: DateTime<Utc>,
-    /// What decided on all that is random.
+    /// The seed for everything random.
     pub seed: u64,
-    /// The clients, in their order.
-    pub clients: Vec<Measured>,
-    /// The scenarios, in their order.
-    pub scenarios: Vec<Told>,
-    /// What became of each client in each scenario, in the order of clients and then of scenarios.
+    /// The clients, in the order of the command line.
+    pub clients: Vec<ClientSummary>,
+    /// The scenarios, in the order of their ids.
+    pub scenarios: Vec<ScenarioSummary>,
+    /// One outcome for each client and scenario, in the order of the clients and then of the scenarios.
     pub outcomes: Vec<Outcome>,
 }
 
 /// A client.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Measured {
+pub struct ClientSummary {
     /// Its name.
     pub name: String,
-    /// What it can do.
+    /// What it supports.
     pub offers: Offers,
 }
 
-/// A scenario, in words.
+/// A scenario as text.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Told {
+pub struct ScenarioSummary {
     /// Its id.
     pub id: String,
+    /// Names that it had before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<String>,
     /// Its group.
     pub group: String,
-    /// The sentence that it is about.
+    /// What the client does, as a sentence without its subject.
     pub behaviour: String,
     /// How much it matters.
     pub weight: Weight,
-    /// Rules and sources.
+    /// The rules and sources that it rests on.
     pub rests_on: Vec<String>,
     /// Why it matters.
     pub why: String,
@@ -66,10 +69,11 @@ pub struct Told {
     pub journal: Vec<String>,
 }
 
-impl From<&Scenario> for Told {
+impl From<&Scenario> for ScenarioSummary {
     fn from(scenario: &Scenario) -> Self {
         Self {
             id: scenario.id.clone(),
+            formerly: scenario.formerly().to_vec(),
             group: scenario.group().to_owned(),
             behaviour: scenario.behaviour().to_owned(),
             weight: scenario.weight(),
@@ -85,20 +89,20 @@ impl From<&Scenario> for Told {
     }
 }
 
-/// The forms of a report.
+/// The formats of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A matrix that a person reads, and what went wrong.
+    /// A matrix for the terminal, followed by the failures.
     Text,
-    /// Everything.
+    /// All data.
     Json,
-    /// For CI.
+    /// JUnit XML, for CI.
     Junit,
-    /// For CI: the Test Anything Protocol, version 14.
+    /// The Test Anything Protocol, version 14, for CI.
     Tap,
-    /// A page that stands alone.
+    /// A self-contained HTML page.
     Html,
-    /// The matrix as a table of Markdown.
+    /// The matrix as a Markdown table, followed by the failures.
     Markdown,
 }
 
@@ -119,14 +123,14 @@ impl std::str::FromStr for Format {
 }
 
 impl Report {
-    /// Of a run.
+    /// The report of a run that has just ended.
     pub fn new(
         seed: u64,
         drivers: &[Arc<dyn Driver>],
         scenarios: &[Arc<Scenario>],
         outcomes: Vec<Outcome>,
     ) -> Self {
-        let measured = |driver: &Arc<dyn Driver>| Measured {
+        let measured = |driver: &Arc<dyn Driver>| ClientSummary {
             name: driver.name().to_owned(),
             offers: driver.offers(),
         };
@@ -137,13 +141,13 @@ impl Report {
             clients: drivers.iter().map(measured).collect(),
             scenarios: scenarios
                 .iter()
-                .map(|scenario| Told::from(&**scenario))
+                .map(|scenario| ScenarioSummary::from(&**scenario))
                 .collect(),
             outcomes,
         }
     }
 
-    /// In this form.
+    /// Renders the report.
     pub fn render(&self, format: Format) -> String {
         match format {
             Format::Text => text::render(self),
@@ -155,18 +159,18 @@ impl Report {
         }
     }
 
-    /// What became of a client in a scenario.
+    /// The outcome of a scenario for a client.
     pub fn outcome(&self, client: &str, scenario: &str) -> Option<&Outcome> {
         let same = |outcome: &&Outcome| outcome.client == client && outcome.scenario == scenario;
         self.outcomes.iter().find(same)
     }
 
-    /// The scenario of this id.
-    pub fn scenario(&self, id: &str) -> Option<&Told> {
+    /// The scenario with this id.
+    pub fn scenario(&self, id: &str) -> Option<&ScenarioSummary> {
         self.scenarios.iter().find(|scenario| scenario.id == id)
     }
 
-    /// How a client did.
+    /// The score of a client.
     pub fn tally(&self, client: &str) -> Tally {
         let mut tally = Tally::default();
         for outcome in self
@@ -183,18 +187,19 @@ impl Report {
         tally
     }
 
-    /// What speaks against success: what failed and must not, or, with a baseline, what is worse than
-    /// that.
+    /// The outcomes that make the run a failure: failed `must` scenarios, or all failed scenarios if
+    /// `strict` is set. With a baseline, the outcomes that are worse than there.
     pub fn objections(&self, baseline: Option<&Baseline>, strict: bool) -> Vec<&Outcome> {
         let counts = |outcome: &&Outcome| {
-            let weight = self
-                .scenario(&outcome.scenario)
-                .map(|scenario| scenario.weight);
-            match (&outcome.verdict, baseline) {
+            let scenario = self.scenario(&outcome.scenario);
+            let weight = scenario.map(|scenario| scenario.weight);
+            let formerly = scenario.map_or(&[][..], |scenario| &scenario.formerly);
+            let before = baseline.map(|baseline| baseline.verdict(outcome, formerly));
+            match (&outcome.verdict, before) {
                 (Verdict::Passed, _) | (Verdict::NotRun(_), None) => false,
-                (Verdict::Failed, Some(baseline)) => baseline.verdict(outcome) != Some("failed"),
-                // What was tried then, and passed, and is not tried any more.
-                (Verdict::NotRun(_), Some(baseline)) => baseline.verdict(outcome) == Some("passed"),
+                (Verdict::Failed, Some(before)) => before != Some("failed"),
+                // It passed before, and is no longer run.
+                (Verdict::NotRun(_), Some(before)) => before == Some("passed"),
                 (Verdict::Failed, None) => strict || weight == Some(Weight::Must),
             }
         };
@@ -202,19 +207,19 @@ impl Report {
     }
 }
 
-/// How often a client did what was expected.
+/// The score of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Tally {
-    /// It did.
+    /// Scenarios that passed.
     pub passed: usize,
-    /// It did not.
+    /// Scenarios that failed.
     pub failed: usize,
-    /// It could not be tried.
+    /// Scenarios that were not run.
     pub not_run: usize,
 }
 
-/// What was so before: the JSON report of an earlier run.
+/// The verdicts in the JSON report of an earlier run.
 #[derive(Clone, Debug)]
 pub struct Baseline(BTreeMap<(String, String), String>);
 
@@ -223,7 +228,7 @@ impl Baseline {
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If `json` is not such a report.
     pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Run {
@@ -244,9 +249,12 @@ impl Baseline {
         ))
     }
 
-    /// What it was before. What is new was nothing.
-    fn verdict(&self, outcome: &Outcome) -> Option<&str> {
-        let key = (outcome.client.clone(), outcome.scenario.clone());
-        self.0.get(&key).map(String::as_str)
+    /// The verdict of the earlier run, if it had this scenario, by any of its names.
+    fn verdict(&self, outcome: &Outcome, formerly: &[String]) -> Option<&str> {
+        let mut names = [&outcome.scenario].into_iter().chain(formerly);
+        names.find_map(|name| {
+            let key = (outcome.client.clone(), name.clone());
+            self.0.get(&key).map(String::as_str)
+        })
     }
 }

@@ -1,11 +1,11 @@
-//! For people at a terminal.
+//! The report for a terminal.
 
 use std::fmt::Write as _;
 
 use super::Report;
 use crate::run::Verdict;
 
-/// How wide the column of scenarios is at most.
+/// The maximum width of the column of scenarios.
 const WIDTH: usize = 76;
 
 pub(super) fn render(report: &Report) -> String {
@@ -16,7 +16,7 @@ pub(super) fn render(report: &Report) -> String {
         .map(|scenario| scenario.behaviour.chars().count().min(WIDTH) + 2)
         .max()
         .unwrap_or_default();
-    // The names stand above their columns, each a line lower than the one before.
+    // The names of the clients above their columns, each on its own line.
     let pad = " ".repeat(width + 9);
     for (at, client) in report.clients.iter().enumerate() {
         let bars = "│ ".repeat(at);
@@ -53,7 +53,7 @@ pub(super) fn render(report: &Report) -> String {
     }
     failures(&mut text, report);
     reasons(&mut text, report);
-    text.push_str("\n✓ as expected   ✗ not   · not run\n");
+    text.push_str("\n✓ passed   ✗ failed   · not run\n");
     text
 }
 
@@ -107,7 +107,7 @@ fn failures(text: &mut String, report: &Report) {
     }
 }
 
-/// Why scenarios were not run, each reason once.
+/// Why scenarios were not run, with each reason once.
 fn reasons(text: &mut String, report: &Report) {
     for client in &report.clients {
         let mut counts: Vec<(&str, usize)> = Vec::new();

@@ -1,4 +1,4 @@
-//! The scenarios that come with the tool, and those of a folder.
+//! The built-in scenarios, and scenarios in a folder.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::{FolderError, Scenario, ScenarioError};
 
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
-/// What `new` writes.
+/// The template that `new` writes.
 pub const TEMPLATE: &str = include_str!("template.toml");
 
-/// The scenarios that come with the tool, by their ids.
+/// The built-in scenarios, in the order of their ids.
 ///
 /// # Errors
 ///
-/// None in a tool whose tests have passed.
+/// Never, if the tests of this crate pass.
 pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
     let mut scenarios = SCENARIOS
         .dirs()
@@ -36,12 +36,12 @@ pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
     Ok(scenarios)
 }
 
-/// The scenarios of a folder: its own files `NAME.toml`, whose group is the folder's name, and those of
-/// the folders in it, whose group is theirs. Or that of one file.
+/// The scenarios in the files `NAME.toml` of a folder and its subfolders, or in one file. The group of a
+/// scenario is the name of the folder that contains it.
 ///
 /// # Errors
 ///
-/// A file that cannot be read or understood.
+/// [`FolderError`] if a file cannot be read or is invalid.
 pub fn folder(path: &Path) -> Result<Vec<Scenario>, FolderError> {
     let cannot = |path: &Path, source: Box<dyn std::error::Error + Send + Sync>| FolderError {
         path: path.to_owned(),

@@ -1,6 +1,6 @@
-//! Scenarios: what IMDS does, what the client is asked, and what is to be seen.
+//! Scenarios: what IMDS does, what the client is asked, and what must be seen.
 //!
-//! A scenario is a TOML file with one behaviour. Keys that are not known are errors.
+//! A scenario is a TOML file about one behaviour. Unknown keys are errors.
 //!
 //! ```
 //! use imds_conformance::scenario::Scenario;
@@ -8,10 +8,10 @@
 //! let scenario = Scenario::parse(
 //!     "token/replaced-after-401",
 //!     r#"
-//!     behaviour = "A token that IMDS refuses is replaced within the call"
+//!     behaviour = "Replaces a token that IMDS answers with 401, within the same call"
 //!     weight = "must"
 //!     rests-on = ["IMDS 17", "behaviour 2.5"]
-//!     why = "IMDS forgets its tokens when it is restarted."
+//!     why = "IMDS forgets its tokens when it restarts."
 //!     steps = [
 //!         { get = { gives = "current" } },
 //!         { do = "revoke_tokens" },
@@ -40,10 +40,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::library::{TEMPLATE, built_in, folder};
 
-/// One behaviour of an IMDS client, and how to see it.
+/// One behaviour of an IMDS client, and how to verify it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scenario {
-    /// The group and the name: those of the file, without its ending.
+    /// `GROUP/NAME`: the names of the folder and of the file, without its extension.
     pub id: String,
     /// The file's content.
     #[serde(flatten)]
@@ -57,6 +57,8 @@ pub struct Scenario {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Content {
     behaviour: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    formerly: Vec<String>,
     weight: Weight,
     rests_on: Vec<String>,
     why: String,
@@ -73,77 +75,78 @@ struct Content {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
-    /// Programs fail, or secrets get lost, where it is otherwise.
+    /// Without it, programs fail or leak secrets.
     Must,
-    /// Programs get along, but worse.
+    /// Without it, programs keep working, but worse.
     Should,
-    /// It would be nice.
+    /// Nice to have.
     May,
 }
 
-/// What is done.
+/// A step of a scenario.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The client is asked for credentials.
+    /// Ask the client for credentials.
     Get(Get),
-    /// The client is asked for a path of the metadata tree.
+    /// Ask the client for a path of the metadata tree.
     Metadata(Metadata),
-    /// The client is told that AWS did not accept the credentials that it gave last, or these ones.
+    /// Tell the client that AWS rejected its last credentials, or other credentials.
     Reject(Rejected),
-    /// Time passes on the emulator's clock and on the client's.
+    /// Advance the clocks of the emulator and of the client.
     Advance(Span),
-    /// The wall clock is set back: the emulator's and the client's.
+    /// Set back the wall clocks of the emulator and of the client.
     SetBack(Span),
-    /// So much time passes in reality.
+    /// Wait in real time.
     Wait(Span),
-    /// Something begins to go wrong.
+    /// Inject a fault.
     Fault(Box<Rule>),
-    /// It goes wrong no longer.
+    /// Remove a fault.
     Heal(String),
-    /// Anything else that the emulator can do.
+    /// Any other action of the emulator.
     Do(Box<Action>),
-    /// What the journal must show at this moment.
+    /// Check the journal.
     Journal(Vec<Assertion>),
-    /// The journal is emptied.
-    Forget(Forget),
+    /// Clear the journal.
+    #[serde(alias = "forget")]
+    Clear(Cleared),
 }
 
-/// What is emptied.
+/// What is cleared.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Forget {
+pub enum Cleared {
     /// The journal.
     Journal,
 }
 
-/// Whose credentials AWS did not accept.
+/// The credentials that AWS rejected.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejected {
-    /// Those that the client gave last.
+    /// The last ones that the client returned.
     Last,
-    /// Some others.
-    Others,
+    /// Credentials that the client never returned.
+    #[serde(alias = "others")]
+    Other,
 }
 
-/// The client is asked for credentials, and this must come of it.
+/// A call for credentials, and its expected result.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Get {
-    /// So many callers ask at once. Default: 1.
+    /// The number of concurrent callers. Default: 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub concurrent: usize,
-    /// What each of them must be given.
+    /// What each caller must receive.
     pub gives: Gives,
-    /// The kind of error that says it best. Clients that do not tell kinds need not.
+    /// The accepted kinds of error. An error without a kind is accepted, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Vec<String>>,
-    /// How soon, in reality. Default: 15 s.
+    /// The longest time until the answer, in real time. Default: 15 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
-    /// Whether the credentials must not have ended, by the client's own word. Default: they must
-    /// not.
+    /// Whether the expiration that the client states must be in the future. Default: true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub valid: bool,
 }
@@ -164,40 +167,40 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-/// What a caller must be given.
+/// What a caller must receive.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gives {
     /// Any credentials.
     Credentials,
-    /// Those that IMDS has at present.
+    /// The credentials that IMDS currently issues.
     Current,
-    /// The same as the time before.
+    /// The same credentials as before.
     Same,
-    /// Others than ever before.
+    /// Credentials that the client has not returned before.
     New,
-    /// None.
+    /// An error.
     Nothing,
 }
 
-/// The client is asked for a path of the metadata tree, and this must come of it.
+/// A call for a path of the metadata tree, and its expected result.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Metadata {
     /// The path below `/latest/meta-data/`.
     pub path: String,
-    /// What is there; nothing: an error.
+    /// The expected value. Without it, an error is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gives: Option<String>,
-    /// The kind of error that says it best.
+    /// The accepted kinds of error. An error without a kind is accepted, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Vec<String>>,
-    /// How soon, in reality. Default: 15 s.
+    /// The longest time until the answer, in real time. Default: 15 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
 }
 
-/// What errors can be about. The words of the line protocol and of scenarios.
+/// The kinds of errors in scenarios and in the line protocol.
 pub const KINDS: [&str; 16] = [
     "disabled",
     "invalid-configuration",
@@ -218,11 +221,11 @@ pub const KINDS: [&str; 16] = [
 ];
 
 impl Scenario {
-    /// Reads a scenario. `id` is its group and its name.
+    /// Parses a scenario whose id is `GROUP/NAME`.
     ///
     /// # Errors
     ///
-    /// What is wrong, and where.
+    /// [`ScenarioError`] if the scenario is invalid.
     pub fn parse(id: &str, text: &str) -> Result<Self, ScenarioError> {
         let wrong = |message: String| ScenarioError {
             id: id.to_owned(),
@@ -250,17 +253,17 @@ impl Scenario {
             .split_once('/')
             .is_none_or(|(group, _)| group.is_empty())
         {
-            return Err(format!("its name is {:?}; accepted: GROUP/NAME", self.id));
+            return Err(format!("invalid name {:?}; use GROUP/NAME", self.id));
         }
         if self.content.steps.is_empty() {
-            return Err("steps: there are none".into());
+            return Err("steps: at least one step is needed".into());
         }
         if self.content.rests_on.is_empty() {
-            return Err("rests-on: a scenario needs a source".into());
+            return Err("rests-on: at least one source is needed".into());
         }
         let mut config = self.config.clone();
         for (at, step) in self.content.steps.iter().enumerate() {
-            // What the emulator would not do is not the client's fault, and so told before it runs.
+            // An action that the emulator rejects is an error of the scenario, not of the client.
             let action = match step {
                 Step::Fault(rule) => Some(Action::Fault(rule.clone())),
                 Step::Do(action) => Some(Action::clone(action)),
@@ -282,15 +285,15 @@ impl Scenario {
                         ));
                     }
                     if get.error.is_some() && get.gives != Gives::Nothing {
-                        return Err(format!(
-                            "steps[{at}].get.error: only with gives = \"nothing\""
-                        ));
+                        return Err(format!("steps[{at}].get.error needs gives = \"nothing\""));
                     }
                     &get.error
                 }
                 Step::Metadata(metadata) => {
                     if metadata.error.is_some() && metadata.gives.is_some() {
-                        return Err(format!("steps[{at}].metadata: gives or error, not both"));
+                        return Err(format!(
+                            "steps[{at}].metadata has both gives and error; use one"
+                        ));
                     }
                     &metadata.error
                 }
@@ -304,14 +307,34 @@ impl Scenario {
             }
         }
         if self.expectations() == 1 {
-            return Err("it expects nothing".into());
+            return Err(
+                "no expectation: add a step get or metadata, or assertions to journal".into(),
+            );
         }
         Ok(())
     }
 
-    /// The sentence that the scenario is about.
+    /// What the client does, as a sentence without its subject.
     pub fn behaviour(&self) -> &str {
         &self.content.behaviour
+    }
+
+    /// Names that the scenario had before: filters, `explain` and baselines still accept them.
+    pub fn formerly(&self) -> &[String] {
+        &self.content.formerly
+    }
+
+    /// Whether this is the scenario's name, or was.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.id == name || self.content.formerly.iter().any(|former| former == name)
+    }
+
+    /// Whether one of the scenario's names, or its behaviour, contains `filter`, in any case.
+    pub fn matches(&self, filter: &str) -> bool {
+        let filter = filter.to_lowercase();
+        let names = [&self.id, &self.content.behaviour];
+        let mut texts = names.into_iter().chain(&self.content.formerly);
+        texts.any(|text| text.to_lowercase().contains(&filter))
     }
 
     /// The part of the id before the slash.
@@ -324,7 +347,7 @@ impl Scenario {
         self.content.weight
     }
 
-    /// The rules and sources behind it.
+    /// The rules and sources that the scenario rests on.
     pub fn rests_on(&self) -> &[String] {
         &self.content.rests_on
     }
@@ -334,13 +357,13 @@ impl Scenario {
         &self.content.why
     }
 
-    /// What is set in the client's environment beside the endpoint. `{endpoint}`, `{authority}` and
-    /// `{elsewhere}` stand for the emulator's URL, its address, and a port that nothing listens on.
+    /// The client's environment in addition to the endpoint. `{endpoint}`, `{authority}` and
+    /// `{elsewhere}` stand for the emulator's URL, its address, and a port without a listener.
     pub fn env(&self) -> &BTreeMap<String, String> {
         &self.content.env
     }
 
-    /// What is done.
+    /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.content.steps
     }
@@ -350,14 +373,14 @@ impl Scenario {
         &self.content.journal
     }
 
-    /// Whether it moves the clock.
+    /// Whether a step moves the clock.
     pub fn needs_time(&self) -> bool {
         self.steps()
             .iter()
             .any(|step| matches!(step, Step::Advance(_) | Step::SetBack(_)))
     }
 
-    /// Whether it asks one client more than once.
+    /// Whether the client needs to answer more than one question.
     pub fn needs_session(&self) -> bool {
         let asked = self
             .steps()
@@ -366,27 +389,27 @@ impl Scenario {
         asked.count() > 1
     }
 
-    /// Whether several callers ask at once.
+    /// Whether a step has concurrent callers.
     pub fn needs_concurrency(&self) -> bool {
         let many = |step: &Step| matches!(step, Step::Get(get) if get.concurrent > 1);
         self.steps().iter().any(many)
     }
 
-    /// Whether it tells the client that credentials were rejected.
+    /// Whether a step rejects credentials.
     pub fn needs_reject(&self) -> bool {
         self.steps()
             .iter()
             .any(|step| matches!(step, Step::Reject(_)))
     }
 
-    /// Whether it asks for anything but credentials.
+    /// Whether a step reads metadata.
     pub fn needs_metadata(&self) -> bool {
         self.steps()
             .iter()
             .any(|step| matches!(step, Step::Metadata(_)))
     }
 
-    /// The longest time that an answer is given, where the scenario says so: then it is about time.
+    /// The longest time that the scenario explicitly gives the client for an answer.
     pub(crate) fn may_take(&self) -> TimeDelta {
         let of_step = |step: &Step| match step {
             Step::Get(get) => get.within.map(TimeDelta::from),
@@ -397,14 +420,14 @@ impl Scenario {
         longest.unwrap_or_default()
     }
 
-    /// How many expectations there are, each of which can be turned into its opposite.
+    /// The number of expectations, each of which can be negated.
     pub fn expectations(&self) -> usize {
         let of_step = |step: &Step| match step {
             Step::Get(_) | Step::Metadata(_) => 1,
             Step::Journal(assertions) => assertions.len(),
             _ => 0,
         };
-        // And that there is no secret in what the client writes.
+        // And one: that the client writes no secret.
         self.steps().iter().map(of_step).sum::<usize>() + self.journal().len() + 1
     }
 }
@@ -419,14 +442,14 @@ impl fmt::Display for Weight {
     }
 }
 
-/// In words, for `explain` and reports.
+/// For `explain` and reports.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Get(get) => {
                 match get.concurrent {
                     1 => f.write_str("get")?,
-                    callers => write!(f, "get, {callers} callers at once")?,
+                    callers => write!(f, "get by {callers} concurrent callers")?,
                 }
                 write!(f, ": {}", get.gives)?;
                 if let Some(kinds) = &get.error {
@@ -437,7 +460,7 @@ impl fmt::Display for Step {
                 }
                 match get.valid {
                     true => Ok(()),
-                    false => f.write_str(", which may have ended"),
+                    false => f.write_str(", which may have expired"),
                 }
             }
             Self::Metadata(metadata) => {
@@ -454,19 +477,23 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
-            Self::Reject(Rejected::Last) => f.write_str("AWS rejects the credentials"),
-            Self::Reject(Rejected::Others) => f.write_str("AWS rejects other credentials"),
-            Self::Advance(by) => write!(f, "{by} pass"),
-            Self::SetBack(by) => write!(f, "the wall clock is set back by {by}"),
-            Self::Wait(time) => write!(f, "{time} pass in reality"),
-            Self::Fault(rule) => write!(f, "fault {:?}: {}", rule.name, json(&rule.fault)),
-            Self::Heal(name) => write!(f, "{name:?} heals"),
+            Self::Reject(Rejected::Last) => f.write_str("report that AWS rejected the credentials"),
+            Self::Reject(Rejected::Other) => {
+                f.write_str("report that AWS rejected other credentials")
+            }
+            Self::Advance(by) => write!(f, "advance the clock by {by}"),
+            Self::SetBack(by) => write!(f, "set the wall clock back by {by}"),
+            Self::Wait(time) => write!(f, "wait for {time} of real time"),
+            Self::Fault(rule) => {
+                write!(f, "inject the fault {:?}: {}", rule.name, json(&rule.fault))
+            }
+            Self::Heal(name) => write!(f, "remove the fault {name:?}"),
             Self::Do(action) => write!(f, "IMDS: {}", json(action)),
             Self::Journal(assertions) => {
                 let each: Vec<_> = assertions.iter().map(json).collect();
-                write!(f, "the journal shows {}", each.join(" and "))
+                write!(f, "check that the journal shows {}", each.join(" and "))
             }
-            Self::Forget(Forget::Journal) => f.write_str("the journal is emptied"),
+            Self::Clear(Cleared::Journal) => f.write_str("clear the journal"),
         }
     }
 }
@@ -478,19 +505,19 @@ fn json(value: &impl Serialize) -> String {
 impl fmt::Display for Gives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Credentials => "credentials",
-            Self::Current => "the credentials that IMDS has",
-            Self::Same => "the same credentials again",
+            Self::Credentials => "any credentials",
+            Self::Current => "the credentials that IMDS currently issues",
+            Self::Same => "the same credentials as before",
             Self::New => "new credentials",
             Self::Nothing => "an error",
         })
     }
 }
 
-/// A scenario that cannot be understood.
+/// An invalid scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// Which one.
+    /// The id of the scenario.
     pub id: String,
     /// What is wrong.
     pub message: String,

@@ -1,4 +1,4 @@
-//! What every answer has, and how soon it comes.
+//! Checks of every response: version, headers, length and latency.
 
 use std::time::Duration;
 
@@ -10,109 +10,122 @@ use crate::scenario::Weight::{May, Must, Should};
 
 use super::wire::{Answer, Request};
 use super::{
-    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, Not, Server, TOKEN_PATH, TTL, expect,
+    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, NotPassed, Server, TOKEN_PATH, TTL, expect,
     not_applicable,
 };
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(
-            "answer/version",
+            "response/http-version",
             Must,
-            "All answers are HTTP/1.1, or all are HTTP/1.0",
+            "Either all responses are HTTP/1.1 or all are HTTP/1.0",
             &["IMDS 2"],
             |imds| version(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/version"]),
         Check::new(
-            "answer/closes",
+            "response/connection-close",
             May,
-            "An answer says Connection: close",
+            "A response has the header Connection: close",
             &["IMDS 2"],
             |imds| closes(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/closes"]),
         Check::new(
-            "answer/server",
+            "response/server-header",
             Should,
-            "Every answer says Server: EC2ws",
+            "Every response has the header Server: EC2ws",
             &["IMDS 3"],
             |imds| server(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/server"]),
         Check::new(
-            "answer/date",
+            "response/date-header",
             Should,
-            "Every answer has a date, which is today's",
+            "Every response has a Date header with the current date",
             &["IMDS 3"],
             |imds| date(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/date"]),
         Check::new(
-            "answer/content-length",
+            "response/content-length",
             Should,
-            "Every answer has a length",
+            "Every response has a Content-Length header",
             &["IMDS 3"],
             |imds| length(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/content-length"]),
         Check::new(
-            "answer/right-length",
+            "response/correct-length",
             Must,
-            "No answer is shorter or longer than it says",
+            "Every body is as long as its Content-Length",
             &["IMDS 3"],
             |imds| right_length(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/right-length"]),
         Check::new(
-            "answer/once",
+            "response/no-duplicate-headers",
             Should,
-            "No header is there twice",
+            "No response has the same header twice",
             &["IMDS 4", "IMDS 5"],
             |imds| once(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/once"]),
         Check::new(
-            "answer/plain-text",
+            "response/plain-text",
             Should,
-            "Metadata is text/plain: values, listings and documents",
+            "The Content-Type of metadata is text/plain: values, listings and documents",
             &["IMDS 34"],
             |imds| plain_text(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/plain-text"]),
         Check::new(
-            "answer/last-modified",
+            "response/last-modified",
             May,
-            "Metadata says when it was modified, which is not when it is asked for",
+            "Metadata has a Last-Modified header, which is not the time of the request",
             &["IMDS 6"],
             |imds| last_modified(imds).boxed(),
         )
+        .formerly(&["answer/last-modified"])
         .that_waits(),
         Check::new(
-            "answer/accept-ranges",
+            "response/accept-ranges",
             May,
-            "Metadata says Accept-Ranges",
+            "Metadata has an Accept-Ranges header",
             &["IMDS 4", "IMDS 5"],
             |imds| accept_ranges(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/accept-ranges"]),
         Check::new(
-            "answer/order",
+            "response/header-order",
             May,
-            "The headers of data come in the order of one of the dialects",
+            "The headers of metadata are in the order of Nitro or of Xen",
             &["IMDS 4", "IMDS 5"],
             |imds| order(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/order"]),
         Check::new(
-            "answer/soon",
+            "response/latency",
             Must,
-            "Answers come in less than 500 ms",
+            "Responses arrive within 500 ms",
             &["clients: aws-sdk-go-v2 waits no longer"],
             |imds| soon(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/soon"]),
         Check::new(
-            "answer/many-at-once",
+            "response/concurrent-clients",
             Must,
-            "Sixteen clients that come at once are all answered",
+            "Sixteen concurrent clients are all answered",
             &["IMDS 15", "clients: aws-sdk-go-v2 waits no longer"],
             |imds| many_at_once(imds).boxed(),
-        ),
+        )
+        .formerly(&["answer/many-at-once"]),
     ]
 }
 
-/// One answer of each kind.
-async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, Not> {
+/// One response of each kind.
+async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, NotPassed> {
     Ok(vec![
         imds.put("60").await?,
         imds.get(INSTANCE_ID).await?,
@@ -123,7 +136,7 @@ async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, Not> {
     ])
 }
 
-/// The first of all kinds of answers that is wrong.
+/// Fails with the first kind of response that is wrong.
 async fn all(imds: &Server, expected: &str, wrong: impl Fn(&Answer) -> Option<String>) -> Judged {
     for answer in of_all_kinds(imds).await? {
         if let Some(seen) = wrong(&answer) {
@@ -148,7 +161,7 @@ async fn version(imds: &Server) -> Judged {
 }
 
 async fn closes(imds: &Server) -> Judged {
-    // Nobody has asked for it.
+    // The request does not ask to close the connection.
     let request = Request::get(INSTANCE_ID).keeping();
     imds.ask(request).await?.has_header("Connection", "close")
 }
@@ -184,7 +197,7 @@ async fn length(imds: &Server) -> Judged {
 }
 
 async fn right_length(imds: &Server) -> Judged {
-    all(imds, "as many bytes as it says", |answer| {
+    all(imds, "a body as long as its Content-Length", |answer| {
         let told = answer.header("content-length")?;
         let came = answer.body.len();
         (told != came.to_string()).then(|| format!("Content-Length: {told}, and {came} bytes"))
@@ -193,7 +206,7 @@ async fn right_length(imds: &Server) -> Judged {
 }
 
 async fn once(imds: &Server) -> Judged {
-    all(imds, "no header twice", |answer| {
+    all(imds, "no duplicate headers", |answer| {
         let names = answer
             .headers
             .iter()
@@ -230,14 +243,14 @@ async fn last_modified(imds: &Server) -> Judged {
     let modified = moment(seen);
     expect(
         modified.is_some_and(|modified| modified <= Utc::now() + TimeDelta::minutes(5)),
-        "a Last-Modified that is over",
+        "a Last-Modified in the past",
         seen,
     )?;
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let second = imds.if_there(INSTANCE_ID).await?;
     expect(
         second.header(NAME) == Some(seen),
-        format!("Last-Modified: {seen}, as a second before"),
+        format!("Last-Modified: {seen}, as one second earlier"),
         second.header(NAME).unwrap_or("no such header"),
     )
 }
@@ -296,12 +309,12 @@ async fn order(imds: &Server) -> Judged {
     )
 }
 
-/// The AWS SDK for Go gives an attempt up after this.
+/// The AWS SDK for Go abandons an attempt after this time.
 const SOON: Duration = Duration::from_millis(500);
 
 async fn soon(imds: &Server) -> Judged {
     let mut late = Vec::new();
-    // Three times: one that is late may be this machine's fault.
+    // Three times, because this machine may delay one of them.
     for _ in 0..3 {
         let answers = [
             imds.put("60").await?,
@@ -317,8 +330,8 @@ async fn soon(imds: &Server) -> Judged {
         [] | [_] => Ok(()),
         [first, ..] => expect(
             false,
-            format!("an answer to {} in less than {SOON:?}", first.asked),
-            format!("one after {:.0?}", first.took),
+            format!("a response to {} within {SOON:?}", first.asked),
+            format!("a response after {:.0?}", first.took),
         ),
     }
 }
@@ -331,14 +344,14 @@ async fn many_at_once(imds: &Server) -> Judged {
     });
     for answer in try_join_all(clients).await? {
         if answer.status == 401 {
-            return not_applicable("a good token is refused");
+            return not_applicable("valid tokens are rejected");
         }
         answer.has_status(200)?;
     }
     Ok(())
 }
 
-/// A date as HTTP has it.
+/// A date in the format of HTTP.
 pub(super) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let moment = DateTime::parse_from_rfc2822(text).ok()?;
     text.ends_with(" GMT").then(|| moment.to_utc())

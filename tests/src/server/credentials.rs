@@ -1,4 +1,4 @@
-//! The role, its credentials, and those of the instance itself.
+//! The role, its credentials, and the instance's own credentials.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -8,7 +8,7 @@ use crate::scenario::Weight::{May, Must, Should};
 
 use super::listings::{escaped, same_or_redirect};
 use super::wire::Answer;
-use super::{Check, Judged, META_DATA, Not, Server, answers, expect, not_applicable};
+use super::{Check, Judged, META_DATA, NotPassed, Server, answers, expect, not_applicable};
 
 const LIST: &str = "/latest/meta-data/iam/security-credentials/";
 const INFO: &str = "/latest/meta-data/iam/info";
@@ -18,173 +18,182 @@ const OF_INSTANCE: &str =
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(
-            "credentials/list",
+            "credentials/role-list",
             Must,
             "The list of roles has one line, or is 404",
             &["IMDS 35", "IMDS 46", "clients: five of them fail otherwise"],
             |imds| list(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/list"]),
         Check::new(
-            "credentials/list-no-newline",
+            "credentials/role-list-no-newline",
             Must,
-            "No newline follows the name of the role",
+            "No newline follows the role name",
             &["IMDS 30", "IMDS 46", "clients: most of them fail otherwise"],
             |imds| list_no_newline(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/list-no-newline"]),
         Check::new(
-            "credentials/list-without-slash",
+            "credentials/role-list-without-slash",
             Must,
-            "The list of roles is the same without its slash, or a redirect goes there",
+            "The list of roles without its trailing slash returns the list or a redirect to it",
             &["IMDS 31", "clients: some ask with a slash, some without"],
             |imds| list_without_slash(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/list-without-slash"]),
         Check::new(
-            "credentials/listed",
+            "credentials/iam-listed",
             Should,
             "iam/ is listed if there is a role, and only then",
             &["IMDS 35"],
             |imds| listed(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/listed"]),
         Check::new(
             "credentials/document",
             Must,
-            "The role has a document of JSON",
+            "The document of the role is JSON",
             &["IMDS 47"],
             |imds| document(imds).boxed(),
         ),
         Check::new(
             "credentials/fields",
             Must,
-            "The document has a key, a secret, a token and an end",
+            "The document has AccessKeyId, SecretAccessKey, Token and Expiration",
             &["IMDS 47"],
             |imds| fields(imds).boxed(),
         ),
         Check::new(
             "credentials/code",
             Must,
-            "The document's Code is Success; any other comes without credentials",
+            "The Code of the document is Success, or the document has no credentials",
             &["IMDS 47", "IMDS 48", "clients: aws-config fails otherwise"],
             |imds| code(imds).boxed(),
         ),
         Check::new(
             "credentials/type",
             Should,
-            "The document's Type is AWS-HMAC",
+            "The Type of the document is AWS-HMAC",
             &["IMDS 47"],
             |imds| kind(imds).boxed(),
         ),
         Check::new(
             "credentials/key-id",
             Should,
-            "The access key is ASIA and 16 more",
+            "The access key ID is ASIA and 16 capital letters and digits",
             &["IMDS 47"],
             |imds| key_id(imds).boxed(),
         ),
         Check::new(
             "credentials/expiration",
             Must,
-            "The end is a date as in RFC 3339, in UTC, with Z",
+            "Expiration is a date as in RFC 3339, in UTC, with Z",
             &["IMDS 47", "clients: aws-config fails otherwise"],
             |imds| expiration(imds).boxed(),
         ),
         Check::new(
-            "credentials/not-over",
+            "credentials/not-expired",
             Must,
-            "The credentials are not over",
+            "The credentials have not expired",
             &["IMDS 49"],
             |imds| not_over(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/not-over"]),
         Check::new(
-            "credentials/five-minutes",
+            "credentials/five-minutes-left",
             Should,
-            "The credentials are good for five more minutes",
+            "The credentials are valid for at least five more minutes",
             &["IMDS 49"],
             |imds| five_minutes(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/five-minutes"]),
         Check::new(
             "credentials/last-updated",
             Should,
-            "The credentials were updated in the past, at a date with Z",
+            "LastUpdated is a date in the past, with Z",
             &["IMDS 47"],
             |imds| last_updated(imds).boxed(),
         ),
         Check::new(
             "credentials/last-modified",
             May,
-            "The document was modified when the credentials were updated",
+            "The Last-Modified header of the document matches LastUpdated",
             &["IMDS 6"],
             |imds| last_modified(imds).boxed(),
         ),
         Check::new(
             "credentials/same-for-all",
             Should,
-            "Every caller gets the same document",
+            "All clients receive the same document",
             &["IMDS 50"],
             |imds| same_for_all(imds).boxed(),
         ),
         Check::new(
-            "credentials/with-slash",
+            "credentials/trailing-slash",
             May,
-            "The document is the same with a slash at the end of its path",
+            "The document can be read with a trailing slash, too",
             &["IMDS 32"],
             |imds| with_slash(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/with-slash"]),
         Check::new(
             "credentials/layout",
             May,
-            "The document is indented by two spaces, with ` : ` behind names",
+            "The document is indented by two spaces, with ` : ` after names",
             &["IMDS 47"],
             |imds| layout(imds).boxed(),
         ),
         Check::new(
             "credentials/unknown-role",
             Must,
-            "A role that is not the instance's is 404",
+            "The document of an unknown role is 404",
             &["IMDS 33", "IMDS 47"],
             |imds| unknown_role(imds).boxed(),
         ),
         Check::new(
-            "credentials/case",
+            "credentials/role-case",
             Should,
-            "The role in another case is 404",
+            "The role name is case-sensitive: another case is 404",
             &["IMDS 47"],
             |imds| case(imds).boxed(),
-        ),
+        )
+        .formerly(&["credentials/case"]),
         Check::new(
             "credentials/info",
             Should,
-            "iam/info tells of the instance profile",
+            "iam/info describes the instance profile",
             &["IMDS 44"],
             |imds| info(imds).boxed(),
         ),
         Check::new(
             "credentials/profile-arn",
             Should,
-            "The instance profile has an ARN, in the account of the instance",
+            "The instance profile has an ARN in the account of the instance",
             &["IMDS 44", "IMDS 59"],
             |imds| profile_arn(imds).boxed(),
         ),
         Check::new(
             "instance-credentials/info",
             Should,
-            "The instance's own credentials tell of their account",
+            "The info of the instance's own credentials states their account",
             &["IMDS 53"],
             |imds| own_info(imds).boxed(),
         ),
         Check::new(
             "instance-credentials/document",
             Should,
-            "The instance has credentials of its own, which are not over",
+            "The instance has its own credentials, and they have not expired",
             &["IMDS 53"],
             |imds| own_document(imds).boxed(),
         ),
         Check::new(
-            "instance-credentials/not-the-roles",
+            "instance-credentials/differ-from-role",
             Must,
-            "The instance's own credentials are not those of the role",
+            "The instance's own credentials differ from those of the role",
             &["IMDS 53"],
             |imds| not_the_roles(imds).boxed(),
-        ),
+        )
+        .formerly(&["instance-credentials/not-the-roles"]),
     ]
 }
 
@@ -219,7 +228,7 @@ async fn listed(imds: &Server) -> Judged {
 }
 
 /// The list of roles, if there is one.
-async fn roles(imds: &Server) -> Result<Answer, Not> {
+async fn roles(imds: &Server) -> Result<Answer, NotPassed> {
     let answer = imds.get(LIST).await?;
     match answer.status {
         200 => Ok(answer),
@@ -229,7 +238,7 @@ async fn roles(imds: &Server) -> Result<Answer, Not> {
 }
 
 /// The name of the role, if there is one.
-async fn role(imds: &Server) -> Result<String, Not> {
+async fn role(imds: &Server) -> Result<String, NotPassed> {
     let names = roles(imds).await?.lines();
     match names.first().map(|name| name.trim()) {
         Some(name) if !name.is_empty() => Ok(escaped(name)),
@@ -237,22 +246,22 @@ async fn role(imds: &Server) -> Result<String, Not> {
     }
 }
 
-/// What the role has, which the check of the document demands.
-async fn credentials(imds: &Server) -> Result<(Answer, Map<String, Value>), Not> {
+/// The document of the role. The check credentials/document verifies that there is one.
+async fn credentials(imds: &Server) -> Result<(Answer, Map<String, Value>), NotPassed> {
     let path = format!("{LIST}{}", role(imds).await?);
     let answer = imds.if_there(&path).await?;
     match json(&answer) {
         Some(document) => Ok((answer, document)),
-        None => not_applicable("the role's document is none"),
+        None => not_applicable("the document of the role is not JSON"),
     }
 }
 
-/// The same, if it has credentials.
-async fn good(imds: &Server) -> Result<Map<String, Value>, Not> {
+/// The document of the role, if it has credentials.
+async fn good(imds: &Server) -> Result<Map<String, Value>, NotPassed> {
     let (_, document) = credentials(imds).await?;
     match document.contains_key("AccessKeyId") {
         true => Ok(document),
-        false => not_applicable("the role's document has no credentials"),
+        false => not_applicable("the document of the role has no credentials"),
     }
 }
 
@@ -263,7 +272,7 @@ pub(super) fn json(answer: &Answer) -> Option<Map<String, Value>> {
     }
 }
 
-/// A field that is a text, and not an empty one.
+/// The value of a field that is a non-empty string.
 pub(super) fn text<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     let value = document.get(name).and_then(Value::as_str);
     value.filter(|value| !value.is_empty())
@@ -277,43 +286,43 @@ pub(super) fn has_texts(document: &Map<String, Value>, names: &[&str]) -> Judged
         .collect();
     expect(
         missing.is_empty(),
-        format!("{}: texts, and none of them empty", names.join(", ")),
-        format!("no good {}", missing.join(", ")),
+        format!("{}: non-empty strings", names.join(", ")),
+        format!("missing, empty or not a string: {}", missing.join(", ")),
     )
 }
 
-/// A date as IMDS writes it. Parts of seconds are taken by all clients.
+/// A date in the format of IMDS. Fractions of seconds are accepted, as all clients accept them.
 pub(super) fn date(document: &Map<String, Value>, name: &str) -> Option<DateTime<Utc>> {
     let value = text(document, name)?;
     let date = DateTime::parse_from_rfc3339(value).ok()?;
     (value.ends_with('Z') && value.contains('T')).then(|| date.to_utc())
 }
 
-/// A date, whose form is the concern of another check.
-async fn date_of(imds: &Server, name: &str) -> Result<DateTime<Utc>, Not> {
+/// A date. Another check verifies its format.
+async fn date_of(imds: &Server, name: &str) -> Result<DateTime<Utc>, NotPassed> {
     let document = good(imds).await?;
     let date = text(&document, name).and_then(|value| value.parse().ok());
-    date.ok_or_else(|| Not::Applicable(format!("{name} is no date")))
+    date.ok_or_else(|| NotPassed::NotApplicable(format!("{name} is not a date")))
 }
 
 fn has_date(document: &Map<String, Value>, name: &str) -> Judged {
     expect(
         date(document, name).is_some(),
         format!("{name} like 2026-01-02T03:04:05Z"),
-        text(document, name).unwrap_or("no text"),
+        text(document, name).unwrap_or("missing, empty or not a string"),
     )
 }
 
 async fn document(imds: &Server) -> Judged {
     let answer = imds.get(&format!("{LIST}{}", role(imds).await?)).await?;
     answer.has_status(200)?;
-    expect(json(&answer).is_some(), "an object of JSON", answer.told())
+    expect(json(&answer).is_some(), "a JSON object", answer.told())
 }
 
 async fn fields(imds: &Server) -> Judged {
     let (_, document) = credentials(imds).await?;
     if text(&document, "Code").is_some_and(|code| code != "Success") {
-        return not_applicable("the document is of an error");
+        return not_applicable("the document is an error");
     }
     let names = ["AccessKeyId", "SecretAccessKey", "Token", "Expiration"];
     has_texts(&document, &names)
@@ -365,19 +374,23 @@ async fn expiration(imds: &Server) -> Judged {
 
 async fn not_over(imds: &Server) -> Judged {
     let ends = date_of(imds, "Expiration").await?;
-    expect(ends > Utc::now(), "an end in the future", ends.to_rfc3339())
+    expect(
+        ends > Utc::now(),
+        "an Expiration in the future",
+        ends.to_rfc3339(),
+    )
 }
 
 async fn five_minutes(imds: &Server) -> Judged {
     let ends = date_of(imds, "Expiration").await?;
     if ends <= Utc::now() {
-        return not_applicable("the credentials are over");
+        return not_applicable("the credentials have expired");
     }
-    // Clocks differ a bit.
+    // The clocks may differ slightly.
     let least = TimeDelta::minutes(5) - TimeDelta::seconds(5);
     expect(
         ends - Utc::now() >= least,
-        "five more minutes: new credentials come before that",
+        "at least five minutes: IMDS issues new credentials before that",
         format!("{} s", (ends - Utc::now()).num_seconds()),
     )
 }
@@ -388,7 +401,7 @@ async fn last_updated(imds: &Server) -> Judged {
     let updated = date_of(imds, "LastUpdated").await?;
     expect(
         updated <= Utc::now() + TimeDelta::seconds(5),
-        "a LastUpdated that is over",
+        "a LastUpdated in the past",
         updated.to_rfc3339(),
     )
 }
@@ -411,7 +424,7 @@ async fn last_modified(imds: &Server) -> Judged {
 
 async fn same_for_all(imds: &Server) -> Judged {
     let path = format!("{LIST}{}", role(imds).await?);
-    // Twice: the credentials may have been replaced in between.
+    // Twice, because the credentials may be replaced in between.
     for last in [false, true] {
         let first = imds.if_there(&path).await?;
         let second = match imds.token("60").await {
@@ -419,7 +432,7 @@ async fn same_for_all(imds: &Server) -> Judged {
             Err(_) => imds.get(&path).await?,
         };
         if second.status == 401 {
-            return not_applicable("a good token is refused");
+            return not_applicable("valid tokens are rejected");
         }
         if first.body == second.body {
             return Ok(());
@@ -433,7 +446,7 @@ async fn same_for_all(imds: &Server) -> Judged {
             return expect(
                 false,
                 "the same document twice",
-                format!("two documents, of the keys {first} and {second}"),
+                format!("two documents, with the keys {first} and {second}"),
             );
         }
     }
@@ -463,7 +476,7 @@ async fn layout(imds: &Server) -> Judged {
     expect(
         fields && lines.first().is_some_and(|line| line == "{"),
         "lines like `  \"Code\" : \"Success\",`",
-        "another layout",
+        "a different layout",
     )
 }
 
@@ -483,7 +496,7 @@ async fn case(imds: &Server) -> Judged {
     };
     let turned: String = role.chars().map(turn).collect();
     match turned == role {
-        true => not_applicable("the role's name has no letters"),
+        true => not_applicable("the role name has no letters"),
         false => imds.get(&format!("{LIST}{turned}")).await?.has_status(404),
     }
 }
@@ -493,7 +506,7 @@ async fn info(imds: &Server) -> Judged {
     let answer = imds.get(INFO).await?;
     answer.has_status(200)?;
     let Some(document) = json(&answer) else {
-        return expect(false, "an object of JSON", answer.told());
+        return expect(false, "a JSON object", answer.told());
     };
     let names = [
         "Code",
@@ -532,7 +545,7 @@ async fn own_info(imds: &Server) -> Judged {
     let answer = imds.get(&path).await?;
     answer.has_status(200)?;
     let Some(document) = json(&answer) else {
-        return expect(false, "an object of JSON", answer.told());
+        return expect(false, "a JSON object", answer.told());
     };
     has_texts(&document, &["Code", "LastUpdated", "AccountId"])
 }
@@ -541,7 +554,7 @@ async fn own_document(imds: &Server) -> Judged {
     let answer = imds.get(OF_INSTANCE).await?;
     answer.has_status(200)?;
     let Some(document) = json(&answer) else {
-        return expect(false, "an object of JSON", answer.told());
+        return expect(false, "a JSON object", answer.told());
     };
     let names = [
         "Code",
@@ -554,7 +567,7 @@ async fn own_document(imds: &Server) -> Judged {
     has_date(&document, "Expiration")?;
     expect(
         date(&document, "Expiration").is_some_and(|ends| ends > Utc::now()),
-        "an end in the future",
+        "an Expiration in the future",
         text(&document, "Expiration").unwrap_or_default(),
     )
 }
@@ -566,7 +579,7 @@ async fn not_the_roles(imds: &Server) -> Judged {
         [own, roles].map(|document| text(&document, "AccessKeyId").map(str::to_owned));
     expect(
         own != roles || own.is_none(),
-        "keys that differ",
-        "one key for both",
+        "different access keys",
+        "the same access key",
     )
 }

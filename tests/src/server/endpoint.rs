@@ -1,4 +1,4 @@
-//! Where a server is, and whether it may be asked.
+//! The address of a server, and whether it may receive requests.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::Uri;
 
-/// Where a server is. It has been looked up, once: the addresses that were approved are those that are
-/// asked.
+/// The address of a server. The name is resolved once, so that requests go only to addresses that were
+/// checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     host: String,
@@ -15,15 +15,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Looks up where `url` is. Without `owned`, it must be on the loopback interface, whatever its
-    /// name: these checks are many, and some of them are rude. Nothing is connected to.
+    /// Resolves `url`, without connecting. Unless `owned` is set, every address must be a loopback
+    /// address, because the checks send many requests, some of which are invalid on purpose.
     ///
     /// # Errors
     ///
-    /// [`EndpointError`] if it is no URL that is accepted, cannot be found, or must not be asked.
+    /// [`EndpointError`] if the URL is invalid, cannot be resolved, or must not receive requests.
     pub async fn find(url: &str, owned: bool) -> Result<Self, EndpointError> {
         let (host, port) = parse(url)?;
-        // In a URL, an IPv6 address stands in brackets.
+        // A URL has an IPv6 address in brackets.
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = match name.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
@@ -41,19 +41,19 @@ impl Endpoint {
         }
     }
 
-    /// What it is called in the `Host` header.
+    /// The value of the `Host` header.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The addresses that it has, at least one.
+    /// Its addresses, at least one.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 }
 
 fn parse(url: &str) -> Result<(String, u16), EndpointError> {
-    // What stands before an `@` may be a password.
+    // The part before an `@` may be a password.
     let shown = url.rsplit('@').next().unwrap_or_default();
     let refused = || EndpointError::Url(shown.to_owned());
     let uri: Uri = url.parse().map_err(|_| refused())?;
@@ -63,7 +63,7 @@ fn parse(url: &str) -> Result<(String, u16), EndpointError> {
         && uri.query().is_none()
         && !authority.as_str().contains('@')
         && !authority.host().is_empty();
-    // By hand: for `http`, a port that is none is as good as no port.
+    // By hand, because `http` ignores an invalid port.
     let port = match authority.as_str().strip_prefix(authority.host()) {
         Some("") => Some(80),
         Some(rest) => rest.strip_prefix(':').and_then(|port| port.parse().ok()),
@@ -93,26 +93,26 @@ async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, EndpointError
     }
 }
 
-/// Why a server cannot be examined.
+/// Why a server cannot be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointError {
-    /// The URL is not accepted.
+    /// The URL is invalid.
     Url(String),
-    /// The host has no address.
+    /// The host cannot be resolved.
     Unknown {
         /// The host.
         host: String,
-        /// What was said.
+        /// The reason.
         why: String,
     },
-    /// It is on another machine, and nobody has said that it may be asked.
+    /// The server is on another machine, and the caller did not confirm that they own it.
     Foreign {
         /// The host.
         host: String,
-        /// An address that is not on the loopback interface.
+        /// The address that is not a loopback address.
         address: IpAddr,
     },
-    /// Nothing there speaks HTTP.
+    /// The server sends no HTTP response.
     Unreachable(String),
 }
 
@@ -121,15 +121,18 @@ impl fmt::Display for EndpointError {
         match self {
             Self::Url(url) => write!(
                 f,
-                "the endpoint {url:?} is not accepted; accepted: http://HOST or http://HOST:PORT"
+                "invalid endpoint {url:?}; use http://HOST or http://HOST:PORT"
             ),
-            Self::Unknown { host, why } => write!(f, "there is no host {host:?}: {why}"),
+            Self::Unknown { host, why } => write!(f, "cannot resolve the host {host:?}: {why}"),
             Self::Foreign { host, address } => write!(
                 f,
-                "{host} is not on the loopback interface ({address}), and was not asked anything; \
-                 if the server is yours, say --i-own-this-endpoint"
+                "no request was sent to {host}, because {address} is not a loopback address; \
+                 if the server is yours, pass --i-own-this-endpoint"
             ),
-            Self::Unreachable(why) => write!(f, "there is no server ({why})"),
+            Self::Unreachable(why) => write!(
+                f,
+                "cannot reach the server ({why}); check that it is running at this endpoint"
+            ),
         }
     }
 }
@@ -141,7 +144,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_on_the_loopback_interface_may_be_asked() {
+    async fn loopback_addresses_are_accepted() {
         for (url, host) in [
             ("http://127.0.0.1:1338", "127.0.0.1:1338"),
             ("http://127.5.4.3/", "127.5.4.3:80"),
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_needs_a_word_of_its_owner() {
+    async fn other_addresses_need_the_owners_consent() {
         for url in [
             "http://169.254.169.254",
             "http://[fd00:ec2::254]",
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_endpoint_is_refused() {
+    async fn invalid_endpoints_are_rejected() {
         for url in [
             "https://127.0.0.1",
             "127.0.0.1:1338",

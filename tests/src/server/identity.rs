@@ -8,7 +8,7 @@ use crate::scenario::Weight::{May, Must, Should};
 
 use super::credentials::{date, has_texts, json, text};
 use super::wire::Answer;
-use super::{Check, Judged, META_DATA, Not, Server, expect, not_applicable};
+use super::{Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable};
 
 const FOLDER: &str = "/latest/dynamic/instance-identity";
 const DOCUMENT: &str = "/latest/dynamic/instance-identity/document";
@@ -25,63 +25,65 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "identity/fields",
             Must,
-            "It says which instance, of what type, in which account, zone and region",
+            "The identity document names the instance, its type, account, zone and region",
             &["IMDS 59"],
             |imds| fields(imds).boxed(),
         ),
         Check::new(
             "identity/nulls",
             May,
-            "What it has nothing for is null, and all fields are in order",
+            "The identity document has all fields in order, with null where there is no value",
             &["IMDS 59"],
             |imds| nulls(imds).boxed(),
         ),
         Check::new(
             "identity/account",
             Should,
-            "The account is a text of twelve digits",
+            "accountId is a string of twelve digits",
             &["IMDS 59"],
             |imds| account(imds).boxed(),
         ),
         Check::new(
             "identity/pending-time",
             Should,
-            "The instance was launched in the past, at a date with Z",
+            "pendingTime is a date in the past, with Z",
             &["IMDS 59"],
             |imds| pending_time(imds).boxed(),
         ),
         Check::new(
             "identity/region",
             Must,
-            "The region is the zone without its letter",
+            "The region is the availability zone without its letter",
             &["IMDS 40", "IMDS 59"],
             |imds| region(imds).boxed(),
         ),
         Check::new(
-            "identity/agrees",
+            "identity/matches-metadata",
             Should,
-            "The document says the same as the metadata",
+            "The identity document matches the metadata",
             &["IMDS 40", "IMDS 59"],
             |imds| agrees(imds).boxed(),
-        ),
+        )
+        .formerly(&["identity/agrees"]),
         Check::new(
-            "identity/same",
+            "identity/stable",
             Must,
-            "The document has the same bytes each time",
+            "The identity document has the same bytes every time",
             &["IMDS 60"],
             |imds| same(imds).boxed(),
-        ),
+        )
+        .formerly(&["identity/same"]),
         Check::new(
             "identity/signature",
             Should,
-            "The signature is base64 of as many bytes as RSA makes",
+            "The signature is base64 of 128 or 256 bytes, as RSA produces",
             &["IMDS 60"],
             |imds| signature(imds).boxed(),
         ),
         Check::new(
             "identity/pkcs7",
             Should,
-            "pkcs7 and rsa2048 are base64 in lines of 64, without PEM's first and last",
+            "pkcs7 and rsa2048 are base64 in lines of 64 characters, without PEM markers",
             &["IMDS 60"],
             |imds| pkcs7(imds).boxed(),
         ),
@@ -91,20 +93,20 @@ pub(super) fn checks() -> Vec<Check> {
 async fn document(imds: &Server) -> Judged {
     let answer = imds.get(DOCUMENT).await?;
     answer.has_status(200)?;
-    expect(json(&answer).is_some(), "an object of JSON", answer.told())
+    expect(json(&answer).is_some(), "a JSON object", answer.told())
 }
 
-async fn read(imds: &Server) -> Result<(Answer, Map<String, Value>), Not> {
+async fn read(imds: &Server) -> Result<(Answer, Map<String, Value>), NotPassed> {
     let answer = imds.if_there(DOCUMENT).await?;
     match json(&answer) {
         Some(document) => Ok((answer, document)),
-        None => not_applicable("the identity document is none"),
+        None => not_applicable("the identity document is not JSON"),
     }
 }
 
-/// A field, which another check demands.
-fn field<'a>(document: &'a Map<String, Value>, name: &str) -> Result<&'a str, Not> {
-    text(document, name).ok_or_else(|| Not::Applicable(format!("there is no {name}")))
+/// A field. The check identity/fields verifies that it is there.
+fn field<'a>(document: &'a Map<String, Value>, name: &str) -> Result<&'a str, NotPassed> {
+    text(document, name).ok_or_else(|| NotPassed::NotApplicable(format!("there is no {name}")))
 }
 
 async fn fields(imds: &Server) -> Judged {
@@ -151,7 +153,7 @@ async fn nulls(imds: &Server) -> Judged {
         };
         places.push(place);
     }
-    expect(places.is_sorted(), ALL.join(", "), "another order")
+    expect(places.is_sorted(), ALL.join(", "), "a different order")
 }
 
 async fn account(imds: &Server) -> Judged {
@@ -160,7 +162,7 @@ async fn account(imds: &Server) -> Judged {
     let digits = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     expect(
         account.as_str().is_some_and(digits),
-        "a text of twelve digits",
+        "a string of twelve digits",
         account.to_string(),
     )
 }
@@ -227,13 +229,13 @@ async fn same(imds: &Server) -> Judged {
         expect(
             next.body == first.body,
             "the same bytes",
-            "others, so that no signature can be of them",
+            "different bytes, which no signature can match",
         )?;
     }
     Ok(())
 }
 
-/// Base64 in lines of 64 at most. How many bytes it is of, if it is.
+/// The number of bytes that `text` decodes to, if it is base64 in lines of at most 64 characters.
 fn wrapped(text: &str) -> Option<usize> {
     let lines: Vec<&str> = text.trim_end().split('\n').collect();
     let (last, others) = lines.split_last()?;
@@ -250,7 +252,7 @@ fn wrapped(text: &str) -> Option<usize> {
 async fn signature(imds: &Server) -> Judged {
     let answer = imds.get(&format!("{FOLDER}/signature")).await?;
     answer.has_status(200)?;
-    // RSA with 1024 bits, as AWS has it in most regions, or with 2048.
+    // RSA with 1024 bits, as AWS uses in most regions, or with 2048.
     expect(
         matches!(wrapped(&answer.text()), Some(128 | 256)),
         "base64 of 128 or 256 bytes",
@@ -263,7 +265,7 @@ async fn pkcs7(imds: &Server) -> Judged {
         let answer = imds.get(&format!("{FOLDER}/{name}")).await?;
         answer.has_status(200)?;
         let text = answer.text();
-        // A SEQUENCE that is long.
+        // An ASN.1 SEQUENCE whose length takes two bytes.
         let sequence = text.starts_with("MI");
         expect(
             sequence && wrapped(&text).is_some_and(|bytes| bytes > 256),

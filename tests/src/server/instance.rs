@@ -1,4 +1,4 @@
-//! What else there is to know of an instance, its tags, its user data and what happens to it.
+//! The instance, its events, its tags and its user data.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use crate::scenario::Weight::{May, Must, Should};
 use super::credentials::{date, has_texts, json, text};
 use super::identity::is_zone_of;
 use super::listings::escaped;
-use super::{Check, Judged, Not, Server, expect, not_applicable};
+use super::{Check, Judged, NotPassed, Server, expect, not_applicable};
 
 const TREE: &str = "/latest/meta-data/";
 const TAGS: &str = "/latest/meta-data/tags/instance";
@@ -21,88 +21,89 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "instance/id",
             Should,
-            "The instance's id is i- and 8 or 17 hexadecimal digits",
+            "instance-id is i- and 8 or 17 hexadecimal digits",
             &["IMDS 40"],
             |imds| id(imds, "instance-id", "i-").boxed(),
         ),
         Check::new(
             "instance/image",
             Should,
-            "The image's id is ami- and 8 or 17 hexadecimal digits",
+            "ami-id is ami- and 8 or 17 hexadecimal digits",
             &["IMDS 40"],
             |imds| id(imds, "ami-id", "ami-").boxed(),
         ),
         Check::new(
             "instance/type",
             Should,
-            "The instance's type has a family and a size",
+            "instance-type has a family and a size",
             &["IMDS 40"],
             |imds| kind(imds).boxed(),
         ),
         Check::new(
-            "instance/zone",
+            "instance/availability-zone",
             Must,
-            "The zone can be read, with a slash at the end, too",
+            "The availability zone can be read, with and without a trailing slash",
             &[
                 "IMDS 32",
                 "IMDS 40",
                 "clients: some ask with a slash, some without",
             ],
             |imds| zone(imds).boxed(),
-        ),
+        )
+        .formerly(&["instance/zone"]),
         Check::new(
             "instance/region",
             Must,
-            "The region can be read, and is the zone without its letter",
+            "The region can be read, and is the availability zone without its letter",
             &["IMDS 40"],
             |imds| region(imds).boxed(),
         ),
         Check::new(
             "instance/interfaces",
             Should,
-            "The instance's mac is that of an interface, which has an id and a number",
+            "mac names a network interface, which has an interface-id and a device-number",
             &["IMDS 40"],
             |imds| interfaces(imds).boxed(),
         ),
         Check::new(
             "instance/local-ipv4",
             Should,
-            "The private address is that of an interface",
+            "local-ipv4 is an address of a network interface",
             &["IMDS 35", "IMDS 40"],
             |imds| local_ipv4(imds).boxed(),
         ),
         Check::new(
             "instance/public-ipv4",
             Should,
-            "The public address is one, or is not there and not listed",
+            "public-ipv4 is an address, or is neither there nor listed",
             &["IMDS 35"],
             |imds| public_ipv4(imds).boxed(),
         ),
         Check::new(
             "instance/life-cycle",
             Should,
-            "The life cycle is one that there is",
+            "instance-life-cycle has a valid value",
             &["IMDS 42"],
             |imds| one_of(imds, "meta-data/instance-life-cycle", &LIFE_CYCLES).boxed(),
         ),
         Check::new(
             "instance/action",
             May,
-            "The action is one that there is",
+            "instance-action has a valid value",
             &["IMDS 42"],
             |imds| one_of(imds, "meta-data/instance-action", &ACTIONS).boxed(),
         ),
         Check::new(
             "instance/monitoring",
             May,
-            "Monitoring is enabled or disabled",
+            "instance-monitoring is enabled or disabled",
             &["IMDS 42"],
             |imds| one_of(imds, "dynamic/fws/instance-monitoring", &SWITCHES).boxed(),
         ),
         Check::new(
             "instance/system",
             May,
-            "The system is one that there is",
+            "system has a valid value",
             &["IMDS 41"],
             |imds| one_of(imds, "meta-data/system", &["nitro", "xen-on-nitro"]).boxed(),
         ),
@@ -116,7 +117,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "event/spot",
             Must,
-            "An interruption is not there, or has an action and a time",
+            "spot/instance-action is 404, or has an action and a time",
             &["IMDS 35", "IMDS 54"],
             |imds| spot(imds).boxed(),
         ),
@@ -128,30 +129,31 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| spot_listed(imds).boxed(),
         ),
         Check::new(
-            "event/spot-time",
+            "event/spot-termination-time",
             Should,
-            "The time of termination is there if the action is to terminate, and only then",
+            "spot/termination-time exists if the action is terminate, and only then",
             &["IMDS 55"],
             |imds| spot_time(imds).boxed(),
-        ),
+        )
+        .formerly(&["event/spot-time"]),
         Check::new(
             "event/rebalance",
             Should,
-            "A recommendation to rebalance is not there, or has a time",
+            "The rebalance recommendation is 404, or has a noticeTime",
             &["IMDS 35", "IMDS 56"],
             |imds| rebalance(imds).boxed(),
         ),
         Check::new(
             "event/maintenance",
             Should,
-            "Maintenance is a list of events",
+            "Scheduled maintenance is a list of events",
             &["IMDS 57"],
             |imds| maintenance(imds).boxed(),
         ),
         Check::new(
             "event/auto-scaling",
             Should,
-            "The state of auto scaling is not there, or is one that there is",
+            "target-lifecycle-state is 404, or has a valid value",
             &["IMDS 35", "IMDS 58"],
             |imds| {
                 one_of(
@@ -165,7 +167,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "tags/listed",
             Should,
-            "tags/ is listed if it is there, and only then",
+            "tags/ is listed if it exists, and only then",
             &["IMDS 35", "IMDS 36"],
             |imds| tags_listed(imds).boxed(),
         ),
@@ -179,57 +181,60 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "tags/keys",
             Should,
-            "Keys of tags have the characters that they may have",
+            "Tag keys consist of permitted characters",
             &["IMDS 38"],
             |imds| tags_keys(imds).boxed(),
         ),
         Check::new(
             "tags/values",
             Should,
-            "Every tag that is listed has a value",
+            "Every listed tag has a value",
             &["IMDS 36", "IMDS 38"],
             |imds| tags_values(imds).boxed(),
         ),
         Check::new(
-            "user-data/answer",
+            "user-data/found-or-404",
             Must,
-            "User data is there, or 404",
+            "User data can be read, or is 404",
             &["IMDS 35", "IMDS 43"],
             |imds| user_data(imds).boxed(),
-        ),
+        )
+        .formerly(&["user-data/answer"]),
         Check::new(
             "user-data/listed",
             Should,
-            "User data is listed if it is there, and only then",
+            "user-data is listed if it exists, and only then",
             &["IMDS 29", "IMDS 35"],
             |imds| user_data_listed(imds).boxed(),
         ),
         Check::new(
-            "user-data/type",
+            "user-data/content-type",
             Should,
-            "User data is application/octet-stream",
+            "The Content-Type of user data is application/octet-stream",
             &["IMDS 34"],
             |imds| user_data_type(imds).boxed(),
-        ),
+        )
+        .formerly(&["user-data/type"]),
         Check::new(
-            "user-data/with-slash",
+            "user-data/trailing-slash",
             Must,
-            "User data is the same with a slash at its end",
+            "User data can be read with a trailing slash, too",
             &["IMDS 32", "clients: some ask with a slash, some without"],
             |imds| user_data_with_slash(imds).boxed(),
-        ),
+        )
+        .formerly(&["user-data/with-slash"]),
         Check::new(
             "user-data/size",
             May,
-            "User data has 16 KiB at most",
+            "User data has at most 16 KiB",
             &["IMDS 43"],
             |imds| user_data_size(imds).boxed(),
         ),
     ]
 }
 
-/// What every instance has, without what may be around it.
-async fn trimmed(imds: &Server, path: &str) -> Result<String, Not> {
+/// A value that every instance has, without surrounding white space.
+async fn trimmed(imds: &Server, path: &str) -> Result<String, NotPassed> {
     Ok(imds
         .value(&format!("{TREE}{path}"))
         .await?
@@ -342,7 +347,7 @@ const STATES: [&str; 8] = [
 async fn one_of(imds: &Server, path: &str, values: &[&str]) -> Judged {
     let answer = imds.get(&format!("/latest/{path}")).await?;
     if answer.status == 404 {
-        return not_applicable(format!("there is no {path}"));
+        return not_applicable(format!("{path} does not exist"));
     }
     answer.has_status(200)?;
     let seen = answer.text();
@@ -379,8 +384,8 @@ async fn spot(imds: &Server) -> Judged {
     )
 }
 
-/// What is announced, if anything is.
-async fn announced(imds: &Server) -> Result<Option<String>, Not> {
+/// The action of the announced interruption, if there is one.
+async fn announced(imds: &Server) -> Result<Option<String>, NotPassed> {
     let answer = imds.get(&format!("{TREE}spot/instance-action")).await?;
     match answer.status {
         200 => {
@@ -390,7 +395,7 @@ async fn announced(imds: &Server) -> Result<Option<String>, Not> {
             ))
         }
         404 => Ok(None),
-        _ => not_applicable("whether an interruption is announced cannot be seen"),
+        _ => not_applicable("spot/instance-action cannot be read"),
     }
 }
 
@@ -426,7 +431,7 @@ async fn maintenance(imds: &Server) -> Judged {
         .if_there(&format!("{TREE}events/maintenance/scheduled"))
         .await?;
     let Ok(Value::Array(events)) = serde_json::from_slice(&answer.body) else {
-        return expect(false, "an array of JSON", answer.told());
+        return expect(false, "a JSON array", answer.told());
     };
     for event in &events {
         let event = event.as_object().cloned().unwrap_or_default();
@@ -449,16 +454,16 @@ async fn tags_disabled(imds: &Server) -> Judged {
         return not_applicable("there are tags");
     }
     let mut answer = imds.get(TAGS).await?;
-    // It is a folder, so that xen goes on to it (rule 31).
+    // It is a folder, so Xen redirects to it (rule 31).
     if answer.status == 301 {
         answer = imds.get(&format!("{TAGS}/")).await?;
     }
     answer.has_status(200)?;
-    expect(answer.body.is_empty(), "nothing", answer.told())
+    expect(answer.body.is_empty(), "an empty body", answer.told())
 }
 
-/// The keys of tags, at most so many as an instance can have.
-async fn tags(imds: &Server) -> Result<Vec<String>, Not> {
+/// The tag keys, up to the 50 that an instance can have.
+async fn tags(imds: &Server) -> Result<Vec<String>, NotPassed> {
     let answer = imds.get(&format!("{TAGS}/")).await?;
     match answer.lines() {
         keys if answer.status == 200 && !keys.is_empty() => Ok(keys.into_iter().take(50).collect()),
@@ -508,5 +513,5 @@ async fn user_data_with_slash(imds: &Server) -> Judged {
 
 async fn user_data_size(imds: &Server) -> Judged {
     let bytes = imds.if_there(USER_DATA).await?.body.len();
-    expect(bytes <= 16 << 10, "16384 bytes at most", bytes.to_string())
+    expect(bytes <= 16 << 10, "at most 16384 bytes", bytes.to_string())
 }

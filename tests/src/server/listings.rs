@@ -1,10 +1,10 @@
-//! Listings, and that they tell the truth.
+//! Listings: their format, and that they match what exists.
 
 use futures_util::FutureExt as _;
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::{Answer, Check, Judged, META_DATA, Not, Server, expect};
+use super::{Answer, Check, Judged, META_DATA, NotPassed, Server, expect};
 
 const TREE: &str = "/latest/meta-data/";
 const PLACEMENT: &str = "/latest/meta-data/placement/";
@@ -14,14 +14,14 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "listing/names",
             Must,
-            "meta-data/ is a listing, one name a line",
+            "meta-data/ lists one name per line",
             &["IMDS 30"],
             |imds| names(imds).boxed(),
         ),
         Check::new(
             "listing/no-newline",
             Should,
-            "No newline follows the last name",
+            "No newline follows the last name of a listing",
             &["IMDS 30"],
             |imds| no_newline(imds).boxed(),
         ),
@@ -35,49 +35,52 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "listing/without-slash",
             Must,
-            "A folder without its slash is the listing, or a redirect to it",
+            "A folder without its trailing slash returns the listing or a redirect to it",
             &["IMDS 31", "clients: some ask with a slash, some without"],
             |imds| without_slash(imds).boxed(),
         ),
         Check::new(
-            "listing/in-order",
+            "listing/alphabetical",
             May,
             "Names are in alphabetical order",
             &["IMDS 39"],
             |imds| in_order(imds).boxed(),
-        ),
+        )
+        .formerly(&["listing/in-order"]),
         Check::new(
-            "listing/no-name-twice",
+            "listing/no-duplicates",
             Should,
             "No name is listed twice",
             &["IMDS 30"],
             |imds| no_name_twice(imds).boxed(),
-        ),
+        )
+        .formerly(&["listing/no-name-twice"]),
         Check::new(
-            "listing/can-be-read",
+            "listing/every-name-readable",
             Must,
-            "Every name that is listed can be read, all the way down",
+            "Every listed name can be read, at every depth",
             &["IMDS 30", "IMDS 35"],
             |imds| can_be_read(imds).boxed(),
-        ),
+        )
+        .formerly(&["listing/can-be-read"]),
         Check::new(
             "listing/categories",
             Should,
-            "What every instance has is there and listed",
+            "The categories that every instance has exist and are listed",
             &["IMDS 40"],
             |imds| categories(imds).boxed(),
         ),
         Check::new(
             "listing/identity-folder",
             May,
-            "The folder of the identity document has an order of its own",
+            "The folder of the identity document is in its own order, which is not alphabetical",
             &["IMDS 39"],
             |imds| identity_folder(imds).boxed(),
         ),
         Check::new(
             "listing/public-keys",
             Should,
-            "Public keys are listed by number and name, and end with the name",
+            "Public keys are listed as NUMBER=NAME, and each key ends with its name",
             &["IMDS 37"],
             |imds| public_keys(imds).boxed(),
         ),
@@ -91,7 +94,7 @@ async fn names(imds: &Server) -> Judged {
     let fit = |name: &str| {
         !name.trim_end_matches('/').is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    // Whether a newline follows the last one is another question.
+    // The check listing/no-newline covers a newline after the last name.
     let lines: Vec<&str> = text
         .strip_suffix('\n')
         .unwrap_or(&text)
@@ -100,7 +103,7 @@ async fn names(imds: &Server) -> Judged {
     let odd = lines.iter().find(|name| !fit(name));
     expect(
         odd.is_none(),
-        "names of visible ASCII, one a line",
+        "names of visible ASCII, one per line",
         format!("the line {:?}", odd.unwrap_or(&"")),
     )?;
     expect(
@@ -136,7 +139,7 @@ async fn folders(imds: &Server) -> Judged {
     let bare = listing.iter().find(|name| known.contains(&name.as_str()));
     expect(
         bare.is_none(),
-        "names of folders with a slash at their end",
+        "folder names with a trailing slash",
         bare.map_or("", String::as_str),
     )?;
     expect(
@@ -154,7 +157,7 @@ async fn without_slash(imds: &Server) -> Judged {
     Ok(())
 }
 
-/// Nitro gives the listing, and xen goes on to it.
+/// Nitro returns the listing, and Xen redirects to it.
 pub(super) fn same_or_redirect(with: &Answer, without: &Answer, folder: &str) -> Judged {
     if without.status != 301 {
         return without.has_body_of(with);
@@ -201,7 +204,7 @@ async fn no_name_twice(imds: &Server) -> Judged {
 
 async fn can_be_read(imds: &Server) -> Judged {
     imds.if_there(TREE).await?;
-    // So many requests at most: a tree may have no end.
+    // The limit on requests, because a tree may be endless.
     let mut left = 600_usize;
     let mut folders = vec![TREE.to_owned(), "/latest/dynamic/".to_owned()];
     while let Some(folder) = folders.pop() {
@@ -235,7 +238,7 @@ fn listed(answer: &Answer) -> Judged {
     )
 }
 
-/// Names of tags may have characters that paths may not.
+/// Percent-encodes a name: tag keys may contain characters that paths must not.
 pub(super) fn escaped(name: &str) -> String {
     let mut path = String::new();
     for byte in name.bytes() {
@@ -294,7 +297,7 @@ async fn identity_folder(imds: &Server) -> Judged {
 
 async fn public_keys(imds: &Server) -> Judged {
     let folder = format!("{TREE}public-keys/");
-    let keys: Result<Answer, Not> = imds.if_there(&folder).await;
+    let keys: Result<Answer, NotPassed> = imds.if_there(&folder).await;
     for line in keys?.lines() {
         let Some((number, name)) = line.split_once('=') else {
             return expect(false, "NUMBER=NAME", line);
@@ -305,7 +308,7 @@ async fn public_keys(imds: &Server) -> Judged {
         expect(
             key.trim_end().ends_with(name),
             format!("a key that ends with {name:?}"),
-            "another end",
+            "a different ending",
         )?;
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! IMDS servers, held against the rules that can be seen from outside.
+//! Checks IMDS servers against the rules that are visible from outside.
 //!
 //! A check is data: a name, a sentence, the rules that it rests on (those of the emulator's
-//! [`protocol`](imds_emulator::protocol)), a weight, and a function of a [`Server`] that asks it and judges the
-//! answers. What a server does not have, like a role, is not held against it: the check is not
-//! applicable. Nothing that a check says has a token or a secret in it.
+//! [`protocol`](imds_emulator::protocol)), a weight, and a function that sends requests to a [`Server`] and
+//! judges the responses. A check of something that the server does not have, such as a role, is not
+//! applicable. No text of a check contains a token or a secret.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -41,7 +41,7 @@ use tokio::sync::OnceCell;
 
 use crate::client::Offers;
 use crate::judge::Finding;
-use crate::report::{Measured, Report, Told};
+use crate::report::{ClientSummary, Report, ScenarioSummary};
 use crate::run::{self, Outcome};
 use crate::scenario::Weight;
 use crate::trace::Trace;
@@ -51,44 +51,46 @@ pub use self::text::{render as text, score};
 
 use self::wire::{Answer, Broken, Request, Wire};
 
-/// One rule, and how to see whether a server keeps it.
+/// A rule, and how to check whether a server follows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// The group and the name: `token/expires`.
+    /// The group and the name, such as `token/expires`.
     pub name: &'static str,
     /// How much it matters.
     pub weight: Weight,
-    /// What a server does that keeps it.
+    /// What a server that follows the rule does.
     pub sentence: &'static str,
     /// Rules and sources.
     pub rests_on: &'static [&'static str],
+    /// Names that it had before: filters and baselines still accept them.
+    pub formerly: &'static [&'static str],
     ask: Ask,
-    /// Whether most of its time passes between two requests.
+    /// Whether the check mostly waits between requests.
     waits: bool,
 }
 
 type Ask = for<'a> fn(&'a Server) -> BoxFuture<'a, Judged>;
 
-/// Whether a server does what a check is about.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does.
+    /// The server follows the rule.
     Passed,
-    /// It does not.
+    /// The server violates the rule.
     Failed {
         /// What was expected.
         expected: String,
         /// What was seen.
         seen: String,
     },
-    /// It has nothing to do it with, and this is why.
+    /// The server does not have what the check needs.
     NotApplicable {
         /// The reason.
         why: String,
     },
 }
 
-/// All checks, in their order.
+/// All checks, in order.
 pub fn checks() -> Vec<Check> {
     [
         tokens::checks(),
@@ -102,9 +104,9 @@ pub fn checks() -> Vec<Check> {
     .concat()
 }
 
-/// Asks a server all these checks, one after the other, but for those that wait: they are asked
-/// meanwhile. `done` is told of each as it ends. The server stands in the report as a client does, and
-/// the checks as scenarios.
+/// Runs these checks against a server, and calls `done` after each. Checks run one after the other,
+/// except for those that mostly wait: they run concurrently with the others. In the report, the server
+/// takes the place of a client, and the checks take the place of scenarios.
 pub async fn examine(
     name: &str,
     server: &Server,
@@ -129,7 +131,7 @@ pub async fn examine(
     }
     outcomes.sort_by_key(|(at, _)| *at);
     let outcomes = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
-    let measured = Measured {
+    let measured = ClientSummary {
         name: name.to_owned(),
         offers: Offers::default(),
     };
@@ -138,7 +140,7 @@ pub async fn examine(
         date: Utc::now(),
         seed: 0,
         clients: vec![measured],
-        scenarios: checks.iter().map(Told::from).collect(),
+        scenarios: checks.iter().map(ScenarioSummary::from).collect(),
         outcomes,
     }
 }
@@ -180,9 +182,15 @@ impl Check {
             weight,
             sentence,
             rests_on,
+            formerly: &[],
             ask,
             waits: false,
         }
+    }
+
+    const fn formerly(mut self, names: &'static [&'static str]) -> Self {
+        self.formerly = names;
+        self
     }
 
     const fn that_waits(mut self) -> Self {
@@ -195,24 +203,33 @@ impl Check {
         self.name.split('/').next().unwrap_or_default()
     }
 
-    /// Asks a server.
+    /// Whether one of its names, or its sentence, contains `filter`, in any case.
+    pub fn matches(&self, filter: &str) -> bool {
+        let filter = filter.to_lowercase();
+        let names = [self.name, self.sentence];
+        let mut texts = names.iter().chain(self.formerly);
+        texts.any(|text| text.to_lowercase().contains(&filter))
+    }
+
+    /// Runs the check against a server.
     pub async fn ask(&self, server: &Server) -> Verdict {
         let redacted = |text: String| server.wire.redacted(&text);
         match (self.ask)(server).await {
             Ok(()) => Verdict::Passed,
-            Err(Not::AsExpected { expected, seen }) => Verdict::Failed {
+            Err(NotPassed::Failed { expected, seen }) => Verdict::Failed {
                 expected: redacted(expected),
                 seen: redacted(seen),
             },
-            Err(Not::Applicable(why)) => Verdict::NotApplicable { why: redacted(why) },
+            Err(NotPassed::NotApplicable(why)) => Verdict::NotApplicable { why: redacted(why) },
         }
     }
 }
 
-impl From<&Check> for Told {
+impl From<&Check> for ScenarioSummary {
     fn from(check: &Check) -> Self {
         Self {
             id: check.name.to_owned(),
+            formerly: check.formerly.iter().map(ToString::to_string).collect(),
             group: check.group().to_owned(),
             behaviour: check.sentence.to_owned(),
             weight: check.weight,
@@ -224,11 +241,11 @@ impl From<&Check> for Told {
     }
 }
 
-/// A server that is examined.
+/// A server under test.
 #[derive(Debug)]
 pub struct Server {
     wire: Wire,
-    /// The token for everything that is not about tokens; nothing, if there are none to be had.
+    /// The token for all checks that are not about tokens, or `None` if the server issues none.
     session: OnceCell<Option<String>>,
 }
 
@@ -240,11 +257,11 @@ const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const NO_SUCH: &str = "/latest/meta-data/no-such-thing";
 
 impl Server {
-    /// Sees whether anybody is there, at the first of the addresses that answers.
+    /// Finds the first of the addresses that answers.
     ///
     /// # Errors
     ///
-    /// [`EndpointError`] if nothing there speaks HTTP.
+    /// [`EndpointError`] if no address sends an HTTP response.
     pub async fn reach(endpoint: &Endpoint) -> Result<Self, EndpointError> {
         let mut last = String::new();
         for address in endpoint.addresses() {
@@ -252,7 +269,7 @@ impl Server {
                 wire: Wire::new(*address, endpoint.host().to_owned()),
                 session: OnceCell::new(),
             };
-            // A server may have trouble with the one and not with the other.
+            // A server may fail one kind of request and answer the other.
             let bare = server.wire.send(&Request::get("/")).await;
             match bare {
                 Ok(_) => return Ok(server),
@@ -265,25 +282,26 @@ impl Server {
         Err(EndpointError::Unreachable(last))
     }
 
-    async fn send(&self, request: Request<'_>) -> Result<Answer, Not> {
-        self.wire.send(&request).await.map_err(Not::from)
+    async fn send(&self, request: Request<'_>) -> Result<Answer, NotPassed> {
+        self.wire.send(&request).await.map_err(NotPassed::from)
     }
 
-    async fn put(&self, ttl: &str) -> Result<Answer, Not> {
+    async fn put(&self, ttl: &str) -> Result<Answer, NotPassed> {
         self.send(Request::new("PUT", TOKEN_PATH).with(TTL, ttl))
             .await
     }
 
-    /// A token of its own.
-    async fn token(&self, ttl: &str) -> Result<String, Not> {
+    /// A new token.
+    async fn token(&self, ttl: &str) -> Result<String, NotPassed> {
         let answer = self.put(ttl).await?;
-        token_of(&answer).ok_or_else(|| Not::Applicable("it gives no token".into()))
+        token_of(&answer)
+            .ok_or_else(|| NotPassed::NotApplicable("the server issues no token".into()))
     }
 
-    /// The token for everything that is not about tokens.
+    /// The token for all checks that are not about tokens.
     async fn session(&self) -> Option<&str> {
         let ask = async || {
-            // The second one for servers that give short ones only.
+            // The second TTL is for servers that issue only short-lived tokens.
             for ttl in ["21600", "60"] {
                 if let Ok(token) = self.token(ttl).await {
                     return Some(token);
@@ -294,67 +312,63 @@ impl Server {
         self.session.get_or_init(ask).await.as_deref()
     }
 
-    /// `request` with a token, if there are any to be had.
-    async fn ask(&self, request: Request<'_>) -> Result<Answer, Not> {
+    /// Sends `request` with a token, if the server issues tokens.
+    async fn ask(&self, request: Request<'_>) -> Result<Answer, NotPassed> {
         match self.session().await {
             Some(token) => self.send(request.with(TOKEN, token)).await,
             None => self.send(request).await,
         }
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, Not> {
+    async fn get(&self, path: &str) -> Result<Answer, NotPassed> {
         self.ask(Request::get(path)).await
     }
 
-    async fn with_token(&self, path: &str, token: &str) -> Result<Answer, Not> {
+    async fn with_token(&self, path: &str, token: &str) -> Result<Answer, NotPassed> {
         self.send(Request::get(path).with(TOKEN, token)).await
     }
 
-    async fn without_token(&self, path: &str) -> Result<Answer, Not> {
+    async fn without_token(&self, path: &str) -> Result<Answer, NotPassed> {
         self.send(Request::get(path)).await
     }
 
-    /// What every instance has.
-    async fn value(&self, path: &str) -> Result<String, Not> {
+    /// A value that every instance has.
+    async fn value(&self, path: &str) -> Result<String, NotPassed> {
         let answer = self.get(path).await?;
         answer.has_status(200)?;
         Ok(answer.text())
     }
 
-    /// What not every instance has, or what another check demands.
-    async fn if_there(&self, path: &str) -> Result<Answer, Not> {
+    /// A value that not every instance has, or that another check verifies.
+    async fn if_there(&self, path: &str) -> Result<Answer, NotPassed> {
         let answer = self.get(path).await?;
         match answer.status {
             200 => Ok(answer),
-            404 => not_applicable(format!("{path} is not there")),
+            404 => not_applicable(format!("{path} does not exist")),
             status => not_applicable(format!("{path} cannot be read ({status})")),
         }
     }
 
-    /// Whether a listing, if it can be read, has this name, with or without a slash.
-    async fn lists(&self, folder: &str, name: &str) -> Result<bool, Not> {
+    /// Whether a listing has this name, with or without a trailing slash.
+    async fn lists(&self, folder: &str, name: &str) -> Result<bool, NotPassed> {
         let listing = self.if_there(folder).await?;
         let mut names = listing.lines().into_iter();
         Ok(names.any(|listed| listed.trim_end_matches('/') == name))
     }
 
-    /// That what is there is listed, and what is not there is not.
-    async fn agrees(&self, folder: &str, name: &str, is_there: bool) -> Judged {
+    /// Checks that a name is listed if and only if it exists.
+    async fn agrees(&self, folder: &str, name: &str, exists: bool) -> Judged {
         let listed = self.lists(folder, name).await?;
-        let told = |there: bool| if there { "there" } else { "not there" };
-        expect(
-            listed == is_there,
-            format!("{name} in {folder} is listed if it is there"),
-            format!(
-                "it is {}, and {} in the listing",
-                told(is_there),
-                told(listed)
-            ),
-        )
+        let seen = match exists {
+            true => "it exists, and is not listed",
+            false => "it does not exist, and is listed",
+        };
+        let expected = format!("{name} is listed in {folder} if and only if it exists");
+        expect(listed == exists, expected, seen)
     }
 }
 
-/// The token in an answer, fit to be sent: whether the answer is right is another question.
+/// The token in a response, if it can be sent. Other checks verify the response itself.
 fn token_of(answer: &Answer) -> Option<String> {
     let text = answer.text();
     let token = text.trim();
@@ -362,20 +376,20 @@ fn token_of(answer: &Answer) -> Option<String> {
     (answer.status == 200 && fit).then(|| token.to_owned())
 }
 
-/// What a check comes to.
-type Judged = Result<(), Not>;
+/// What the function of a check returns.
+type Judged = Result<(), NotPassed>;
 
-/// Why a check is not passed.
+/// Why a check did not pass.
 #[derive(Debug)]
-enum Not {
-    AsExpected { expected: String, seen: String },
-    Applicable(String),
+enum NotPassed {
+    Failed { expected: String, seen: String },
+    NotApplicable(String),
 }
 
-impl From<Broken> for Not {
+impl From<Broken> for NotPassed {
     fn from(Broken { asked, what }: Broken) -> Self {
-        Self::AsExpected {
-            expected: format!("an answer to {asked}"),
+        Self::Failed {
+            expected: format!("a response to {asked}"),
             seen: what,
         }
     }
@@ -384,18 +398,18 @@ impl From<Broken> for Not {
 fn expect(holds: bool, expected: impl Into<String>, seen: impl Into<String>) -> Judged {
     match holds {
         true => Ok(()),
-        false => Err(Not::AsExpected {
+        false => Err(NotPassed::Failed {
             expected: expected.into(),
             seen: seen.into(),
         }),
     }
 }
 
-fn not_applicable<T>(why: impl Into<String>) -> Result<T, Not> {
-    Err(Not::Applicable(why.into()))
+fn not_applicable<T>(why: impl Into<String>) -> Result<T, NotPassed> {
+    Err(NotPassed::NotApplicable(why.into()))
 }
 
-/// What is expected of an answer.
+/// Expectations about a response.
 impl Answer {
     fn has_status(&self, status: u16) -> Judged {
         expect(
@@ -422,7 +436,7 @@ impl Answer {
         )
     }
 
-    /// Parameters behind a `;` do not matter.
+    /// Ignores parameters after a `;`.
     fn has_type(&self, expected: &str) -> Judged {
         let seen = self.header("content-type").unwrap_or("no such header");
         let essence = seen.split(';').next().unwrap_or_default().trim();

@@ -5,14 +5,16 @@ use futures_util::FutureExt as _;
 use crate::scenario::Weight::{May, Must, Should};
 
 use super::wire::{Answer, Request};
-use super::{Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, Not, Server, expect, not_applicable};
+use super::{
+    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, NotPassed, Server, expect, not_applicable,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(
             "path/value",
             Must,
-            "instance-id can be read",
+            "instance-id has a value",
             &["IMDS 40"],
             |imds| value(imds).boxed(),
         ),
@@ -24,23 +26,24 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| no_newline(imds).boxed(),
         ),
         Check::new(
-            "path/value-with-slash",
+            "path/value-trailing-slash",
             Must,
-            "A value with a slash at its end is the value",
+            "A value can be read with a trailing slash, too",
             &["IMDS 32", "clients: some ask with a slash, some without"],
             |imds| written(imds, "/latest/meta-data/instance-id/").boxed(),
-        ),
+        )
+        .formerly(&["path/value-with-slash"]),
         Check::new(
             "path/below-value",
             Should,
-            "What is below a value is 404",
+            "A path below a value is 404",
             &["IMDS 32"],
             |imds| missing(imds, &["/latest/meta-data/instance-id/below"]).boxed(),
         ),
         Check::new(
             "path/missing",
             Must,
-            "What is not there is 404",
+            "A missing path is 404",
             &["IMDS 33"],
             |imds| {
                 missing(
@@ -51,14 +54,15 @@ pub(super) fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
-            "path/missing-page",
+            "path/404-page",
             May,
-            "A 404 is a page of HTML that says so",
+            "A 404 is an HTML page titled `404 - Not Found`",
             &["IMDS 33"],
             |imds| missing_page(imds).boxed(),
-        ),
+        )
+        .formerly(&["path/missing-page"]),
         Check::new(
-            "path/part-of-a-name",
+            "path/partial-name",
             Should,
             "A part of a name is 404",
             &["IMDS 33"],
@@ -69,11 +73,12 @@ pub(super) fn checks() -> Vec<Check> {
                 )
                 .boxed()
             },
-        ),
+        )
+        .formerly(&["path/part-of-a-name"]),
         Check::new(
             "path/case",
             Should,
-            "Names in another case are 404",
+            "Names are case-sensitive: another case is 404",
             &["IMDS 33"],
             |imds| {
                 missing(
@@ -93,73 +98,75 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "path/percent-escapes",
             Should,
-            "Percent escapes are undone",
+            "Percent escapes are decoded",
             &["IMDS 9"],
             |imds| written(imds, "/latest/meta%2Ddata/instance%2did").boxed(),
         ),
         Check::new(
-            "path/queries",
+            "path/query",
             Should,
-            "Queries are ignored",
+            "A query is ignored",
             &["IMDS 9"],
             |imds| written(imds, "/latest/meta-data/instance-id?recursive=true").boxed(),
-        ),
+        )
+        .formerly(&["path/queries"]),
         Check::new(
             "path/head",
             Should,
-            "HEAD has the status and the type of GET, and no body",
+            "HEAD returns the status and the Content-Type of GET, and no body",
             &["IMDS 7"],
             |imds| head(imds).boxed(),
         ),
         Check::new(
             "path/read-only",
             Should,
-            "Data can only be read: POST and DELETE are 405",
+            "Metadata is read-only: POST and DELETE are rejected with 405",
             &["IMDS 7"],
             |imds| read_only(imds).boxed(),
         ),
         Check::new(
             "version/listed",
             Should,
-            "/ lists the versions: dated ones, and latest as the last",
+            "/ lists dated versions, and latest at the end",
             &["IMDS 27"],
             |imds| listed(imds).boxed(),
         ),
         Check::new(
             "version/oldest-first",
             May,
-            "1.0 is the first version, and dated ones are in order",
+            "/ lists 1.0 first, and dated versions in ascending order",
             &["IMDS 27"],
             |imds| oldest_first(imds).boxed(),
         ),
         Check::new(
             "version/each",
             Must,
-            "Every version that is listed has the instance-id",
+            "Every listed version has instance-id",
             &["IMDS 27", "IMDS 28"],
             |imds| each(imds).boxed(),
         ),
         Check::new(
             "version/cloud-init",
             Must,
-            "The versions that cloud-init asks for are there, or at least 2009-04-04",
+            "The versions that cloud-init requests exist, or at least 2009-04-04",
             &["IMDS 28", "clients: cloud-init reads no other"],
             |imds| cloud_init(imds).boxed(),
         ),
         Check::new(
             "version/unknown",
             Should,
-            "A version that never was is 404",
+            "An unknown version is 404",
             &["IMDS 28", "IMDS 33"],
             |imds| missing(imds, &["/2001-02-03/meta-data/instance-id"]).boxed(),
         ),
         Check::new(
-            "version/as-it-was",
+            "version/no-later-names",
             May,
-            "An old version does not have what came later",
+            "An old version has no names that were added later",
             &["IMDS 28"],
             |imds| as_it_was(imds).boxed(),
-        ),
+        )
+        .formerly(&["version/as-it-was"]),
         Check::new(
             "version/first-level",
             Should,
@@ -170,7 +177,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "version/no-slashes",
             May,
-            "What a version lists has no slashes",
+            "The names that a version lists have no slashes",
             &["IMDS 29"],
             |imds| no_slashes(imds).boxed(),
         ),
@@ -194,7 +201,7 @@ async fn no_newline(imds: &Server) -> Judged {
             let ended = answer.body.trim_ascii_end().len() < answer.body.len();
             expect(
                 !ended,
-                "a value without white space behind it",
+                "a value without trailing white space",
                 answer.told(),
             )?;
         }
@@ -202,8 +209,8 @@ async fn no_newline(imds: &Server) -> Judged {
     Ok(())
 }
 
-/// What is to be the same, however its path is written.
-async fn instance_id(imds: &Server) -> Result<Answer, Not> {
+/// The value that every spelling of its path must return.
+async fn instance_id(imds: &Server) -> Result<Answer, NotPassed> {
     imds.if_there(INSTANCE_ID).await
 }
 
@@ -223,7 +230,7 @@ async fn missing(imds: &Server, paths: &[&str]) -> Judged {
 async fn missing_page(imds: &Server) -> Judged {
     let answer = imds.get(NO_SUCH).await?;
     if answer.status != 404 {
-        return not_applicable("what is not there is not 404");
+        return not_applicable("missing paths are not 404");
     }
     answer.has_type("text/html")?;
     expect(
@@ -269,12 +276,12 @@ async fn read_only(imds: &Server) -> Judged {
     instance_id(imds).await?.has_body_of(&before)
 }
 
-async fn versions(imds: &Server) -> Result<Vec<String>, Not> {
+async fn versions(imds: &Server) -> Result<Vec<String>, NotPassed> {
     let mut lines = imds.if_there("/").await?.lines();
-    // What else there is, the first check of versions tells; it may be no path.
+    // The check version/listed reports anything else, which may not be a path.
     lines.retain(|version| is_dated(version) || ["1.0", "latest"].contains(&version.as_str()));
     match lines.is_empty() {
-        true => not_applicable("it lists no versions"),
+        true => not_applicable("/ lists no versions"),
         false => Ok(lines),
     }
 }
@@ -294,7 +301,7 @@ async fn listed(imds: &Server) -> Judged {
     let last = versions.last().map(String::as_str);
     expect(
         dated && last == Some("latest"),
-        "dated versions, one a line, and latest",
+        "dated versions, one per line, then latest",
         answer.told(),
     )
 }
@@ -303,12 +310,12 @@ async fn oldest_first(imds: &Server) -> Judged {
     let versions = versions(imds).await?;
     let dated = || versions.iter().filter(|version| is_dated(version));
     if dated().next().is_none() {
-        return not_applicable("it lists no dated version");
+        return not_applicable("/ lists no dated versions");
     }
     let first = versions.first().map(String::as_str);
     expect(
         first == Some("1.0") && dated().is_sorted(),
-        "1.0, and then dated versions in order",
+        "1.0, then dated versions in ascending order",
         versions.join(", "),
     )
 }
@@ -336,7 +343,7 @@ async fn cloud_init(imds: &Server) -> Judged {
     listing.has_status(200)
 }
 
-/// Of each, the version that it came with.
+/// Names, and the version in which each was added.
 const CAME_LATER: [(&str, &str); 3] = [
     ("mac", "2011-01-01"),
     ("iam/info", "2012-01-12"),
@@ -350,7 +357,7 @@ async fn as_it_was(imds: &Server) -> Judged {
         let answer = imds.get(&path).await?;
         expect(
             answer.status == 404,
-            format!("GET {path}: 404, because {name} came with {since}"),
+            format!("GET {path}: 404, because {name} was added in {since}"),
             answer.told(),
         )?;
     }

@@ -1,13 +1,13 @@
-//! A report about a server, for people.
+//! The text report about a server.
 
 use std::fmt::Write as _;
 
-use crate::report::{Report, Told};
+use crate::report::{Report, ScenarioSummary};
 use crate::run::{Outcome, Verdict};
 
-/// In words: all checks, what is wrong, why some do not apply, and the score.
+/// Renders all checks, what failed, why some are not applicable, and the score.
 pub fn render(report: &Report, server: &str) -> String {
-    let rows: Vec<(&Told, &Outcome)> = report
+    let rows: Vec<(&ScenarioSummary, &Outcome)> = report
         .scenarios
         .iter()
         .filter_map(|check| Some((check, report.outcome(server, &check.id)?)))
@@ -36,11 +36,11 @@ pub fn render(report: &Report, server: &str) -> String {
         }
     }
     let _ = writeln!(text, "\n{}", score(report, server));
-    text.push_str("✓ as it is to be   ✗ not   · not applicable\n");
+    text.push_str("✓ passed   ✗ failed   · not applicable\n");
     text
 }
 
-/// How a server did, in one line.
+/// The score of a server in one line.
 pub fn score(report: &Report, server: &str) -> String {
     let tally = report.tally(server);
     format!(

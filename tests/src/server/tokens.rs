@@ -1,4 +1,4 @@
-//! Tokens, and what is to be had without one.
+//! Tokens, and requests without one.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::scenario::Weight::{May, Must, Should};
 
 use super::wire::{Answer, Request};
 use super::{
-    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, Not, Server, TOKEN, TOKEN_PATH, TTL, expect,
-    not_applicable, token_of,
+    Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, NotPassed, Server, TOKEN, TOKEN_PATH, TTL,
+    expect, not_applicable, token_of,
 };
 
 pub(super) fn checks() -> Vec<Check> {
@@ -18,162 +18,175 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "token/put",
             Must,
-            "A PUT gives a token",
+            "A PUT returns a token",
             &["IMDS 10"],
             |imds| put(imds).boxed(),
         ),
         Check::new(
             "token/ttl-header",
             Must,
-            "The answer to the PUT says how long the token lives",
+            "The response to the PUT states the TTL of the token",
             &["IMDS 11", "clients: aws-config and aws-sdk-go need it"],
             |imds| ttl_header(imds).boxed(),
         ),
         Check::new(
-            "token/legal-in-a-header",
+            "token/valid-header-value",
             Must,
             "A token is visible ASCII, without white space or a newline",
             &["IMDS 11", "clients: most of them fail otherwise"],
             |imds| legal(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/legal-in-a-header"]),
         Check::new(
             "token/plain-text",
             Should,
-            "A token is text/plain",
+            "The Content-Type of a token is text/plain",
             &["IMDS 11"],
             |imds| plain_text(imds).boxed(),
         ),
         Check::new(
             "token/empty-body",
             Must,
-            "A PUT that says Content-Length: 0 gives a token",
+            "A PUT with Content-Length: 0 returns a token",
             &["IMDS 10"],
             |imds| empty_body(imds).boxed(),
         ),
         Check::new(
-            "token/names-of-headers",
+            "token/header-case",
             Must,
-            "Names of headers are the same in lower and upper case",
+            "Header names are case-insensitive",
             &["IMDS 10", "RFC 9110 5.1"],
             |imds| names_of_headers(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/names-of-headers"]),
         Check::new(
-            "token/slashes",
+            "token/repeated-slashes",
             Must,
             "Repeated slashes in the token path count as one",
             &["IMDS 9", "clients: the SDK for JavaScript asks so"],
             |imds| slashes(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/slashes"]),
         Check::new(
-            "token/shortest",
+            "token/min-ttl",
             Should,
-            "A token can live for 1 second",
+            "A token can have a TTL of 1 second",
             &["IMDS 10"],
             |imds| lives(imds, "1").boxed(),
-        ),
+        )
+        .formerly(&["token/shortest"]),
         Check::new(
-            "token/longest",
+            "token/max-ttl",
             Must,
-            "A token can live for 21600 seconds",
+            "A token can have a TTL of 21600 seconds",
             &["IMDS 10"],
             |imds| lives(imds, "21600").boxed(),
-        ),
+        )
+        .formerly(&["token/longest"]),
         Check::new(
-            "token/zero",
+            "token/ttl-zero",
             Should,
-            "No token lives for 0 seconds: 400",
+            "A TTL of 0 seconds is rejected with 400",
             &["IMDS 12"],
             |imds| refused(imds, "0").boxed(),
-        ),
+        )
+        .formerly(&["token/zero"]),
         Check::new(
-            "token/too-long",
+            "token/ttl-too-long",
             Should,
-            "No token lives for 21601 seconds: 400",
+            "A TTL of 21601 seconds is rejected with 400",
             &["IMDS 12"],
             |imds| refused(imds, "21601").boxed(),
-        ),
+        )
+        .formerly(&["token/too-long"]),
         Check::new(
-            "token/negative",
+            "token/ttl-negative",
             Should,
-            "No token lives for -1 seconds: 400",
+            "A TTL of -1 seconds is rejected with 400",
             &["IMDS 12"],
             |imds| refused(imds, "-1").boxed(),
-        ),
+        )
+        .formerly(&["token/negative"]),
         Check::new(
-            "token/letters",
+            "token/ttl-not-a-number",
             Should,
-            "No token lives for 1h: 400",
+            "A TTL of 1h is rejected with 400",
             &["IMDS 12"],
             |imds| refused(imds, "1h").boxed(),
-        ),
+        )
+        .formerly(&["token/letters"]),
         Check::new(
-            "token/no-ttl",
+            "token/missing-ttl",
             Should,
-            "A PUT that does not say for how long gives no token: 400",
+            "A PUT without a TTL is rejected with 400",
             &["IMDS 12"],
             |imds| no_ttl(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/no-ttl"]),
         Check::new(
             "token/dated-path",
             Should,
-            "A PUT under a dated version is 403",
+            "A PUT to the token path of a dated version is rejected with 403",
             &["IMDS 13"],
             |imds| dated_path(imds).boxed(),
         ),
         Check::new(
             "token/forwarded",
             Must,
-            "A PUT that a proxy has forwarded is 403",
+            "A PUT with X-Forwarded-For is rejected with 403",
             &["IMDS 14"],
             |imds| forwarded(imds).boxed(),
         ),
         Check::new(
             "token/forwarded-get",
             Should,
-            "A GET that a proxy has forwarded is answered",
+            "A GET with X-Forwarded-For is answered",
             &["IMDS 14"],
             |imds| forwarded_get(imds).boxed(),
         ),
         Check::new(
             "token/other-methods",
             Should,
-            "GET and POST of the token path are 405",
+            "GET and POST of the token path are rejected with 405",
             &["IMDS 8"],
             |imds| other_methods(imds).boxed(),
         ),
         Check::new(
             "token/allow",
             May,
-            "A 405 of the token path is `405 Not Allowed`, allows OPTIONS and PUT, and is empty",
+            "The 405 of the token path is `405 Not Allowed`, allows OPTIONS and PUT, and has no body",
             &["IMDS 8"],
             |imds| allow(imds).boxed(),
         ),
         Check::new(
-            "token/put-elsewhere",
+            "token/put-other-paths",
             Should,
-            "A PUT to any other path gives no token, and is refused",
+            "A PUT to any other path is rejected",
             &["IMDS 7"],
             |imds| put_elsewhere(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/put-elsewhere"]),
         Check::new(
-            "token/remaining",
+            "token/remaining-ttl",
             Should,
-            "An answer says how many seconds its token has left",
+            "A response states how many seconds its token has left",
             &["IMDS 16"],
             |imds| remaining(imds).boxed(),
         )
+        .formerly(&["token/remaining"])
         .that_waits(),
         Check::new(
-            "token/none-none-left",
+            "token/no-remaining-ttl",
             May,
-            "An answer to a request without a token says nothing of one",
+            "The response to a request without a token states no remaining TTL",
             &["IMDS 16"],
             |imds| none_left(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/none-none-left"]),
         Check::new(
             "token/expires",
             Must,
-            "A token is refused when its time is over: 401",
+            "An expired token is rejected with 401",
             &["IMDS 15", "IMDS 17", "IMDS 18"],
             |imds| expires(imds).boxed(),
         )
@@ -181,66 +194,72 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "token/several",
             Must,
-            "Several tokens are good at once",
+            "Several tokens are valid at once",
             &["IMDS 15"],
             |imds| several(imds).boxed(),
         ),
         Check::new(
             "token/distinct",
             Should,
-            "Tokens that end at different times are different tokens",
+            "Tokens with different expirations differ",
             &["IMDS 15"],
             |imds| distinct(imds).boxed(),
         ),
         Check::new(
-            "token/wrong",
+            "token/invalid",
             Must,
-            "A wrong token is refused, even where none is needed: 401",
+            "An invalid token is rejected with 401, even where tokens are optional",
             &["IMDS 17", "IMDS 18"],
             |imds| wrong(imds, INSTANCE_ID).boxed(),
-        ),
+        )
+        .formerly(&["token/wrong"]),
         Check::new(
             "token/tampered",
             Must,
-            "A good token with another last letter is refused: 401",
+            "A valid token with one changed character is rejected with 401",
             &["IMDS 15", "IMDS 17", "IMDS 18"],
             |imds| tampered(imds).boxed(),
         ),
         Check::new(
-            "token/wrong-on-missing",
+            "token/invalid-on-missing-path",
             Should,
-            "With a wrong token, what is not there is 401 as well",
+            "An invalid token is rejected with 401 for a missing path, too",
             &["IMDS 17", "IMDS 18"],
             |imds| wrong(imds, NO_SUCH).boxed(),
-        ),
+        )
+        .formerly(&["token/wrong-on-missing"]),
         Check::new(
-            "token/needed-or-not",
+            "token/required-or-optional",
             Must,
-            "Without a token, data is 401 or 200",
+            "A GET without a token returns 401 or 200",
             &["IMDS 17", "IMDS 18"],
             |imds| needed_or_not(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/needed-or-not"]),
         Check::new(
-            "token/needed-everywhere",
+            "token/required-everywhere",
             Must,
-            "If tokens are needed, nothing is to be had without one",
+            "If tokens are required, every GET without one is rejected with 401",
             &["IMDS 17"],
             |imds| needed_everywhere(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/needed-everywhere"]),
         Check::new(
-            "token/needed-nowhere",
+            "token/optional-everywhere",
             Must,
-            "If tokens are not needed, everything is the same without one",
+            "If tokens are optional, responses with and without one are the same",
             &["IMDS 18"],
             |imds| needed_nowhere(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/needed-nowhere"]),
         Check::new(
-            "token/refusal",
+            "token/401-body",
             May,
-            "A 401 is empty, or a page that says so",
+            "A 401 has no body, or a page titled `401 - Unauthorized`",
             &["IMDS 19", "IMDS 20"],
             |imds| refusal(imds).boxed(),
-        ),
+        )
+        .formerly(&["token/refusal"]),
     ]
 }
 
@@ -254,12 +273,12 @@ async fn put(imds: &Server) -> Judged {
     )
 }
 
-/// An answer with a token: that there is one is demanded by the first check.
-async fn given(imds: &Server, ttl: &str) -> Result<Answer, Not> {
+/// A response with a token. The first check verifies that there is one.
+async fn given(imds: &Server, ttl: &str) -> Result<Answer, NotPassed> {
     let answer = imds.put(ttl).await?;
     match answer.status {
         200 => Ok(answer),
-        _ => not_applicable("it gives no token"),
+        _ => not_applicable("the server issues no token"),
     }
 }
 
@@ -274,7 +293,7 @@ async fn legal(imds: &Server) -> Judged {
         odd.map(|byte| format!("byte {byte:#04x} in a token of {} bytes", answer.body.len()));
     expect(
         odd.is_none(),
-        "visible ASCII alone",
+        "only visible ASCII",
         seen.unwrap_or_default(),
     )
 }
@@ -401,7 +420,7 @@ async fn put_elsewhere(imds: &Server) -> Judged {
         let answer = imds.ask(Request::new("PUT", path).with(TTL, "60")).await?;
         expect(
             (400..500).contains(&answer.status),
-            format!("PUT {path}: 405, or another refusal"),
+            format!("PUT {path}: 405, or another 4xx status"),
             answer.told(),
         )?;
     }
@@ -410,17 +429,17 @@ async fn put_elsewhere(imds: &Server) -> Judged {
 
 async fn remaining(imds: &Server) -> Judged {
     let token = imds.token("120").await?;
-    // So that a server that tells the whole life is found out.
+    // So that a server which states the original TTL fails.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let answer = imds.with_token(INSTANCE_ID, &token).await?;
     if answer.status != 200 {
-        return not_applicable("a good token is refused");
+        return not_applicable("valid tokens are rejected");
     }
     let left = answer.header(TTL);
     let seconds: Option<u32> = left.and_then(|left| left.parse().ok());
     expect(
         seconds.is_some_and(|seconds| (110..120).contains(&seconds)),
-        format!("{TTL}: 118 or 119, one second after a token for 120"),
+        format!("{TTL}: 118 or 119, one second after a token with a TTL of 120"),
         left.unwrap_or("no such header"),
     )
 }
@@ -428,7 +447,7 @@ async fn remaining(imds: &Server) -> Judged {
 async fn none_left(imds: &Server) -> Judged {
     let answer = imds.without_token(INSTANCE_ID).await?;
     if answer.status != 200 {
-        return not_applicable("tokens are needed");
+        return not_applicable("tokens are required");
     }
     let seen = answer.header(TTL);
     expect(
@@ -441,13 +460,13 @@ async fn none_left(imds: &Server) -> Judged {
 async fn expires(imds: &Server) -> Judged {
     let token = imds.token("1").await?;
     if imds.with_token(INSTANCE_ID, &token).await?.status == 401 {
-        return not_applicable("a good token is refused");
+        return not_applicable("valid tokens are rejected");
     }
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     let answer = imds.with_token(INSTANCE_ID, &token).await?;
     expect(
         answer.status == 401,
-        "401 with a token for 1 second, two seconds later",
+        "401 two seconds after a token with a TTL of 1 second was issued",
         answer.told(),
     )
 }
@@ -476,8 +495,8 @@ async fn distinct(imds: &Server) -> Judged {
     distinct.dedup();
     expect(
         distinct.len() == tokens.len(),
-        "three tokens for 60, 120 and 21600 seconds",
-        format!("{} token, given more than once", distinct.len()),
+        "three different tokens with TTLs of 60, 120 and 21600 seconds",
+        format!("only {} different", distinct.len()),
     )
 }
 
@@ -485,14 +504,14 @@ async fn wrong(imds: &Server, path: &str) -> Judged {
     let answer = imds.with_token(path, "AQAEAWrongWrongWrong==").await?;
     expect(
         answer.status == 401,
-        format!("401 to GET {path} with a wrong token"),
+        format!("401 to GET {path} with an invalid token"),
         answer.told(),
     )
 }
 
 async fn tampered(imds: &Server) -> Judged {
     let good = imds.token("60").await?;
-    // Of base64, the letter before the padding has bits that mean nothing; the one before does not.
+    // The last base64 character before the padding has unused bits, so change the one before it.
     let at = good.trim_end_matches('=').len().saturating_sub(2);
     let turn = |(place, letter): (usize, char)| match (place == at, letter) {
         (true, 'A') => 'B',
@@ -503,7 +522,7 @@ async fn tampered(imds: &Server) -> Judged {
     let answer = imds.with_token(INSTANCE_ID, &bad).await?;
     expect(
         answer.status == 401,
-        "401 with a token that was changed",
+        "401 with a changed token",
         answer.told(),
     )
 }
@@ -513,7 +532,7 @@ async fn needed_or_not(imds: &Server) -> Judged {
     answer.has_status_of(&[200, 401])
 }
 
-/// Paths of all kinds. What is not there is among them.
+/// One path of each kind, with one that does not exist.
 const ALL_KINDS: [&str; 8] = [
     "/",
     "/latest/",
@@ -527,7 +546,7 @@ const ALL_KINDS: [&str; 8] = [
 
 async fn needed_everywhere(imds: &Server) -> Judged {
     if imds.without_token(INSTANCE_ID).await?.status != 401 {
-        return not_applicable("tokens are not needed");
+        return not_applicable("tokens are optional");
     }
     let bare = [
         "/latest/meta-data/placement",
@@ -547,17 +566,17 @@ async fn needed_everywhere(imds: &Server) -> Judged {
 
 async fn needed_nowhere(imds: &Server) -> Judged {
     if imds.without_token(INSTANCE_ID).await?.status != 200 {
-        return not_applicable("tokens are needed");
+        return not_applicable("tokens are required");
     }
     for path in ALL_KINDS {
         let with = imds.get(path).await?;
         let without = imds.without_token(path).await?;
-        // Pages of errors may have a number of the request.
+        // Error pages may contain a request number.
         let same = with.status != 200 || with.body == without.body;
         expect(
             with.status == without.status && same,
             format!("with a token, {}", with.told()),
-            format!("without, {}", without.told()),
+            format!("without a token, {}", without.told()),
         )?;
     }
     Ok(())
@@ -566,12 +585,12 @@ async fn needed_nowhere(imds: &Server) -> Judged {
 async fn refusal(imds: &Server) -> Judged {
     let answer = imds.with_token(INSTANCE_ID, "wrong").await?;
     if answer.status != 401 {
-        return not_applicable("a wrong token is not refused");
+        return not_applicable("invalid tokens are not rejected");
     }
     let page = answer.text().contains("<title>401 - Unauthorized</title>");
     expect(
         answer.body.is_empty() || page,
-        "nothing, or a page titled 401 - Unauthorized",
+        "no body, or a page titled 401 - Unauthorized",
         answer.told(),
     )
 }

@@ -1,5 +1,4 @@
-//! A client of HTTP/1.1 that forgives nothing and hides nothing: each request has a connection of its
-//! own, and the answer is kept as it came.
+//! A strict HTTP/1.1 client: each request has its own connection, and the response is kept byte for byte.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,19 +10,19 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// So long an answer is waited for.
+/// How long to wait for a response.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// So many requests are sent at most.
+/// The most requests that are sent to a server.
 pub(super) const MOST: usize = 1_900;
 
-/// So much is read of an answer.
+/// The most bytes that are read of a response.
 const LONGEST: usize = 4 << 20;
 
-/// So long a connection may stay open after an answer, in case that more comes.
+/// How long to wait for more bytes after the end of a response.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// The way to a server.
+/// A server's address, and the secrets that its responses contained.
 #[derive(Debug)]
 pub(super) struct Wire {
     address: SocketAddr,
@@ -33,7 +32,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// To the server at `address`, which is called `host` in requests.
+    /// For the server at `address`, with `host` as the `Host` header.
     pub(super) fn new(address: SocketAddr, host: String) -> Self {
         Self {
             address,
@@ -47,7 +46,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// [`Broken`] if there is none that is HTTP.
+    /// [`Broken`] if there is no valid HTTP response.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, Broken> {
         let broken = |what: String| Broken {
             asked: request.name(),
@@ -55,7 +54,7 @@ impl Wire {
         };
         if self.sent.fetch_add(1, Ordering::Relaxed) >= MOST {
             return Err(broken(format!(
-                "none was asked for: {MOST} requests are enough"
+                "not sent, because the limit of {MOST} requests is reached"
             )));
         }
         let start = Instant::now();
@@ -65,11 +64,11 @@ impl Wire {
             Ok(Ok(())) => start.elapsed(),
             Ok(Err(error)) => return Err(broken(error.to_string())),
             Err(_) if came.is_empty() => {
-                return Err(broken(format!("nothing within {PATIENCE:?}")));
+                return Err(broken(format!("no response within {PATIENCE:?}")));
             }
             Err(_) => {
                 return Err(broken(format!(
-                    "{} bytes within {PATIENCE:?}, and not the end",
+                    "only {} bytes of the response within {PATIENCE:?}",
                     came.len()
                 )));
             }
@@ -80,13 +79,13 @@ impl Wire {
         Ok(answer)
     }
 
-    /// Without any token or secret that was seen so far.
+    /// `text` without any token or secret that a response contained so far.
     pub(super) fn redacted(&self, text: &str) -> String {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         redacted(text, &secrets)
     }
 
-    /// Reads until the answer is over, or the connection.
+    /// Reads until the end of the response, or until the connection closes.
     async fn exchange(&self, request: &Request<'_>, came: &mut Vec<u8>) -> io::Result<()> {
         let mut stream = TcpStream::connect(self.address).await?;
         stream
@@ -99,7 +98,7 @@ impl Wire {
                     Ok(read) => read.unwrap_or(0),
                     Err(_) => 0,
                 },
-                // What came before a reset may be a whole answer, but for its end.
+                // The bytes before a reset may be a complete response.
                 false => match stream.read(&mut piece).await {
                     Err(error) if came.is_empty() => return Err(error),
                     read => read.unwrap_or(0),
@@ -112,15 +111,15 @@ impl Wire {
         }
     }
 
-    /// Notes what must never be shown.
+    /// Remembers the secrets of a response, so that they are never shown.
     fn learn(&self, request: &Request<'_>, answer: &Answer) {
         let text = answer.text();
         let mut found = secrets_of(&text);
-        // However it was asked for.
+        // For every spelling of the token path.
         if request.path.contains("api/token") && answer.status == 200 {
             found.extend(text.split_whitespace().map(str::to_owned));
         }
-        // Shorter ones would turn findings into riddles, and are no secrets.
+        // Redacting short texts would make findings unreadable, and no secret is that short.
         found.retain(|secret| secret.len() >= 8);
         self.secrets
             .lock()
@@ -128,13 +127,13 @@ impl Wire {
             .extend(found);
     }
 
-    /// What may be shown of a body.
+    /// The part of a body that may be shown.
     fn excerpt(&self, request: &Request<'_>, answer: &Answer) -> String {
         const SHOWN: usize = 60;
         let size = answer.body.len();
         let text = self.redacted(&answer.text());
         if size == 0 {
-            "nothing".into()
+            "empty body".into()
         } else if request.method == "PUT" && answer.status == 200 {
             format!("a token of {size} bytes")
         } else if request.path.contains("user-data") {
@@ -152,7 +151,7 @@ impl Wire {
 
 fn redacted(text: &str, secrets: &BTreeSet<String>) -> String {
     let mut text = text.to_owned();
-    // One may be a part of another.
+    // Longest first, because one may contain another.
     let mut secrets: Vec<&String> = secrets.iter().collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
@@ -161,7 +160,7 @@ fn redacted(text: &str, secrets: &BTreeSet<String>) -> String {
     text
 }
 
-/// The values of what is secret in a document, which need not be whole.
+/// The secret values in a document, which may be incomplete.
 fn secrets_of(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for name in ["\"SecretAccessKey\"", "\"Token\""] {
@@ -178,7 +177,7 @@ fn secrets_of(text: &str) -> Vec<String> {
     found
 }
 
-/// Whether all of an answer has come. One without a length ends with its connection.
+/// Whether a response is complete. Without a length, it ends when the connection closes.
 fn is_over(request: &Request<'_>, came: &[u8]) -> bool {
     let Some((head, body)) = split(came) else {
         return false;
@@ -204,7 +203,7 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request without headers but those that every one has.
+    /// A request with only the headers that every request has.
     pub(super) fn new(method: &'a str, path: &'a str) -> Self {
         Self {
             method,
@@ -214,19 +213,19 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// A request to read.
+    /// A GET request.
     pub(super) fn get(path: &'a str) -> Self {
         Self::new("GET", path)
     }
 
-    /// With this header.
+    /// Adds a header.
     #[must_use]
     pub(super) fn with(mut self, name: &'a str, value: &'a str) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Without asking that the connection be closed.
+    /// Does not ask the server to close the connection.
     #[must_use]
     pub(super) fn keeping(mut self) -> Self {
         self.closes = false;
@@ -251,33 +250,33 @@ impl<'a> Request<'a> {
     }
 }
 
-/// There is no answer.
+/// There is no valid response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Broken {
-    /// What was asked.
+    /// The request.
     pub(super) asked: String,
-    /// What came in its place.
+    /// What happened instead.
     pub(super) what: String,
 }
 
-/// An answer, as it came.
+/// A response, unmodified.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    /// What was asked.
+    /// The request.
     pub(super) asked: String,
-    /// `HTTP/1.1`.
+    /// Such as `HTTP/1.1`.
     pub(super) version: String,
     /// The status.
     pub(super) status: u16,
-    /// The phrase behind the status.
+    /// The reason phrase.
     pub(super) reason: String,
     /// The headers, in their order.
     pub(super) headers: Vec<(String, String)>,
-    /// The body, all of it: what came after its announced end, too.
+    /// The body, with any bytes after its Content-Length.
     pub(super) body: Vec<u8>,
-    /// How long it was in coming.
+    /// How long it took.
     pub(super) took: Duration,
-    /// What may be shown of the body.
+    /// The part of the body that may be shown.
     pub(super) excerpt: String,
 }
 
@@ -285,14 +284,14 @@ impl Answer {
     fn parse(request: &Request<'_>, came: &[u8], took: Duration) -> Result<Self, String> {
         let Some((head, body)) = split(came) else {
             return Err(match came.len() {
-                0 => "the connection was closed without a byte".into(),
-                bytes => format!("{bytes} bytes that are no head of HTTP"),
+                0 => "the connection was closed without a response".into(),
+                bytes => format!("{bytes} bytes that are not an HTTP response"),
             });
         };
         let head = Head::parse(&head)?;
         let body = match head.length() {
             Length::Chunked if request.method != "HEAD" => {
-                unchunked(body).ok_or("a chunked body that is broken")?
+                unchunked(body).ok_or("an invalid chunked body")?
             }
             _ => body.to_vec(),
         };
@@ -308,7 +307,7 @@ impl Answer {
         })
     }
 
-    /// The value of a header, the first one if there are more.
+    /// The value of a header, or the first value if it is repeated.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
     }
@@ -318,14 +317,14 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as lines, without empty ones.
+    /// The lines of the body, without empty lines.
     pub(super) fn lines(&self) -> Vec<String> {
         let text = self.text();
         let lines = text.lines().filter(|line| !line.is_empty());
         lines.map(str::to_owned).collect()
     }
 
-    /// The answer in short, without secrets.
+    /// A summary of the response, without secrets.
     pub(super) fn told(&self) -> String {
         let Self {
             asked,
@@ -359,9 +358,11 @@ impl Head {
         let version = words.next().unwrap_or_default().to_owned();
         let status = words.next().unwrap_or_default();
         if !version.starts_with("HTTP/") || status.len() != 3 {
-            return Err("something that is no HTTP".into());
+            return Err("a response that is not HTTP".into());
         }
-        let status = status.parse().map_err(|_| "a status that is no number")?;
+        let status = status
+            .parse()
+            .map_err(|_| "a status that is not a number")?;
         let reason = words.next().unwrap_or_default().to_owned();
         let mut headers = Vec::new();
         for line in lines {
@@ -393,14 +394,14 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// The head without its last line, and the body as far as it has come.
+/// The head without its final blank line, and the bytes after it.
 fn split(came: &[u8]) -> Option<(String, &[u8])> {
     let end = came.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(came.get(..end)?).into_owned();
     Some((head, came.get(end + 4..)?))
 }
 
-/// What is in the chunks, if the last one is there.
+/// The content of the chunks, if the last chunk is there.
 fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     loop {
@@ -422,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_found_in_broken_documents_and_not_shown() {
+    fn secrets_are_found_in_invalid_documents_and_not_shown() {
         let text = "{\"SecretAccessKey\" : \"abc\\/def0123\",\n\"Token\": \"IQoJ0123456789";
         let found = secrets_of(text);
         assert!(found.contains(&"abc/def0123".to_owned()));
@@ -432,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_put_together_and_broken_ones_are_told() {
+    fn chunks_are_joined_and_invalid_chunks_are_reported() {
         let whole = b"4;x=y\r\nami-\r\n2\r\n01\r\n0\r\n\r\n";
         assert_eq!(unchunked(whole).unwrap(), b"ami-01");
         for broken in [&b"4\r\nam"[..], b"zz\r\n", b"4\r\nami-01\r\n0\r\n\r\n", b""] {
@@ -441,12 +442,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_told() {
+    fn a_response_that_is_not_http_is_reported() {
         let request = Request::get("/");
         for (came, what) in [
-            (&b""[..], "closed without a byte"),
-            (b"\x16\x03\x01", "no head of HTTP"),
-            (b"SSH-2.0 abc\r\n\r\n", "no HTTP"),
+            (&b""[..], "closed without a response"),
+            (b"\x16\x03\x01", "not an HTTP response"),
+            (b"SSH-2.0 abc\r\n\r\n", "not HTTP"),
             (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "without a colon"),
         ] {
             let error = Answer::parse(&request, came, PATIENCE).unwrap_err();

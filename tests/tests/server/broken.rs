@@ -1,6 +1,6 @@
-//! What servers do wrong, and which checks say so.
+//! Faults of servers, and the checks that fail because of them.
 
-/// What is broken, and the checks that fail for it: these, and no others.
+/// Faults, and exactly the checks that fail because of them.
 pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     // Tokens.
     (
@@ -21,7 +21,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { method = 'GET' }
         fault = { type = 'drop_header', name = 'x-aws-ec2-metadata-token-ttl-seconds' }",
-        &["answer/order", "token/remaining"],
+        &["response/header-order", "token/remaining-ttl"],
     ),
     (
         "match = { headers = { x-aws-ec2-metadata-token-ttl-seconds = '61' } }
@@ -36,32 +36,32 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '0' } }
         fault = { type = 'replace', code = 200, body = 'AQAE-for-ever' }",
-        &["token/zero"],
+        &["token/ttl-zero"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '21601' } }
         fault = { type = 'replace', code = 200, body = 'AQAE-for-long' }",
-        &["token/too-long"],
+        &["token/ttl-too-long"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '1h' } }
         fault = { type = 'status', code = 500 }",
-        &["token/letters"],
+        &["token/ttl-not-a-number"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '-1' } }
         fault = { type = 'status', code = 500 }",
-        &["token/negative"],
+        &["token/ttl-negative"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '1' } }
         fault = { type = 'status', code = 400 }",
-        &["token/shortest"],
+        &["token/min-ttl"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '21600' } }
         fault = { type = 'status', code = 400 }",
-        &["token/longest"],
+        &["token/max-ttl"],
     ),
     (
         "match = { method = 'PUT', headers = { content-length = '0' } }
@@ -86,12 +86,12 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/**', method = 'PUT' }
         fault = { type = 'replace', code = 200, body = 'AQAE-from-elsewhere' }",
-        &["token/put-elsewhere"],
+        &["token/put-other-paths"],
     ),
     (
         "match = { token = 'invalid' }
         fault = { type = 'replace', code = 200, body = 'come in' }",
-        &["token/tampered", "token/wrong", "token/wrong-on-missing"],
+        &["token/tampered", "token/invalid", "token/invalid-on-missing-path"],
     ),
     (
         "match = { token = 'expired' }
@@ -101,53 +101,53 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'invalid' }
         fault = { type = 'status', code = 404 }",
-        &["token/wrong-on-missing"],
+        &["token/invalid-on-missing-path"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/**', imds = 'v1' }
         fault = { type = 'v1_enabled' }",
-        &["token/needed-everywhere"],
+        &["token/required-everywhere"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id', imds = 'v1' }
         fault = { type = 'status', code = 403 }",
-        &["token/needed-or-not"],
+        &["token/required-or-optional"],
     ),
     // Answers.
     (
         "fault = { type = 'wrong_server', to = 'nginx' }",
-        &["answer/server"],
+        &["response/server-header"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id' }
         fault = { type = 'wrong_content_length', delta = -3 }",
-        &["answer/right-length"],
+        &["response/correct-length"],
     ),
     (
         "match = { path = '/latest/meta-data/no-such-thing' }
         fault = { type = 'drop_header', name = 'date' }",
-        &["answer/date"],
+        &["response/date-header"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/info' }
         fault = { type = 'wrong_content_type', to = 'application/json' }",
-        &["answer/plain-text"],
+        &["response/plain-text"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id' }
         fault = { type = 'drop_header', name = 'accept-ranges' }",
-        &["answer/accept-ranges", "answer/order"],
+        &["response/accept-ranges", "response/header-order"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id' }
         fault = { type = 'drop_header', name = 'last-modified' }",
-        &["answer/last-modified", "answer/order"],
+        &["response/last-modified", "response/header-order"],
     ),
     // Paths.
     (
         "match = { path = '/latest/meta-data/instance-id' }
         fault = { type = 'status', code = 500 }",
-        &["answer/many-at-once", "listing/can-be-read", "path/value", "token/expires", "token/names-of-headers", "token/needed-or-not", "token/put-elsewhere", "token/several", "token/tampered", "token/wrong"],
+        &["response/concurrent-clients", "listing/every-name-readable", "path/value", "token/expires", "token/header-case", "token/required-or-optional", "token/put-other-paths", "token/several", "token/tampered", "token/invalid"],
     ),
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
@@ -157,12 +157,12 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
         fault = { type = 'status', code = 404, body = 'empty' }",
-        &["path/missing-page"],
+        &["path/404-page"],
     ),
     (
         "match = { path = '/latest/meta-data/i' }
         fault = { type = 'replace', code = 200, body = 'iam/' }",
-        &["path/part-of-a-name"],
+        &["path/partial-name"],
     ),
     (
         "match = { method = 'HEAD' }
@@ -192,12 +192,12 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/2009-04-04/meta-data/mac' }
         fault = { type = 'replace', code = 200, body = '0a:00:00:00:00:01' }",
-        &["version/as-it-was"],
+        &["version/no-later-names"],
     ),
     // Listings.
     (
         "fault = { type = 'category_missing', path = 'meta-data/profile' }",
-        &["listing/can-be-read"],
+        &["listing/every-name-readable"],
     ),
     (
         "fault = { type = 'listing_inconsistent', path = 'meta-data/mac' }",
@@ -205,7 +205,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     ),
     (
         "fault = { type = 'listing_inconsistent', path = 'meta-data/iam' }",
-        &["credentials/listed"],
+        &["credentials/iam-listed"],
     ),
     (
         "match = { path = '/latest/dynamic/instance-identity/' }
@@ -214,15 +214,15 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     ),
     // Credentials.
     ("fault = { type = 'role_missing' }", &[]),
-    ("fault = { type = 'role_empty' }", &["credentials/list"]),
+    ("fault = { type = 'role_empty' }", &["credentials/role-list"]),
     ("fault = { type = 'credentials_error' }", &[]),
     (
         "fault = { type = 'credentials_expired', by = '1h' }",
-        &["credentials/not-over"],
+        &["credentials/not-expired"],
     ),
     (
         "fault = { type = 'credentials_short_lived', lifetime = '2m' }",
-        &["credentials/five-minutes"],
+        &["credentials/five-minutes-left"],
     ),
     (
         "fault = { type = 'credentials_field', name = 'Token', how = 'missing' }",
@@ -260,23 +260,23 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/EMULATED-ROLE' }
         fault = { type = 'replace', code = 200, body = '{}' }",
-        &["credentials/case"],
+        &["credentials/role-case"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/' }
         fault = { type = 'replace', body = \"emulated-role\\n\" }",
-        &["credentials/list-no-newline", "credentials/list-without-slash"],
+        &["credentials/role-list-no-newline", "credentials/role-list-without-slash"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/' }
         fault = { type = 'replace', body = \"emulated-role\\nanother\" }",
-        &["credentials/list", "credentials/list-without-slash", "listing/can-be-read"],
+        &["credentials/role-list", "credentials/role-list-without-slash", "listing/every-name-readable"],
     ),
-    // What another header, another name or another value makes of it.
+    // Other headers, names and values.
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
         fault = { type = 'drop_header', name = 'content-length' }",
-        &["answer/content-length"],
+        &["response/content-length"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
@@ -291,7 +291,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/spot/termination-time' }
         fault = { type = 'replace', code = 200, body = '2026-01-02T03:04:05Z' }",
-        &["event/spot-time"],
+        &["event/spot-termination-time"],
     ),
     (
         "match = { path = '/latest/dynamic/instance-identity/document' }
@@ -316,27 +316,27 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/instance-type' }
         fault = { type = 'replace', body = 'huge' }",
-        &["identity/agrees", "instance/type"],
+        &["identity/matches-metadata", "instance/type"],
     ),
     (
         "match = { path = '/latest/meta-data/placement/' }
         fault = { type = 'replace', body = \"region\\navailability-zone\\n\" }",
-        &["listing/in-order", "listing/no-newline", "listing/without-slash"],
+        &["listing/alphabetical", "listing/no-newline", "listing/without-slash"],
     ),
     (
         "match = { path = '/latest/meta-data/tags/instance/Name' }
         fault = { type = 'status', code = 404 }",
-        &["listing/can-be-read", "tags/values"],
+        &["listing/every-name-readable", "tags/values"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id', token = 'invalid' }
         fault = { type = 'status', code = 401, body = { text = 'go away' } }",
-        &["token/refusal"],
+        &["token/401-body"],
     ),
     (
         "match = { path = '/latest/user-data', token = 'valid' }
         fault = { type = 'replace', code = 200, body = 'hello' }",
-        &["user-data/listed", "user-data/type", "user-data/with-slash"],
+        &["user-data/listed", "user-data/content-type", "user-data/trailing-slash"],
     ),
     (
         "match = { path = '/latest/' }
@@ -348,11 +348,11 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         fault = { type = 'replace', body = \"2021-03-23\\n2009-04-04\\nlatest\" }",
         &["version/oldest-first"],
     ),
-    // The identity document, and the rest.
+    // The identity document and the rest.
     (
         "match = { path = '/latest/dynamic/instance-identity/document' }
         fault = { type = 'patch', json = { region = 'mars-north-1', accountId = 12 } }",
-        &["identity/account", "identity/agrees", "identity/fields", "identity/nulls", "identity/region"],
+        &["identity/account", "identity/matches-metadata", "identity/fields", "identity/nulls", "identity/region"],
     ),
     (
         "match = { path = '/latest/dynamic/instance-identity/signature' }
@@ -362,7 +362,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/placement/region' }
         fault = { type = 'status', code = 404 }",
-        &["instance/region", "listing/can-be-read"],
+        &["instance/region", "listing/every-name-readable"],
     ),
     (
         "match = { path = '/latest/meta-data/spot/instance-action' }
@@ -372,23 +372,23 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/user-data', token = 'valid' }
         fault = { type = 'status', code = 500 }",
-        &["user-data/answer"],
+        &["user-data/found-or-404"],
     ),
 ];
 
-/// Answers that no emulator gives: a check, what comes after the first connection, and what is said.
+/// Responses that the emulator never sends: a check, the responses after the first, and what is reported.
 pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
     ("token/put", &["404 Not Found||"], "404 Not Found"),
-    ("token/put", &["200 OK||"], "nothing"),
-    ("token/put", &["no HTTP at all"], "no head of HTTP"),
-    ("token/put", &[""], "closed without a byte"),
+    ("token/put", &["200 OK||"], "empty body"),
+    ("token/put", &["no HTTP at all"], "not an HTTP response"),
+    ("token/put", &[""], "closed without a response"),
     (
-        "token/legal-in-a-header",
+        "token/valid-header-value",
         &["200 OK||AQAE0123456789\n"],
         "byte 0x0a",
     ),
     (
-        "token/slashes",
+        "token/repeated-slashes",
         &[
             "200 OK||AQAE0123456789",
             "301 Moved|Location: /latest/api/token|",
@@ -402,7 +402,7 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
             "200 OK||AQAE0123456789",
             "200 OK||AQAE0123456789",
         ],
-        "1 token",
+        "only 1 different",
     ),
     (
         "path/no-newline",
@@ -419,7 +419,7 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         "301 Moved",
     ),
     (
-        "path/queries",
+        "path/query",
         &[
             "200 OK||AQAE0123456789",
             "200 OK||i-01234567",
@@ -436,14 +436,14 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         ],
         "404 Not Found",
     ),
-    // The token comes back, and is not shown.
+    // The response contains the token, which is not shown.
     (
         "path/value",
         &["200 OK||AQAE0123456789", "500 Oh||no good: AQAE0123456789!"],
         "500 Oh, \"no good: [secret]!\"",
     ),
     (
-        "answer/closes",
+        "response/connection-close",
         &[
             "200 OK||AQAE0123456789",
             "200 OK|Connection: keep-alive|i-01234567",
@@ -451,12 +451,12 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         "keep-alive",
     ),
     (
-        "identity/same",
+        "identity/stable",
         &["200 OK||AQAE0123456789", "200 OK||{}", "200 OK||{ }"],
-        "no signature can be of them",
+        "no signature can match",
     ),
     (
-        "instance/zone",
+        "instance/availability-zone",
         &[
             "200 OK||AQAE0123456789",
             "200 OK||us-east-1a",
@@ -480,12 +480,12 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         "a b",
     ),
     (
-        "answer/version",
+        "response/http-version",
         &["200 OK||AQAE0123456789", "no HTTP"],
-        "no head of HTTP",
+        "not an HTTP response",
     ),
     (
-        "answer/once",
+        "response/no-duplicate-headers",
         &[
             "200 OK||AQAE0123456789",
             "200 OK||AQAE9876543210",
@@ -509,7 +509,7 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
             "404 Not Found||",
             "200 OK||{\"AccessKeyId\": \"4\"}",
         ],
-        "of the keys 3 and 4",
+        "with the keys 3 and 4",
     ),
     (
         "identity/pending-time",
@@ -520,17 +520,17 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         "yesterday",
     ),
     (
-        "instance-credentials/not-the-roles",
+        "instance-credentials/differ-from-role",
         &[
             "200 OK||AQAE0123456789",
             "200 OK||{\"AccessKeyId\": \"1\"}",
             "200 OK||role",
             "200 OK||{\"AccessKeyId\": \"1\"}",
         ],
-        "one key for both",
+        "the same access key",
     ),
     (
-        "listing/no-name-twice",
+        "listing/no-duplicates",
         &["200 OK||AQAE0123456789", "200 OK||iam\niam/"],
         "iam",
     ),
@@ -546,21 +546,21 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
             "200 OK||0=mine",
             "200 OK||ssh-ed25519 AAAA",
         ],
-        "another end",
+        "a different ending",
     ),
     (
-        "token/none-none-left",
+        "token/no-remaining-ttl",
         &["200 OK|X-aws-ec2-metadata-token-ttl-seconds: 60|i-01234567"],
         "60",
     ),
     (
-        "token/needed-nowhere",
+        "token/optional-everywhere",
         &[
             "200 OK||i-01234567",
             "200 OK||AQAE0123456789",
             "200 OK||a",
             "401 Unauthorized||",
         ],
-        "without, GET /: 401 Unauthorized",
+        "without a token, GET /: 401 Unauthorized",
     ),
 ];

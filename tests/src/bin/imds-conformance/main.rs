@@ -15,7 +15,7 @@ mod server;
 mod simulate;
 mod soak;
 
-/// What an IMDS client, or an IMDS server, does right and wrong, with proof.
+/// Test IMDS clients and IMDS servers, and show what they do.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
@@ -25,19 +25,19 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run clients through scenarios.
+    /// Run clients through the scenarios.
     Run(run::Arguments),
-    /// Check an IMDS server.
+    /// Check an IMDS server against the rules of IMDS.
     Server(server::Arguments),
-    /// Simulate years of faults, with the component's logic as the client.
+    /// Simulate years of faults for the component.
     Simulate(simulate::Arguments),
-    /// Keep many clients busy on real sockets, and see whether anything leaks or hangs.
+    /// Load-test many clients on real sockets, and check for leaks and hangs.
     Soak(soak::Arguments),
     /// List the scenarios.
     List(scenarios::List),
-    /// Read a scenario out.
+    /// Describe a scenario.
     Explain(scenarios::Explain),
-    /// Write a scenario of your own, from a template.
+    /// Write a new scenario from a template.
     New(scenarios::New),
 }
 
@@ -51,7 +51,7 @@ Examples:
   imds-conformance server --endpoint http://localhost:1338
   imds-conformance simulate --years 10
 
-Exit status: 0 all is as it must be, 1 it is not, 2 wrong arguments or scenarios.";
+Exit status: 0 if everything that must hold does, 1 otherwise, 2 if the arguments or the scenarios are invalid.";
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 

@@ -1,4 +1,4 @@
-//! What `run` and `server` have in common: reports, and what they are held against.
+//! The reports and the baseline of `run` and `server`.
 
 use std::error::Error;
 use std::fs;
@@ -11,16 +11,15 @@ use crate::print::print;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reports {
-    /// A report: text, json, junit, tap, html or markdown, with `=FILE` behind it to write it there;
-    /// more than one if given more than once [default: text]
+    /// Write a report as text, json, junit, tap, html or markdown, to standard output or to FILE; repeat for several reports [default: text]
     #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
     reports: Vec<Wanted>,
 
-    /// The JSON report of an earlier run: fail for what has become worse, not for what was always so
+    /// Fail only on regressions against FILE, the JSON report of an earlier run
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 
-    /// Fail for everything that is not as expected, whatever its weight
+    /// Fail whatever the weight, as if everything were a `must`
     #[arg(long)]
     strict: bool,
 }
@@ -34,7 +33,7 @@ struct Wanted {
 
 fn report(text: &str) -> Result<Wanted, String> {
     let (format, file) = match text.split_once('=') {
-        Some((_, "")) => return Err("accepted: a file's name after the `=`".into()),
+        Some((_, "")) => return Err("the file name after `=` is missing".into()),
         Some((format, file)) => (format, Some(file.into())),
         None => (text, None),
     };
@@ -43,7 +42,7 @@ fn report(text: &str) -> Result<Wanted, String> {
 }
 
 impl Reports {
-    /// Reads the baseline, before anything is run.
+    /// Reads the baseline. Call it first, so that a wrong file is an error before anything is run.
     pub(crate) fn baseline(&self) -> Result<Option<Baseline>, Box<dyn Error>> {
         let Some(file) = &self.baseline else {
             return Ok(None);
@@ -52,14 +51,14 @@ impl Reports {
             .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
         let baseline = Baseline::parse(&text).map_err(|error| {
             format!(
-                "the baseline {} is none; accepted: the file of an earlier --report json=FILE ({error})",
+                "{} is not a baseline ({error}); use a file written by --report json=FILE",
                 file.display()
             )
         })?;
         Ok(Some(baseline))
     }
 
-    /// Writes all that is wanted.
+    /// Writes the requested reports.
     pub(crate) fn write(&self, render: impl Fn(Format) -> String) -> Result<(), Box<dyn Error>> {
         if self.reports.is_empty() {
             print(&render(Format::Text))?;

@@ -1,4 +1,4 @@
-//! `run`: clients through scenarios.
+//! `run`: runs clients through scenarios.
 
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
@@ -24,34 +24,30 @@ Examples:
   imds-conformance run --client 'python client.py' --report text --report html=report.html
   imds-conformance run --client mine='./client --quiet' --baseline report.json
 
-Clients that are built in: component, component-classic (in their host, as WebAssembly), native,
-native-classic (their logic alone), aws-config. Any other is a command, with a name before it if you
-like: it speaks the line protocol of tests/README.md, or is run for each question and prints an access key
-id or the JSON of credential_process.
+Built-in clients: component and component-classic (as WebAssembly in its host, with the refresh policies windowed and classic), native and native-classic (the logic of the component alone), aws-config. Any other CLIENT is a command. It uses the line protocol described in tests/README.md, or it is run once for each question and prints an access key ID or the JSON of credential_process.
 
-Exit status: 0 nothing failed that must not, 1 something did; with --baseline, 1 if something failed
-that did not fail then. 2 wrong arguments or scenarios, or a client that does not work at all.")]
+Exit status: 0 if every `must` scenario passed, 1 otherwise. With --baseline: 0 if no outcome is worse than in FILE, 1 otherwise. 2 if the arguments or the scenarios are invalid, or a client does not work at all.")]
 pub(crate) struct Arguments {
-    /// Only scenarios with one of these in their name or their sentence
+    /// Run only scenarios whose name or description contains one of WORDS
+    #[arg(value_name = "WORDS")]
     filters: Vec<String>,
 
-    /// A client that is built in, or a command, with `NAME=` before it if you like; more than one if
-    /// given more than once [default: component]
-    #[arg(long = "client", value_name = "CLIENT")]
+    /// Test a built-in client, or a command; repeat for several clients [default: component]
+    #[arg(long = "client", value_name = "[NAME=]CLIENT")]
     clients: Vec<String>,
 
     #[command(flatten)]
     reports: Reports,
 
-    /// What decides on all that is random
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    /// Seed everything random with NUM
+    #[arg(long, value_name = "NUM", default_value_t = 0)]
     seed: u64,
 
-    /// So many scenarios at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Run up to NUM scenarios at once
+    #[arg(long, value_name = "NUM", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
 
-    /// Do not use libfaketime, even if it is there: scenarios that move the clock are not run for commands
+    /// Do not use libfaketime: commands skip the scenarios that move the clock
     #[arg(long)]
     no_faketime: bool,
 
@@ -68,7 +64,7 @@ impl Arguments {
     }
 
     async fn run_all(self) -> Outcome {
-        // A client that panics is in the report, with what it said.
+        // The report contains the panic of a client.
         std::panic::set_hook(Box::new(|_| {}));
         let scenarios: Vec<Arc<Scenario>> = select(self.library.read()?, &self.filters)?
             .into_iter()
@@ -83,9 +79,11 @@ impl Arguments {
         for client in &clients {
             let driver = self.driver(client).await?;
             if drivers.iter().any(|other| other.name() == driver.name()) {
-                return Err(
-                    format!("there are two clients {:?}: give them names", driver.name()).into(),
-                );
+                return Err(format!(
+                    "two clients are named {:?}; give each a name with --client NAME=CLIENT",
+                    driver.name()
+                )
+                .into());
             }
             drivers.push(driver);
         }
@@ -103,7 +101,7 @@ impl Arguments {
         self.reports.write(|format| report.render(format))?;
         let tried = |outcome: &Ran| !matches!(outcome.verdict, Verdict::NotRun(_));
         if !report.outcomes.iter().any(tried) {
-            return Err("not one scenario could be run; the report says why".into());
+            return Err("no scenario could be run; the report says why".into());
         }
         Ok(self.reports.judge(&report, baseline.as_ref()))
     }
@@ -117,7 +115,7 @@ impl Arguments {
             #[cfg(feature = "aws-config")]
             "aws-config" => Arc::new(imds_conformance::client::aws_config::AwsConfig),
             command => {
-                // A name has no white space, and no slash: those are of commands.
+                // A name has neither white space nor a slash, so this is not part of a command.
                 let (name, command) = match command.split_once('=') {
                     Some((name, rest)) if !name.is_empty() && !name.contains([' ', '/']) => {
                         (Some(name), rest)
@@ -135,7 +133,7 @@ impl Arguments {
     }
 }
 
-/// A line on the terminal that says how far it is.
+/// A line on the terminal that shows the progress.
 struct Progress {
     all: usize,
     done: usize,

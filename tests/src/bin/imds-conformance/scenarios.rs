@@ -1,5 +1,6 @@
 //! `list`, `explain` and `new`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -11,10 +12,10 @@ use imds_conformance::scenario::{self, Scenario};
 use crate::Outcome;
 use crate::print::print;
 
-/// Which scenarios there are.
+/// The scenarios to use.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Library {
-    /// Scenarios of your own in place of those that come with the tool: a folder, or a file
+    /// Use the scenarios in PATH, a folder or a file, instead of the built-in scenarios
     #[arg(long, value_name = "PATH")]
     scenarios: Option<PathBuf>,
 }
@@ -28,24 +29,21 @@ impl Library {
     }
 }
 
-/// Those whose id or sentence has one of these in it; all, if there are none.
+/// The scenarios that match one of the filters, or all scenarios if there are no filters.
 pub(crate) fn select(
     scenarios: Vec<Scenario>,
     filters: &[String],
 ) -> Result<Vec<Scenario>, Box<dyn std::error::Error>> {
     let matches = |scenario: &Scenario| {
-        let sentence = scenario.behaviour().to_lowercase();
-        filters.is_empty()
-            || filters.iter().any(|filter| {
-                let filter = filter.to_lowercase();
-                scenario.id.to_lowercase().contains(&filter) || sentence.contains(&filter)
-            })
+        filters.is_empty() || filters.iter().any(|filter| scenario.matches(filter))
     };
     let selected: Vec<_> = scenarios.into_iter().filter(matches).collect();
     match selected.is_empty() {
-        true if filters.is_empty() => Err("there are no scenarios: no file *.toml is there".into()),
+        true if filters.is_empty() => {
+            Err("there are no scenarios (*.toml) in the path given with --scenarios".into())
+        }
         true => Err(format!(
-            "no scenario has {} in its name or its sentence; `imds-conformance list` lists them",
+            "no name or description of a scenario contains {}; list them with `imds-conformance list`",
             filters.join(" or ")
         )
         .into()),
@@ -59,10 +57,11 @@ Examples:
   imds-conformance list
   imds-conformance list throttling --json")]
 pub(crate) struct List {
-    /// Only those with one of these in their name or their sentence
+    /// List only scenarios whose name or description contains one of WORDS
+    #[arg(value_name = "WORDS")]
     filters: Vec<String>,
 
-    /// Write JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 
@@ -97,7 +96,7 @@ impl List {
 Example:
   imds-conformance explain token/replaced-after-401")]
 pub(crate) struct Explain {
-    /// The name of a scenario
+    /// The name of the scenario, such as token/reused
     name: String,
 
     #[command(flatten)]
@@ -107,10 +106,12 @@ pub(crate) struct Explain {
 impl Explain {
     pub(crate) fn run(self) -> Outcome {
         let scenarios = self.library.read()?;
-        let found = scenarios.iter().find(|scenario| scenario.id == self.name);
+        let found = scenarios
+            .iter()
+            .find(|scenario| scenario.is_named(&self.name));
         let Some(scenario) = found else {
             return Err(format!(
-                "there is no scenario {:?}; `imds-conformance list` lists them",
+                "no scenario is named {:?}; list them with `imds-conformance list`",
                 self.name
             )
             .into());
@@ -123,13 +124,16 @@ impl Explain {
             writeln!(text, "{line}")?;
         }
         if !scenario.env().is_empty() {
-            writeln!(text, "\nThe client's environment, beside the endpoint:")?;
+            writeln!(
+                text,
+                "\nEnvironment of the client, in addition to the endpoint:"
+            )?;
             for (name, value) in scenario.env() {
                 writeln!(text, "  {name}={value}")?;
             }
         }
         if !scenario.config.faults.is_empty() {
-            writeln!(text, "\nFrom the start:")?;
+            writeln!(text, "\nFaults from the start:")?;
             for rule in &scenario.config.faults {
                 writeln!(text, "  {}", serde_json::to_string(rule)?)?;
             }
@@ -139,7 +143,7 @@ impl Explain {
             writeln!(text, "  {}. {step}", at + 1)?;
         }
         if !scenario.journal().is_empty() {
-            writeln!(text, "\nAt the end the journal shows:")?;
+            writeln!(text, "\nExpected in the journal at the end:")?;
             for assertion in scenario.journal() {
                 writeln!(text, "  {}", serde_json::to_string(assertion)?)?;
             }
@@ -155,7 +159,7 @@ Examples:
   imds-conformance new scenarios/my-own.toml
   imds-conformance run --scenarios scenarios")]
 pub(crate) struct New {
-    /// The file to write, which must not be there yet
+    /// The file to write, which must not exist yet
     file: PathBuf,
 }
 
@@ -173,11 +177,9 @@ impl New {
             .map_err(named)?;
         file.write_all(scenario::TEMPLATE.as_bytes())
             .map_err(named)?;
-        eprintln!(
-            "wrote {}; run it with `imds-conformance run --scenarios {}`",
-            self.file.display(),
-            self.file.display()
-        );
+        let path = self.file.to_string_lossy();
+        let quoted = shlex::try_quote(&path).unwrap_or(Cow::Borrowed(&path));
+        eprintln!("wrote {path}; run it with `imds-conformance run --scenarios {quoted}`");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! `server`: an IMDS server, held against the rules.
+//! `server`: checks an IMDS server against the rules of IMDS.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -22,16 +22,15 @@ Examples:
   imds-conformance server --endpoint http://127.0.0.1:1338 --baseline before.json --report text
   imds-conformance server --list
 
-The checks read, ask for tokens, and try a POST, a DELETE and a PUT that a server must refuse. No
-token and no secret is shown. Checks of what it does not have, like a role, are not applicable.
+The checks read metadata, request tokens, and send a POST, a DELETE and a PUT that a server must reject. The reports contain no token and no secret. If the server lacks something, such as a role, the checks of it are not applicable.
 
-Exit status: 0 nothing failed that must not, 1 something did; with --baseline, 1 if something failed
-that did not fail then. 2 wrong arguments, an endpoint that must not be asked, or no server.")]
+Exit status: 0 if every `must` check passed, 1 otherwise. With --baseline: 0 if no outcome is worse than in FILE, 1 otherwise. 2 if the arguments are invalid, the endpoint is on another machine, or the server cannot be reached.")]
 pub(crate) struct Arguments {
-    /// Only checks with one of these in their name or their sentence
+    /// Run only checks whose name or description contains one of WORDS
+    #[arg(value_name = "WORDS")]
     filters: Vec<String>,
 
-    /// Where the server is: http://HOST or http://HOST:PORT, on the loopback interface
+    /// The server to check: http://HOST or http://HOST:PORT, on this machine
     #[arg(
         long,
         value_name = "URL",
@@ -40,18 +39,18 @@ pub(crate) struct Arguments {
     )]
     endpoint: Option<String>,
 
-    /// The endpoint may be on another machine, because it is yours
+    /// Permit an endpoint on another machine, because you own it
     #[arg(long)]
     i_own_this_endpoint: bool,
 
-    /// What the server is called in reports; a baseline needs the same name
+    /// Name the server in reports; a baseline must have the same name
     #[arg(long, value_name = "NAME", default_value = "server")]
     name: String,
 
     #[command(flatten)]
     reports: Reports,
 
-    /// List the checks, and ask nobody
+    /// List the checks without running them
     #[arg(long)]
     list: bool,
 }
@@ -95,20 +94,15 @@ impl Arguments {
         Ok(self.reports.judge(&report, baseline.as_ref()))
     }
 
-    /// Those whose name or sentence has one of the filters in it; all, if there are none.
+    /// The checks that match one of the filters, or all checks if there are no filters.
     fn selected(&self) -> Result<Vec<Check>, Box<dyn Error>> {
         let matches = |check: &Check| {
-            let sentence = check.sentence.to_lowercase();
-            self.filters.is_empty()
-                || self.filters.iter().any(|filter| {
-                    check.name.contains(filter.as_str())
-                        || sentence.contains(&filter.to_lowercase())
-                })
+            self.filters.is_empty() || self.filters.iter().any(|filter| check.matches(filter))
         };
         let selected: Vec<Check> = server::checks().into_iter().filter(matches).collect();
         match selected.is_empty() {
             true => Err(format!(
-                "no check has {} in its name or its sentence; `imds-conformance server --list` lists them",
+                "no name or description of a check contains {}; list them with `imds-conformance server --list`",
                 self.filters.join(" or ")
             )
             .into()),

@@ -1,4 +1,4 @@
-//! `simulate`: years of faults in seconds.
+//! `simulate`: simulates years of faults in seconds.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -21,33 +21,31 @@ Examples:
   imds-conformance simulate --seed 7 --world 12 --trace
   imds-conformance simulate --seed 7 --world 12 --only 3,17
 
-The component's logic and the emulator's core, on virtual time, without sockets. A simulation is a number of
-worlds of four weeks each, 13 to a year; the same seed gives the same worlds, event for event. What must not be
-is printed with the command that replays it, and with the few incidents that it takes.
+A simulation runs the component's logic and the emulator's core in virtual time, without sockets. It consists of worlds of four weeks, 13 for each year. The same seed produces the same events in the same order. A violation is printed with a minimised list of incidents and the command that replays it.
 
-Exit status: 0 everything held, 1 something did not, 2 wrong arguments.")]
+Exit status: 0 if every invariant held, 1 otherwise, 2 if the arguments are invalid.")]
 pub(crate) struct Arguments {
-    /// How many years
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Simulate NUM years
+    #[arg(long, value_name = "NUM", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     years: u32,
 
-    /// What everything that looks random follows from
-    #[arg(long, default_value_t = 1)]
+    /// Seed everything random with NUM
+    #[arg(long, value_name = "NUM", default_value_t = 1)]
     seed: u64,
 
-    /// With the component as WebAssembly in its host, and not its logic alone
+    /// Run the component as WebAssembly in its host, instead of its logic alone
     #[arg(long)]
     hosted: bool,
 
-    /// This world alone
-    #[arg(long, conflicts_with = "years")]
+    /// Run only world NUM
+    #[arg(long, value_name = "NUM", conflicts_with = "years")]
     world: Option<u32>,
 
-    /// And in it these incidents alone; an empty list for none
+    /// Run only these incidents of the world, separated by commas; an empty list means none
     #[arg(long, requires = "world", value_delimiter = ',', value_name = "NUMBERS", num_args = 0..)]
     only: Option<Vec<usize>>,
 
-    /// Say all that happens in it
+    /// Print every event of the world
     #[arg(long, requires = "world")]
     trace: bool,
 }
@@ -68,7 +66,7 @@ impl Arguments {
         let simulated = simulate(self.seed, worlds, self.hosted, |_| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if live {
-                // Who watches is not worth an error.
+                // An error of the progress display is ignored.
                 let _ = write!(std::io::stderr(), "\r{done} of {worlds} worlds ");
             }
         });
@@ -80,7 +78,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         };
         let plan = Plan::of(self.seed, world, self.hosted);
-        print(&told(&plan, &violation, &shrink(&plan, &violation))?)?;
+        print(&report(&plan, &violation, &shrink(&plan, &violation))?)?;
         Ok(ExitCode::FAILURE)
     }
 
@@ -92,7 +90,7 @@ impl Arguments {
                 let last = plan.incidents.len().saturating_sub(1);
                 if let Some(unknown) = only.iter().find(|number| **number > last) {
                     return Err(format!(
-                        "--only {unknown}: the incidents of world {world} are 0 to {last}"
+                        "invalid --only {unknown}: world {world} has the incidents 0 to {last}"
                     )
                     .into());
                 }
@@ -119,7 +117,7 @@ impl Arguments {
             Some(_) => given,
             None => shrink(&plan, &violation),
         };
-        print(&told(&plan, &violation, &needed)?)?;
+        print(&report(&plan, &violation, &needed)?)?;
         Ok(ExitCode::FAILURE)
     }
 }
@@ -136,7 +134,7 @@ fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Er
     for (count, what) in [
         (counts.events, "events"),
         (counts.incidents, "incidents"),
-        (counts.faults, "requests that a fault had its hands in"),
+        (counts.faults, "requests affected by a fault"),
         (counts.requests, "requests"),
         (counts.calls, "calls for credentials"),
         (counts.refreshes, "refreshes"),
@@ -147,13 +145,13 @@ fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Er
     let seconds = took.as_secs_f64();
     writeln!(
         text,
-        "{seconds:>12.1}  seconds, {:.1} simulated years a second",
+        "{seconds:>12.1}  seconds, {:.1} simulated years per second",
         years / seconds
     )?;
     Ok(text)
 }
 
-fn told(
+fn report(
     plan: &Plan,
     violation: &Violation,
     needed: &[Incident],
@@ -162,7 +160,7 @@ fn told(
     let hosted = if plan.hosted { " --hosted" } else { "" };
     let mut text = String::new();
     writeln!(text, "\n{violation}\n")?;
-    writeln!(text, "It takes these incidents:")?;
+    writeln!(text, "These incidents reproduce it:")?;
     for incident in needed {
         writeln!(text, "  {incident}")?;
     }
@@ -171,7 +169,7 @@ fn told(
         .map(|incident| incident.number.to_string())
         .collect();
     let numbers = numbers.join(",");
-    writeln!(text, "\nTo replay:")?;
+    writeln!(text, "\nReplay it with:")?;
     writeln!(
         text,
         "  cargo run --release -p imds-conformance -- simulate{hosted} --seed {seed} --world {world} --only {numbers} --trace"

@@ -1,4 +1,4 @@
-//! `soak`: many clients on real sockets, for a while.
+//! `soak`: a load test of many clients on real sockets.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -15,22 +15,20 @@ Examples:
   imds-conformance soak
   imds-conformance soak --minutes 1 --clients 20 --seed 7
 
-Clients, each the component in its host, ask an emulator on the loopback interface, which has faults and is
-restarted at random. It is looked at whether anything leaks (file descriptors, memory, tasks, threads), whether
-anything hangs, and whether every caller gets credentials or an error that says what it is.
+Each client is the component in its host. The emulator listens on the loopback interface, has random faults and restarts at random. The test checks that nothing leaks (file descriptors, memory, tasks, threads), that no call hangs, and that every caller gets credentials or an error with a kind.
 
-Exit status: 0 all is as it must be, 1 it is not, 2 wrong arguments.")]
+Exit status: 0 if every check passed, 1 otherwise, 2 if the arguments are invalid.")]
 pub(crate) struct Arguments {
-    /// How long
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    /// Run for NUM minutes
+    #[arg(long, value_name = "NUM", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
 
-    /// How many clients
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    /// Run NUM clients
+    #[arg(long, value_name = "NUM", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     clients: u64,
 
-    /// What everything that looks random follows from
-    #[arg(long, default_value_t = 1)]
+    /// Seed everything random with NUM
+    #[arg(long, value_name = "NUM", default_value_t = 1)]
     seed: u64,
 }
 
@@ -45,11 +43,11 @@ impl Arguments {
         let mut text = String::new();
         writeln!(
             text,
-            "{:>10}  calls that gave credentials",
+            "{:>10}  calls that returned credentials",
             soaked.credentials
         )?;
         for (kind, count) in &soaked.errors {
-            writeln!(text, "{count:>10}  errors of the kind {kind}")?;
+            writeln!(text, "{count:>10}  errors of kind {kind}")?;
         }
         writeln!(text, "{:>10}  faults", soaked.faults)?;
         writeln!(text, "{:>10}  restarts of the emulator", soaked.restarts)?;
@@ -59,16 +57,16 @@ impl Arguments {
             ("tasks", early.tasks, late.tasks),
             ("threads", early.threads, late.threads),
         ] {
-            writeln!(text, "{late:>10}  {what}, early {early}")?;
+            writeln!(text, "{late:>10}  {what} ({early} after the warm-up)")?;
         }
         writeln!(
             text,
-            "{:>10}  MiB of memory, early {}",
+            "{:>10}  MiB of memory ({} after the warm-up)",
             late.memory >> 20,
             early.memory >> 20
         )?;
         for wrong in &soaked.wrong {
-            writeln!(text, "wrong: {wrong}")?;
+            writeln!(text, "failed: {wrong}")?;
         }
         print(&text)?;
         Ok(match soaked.wrong.is_empty() {

@@ -1,11 +1,11 @@
-//! What commands answer, as text.
+//! Parses the answers of commands.
 
 use chrono::{DateTime, Utc};
 
 use crate::client::{Answer, Failed, Given};
 use crate::scenario::KINDS;
 
-/// What comes after `error`.
+/// Parses the text after `error`.
 pub(crate) fn failed(text: &str) -> Failed {
     let text = text.trim();
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -15,16 +15,15 @@ pub(crate) fn failed(text: &str) -> Failed {
     }
 }
 
-/// What comes after `credentials`.
+/// Parses the text after `credentials`.
 pub(crate) fn given(text: &str) -> Answer {
     let mut words = text.split_whitespace();
-    let unclear = |message: String| Failed::broken(message);
     let Some(access_key_id) = words.next() else {
-        return Err(unclear("the client named no access key id".into()));
+        return Err(Failed::broken("the client wrote no access key ID"));
     };
     let expires = match words.next() {
         None => None,
-        Some(text) => Some(expiration(text).map_err(unclear)?),
+        Some(text) => Some(expiration(text).map_err(Failed::broken)?),
     };
     Ok(Given {
         access_key_id: access_key_id.to_owned(),
@@ -33,11 +32,12 @@ pub(crate) fn given(text: &str) -> Answer {
 }
 
 fn expiration(text: &str) -> Result<DateTime<Utc>, String> {
-    text.parse()
-        .map_err(|_| format!("the client says that they expire at {text:?}; accepted: RFC 3339"))
+    text.parse().map_err(|_| {
+        format!("the client wrote the expiration {text:?}; accepted: a date as in RFC 3339")
+    })
 }
 
-/// Line breaks and backslashes as they were.
+/// Undoes the escapes of line breaks and backslashes.
 pub(crate) fn unescaped(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars();
@@ -54,7 +54,7 @@ pub(crate) fn unescaped(text: &str) -> String {
     plain
 }
 
-/// The JSON of `credential_process`, or an access key id.
+/// Parses the JSON of `credential_process`, or an access key ID.
 pub(crate) fn read_output(output: &str) -> Answer {
     if let Ok(json) = serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(output) {
         let id = json.get("AccessKeyId").and_then(|id| id.as_str());
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_have_an_id_and_perhaps_an_end() {
+    fn credentials_have_an_id_and_may_have_an_expiration() {
         assert_eq!(given("ASIA1").unwrap().expires, None);
         let both = given("ASIA1 2026-01-01T00:00:00+00:00").unwrap();
         assert_eq!(both.expires.unwrap().timestamp(), 1_767_225_600);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_once_is_an_id_or_json() {
+    fn the_output_of_a_command_that_is_run_once_is_an_id_or_json() {
         assert_eq!(read_output("\nASIA1\n").unwrap().access_key_id, "ASIA1");
         let json =
             r#"{"Version": 1, "AccessKeyId": "ASIA2", "Expiration": "2026-01-01T00:00:00Z"}"#;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_in_one_line() {
+    fn values_are_escaped_in_one_line() {
         assert_eq!(unescaped(r"one\ntwo\\n"), "one\ntwo\\n");
     }
 }

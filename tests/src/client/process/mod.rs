@@ -1,32 +1,32 @@
-//! Any command.
+//! Any command as a client.
 //!
 //! # The line protocol
 //!
-//! The command is started in the scenario's environment. When it is ready it writes a line on its standard
-//! output, `ready`, and after it, with spaces between, what it knows beside `get`: `concurrent`, `reject`,
-//! `metadata`. Then it reads questions from its standard input, a line each, and answers each with one
+//! The command is started in the scenario's environment. When it is ready, it writes one line to its standard
+//! output: `ready`, followed by the optional commands that it supports (`concurrent`, `reject`, `metadata`),
+//! separated by spaces. Then it reads one question per line from its standard input and answers each with one
 //! line, until its input ends:
 //!
 //! | question | answer |
 //! | --- | --- |
-//! | `get` | `credentials ACCESS-KEY-ID [EXPIRATION]`, the expiration as RFC 3339 has it; or `error [KIND] [MESSAGE]` |
-//! | `get 10` | ten callers ask at once: ten such lines |
-//! | `reject ACCESS-KEY-ID` | AWS did not accept these: `ok`, or `error …` |
+//! | `get` | `credentials ACCESS-KEY-ID [EXPIRATION]`, with the expiration as in RFC 3339; or `error [KIND] [MESSAGE]` |
+//! | `get 10` | ten such lines, for ten concurrent callers |
+//! | `reject ACCESS-KEY-ID` | `ok`, once the client has noted that AWS rejected these credentials; or `error …` |
 //! | `metadata PATH` | `value TEXT`, with line breaks as `\n` and backslashes as `\\`; or `error …` |
 //!
-//! A word after `error` that is none of [`KINDS`](crate::scenario::KINDS) belongs to the message.
+//! If the word after `error` is not one of [`KINDS`](crate::scenario::KINDS), it is part of the message.
 //!
-//! # A command that is run once
+//! # A command that is run for each question
 //!
-//! A command that does not say `ready` is run for each `get`. With exit status 0 it has written an access
-//! key id: as the first word of its output, or as `AccessKeyId` in JSON, as `credential_process` has it.
-//! With any other it has failed.
+//! A command that does not write `ready` is run once for each `get`. If its exit status is 0, the first word
+//! of its output must be an access key ID, or its output must be JSON with `AccessKeyId`, as
+//! `credential_process` writes it. Any other exit status is an error.
 //!
 //! # Time
 //!
-//! With `libfaketime`, from Debian's package of that name, a command is moved through time. It works for
-//! programs that ask the C library for the time, and not for those of Go. Both clocks are moved, between
-//! two questions; pauses and time-outs take as long as they do.
+//! `libfaketime`, from Debian's package of that name, moves both clocks of a command between two questions.
+//! It works for programs that get the time from the C library, which Go programs do not. Pauses and
+//! time-outs take real time.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -55,10 +55,10 @@ pub use self::time::Faketime;
 use self::answers::{failed, given, read_output, unescaped};
 use self::time::{Offset, are_moved, library};
 
-/// How long a command may take to say `ready`. Interpreters and their libraries are slow to start.
+/// How long a command may take to write `ready`. Interpreters and their libraries start slowly.
 const START: Duration = Duration::from_secs(20);
 
-/// The variable without which an SDK would ask the real IMDS.
+/// The variable without which an SDK would send requests to the real IMDS.
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// A command as a client.
@@ -71,8 +71,8 @@ pub struct Process {
     faketime: Option<PathBuf>,
     speaks: Speaks,
     offers: Offers,
-    /// To start is work. If more did it at once than there are processors, they would be late for each
-    /// other's sake, and that would count against them.
+    /// Limits how many commands start at once to the number of processors. Starting is work, and more
+    /// commands would delay each other and miss their time limits.
     starts: Arc<Semaphore>,
 }
 
@@ -83,12 +83,12 @@ enum Speaks {
 }
 
 impl Process {
-    /// Looks at a command, as a shell would split it: what it speaks and what it knows. It is started once,
-    /// in this world, where IMDS is well.
+    /// Starts a command once, in a world with a healthy IMDS, to find out which protocol it uses and what
+    /// it supports. `command` is split into words as a shell would.
     ///
     /// # Errors
     ///
-    /// If it cannot be started, or does not get any credentials in a world that is well.
+    /// [`Unable`] if the command cannot be started, or gets no credentials.
     pub async fn find(
         name: Option<&str>,
         command: &str,
@@ -97,7 +97,7 @@ impl Process {
     ) -> Result<Self, Unable> {
         let words = shlex::split(command)
             .filter(|words| !words.is_empty())
-            .ok_or_else(|| Unable(format!("the command is {command:?}; accepted: a program and its arguments, quoted as for a shell")))?;
+            .ok_or_else(|| Unable(format!("invalid command {command:?}; use a program and its arguments, quoted as for a shell")))?;
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| Unable("the command is empty".into()))?;
@@ -113,7 +113,7 @@ impl Process {
                 std::thread::available_parallelism().map_or(1, NonZero::get),
             )),
         };
-        // With time faked: what does not bear that shows here.
+        // With libfaketime first. A command that does not work with it is tried again without.
         for library in [library(faketime), None] {
             process.faketime = library;
             match process.probe(world).await {
@@ -130,7 +130,7 @@ impl Process {
         let started = tokio::time::timeout(START, running.stdout.next());
         let first = match started.await {
             Ok(line) => line.and_then(Result::ok),
-            Err(_) => return Err(running.silent(START).await),
+            Err(_) => return Err(running.not_ready(START).await),
         };
         let words = first.as_deref().and_then(|line| line.strip_prefix("ready"));
         let time = match self.faketime.is_some() && running.is_moved() {
@@ -160,18 +160,18 @@ impl Process {
         let mut client = self.client(world).await?;
         let Ok(answers) = tokio::time::timeout(START, client.get(1)).await else {
             return Err(Unable(format!(
-                "{} gives no answer within {START:?} where all is well",
+                "{} does not answer within {START:?}, although IMDS is healthy",
                 self.name
             )));
         };
         match answers.as_slice() {
             [Ok(_)] => Ok(()),
             [Err(error)] => Err(Unable(format!(
-                "{} gets no credentials where all is well: {error}\n{}",
+                "{} gets no credentials, although IMDS is healthy: {error}\n{}",
                 self.name,
                 client.said().await
             ))),
-            _ => Err(Unable(format!("{} gives no answer", self.name))),
+            _ => Err(Unable(format!("{} does not answer", self.name))),
         }
     }
 
@@ -182,7 +182,7 @@ impl Process {
             .is_none_or(|endpoint| endpoint.trim().is_empty())
         {
             return Err(Unable(format!(
-                "{}: not started, because {ENDPOINT} is not set and it would ask the real IMDS",
+                "{} was not started, because without {ENDPOINT} it would send requests to the real IMDS",
                 self.name
             )));
         }
@@ -199,7 +199,7 @@ impl Process {
                 let mut running = Running::start(self, world)?;
                 match tokio::time::timeout(START, running.stdout.next()).await {
                     Ok(Some(Ok(line))) if line.starts_with("ready") => Ok(Box::new(running)),
-                    _ => Err(running.silent(START).await),
+                    _ => Err(running.not_ready(START).await),
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Driver for Process {
     }
 }
 
-/// What a program needs of the machine's environment; nothing that could be about AWS.
+/// The variables of this machine that a program needs, and none about AWS.
 fn inherited() -> BTreeMap<OsString, OsString> {
     const NAMES: [&str; 12] = [
         "PATH",
@@ -248,7 +248,7 @@ fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Pat
         .args(&process.arguments)
         .env_clear()
         .envs(&process.env)
-        // A home without any configuration.
+        // A home directory without configuration.
         .env("HOME", home)
         .env("AWS_CONFIG_FILE", home.join("config"))
         .env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials"))
@@ -261,7 +261,7 @@ fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Pat
         command
             .env("LD_PRELOAD", library)
             .env("FAKETIME_TIMESTAMP_FILE", offset.path())
-            // The monotonic clock is moved too: with it left alone, `time.sleep` of Python is an error.
+            // This moves the monotonic clock, too: otherwise, `time.sleep` of Python fails.
             .env("FAKETIME_NO_CACHE", "1");
     }
     command
@@ -279,15 +279,15 @@ struct Running {
     _home: TempDir,
 }
 
-/// Its standard output, line by line. A longer line is no answer.
+/// Its standard output, line by line. A line that is too long is an error.
 type Answers = FramedRead<ChildStdout, LinesCodec>;
 
 const LONGEST_LINE: usize = 1024 * 1024;
 
-/// More of what it writes beside its answers is not kept.
+/// The most bytes of its standard error that are kept.
 const MOST: usize = 4 * 1024 * 1024;
 
-/// How long it may take to end, once nothing is asked any more.
+/// How long it may take to exit after its input has ended.
 const END: Duration = Duration::from_secs(2);
 
 impl Running {
@@ -330,16 +330,16 @@ impl Running {
         })
     }
 
-    /// Whether time is faked for it: for it and, if it is a wrapper, for what it has started.
+    /// Whether the clock of the command is moved, and, if it is a wrapper, of its children.
     fn is_moved(&self) -> bool {
         self.child.id().is_some_and(are_moved)
     }
 
-    async fn silent(mut self, time: Duration) -> Unable {
+    async fn not_ready(mut self, time: Duration) -> Unable {
         let exited = tokio::time::timeout(Duration::from_millis(200), self.child.wait()).await;
         let how = match exited {
-            Ok(Ok(status)) => format!("it ended with {status}"),
-            _ => format!("it did not say `ready` within {time:?}"),
+            Ok(Ok(status)) => format!("it exited ({status})"),
+            _ => format!("it did not write `ready` within {time:?}"),
         };
         let said = self.errors();
         Unable(format!("{}: {how}\n{}", self.name, said.trim_end()))
@@ -365,7 +365,7 @@ impl Running {
         match self.stdout.next().await {
             Some(Ok(line)) => Ok(line),
             Some(Err(error)) => Err(Failed::broken(format!(
-                "the client's answer cannot be read: {error}"
+                "cannot read the client's answer: {error}"
             ))),
             None => Err(self.gone().await),
         }
@@ -374,7 +374,7 @@ impl Running {
     async fn gone(&mut self) -> Failed {
         let status = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
         let how = match status {
-            Ok(Ok(status)) => format!("the client ended with {status}"),
+            Ok(Ok(status)) => format!("the client exited ({status})"),
             _ => "the client closed its standard output".to_owned(),
         };
         Failed::broken(how)
@@ -457,13 +457,13 @@ impl Client for Running {
             offset.ahead += by;
             offset
                 .write()
-                .map_err(|error| Failed::broken(format!("its time cannot be moved: {error}")))
+                .map_err(|error| Failed::broken(format!("cannot move the client's clock: {error}")))
         })
     }
 
     fn said(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async move {
-            // Some write when they end.
+            // Some clients write when they exit.
             self.stdin = None;
             let _ = tokio::time::timeout(END, self.child.wait()).await;
             let mut said = std::mem::take(&mut self.said);
@@ -478,7 +478,7 @@ struct Once {
     process: Process,
     world: World,
     said: String,
-    /// It starts again for each question.
+    /// Held throughout, because the command starts again for each question.
     _turn: OwnedSemaphorePermit,
 }
 
@@ -502,23 +502,23 @@ impl Once {
         match (status.success(), status.code()) {
             (true, _) => read_output(&stdout),
             (false, Some(_)) => {
-                // Nor does a failure excuse secrets.
+                // The output of a failed command must not contain secrets either.
                 self.said.push_str(&stdout);
                 let last = stderr.trim().lines().last().unwrap_or_default();
                 Err(Failed::new(None, format!("{status}: {last}")))
             }
-            (false, None) => Err(Failed::broken(format!("the client ended with {status}"))),
+            (false, None) => Err(Failed::broken(format!("the client exited ({status})"))),
         }
     }
 }
 
-/// All that comes, and no more than is kept.
+/// Reads a stream to its end, and keeps the first [`MOST`] bytes.
 async fn whole(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {
         let most = u64::try_from(MOST).unwrap_or(u64::MAX);
         let _ = (&mut stream).take(most).read_to_end(&mut bytes).await;
-        // The rest is read too, or the client would wait for ever.
+        // Reads the rest, too, because the client would otherwise block.
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -545,7 +545,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_command_is_left_to_ask_the_real_imds() {
+    async fn no_command_sends_requests_to_the_real_imds() {
         let world = World {
             endpoint: String::new(),
             env: BTreeMap::from([(ENDPOINT.to_owned(), " ".to_owned())]),

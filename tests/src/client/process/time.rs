@@ -1,4 +1,4 @@
-//! Another time than the machine's, by `libfaketime`.
+//! Moves the clock of a command, with `libfaketime`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use tempfile::TempDir;
 
 use crate::client::World;
 
-/// What can be done about time.
+/// Whether to move the clock of commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Faketime {
-    /// `libfaketime`, if it is installed.
+    /// With `libfaketime`, if it is installed.
     #[default]
     Auto,
-    /// Nothing.
+    /// Never.
     Off,
 }
 
-/// Where Debian and others have it.
+/// Finds the library where Debian and other distributions install it.
 pub(super) fn library(faketime: Faketime) -> Option<PathBuf> {
     if faketime == Faketime::Off || !cfg!(target_os = "linux") {
         return None;
@@ -36,7 +36,7 @@ pub(super) fn library(faketime: Faketime) -> Option<PathBuf> {
     named.into_iter().chain(usual).find(|path| path.is_file())
 }
 
-/// A file that says how far a process is ahead of the machine.
+/// A file that states how far a process is ahead of this machine.
 pub(super) struct Offset {
     folder: TempDir,
     pub(super) ahead: TimeDelta,
@@ -58,7 +58,7 @@ impl Offset {
     }
 
     pub(super) fn write(&self) -> std::io::Result<()> {
-        // Beside and renamed, for it is read at any time.
+        // Written to another file and renamed, because the process may read it at any time.
         let seconds = self.ahead.num_milliseconds() as f64 / 1000.0;
         let beside = self.folder.path().join("beside");
         fs::write(&beside, format!("{seconds:+.3}\n"))?;
@@ -66,16 +66,17 @@ impl Offset {
     }
 }
 
+/// Whether the clocks of a process and its children are moved.
 pub(super) fn are_moved(id: u32) -> bool {
     let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
     let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
-    // A program of Go may have the library, and does not use it.
+    // A Go program may load the library, but does not use it.
     maps.contains("libfaketime") && !is_go(id) && children.all(are_moved)
 }
 
 fn is_go(id: u32) -> bool {
-    // Go's linker gives its programs a section of this name.
+    // Go's linker adds a section with this name.
     fs::read(format!("/proc/{id}/exe"))
         .is_ok_and(|program| program.windows(12).any(|part| part == b".go.buildinf"))
 }

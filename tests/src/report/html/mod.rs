@@ -9,8 +9,8 @@ mod timeline;
 use std::fmt::Write as _;
 
 use super::junit::escaped;
-use super::{Measured, Report, Told};
-use crate::judge::Finding;
+use super::{ClientSummary, Report, ScenarioSummary};
+use crate::judge::{AS_EXPECTED, Finding};
 use crate::run::{Outcome, Verdict};
 
 const STYLE: &str = include_str!("page.css");
@@ -103,7 +103,7 @@ fn head(page: &mut String, report: &Report) {
     );
 }
 
-fn tally(page: &mut String, report: &Report, client: &Measured) {
+fn tally(page: &mut String, report: &Report, client: &ClientSummary) {
     let tally = report.tally(&client.name);
     let _ = write!(
         page,
@@ -147,7 +147,7 @@ fn matrix(page: &mut String, report: &Report) {
         let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(&client.name));
     }
     page.push_str("</tr></thead>\n");
-    let scenarios: Vec<(usize, &Told)> = report.scenarios.iter().enumerate().collect();
+    let scenarios: Vec<(usize, &ScenarioSummary)> = report.scenarios.iter().enumerate().collect();
     for group in scenarios.chunk_by(|(_, one), (_, other)| one.group == other.group) {
         let name = group
             .first()
@@ -166,7 +166,7 @@ fn matrix(page: &mut String, report: &Report) {
     page.push_str("</table></div>\n");
 }
 
-fn matrix_row(page: &mut String, report: &Report, row: usize, scenario: &Told) {
+fn matrix_row(page: &mut String, report: &Report, row: usize, scenario: &ScenarioSummary) {
     let failed = report
         .outcomes
         .iter()
@@ -205,7 +205,7 @@ fn matrix_row(page: &mut String, report: &Report, row: usize, scenario: &Told) {
 }
 
 /// A scenario in words, for all clients.
-fn told(page: &mut String, row: usize, scenario: &Told) {
+fn told(page: &mut String, row: usize, scenario: &ScenarioSummary) {
     let _ = write!(
         page,
         "<template id=\"s{row}\"><h3>What is done</h3><ol class=\"steps\">",
@@ -230,7 +230,12 @@ fn told(page: &mut String, row: usize, scenario: &Told) {
 }
 
 /// What a cell opens.
-fn cell_opened(page: &mut String, place: (usize, usize), scenario: &Told, outcome: &Outcome) {
+fn cell_opened(
+    page: &mut String,
+    place: (usize, usize),
+    scenario: &ScenarioSummary,
+    outcome: &Outcome,
+) {
     let class = class(outcome);
     let _ = write!(
         page,
@@ -290,8 +295,8 @@ fn findings(page: &mut String, outcome: &Outcome) {
                 icon(class),
                 worded(&finding.expected)
             );
-            // That what held was so need not be said of every one.
-            if !finding.holds || finding.seen != "so it was" {
+            // For an expectation that was met, this text alone adds nothing.
+            if !finding.holds || finding.seen != AS_EXPECTED {
                 let _ = write!(
                     page,
                     "<p class=\"seen\"><span class=\"quiet\">seen</span> {}</p>",
