@@ -262,7 +262,7 @@ fn scenarios_are_listed_and_described() {
     let text = stdout(&output);
     for part in [
         "Replaces a token that IMDS answers with 401, within the same call\n",
-        "  rests on  IMDS 17; behaviour 2.5\n",
+        "  rests on  I17; B2.5\n",
         "IMDS forgets its tokens when it restarts.",
         "  2. IMDS: \"revoke_tokens\"\n",
         "  3. advance the clock by 31m\n",

@@ -198,7 +198,7 @@ pub fn document(bytes: &[u8]) {
                     let until = got.expires.expect("those of IMDS end").seconds();
                     match ends.seconds() > NOW {
                         true => assert_eq!(until, ends.seconds()),
-                        // Those that had ended when they came may be the best that there are (5.8).
+                        // Those that had ended when they came may be the best that there are [B5.8].
                         false => assert!((NOW + 300..NOW + 900).contains(&until)),
                     }
                     assert_eq!(got.secret_access_key, credentials.secret_access_key);

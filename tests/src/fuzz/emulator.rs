@@ -130,7 +130,7 @@ fn walk(imds: &Imds, version: &str) {
         assert_eq!(status, 200, "{folder}");
         let names = String::from_utf8(body).unwrap();
         for name in names.split('\n').filter(|name| !name.is_empty()) {
-            // Rules 29 and 37.
+            // [I29] [I37]
             let is_first_level = folder == format!("/{version}/");
             if name.ends_with('/') || (is_first_level && matches!(name, "dynamic" | "meta-data")) {
                 folders.push_back(format!("{folder}{}/", escaped(name.trim_end_matches('/'))));

@@ -10,7 +10,7 @@
 //!     r#"
 //!     behaviour = "Replaces a token that IMDS answers with 401, within the same call"
 //!     weight = "must"
-//!     rests-on = ["IMDS 17", "behaviour 2.5"]
+//!     rests-on = ["I17", "B2.5"]
 //!     why = "IMDS forgets its tokens when it restarts."
 //!     steps = [
 //!         { get = { gives = "current" } },

@@ -20,7 +20,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/http-version",
             Must,
             "Either all responses are HTTP/1.1 or all are HTTP/1.0",
-            &["IMDS 2"],
+            &["I2"],
             |imds| version(imds).boxed(),
         )
         .formerly(&["answer/version"]),
@@ -28,7 +28,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/connection-close",
             May,
             "A response has the header Connection: close",
-            &["IMDS 2"],
+            &["I2"],
             |imds| closes(imds).boxed(),
         )
         .formerly(&["answer/closes"]),
@@ -36,7 +36,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/server-header",
             Should,
             "Every response has the header Server: EC2ws",
-            &["IMDS 3"],
+            &["I3"],
             |imds| server(imds).boxed(),
         )
         .formerly(&["answer/server"]),
@@ -44,7 +44,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/date-header",
             Should,
             "Every response has a Date header with the current date",
-            &["IMDS 3"],
+            &["I3"],
             |imds| date(imds).boxed(),
         )
         .formerly(&["answer/date"]),
@@ -52,7 +52,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/content-length",
             Should,
             "Every response has a Content-Length header",
-            &["IMDS 3"],
+            &["I3"],
             |imds| length(imds).boxed(),
         )
         .formerly(&["answer/content-length"]),
@@ -60,7 +60,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/correct-length",
             Must,
             "Every body is as long as its Content-Length",
-            &["IMDS 3"],
+            &["I3"],
             |imds| right_length(imds).boxed(),
         )
         .formerly(&["answer/right-length"]),
@@ -68,7 +68,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/no-duplicate-headers",
             Should,
             "No response has the same header twice",
-            &["IMDS 4", "IMDS 5"],
+            &["I4", "I5"],
             |imds| once(imds).boxed(),
         )
         .formerly(&["answer/once"]),
@@ -76,7 +76,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/plain-text",
             Should,
             "The Content-Type of metadata is text/plain: values, listings and documents",
-            &["IMDS 34"],
+            &["I34"],
             |imds| plain_text(imds).boxed(),
         )
         .formerly(&["answer/plain-text"]),
@@ -84,7 +84,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/last-modified",
             May,
             "Metadata has a Last-Modified header, which is not the time of the request",
-            &["IMDS 6"],
+            &["I6"],
             |imds| last_modified(imds).boxed(),
         )
         .formerly(&["answer/last-modified"])
@@ -93,7 +93,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/accept-ranges",
             May,
             "Metadata has an Accept-Ranges header",
-            &["IMDS 4", "IMDS 5"],
+            &["I4", "I5"],
             |imds| accept_ranges(imds).boxed(),
         )
         .formerly(&["answer/accept-ranges"]),
@@ -101,7 +101,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/header-order",
             May,
             "The headers of metadata are in the order of Nitro or of Xen",
-            &["IMDS 4", "IMDS 5"],
+            &["I4", "I5"],
             |imds| order(imds).boxed(),
         )
         .formerly(&["answer/order"]),
@@ -117,7 +117,7 @@ pub(super) fn checks() -> Vec<Check> {
             "response/concurrent-clients",
             Must,
             "Sixteen concurrent clients are all answered",
-            &["IMDS 15", "clients: aws-sdk-go-v2 waits no longer"],
+            &["I15", "clients: aws-sdk-go-v2 waits no longer"],
             |imds| many_at_once(imds).boxed(),
         )
         .formerly(&["answer/many-at-once"]),

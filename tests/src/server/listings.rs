@@ -15,35 +15,35 @@ pub(super) fn checks() -> Vec<Check> {
             "listing/names",
             Must,
             "meta-data/ lists one name per line",
-            &["IMDS 30"],
+            &["I30"],
             |imds| names(imds).boxed(),
         ),
         Check::new(
             "listing/no-newline",
             Should,
             "No newline follows the last name of a listing",
-            &["IMDS 30"],
+            &["I30"],
             |imds| no_newline(imds).boxed(),
         ),
         Check::new(
             "listing/folders",
             Must,
             "Names of folders end with a slash",
-            &["IMDS 30"],
+            &["I30"],
             |imds| folders(imds).boxed(),
         ),
         Check::new(
             "listing/without-slash",
             Must,
             "A folder without its trailing slash returns the listing or a redirect to it",
-            &["IMDS 31", "clients: some ask with a slash, some without"],
+            &["I31", "clients: some ask with a slash, some without"],
             |imds| without_slash(imds).boxed(),
         ),
         Check::new(
             "listing/alphabetical",
             May,
             "Names are in alphabetical order",
-            &["IMDS 39"],
+            &["I39"],
             |imds| in_order(imds).boxed(),
         )
         .formerly(&["listing/in-order"]),
@@ -51,7 +51,7 @@ pub(super) fn checks() -> Vec<Check> {
             "listing/no-duplicates",
             Should,
             "No name is listed twice",
-            &["IMDS 30"],
+            &["I30"],
             |imds| no_name_twice(imds).boxed(),
         )
         .formerly(&["listing/no-name-twice"]),
@@ -59,7 +59,7 @@ pub(super) fn checks() -> Vec<Check> {
             "listing/every-name-readable",
             Must,
             "Every listed name can be read, at every depth",
-            &["IMDS 30", "IMDS 35"],
+            &["I30", "I35"],
             |imds| can_be_read(imds).boxed(),
         )
         .formerly(&["listing/can-be-read"]),
@@ -67,21 +67,21 @@ pub(super) fn checks() -> Vec<Check> {
             "listing/categories",
             Should,
             "The categories that every instance has exist and are listed",
-            &["IMDS 40"],
+            &["I40"],
             |imds| categories(imds).boxed(),
         ),
         Check::new(
             "listing/identity-folder",
             May,
             "The folder of the identity document is in its own order, which is not alphabetical",
-            &["IMDS 39"],
+            &["I39"],
             |imds| identity_folder(imds).boxed(),
         ),
         Check::new(
             "listing/public-keys",
             Should,
             "Public keys are listed as NUMBER=NAME, and each key ends with its name",
-            &["IMDS 37"],
+            &["I37"],
             |imds| public_keys(imds).boxed(),
         ),
     ]
@@ -211,7 +211,7 @@ async fn can_be_read(imds: &Server) -> Judged {
         let listing = imds.get(&folder).await?;
         listed(&listing)?;
         for name in listing.lines() {
-            // Rule 37.
+            // [I37]
             let name = match name.split_once('=') {
                 Some((number, _)) if folder.ends_with("/public-keys/") => format!("{number}/"),
                 _ => name,
