@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::digest::sha256_hex;
 use crate::private::Folder;
 
 /// Entries that were not written for so long are removed when another is: other versions leave
@@ -88,13 +89,5 @@ fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
 fn name(engine: &Engine, component: &[u8]) -> String {
     let mut settings = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut settings);
-    format!("{}-{:016x}.cwasm", hex(component), settings.finish())
-}
-
-/// The SHA-256 of `content`.
-pub(crate) fn hex(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{}-{:016x}.cwasm", sha256_hex(component), settings.finish())
 }

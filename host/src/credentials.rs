@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 
-use crate::kept::Entry;
-use crate::sandbox::bindings::provider as wit;
+use crate::wit::provider as wit;
 
 /// Temporary AWS credentials. `Debug` shows no secret, and clones share what they hold.
 // Aligned so that the reference count of an `Arc` of it has a cache line of its own (two on the
@@ -114,39 +113,6 @@ impl From<wit::Credentials> for Credentials {
                 account_id: credentials.account_id,
                 source: credentials.source,
                 expires: credentials.expires.map(moment),
-                refresh_after,
-            }),
-            fresh_until: refresh_after,
-        }
-    }
-}
-
-impl Credentials {
-    /// As they are kept on disk, until their document's end.
-    pub(crate) fn to_entry(&self, document_expires: DateTime<Utc>) -> Entry {
-        Entry {
-            access_key_id: self.inner.access_key_id.clone(),
-            secret_access_key: self.inner.secret_access_key.clone(),
-            session_token: self.inner.session_token.clone(),
-            account_id: self.inner.account_id.clone(),
-            source: self.inner.source.clone(),
-            expires: document_expires,
-        }
-    }
-}
-
-impl From<Entry> for Credentials {
-    fn from(entry: Entry) -> Self {
-        // Due at once.
-        let refresh_after = SystemTime::UNIX_EPOCH;
-        Self {
-            inner: Arc::new(Inner {
-                access_key_id: entry.access_key_id,
-                secret_access_key: entry.secret_access_key,
-                session_token: entry.session_token,
-                account_id: entry.account_id,
-                source: entry.source,
-                expires: Some(entry.expires.into()),
                 refresh_after,
             }),
             fresh_until: refresh_after,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap as _;
 
-use crate::sandbox::bindings::provider as wit;
+use crate::wit::provider as wit;
 
 /// Why there are no credentials, or no metadata.
 ///

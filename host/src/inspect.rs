@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::compiled::hex;
+use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind};
 
 /// What can be said of a component without running it.
@@ -41,7 +41,7 @@ impl Inspection {
         })?;
         Ok(Self {
             size: component.len(),
-            sha256: hex(component),
+            sha256: sha256_hex(component),
             ..Self::of(&compiled, &engine)
         })
     }

@@ -1,9 +1,8 @@
 //! The IMDS client.
 
+use crate::call::{Call, Calls};
 use crate::error::Error;
-use crate::provider::Ec2RoleProvider;
-use crate::provider::owner::Call;
-use crate::sandbox::bindings::metadata as wit;
+use crate::wit::metadata as wit;
 
 /// The IMDS client of a provider: anything in the metadata tree, with the provider's session token,
 /// time-outs and repetitions (behaviour 6).
@@ -12,12 +11,12 @@ use crate::sandbox::bindings::metadata as wit;
 /// Calls come one at a time, the provider's own included.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
-    provider: &'a Ec2RoleProvider,
+    calls: &'a Calls,
 }
 
 impl<'a> Metadata<'a> {
-    pub(crate) fn new(provider: &'a Ec2RoleProvider) -> Self {
-        Self { provider }
+    pub(crate) fn new(calls: &'a Calls) -> Self {
+        Self { calls }
     }
 
     /// What is at `path` below `/latest/meta-data`, as text.
@@ -27,9 +26,7 @@ impl<'a> Metadata<'a> {
     /// When IMDS does not give it, or it is not UTF-8.
     pub async fn get(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
-        self.provider
-            .call(|reply| Call::Metadata(path, reply))
-            .await
+        self.calls.call(|reply| Call::Metadata(path, reply)).await
     }
 
     /// What is at `path` below `/latest/dynamic`, as text.
@@ -39,7 +36,7 @@ impl<'a> Metadata<'a> {
     /// When IMDS does not give it, or it is not UTF-8.
     pub async fn dynamic_data(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
-        self.provider
+        self.calls
             .call(|reply| Call::DynamicData(path, reply))
             .await
     }
@@ -50,7 +47,7 @@ impl<'a> Metadata<'a> {
     ///
     /// When IMDS does not give them.
     pub async fn user_data(&self) -> Result<Vec<u8>, Error> {
-        self.provider.call(Call::UserData).await
+        self.calls.call(Call::UserData).await
     }
 
     /// The instance's region, from its identity document.
@@ -59,7 +56,7 @@ impl<'a> Metadata<'a> {
     ///
     /// When IMDS does not give it.
     pub async fn region(&self) -> Result<String, Error> {
-        self.provider.call(Call::Region).await
+        self.calls.call(Call::Region).await
     }
 
     /// The instance's identity document.
@@ -68,7 +65,8 @@ impl<'a> Metadata<'a> {
     ///
     /// When IMDS does not give it.
     pub async fn identity_document(&self) -> Result<IdentityDocument, Error> {
-        self.provider.call(Call::IdentityDocument).await
+        let document = self.calls.call(Call::IdentityDocument).await?;
+        Ok(document.into())
     }
 
     /// The instance profile.
@@ -77,7 +75,7 @@ impl<'a> Metadata<'a> {
     ///
     /// When IMDS does not give it, or its `Code` is not `Success`.
     pub async fn iam_info(&self) -> Result<IamInfo, Error> {
-        self.provider.call(Call::IamInfo).await
+        Ok(self.calls.call(Call::IamInfo).await?.into())
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::credentials::moment;
 use crate::error::Error;
-use crate::sandbox::bindings::ec2_role as wit;
+use crate::wit::ec2_role as wit;
 
 /// What a provider has been doing. Moments are whole seconds.
 #[derive(Clone, Debug, Default, serde::Serialize)]

@@ -27,16 +27,18 @@ use std::time::Duration;
 
 use crate::egress::{Egress, InvalidEndpoint};
 use crate::error::{Error, ErrorKind};
-use crate::sandbox::bindings::ec2_role::{EndpointMode, Imdsv1Policy, Options, RefreshPolicy};
-use crate::sandbox::bindings::provider as wit;
+use crate::wit::ec2_role::Options;
+use crate::wit::{ec2_role, provider as wit};
 
 mod environment;
+mod policy;
 #[cfg(feature = "profile")]
 mod profile;
 #[cfg(test)]
 mod tests;
 
 pub use self::environment::Environment;
+pub use self::policy::{EndpointMode, Imdsv1Policy, RefreshPolicy};
 #[cfg(feature = "profile")]
 pub use self::profile::AssumeRole;
 
@@ -58,8 +60,8 @@ pub(crate) struct Resolved {
 pub struct Settings {
     pub disabled: Option<bool>,
     pub endpoint: Option<String>,
-    pub endpoint_mode: Option<crate::EndpointMode>,
-    pub imdsv1: Option<crate::Imdsv1Policy>,
+    pub endpoint_mode: Option<EndpointMode>,
+    pub imdsv1: Option<Imdsv1Policy>,
     pub role_name: Option<String>,
     pub connect_timeout: Option<Duration>,
     pub read_timeout: Option<Duration>,
@@ -68,7 +70,7 @@ pub struct Settings {
     pub token_ttl: Option<Duration>,
     pub expiry_window: Option<Duration>,
     pub expiry_window_jitter: Option<u32>,
-    pub refresh_policy: Option<crate::RefreshPolicy>,
+    pub refresh_policy: Option<RefreshPolicy>,
     pub max_extension: Option<Duration>,
     pub extended_path: Option<bool>,
 }
@@ -78,15 +80,8 @@ impl From<Options> for Settings {
         Self {
             disabled: options.disabled,
             endpoint: options.endpoint,
-            endpoint_mode: options.endpoint_mode.map(|mode| match mode {
-                EndpointMode::Ipv4 => crate::EndpointMode::Ipv4,
-                EndpointMode::Ipv6 => crate::EndpointMode::Ipv6,
-            }),
-            imdsv1: options.imdsv1.map(|policy| match policy {
-                Imdsv1Policy::Never => crate::Imdsv1Policy::Never,
-                Imdsv1Policy::OnRefusal => crate::Imdsv1Policy::OnRefusal,
-                Imdsv1Policy::OnAnyFailure => crate::Imdsv1Policy::OnAnyFailure,
-            }),
+            endpoint_mode: options.endpoint_mode.map(EndpointMode::from),
+            imdsv1: options.imdsv1.map(Imdsv1Policy::from),
             role_name: options.role_name,
             connect_timeout: options.connect_timeout.map(Duration::from_millis),
             read_timeout: options.read_timeout.map(Duration::from_millis),
@@ -95,10 +90,7 @@ impl From<Options> for Settings {
             token_ttl: options.token_ttl.map(|ttl| Duration::from_secs(ttl.into())),
             expiry_window: options.expiry_window.map(Duration::from_millis),
             expiry_window_jitter: options.expiry_window_jitter,
-            refresh_policy: options.refresh_policy.map(|policy| match policy {
-                RefreshPolicy::Classic => crate::RefreshPolicy::Classic,
-                RefreshPolicy::Windowed => crate::RefreshPolicy::Windowed,
-            }),
+            refresh_policy: options.refresh_policy.map(RefreshPolicy::from),
             max_extension: options.max_extension.map(Duration::from_millis),
             extended_path: options.extended_path,
         }
@@ -182,8 +174,8 @@ pub(crate) fn resolve(
         .map(|origin| boolean(&origin))
         .transpose()?
         .map(|disabled| match disabled {
-            true => Imdsv1Policy::Never,
-            false => Imdsv1Policy::OnRefusal,
+            true => ec2_role::Imdsv1Policy::Never,
+            false => ec2_role::Imdsv1Policy::OnRefusal,
         });
     }
     if options.role_name.is_none()
@@ -243,7 +235,7 @@ impl Resolved {
     pub(crate) fn endpoint(&self) -> &str {
         match (&self.options.endpoint, self.options.endpoint_mode) {
             (Some(endpoint), _) => endpoint,
-            (None, Some(EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
+            (None, Some(ec2_role::EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
             (None, _) => "http://169.254.169.254",
         }
     }
@@ -291,10 +283,10 @@ fn boolean(origin: &Origin) -> Result<bool, Error> {
     }
 }
 
-fn mode(origin: &Origin) -> Result<EndpointMode, Error> {
+fn mode(origin: &Origin) -> Result<ec2_role::EndpointMode, Error> {
     match origin.value().to_ascii_lowercase().as_str() {
-        "ipv4" => Ok(EndpointMode::Ipv4),
-        "ipv6" => Ok(EndpointMode::Ipv6),
+        "ipv4" => Ok(ec2_role::EndpointMode::Ipv4),
+        "ipv6" => Ok(ec2_role::EndpointMode::Ipv6),
         _ => Err(origin.refuse("IPv4 or IPv6")),
     }
 }

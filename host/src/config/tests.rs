@@ -1,9 +1,9 @@
 use super::*;
 use crate::provider::{Builder, Ec2RoleProvider};
-use crate::sandbox::bindings::ec2_role;
+use crate::wit::ec2_role::{EndpointMode, Imdsv1Policy};
 
 fn unset() -> Options {
-    ec2_role::Options {
+    Options {
         disabled: None,
         endpoint: None,
         endpoint_mode: None,

@@ -5,54 +5,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 use super::owner::Owner;
 use super::snapshot::Snapshot;
 use super::{Common, EVENTS, Ec2RoleProvider};
+use crate::call::Calls;
 use crate::clock::{self, Clock};
-use crate::config::{self, Environment, Settings};
+use crate::config::{self, EndpointMode, Environment, Imdsv1Policy, RefreshPolicy, Settings};
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
-use crate::kept::Kept;
+use crate::last_known_good::LastKnownGood;
 use crate::limits::Limits;
 use crate::runtime;
-use crate::sandbox::bindings::ec2_role as wit;
 use crate::sandbox::{Randomness, Sandbox, Surroundings};
 use crate::status::Status;
 use crate::transport::{Direct, Transport};
-
-/// Which of the well-known endpoints to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointMode {
-    /// `http://169.254.169.254`
-    Ipv4,
-    /// `http://[fd00:ec2::254]`
-    Ipv6,
-}
-
-/// When requests are sent without a session token (IMDSv1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Imdsv1Policy {
-    /// Never.
-    Never,
-    /// When IMDS refuses to give a token: 403, 404 or 405.
-    OnRefusal,
-    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK
-    /// for Go does.
-    OnAnyFailure,
-}
-
-/// When credentials are refreshed, and what becomes of them when that fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshPolicy {
-    /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
-    Classic,
-    /// In a window before their end; one caller waits for that, and the others go on with what there
-    /// is until the last minute. When that fails, they go on unchanged, and the next attempt
-    /// comes 5 to 10 minutes later.
-    Windowed,
-}
+use crate::wit::ec2_role as wit;
 
 /// How a provider is to be. What is not set is looked up in the environment and in the profile (see
 /// the [table](crate::config)), and then has its default.
@@ -64,7 +33,7 @@ pub struct Builder {
     profile: Option<String>,
     component: Source,
     compiled_cache: Option<PathBuf>,
-    kept: Option<PathBuf>,
+    last_known_good: Option<PathBuf>,
     egress: Option<Egress>,
     limits: Limits,
     background_refresh: bool,
@@ -104,7 +73,7 @@ impl Builder {
             profile: None,
             component: Source::BuiltIn,
             compiled_cache: None,
-            kept: None,
+            last_known_good: None,
             egress: None,
             limits: Limits::default(),
             background_refresh: false,
@@ -130,20 +99,13 @@ impl Builder {
 
     /// Which of the well-known endpoints to use. Default: IPv4, `http://169.254.169.254`.
     pub fn endpoint_mode(mut self, mode: EndpointMode) -> Self {
-        self.options.endpoint_mode = Some(match mode {
-            EndpointMode::Ipv4 => wit::EndpointMode::Ipv4,
-            EndpointMode::Ipv6 => wit::EndpointMode::Ipv6,
-        });
+        self.options.endpoint_mode = Some(mode.into());
         self
     }
 
     /// When to send requests without a session token (behaviour 2.7). Default: never.
     pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
-        self.options.imdsv1 = Some(match policy {
-            Imdsv1Policy::Never => wit::Imdsv1Policy::Never,
-            Imdsv1Policy::OnRefusal => wit::Imdsv1Policy::OnRefusal,
-            Imdsv1Policy::OnAnyFailure => wit::Imdsv1Policy::OnAnyFailure,
-        });
+        self.options.imdsv1 = Some(policy.into());
         self
     }
 
@@ -205,10 +167,7 @@ impl Builder {
     /// When credentials are refreshed, and what becomes of them when that fails. Default:
     /// [`Classic`](RefreshPolicy::Classic).
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.options.refresh_policy = Some(match policy {
-            RefreshPolicy::Classic => wit::RefreshPolicy::Classic,
-            RefreshPolicy::Windowed => wit::RefreshPolicy::Windowed,
-        });
+        self.options.refresh_policy = Some(policy.into());
         self
     }
 
@@ -269,7 +228,7 @@ impl Builder {
     /// write it. **The secrets lie there in clear text**, in a file that this user alone can read. It
     /// does not exist on other systems than Unix.
     pub fn keep_credentials(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.kept = Some(folder.into());
+        self.last_known_good = Some(folder.into());
         self
     }
 
@@ -366,7 +325,7 @@ impl Builder {
             profile,
             component,
             compiled_cache,
-            kept,
+            last_known_good,
             egress,
             limits,
             background_refresh,
@@ -403,20 +362,20 @@ impl Builder {
             #[cfg(feature = "profile")]
             assume_role: settings.assume_role.clone(),
         });
-        let kept = kept.map(|folder| {
+        let last_known_good = last_known_good.map(|folder| {
             let role = settings.options.role_name.as_deref();
-            Kept::new(folder, &surroundings.egress, role)
+            LastKnownGood::new(folder, &surroundings.egress, role)
         });
         let owner = Owner::start(
             Arc::clone(&common),
             sandbox,
             surroundings,
             settings,
-            kept,
+            last_known_good,
             background_refresh,
         )
         .await?;
-        let (calls, waiting) = mpsc::unbounded_channel();
+        let (calls, waiting) = Calls::channel();
         tokio::spawn(owner.run(waiting));
         Ok(Ec2RoleProvider { common, calls })
     }
@@ -429,7 +388,7 @@ impl fmt::Debug for Builder {
             .field("environment", &self.environment)
             .field("profile", &self.profile)
             .field("compiled_cache", &self.compiled_cache)
-            .field("kept", &self.kept)
+            .field("last_known_good", &self.last_known_good)
             .field("egress", &self.egress)
             .field("limits", &self.limits)
             .field("background_refresh", &self.background_refresh)

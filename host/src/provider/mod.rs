@@ -15,23 +15,23 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, oneshot};
 
-use self::owner::{Call, Reply};
 use self::snapshot::Snapshot;
+use crate::call::{Call, Calls, Reply, answer};
 use crate::clock::Clock;
 #[cfg(feature = "profile")]
 use crate::config::AssumeRole;
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::status::{Event, Events, Status};
 
 mod builder;
-pub(crate) mod owner;
+mod owner;
 mod snapshot;
 
-pub use self::builder::{Builder, EndpointMode, Imdsv1Policy, RefreshPolicy};
+pub use self::builder::Builder;
 
 /// In the last minute of their life nobody is given credentials that are due: everyone waits for
 /// others (behaviour 5.9).
@@ -48,7 +48,7 @@ const EVENTS: usize = 64;
 #[derive(Clone)]
 pub struct Ec2RoleProvider {
     common: Arc<Common>,
-    calls: mpsc::UnboundedSender<Call>,
+    calls: Calls,
 }
 
 /// What the handles and the owner share.
@@ -129,8 +129,7 @@ impl Ec2RoleProvider {
 
     fn begin_refresh(&self) -> Refresh {
         let (reply, refresh) = refresh();
-        // If the owner is gone, so is the reply, and the refresh says so.
-        let _ = self.calls.send(Call::Refresh(reply));
+        self.calls.send(Call::Refresh(reply));
         refresh
     }
 
@@ -156,17 +155,17 @@ impl Ec2RoleProvider {
     ///
     /// When IMDS gives none.
     pub async fn retrieve(&self) -> Result<Arc<Credentials>, Error> {
-        self.call(Call::Retrieve).await
+        self.calls.call(Call::Retrieve).await
     }
 
     /// Forgets the credentials held. The next call asks IMDS, and fails if IMDS does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Component`] when the component cannot be run.
+    /// [`ErrorKind::Component`](crate::ErrorKind::Component) when the component cannot be run.
     pub async fn invalidate(&self) -> Result<(), Error> {
         self.common.snapshot.store(None);
-        self.call(Call::Invalidate).await
+        self.calls.call(Call::Invalidate).await
     }
 
     /// Tells that AWS did not accept the credentials with this key id. If they are the ones held,
@@ -174,15 +173,16 @@ impl Ec2RoleProvider {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Component`] when the component cannot be run.
+    /// [`ErrorKind::Component`](crate::ErrorKind::Component) when the component cannot be run.
     pub async fn reject(&self, access_key_id: &str) -> Result<(), Error> {
-        self.call(|reply| Call::Reject(access_key_id.to_owned(), reply))
+        self.calls
+            .call(|reply| Call::Reject(access_key_id.to_owned(), reply))
             .await
     }
 
     /// The IMDS client: anything in the metadata tree, with the same session token.
     pub fn metadata(&self) -> Metadata<'_> {
-        Metadata::new(self)
+        Metadata::new(&self.calls)
     }
 
     /// What the provider has been doing, without any request and without waiting.
@@ -205,30 +205,18 @@ impl Ec2RoleProvider {
     pub fn assume_role(&self) -> Option<&AssumeRole> {
         self.common.assume_role.as_ref()
     }
-
-    pub(crate) async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.calls.send(call(reply)).map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
-    }
 }
 
 /// A refresh, and what completes it.
 fn refresh() -> (Reply<Arc<Credentials>>, Refresh) {
-    let (reply, answer) = oneshot::channel();
-    let refresh = async move { answer.await.map_err(|_| stopped())? };
-    (reply, refresh.boxed().shared())
+    let (reply, receiver) = oneshot::channel();
+    (reply, answer(receiver).boxed().shared())
 }
 
 /// What a caller does whose credentials are due.
 enum Turn {
     Wait(Refresh),
     GoOn(Arc<Credentials>),
-}
-
-#[cold]
-fn stopped() -> Error {
-    Error::new(ErrorKind::Other, "the provider's task has ended")
 }
 
 impl Common {

@@ -4,35 +4,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::Common;
+use crate::call::{Call, Reply};
 use crate::config::Resolved;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::kept::{self, Kept};
-use crate::metadata::{IamInfo, IdentityDocument};
+use crate::last_known_good::{self, LastKnownGood};
 use crate::sandbox::{Instance, Sandbox, Surroundings};
 use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
-
-/// What a caller waits for.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// What the instance is to do.
-pub(crate) enum Call {
-    Refresh(Reply<Arc<Credentials>>),
-    Retrieve(Reply<Arc<Credentials>>),
-    Invalidate(Reply<()>),
-    Reject(String, Reply<()>),
-    Metadata(String, Reply<String>),
-    DynamicData(String, Reply<String>),
-    UserData(Reply<Vec<u8>>),
-    Region(Reply<String>),
-    IdentityDocument(Reply<IdentityDocument>),
-    IamInfo(Reply<IamInfo>),
-}
 
 /// When the component itself has failed, it is tried again after so long; and so is IMDS in the
 /// background, as long as there are no credentials at all.
@@ -46,7 +29,7 @@ pub(super) struct Owner {
     sandbox: Sandbox,
     surroundings: Surroundings,
     settings: Resolved,
-    kept: Option<Kept>,
+    last_known_good: Option<LastKnownGood>,
     background_refresh: bool,
     bound: Duration,
     instance: Option<Instance>,
@@ -65,7 +48,7 @@ impl Owner {
         sandbox: Sandbox,
         surroundings: Surroundings,
         settings: Resolved,
-        kept: Option<Kept>,
+        last_known_good: Option<LastKnownGood>,
         background_refresh: bool,
     ) -> Result<Self, Error> {
         let bound = surroundings.limits.call(settings.options.operation_timeout);
@@ -74,7 +57,7 @@ impl Owner {
             sandbox,
             surroundings,
             settings,
-            kept,
+            last_known_good,
             background_refresh,
             bound,
             instance: None,
@@ -125,8 +108,8 @@ impl Owner {
                     .with(async |instance| instance.invalidate().await)
                     .await;
                 self.forget();
-                if let Some(kept) = &self.kept {
-                    kept.forget(None);
+                if let Some(stored) = &self.last_known_good {
+                    stored.forget(None);
                 }
                 self.reply(reply, answer).await;
             }
@@ -139,8 +122,8 @@ impl Owner {
                 {
                     self.forget();
                 }
-                if let Some(kept) = &self.kept {
-                    kept.forget(Some(&id));
+                if let Some(stored) = &self.last_known_good {
+                    stored.forget(Some(&id));
                 }
                 self.reply(reply, answer).await;
             }
@@ -172,13 +155,13 @@ impl Owner {
                 let answer = self
                     .with(async |instance| instance.get_instance_identity_document().await)
                     .await;
-                self.reply(reply, answer.map(IdentityDocument::from)).await;
+                self.reply(reply, answer).await;
             }
             Call::IamInfo(reply) => {
                 let answer = self
                     .with(async |instance| instance.get_iam_info().await)
                     .await;
-                self.reply(reply, answer.map(IamInfo::from)).await;
+                self.reply(reply, answer).await;
             }
         }
     }
@@ -280,8 +263,10 @@ impl Owner {
             let expires = credentials.expires();
             if status.failing_since.is_none() {
                 telemetry::refresh(Outcome::Refreshed, start.elapsed());
-                if let (Some(kept), Some(end)) = (&self.kept, status.document_expires) {
-                    kept.store(&credentials, end);
+                if let (Some(stored), Some(expires)) =
+                    (&self.last_known_good, status.document_expires)
+                {
+                    stored.store(&credentials, expires);
                 }
                 self.emit(Event::Refreshed {
                     access_key_id,
@@ -324,8 +309,9 @@ impl Owner {
                 && held.last_longer_than(Duration::ZERO, now)
         });
         let held = held.or_else(|| {
-            let kept = self.kept.as_ref().filter(|_| kept::helps(error.kind()));
-            kept.and_then(|kept| kept.load(now.into()))
+            let stored = self.last_known_good.as_ref();
+            let stored = stored.filter(|_| last_known_good::can_bridge(error.kind()));
+            stored.and_then(|stored| stored.load(now.into()))
         });
         if news {
             self.begin_to_fail(before, status);

@@ -10,10 +10,10 @@ use futures_util::FutureExt as _;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
-use crate::COMPONENT;
 use crate::compiled;
 use crate::error::{Error, ErrorKind};
 use crate::inspect::Inspection;
+use crate::wit::{self, ec2_role, metadata, provider};
 
 mod epoch;
 mod state;
@@ -22,29 +22,10 @@ mod tests;
 
 pub(crate) use self::state::{Randomness, Surroundings};
 
-use self::bindings::{ec2_role, metadata, provider};
 use self::state::State;
 
-/// What wasmtime makes of the exports. The imports are linked by hand, one by one.
-mod generated {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        inline: "
-            package imds:host;
-            world exports {
-                export imds:credentials/provider@0.1.0;
-                export imds:credentials/ec2-role@0.1.0;
-                export imds:credentials/metadata@0.1.0;
-            }
-        ",
-        exports: { default: async },
-    });
-}
-
-/// The types of the component's interfaces.
-pub(crate) mod bindings {
-    pub(crate) use super::generated::exports::imds::credentials::{ec2_role, metadata, provider};
-}
+/// The component that this library was built with.
+pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ec2_role_component.wasm"));
 
 const SET_UP: &str = "the sandbox cannot be set up";
 
@@ -73,7 +54,7 @@ pub(crate) fn engine() -> Result<&'static Engine, Error> {
 /// A component, compiled and linked, ready to be instantiated.
 #[derive(Clone)]
 pub(crate) struct Sandbox {
-    exports: generated::ExportsPre<State>,
+    exports: wit::ExportsPre<State>,
 }
 
 impl Sandbox {
@@ -118,7 +99,7 @@ impl Sandbox {
         }
         let exports = linker
             .instantiate_pre(&component)
-            .and_then(generated::ExportsPre::new)
+            .and_then(wit::ExportsPre::new)
             .map_err(|error| unfit("the component does not fit the sandbox", error))?;
         Ok(Self { exports })
     }
@@ -159,7 +140,7 @@ fn store(engine: &Engine, surroundings: &Surroundings) -> Store<State> {
 /// more use.
 pub(crate) struct Instance {
     store: Store<State>,
-    exports: generated::Exports,
+    exports: wit::Exports,
     bound: Duration,
 }
 
