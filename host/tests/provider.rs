@@ -1,7 +1,6 @@
 //! The provider, as programs use it, with the emulator as IMDS.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
-#![cfg(feature = "emulator")]
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,6 @@
 //! What is logged and counted, and that no secret is in it. One test, for recorders are global.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
-#![cfg(feature = "emulator")]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -47,7 +47,7 @@ node_with() {
 
 # component_wasm: the path of the component, where the host's build leaves it.
 component_wasm() {
-    cargo build --quiet --package ec2-role-host >&2
+    cargo build --quiet >&2
     echo "$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm"
 }
 

@@ -62,8 +62,8 @@ pub(crate) struct Binary {
 pub(crate) const BINARIES: [Binary; 3] = [
     Binary {
         name: "ec2-role-credentials",
-        package: "ec2-role-host",
-        folder: "host",
+        package: "ec2-role-credentials",
+        folder: "host/command",
     },
     Binary {
         name: "imds-emulator",

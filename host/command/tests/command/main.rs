@@ -1,7 +1,7 @@
 //! The command `ec2-role-credentials`, as a user runs it.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
-#![cfg(all(feature = "cli", feature = "emulator"))]
+#![cfg(feature = "emulator")]
 
 mod arguments;
 mod doctor;

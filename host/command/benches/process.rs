@@ -1,7 +1,7 @@
 //! What the command takes from its start to the credentials, with and without the cache of compiled
 //! components; and what a provider takes of memory.
 //!
-//! `cargo bench -p ec2-role-host --bench process`
+//! `cargo bench -p ec2-role-credentials`
 
 #![expect(
     clippy::cast_precision_loss,

@@ -130,8 +130,7 @@ impl Arguments {
 
 /// 32 random bytes.
 fn token() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&rand::random::<[u8; 32]>())
 }
 
 struct Served {
