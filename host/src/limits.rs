@@ -51,12 +51,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bound of a call, where a look-up may take so many milliseconds: getting credentials takes
-    /// up to seven look-ups (behaviour 4.7, 4.8).
-    pub(crate) fn call(&self, operation_timeout: Option<u64>) -> Duration {
-        const DEFAULT: u64 = 5_000;
+    /// The bound of a call. Getting credentials takes up to seven look-ups (behaviour 4.7, 4.8), and
+    /// each may take as long as `operation_timeout`.
+    pub(crate) fn call(&self, operation_timeout: Option<Duration>) -> Duration {
+        const DEFAULT: Duration = Duration::from_secs(5);
         self.call.unwrap_or_else(|| {
-            let look_up = Duration::from_millis(operation_timeout.unwrap_or(DEFAULT));
+            let look_up = operation_timeout.unwrap_or(DEFAULT);
             look_up
                 .saturating_mul(8)
                 .saturating_add(Duration::from_secs(1))

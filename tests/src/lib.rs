@@ -14,6 +14,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod server;
+mod settings;
 pub mod simulation;
 pub mod soak;
 pub mod trace;

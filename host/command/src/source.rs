@@ -4,7 +4,6 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use ec2_role_host::config::parse_seconds;
 use ec2_role_host::{Builder, Ec2RoleProvider, EndpointMode, Imdsv1Policy, RefreshPolicy};
 use etcetera::BaseStrategy as _;
@@ -19,7 +18,7 @@ pub(crate) struct Source {
     /// Which of the well-known endpoints to use, unless the environment or the profile names one
     /// [default: ipv4]
     #[arg(long, value_enum, value_name = "MODE", conflicts_with = "endpoint")]
-    endpoint_mode: Option<Mode>,
+    endpoint_mode: Option<EndpointMode>,
 
     /// Start the embedded emulator on a free port of the loopback interface, and use that; with a
     /// configuration file of imds-emulator if one is named
@@ -49,7 +48,7 @@ pub(crate) struct Source {
 
     /// When to send requests without a session token [default: never]
     #[arg(long, value_enum, value_name = "POLICY")]
-    imdsv1: Option<Imdsv1>,
+    imdsv1: Option<Imdsv1Policy>,
 
     /// How long a connection and how long an answer may take, in seconds [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -61,7 +60,7 @@ pub(crate) struct Source {
 
     /// When credentials are refreshed [default: classic; of `serve` and `watch`: windowed]
     #[arg(long, value_enum, value_name = "POLICY")]
-    refresh_policy: Option<Policy>,
+    refresh_policy: Option<RefreshPolicy>,
 
     /// Keep the credentials on disk, for this user alone and in clear text, and go on with them until
     /// their end while IMDS is away
@@ -80,33 +79,6 @@ pub(crate) struct Source {
     /// Compile the component anew, and write nothing to disk
     #[arg(long, conflicts_with = "keep", help_heading = "Component")]
     no_cache: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    // Not as documentation: there the brackets would be a link.
-    #[value(help = "http://169.254.169.254")]
-    Ipv4,
-    #[value(help = "http://[fd00:ec2::254]")]
-    Ipv6,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Imdsv1 {
-    /// Never
-    Never,
-    /// When IMDS refuses to give a token
-    OnRefusal,
-    /// After any failure to get one, as the AWS SDK for Go does
-    OnAnyFailure,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Policy {
-    /// When they have ended, as the AWS SDK for Go does
-    Classic,
-    /// In a window before their end
-    Windowed,
 }
 
 /// A provider, and the emulator behind it if there is one.
@@ -164,10 +136,7 @@ impl Source {
             builder = builder.endpoint(endpoint);
         }
         if let Some(mode) = self.endpoint_mode {
-            builder = builder.endpoint_mode(match mode {
-                Mode::Ipv4 => EndpointMode::Ipv4,
-                Mode::Ipv6 => EndpointMode::Ipv6,
-            });
+            builder = builder.endpoint_mode(mode);
         }
         #[cfg(feature = "profile")]
         if let Some(profile) = &self.profile {
@@ -180,11 +149,7 @@ impl Source {
             builder = builder.extended_path(true);
         }
         if let Some(policy) = self.imdsv1 {
-            builder = builder.imdsv1(match policy {
-                Imdsv1::Never => Imdsv1Policy::Never,
-                Imdsv1::OnRefusal => Imdsv1Policy::OnRefusal,
-                Imdsv1::OnAnyFailure => Imdsv1Policy::OnAnyFailure,
-            });
+            builder = builder.imdsv1(policy);
         }
         if let Some(timeout) = self.timeout {
             builder = builder.connect_timeout(timeout).read_timeout(timeout);
@@ -193,10 +158,7 @@ impl Source {
             builder = builder.attempts(attempts);
         }
         if let Some(policy) = self.refresh_policy {
-            builder = builder.refresh_policy(match policy {
-                Policy::Classic => RefreshPolicy::Classic,
-                Policy::Windowed => RefreshPolicy::Windowed,
-            });
+            builder = builder.refresh_policy(policy);
         }
         if let Some(component) = &self.component {
             builder = builder.component_file(component);

@@ -27,13 +27,13 @@ use std::time::Duration;
 
 use crate::egress::{Egress, InvalidEndpoint};
 use crate::error::{Error, ErrorKind};
-use crate::wit::ec2_role::Options;
-use crate::wit::{ec2_role, provider as wit};
+use crate::wit::provider as wit;
 
 mod environment;
 mod policy;
 #[cfg(feature = "profile")]
 mod profile;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -41,60 +41,16 @@ pub use self::environment::Environment;
 pub use self::policy::{EndpointMode, Imdsv1Policy, RefreshPolicy};
 #[cfg(feature = "profile")]
 pub use self::profile::AssumeRole;
+pub use self::settings::Settings;
 
 /// The settings, from everywhere.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    pub(crate) options: Options,
+    pub(crate) settings: Settings,
     /// Where settings come from that the component checks.
     origins: Vec<(&'static str, Origin)>,
     #[cfg(feature = "profile")]
     pub(crate) assume_role: Option<AssumeRole>,
-}
-
-/// What a provider is set up with, from the program, the environment and the profile. `None`: the
-/// component's default, which the methods of [`Builder`](crate::Builder) name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "they are those of the builder's methods")]
-pub struct Settings {
-    pub disabled: Option<bool>,
-    pub endpoint: Option<String>,
-    pub endpoint_mode: Option<EndpointMode>,
-    pub imdsv1: Option<Imdsv1Policy>,
-    pub role_name: Option<String>,
-    pub connect_timeout: Option<Duration>,
-    pub read_timeout: Option<Duration>,
-    pub operation_timeout: Option<Duration>,
-    pub attempts: Option<u32>,
-    pub token_ttl: Option<Duration>,
-    pub expiry_window: Option<Duration>,
-    pub expiry_window_jitter: Option<u32>,
-    pub refresh_policy: Option<RefreshPolicy>,
-    pub max_extension: Option<Duration>,
-    pub extended_path: Option<bool>,
-}
-
-impl From<Options> for Settings {
-    fn from(options: Options) -> Self {
-        Self {
-            disabled: options.disabled,
-            endpoint: options.endpoint,
-            endpoint_mode: options.endpoint_mode.map(EndpointMode::from),
-            imdsv1: options.imdsv1.map(Imdsv1Policy::from),
-            role_name: options.role_name,
-            connect_timeout: options.connect_timeout.map(Duration::from_millis),
-            read_timeout: options.read_timeout.map(Duration::from_millis),
-            operation_timeout: options.operation_timeout.map(Duration::from_millis),
-            attempts: options.attempts,
-            token_ttl: options.token_ttl.map(|ttl| Duration::from_secs(ttl.into())),
-            expiry_window: options.expiry_window.map(Duration::from_millis),
-            expiry_window_jitter: options.expiry_window_jitter,
-            refresh_policy: options.refresh_policy.map(RefreshPolicy::from),
-            max_extension: options.max_extension.map(Duration::from_millis),
-            extended_path: options.extended_path,
-        }
-    }
 }
 
 /// Where a value was found.
@@ -114,7 +70,7 @@ enum Origin {
 
 /// Completes what the program says. Its `profile` goes before `AWS_PROFILE`.
 pub(crate) fn resolve(
-    options: Options,
+    settings: Settings,
     environment: &Environment,
     profile: Option<&str>,
 ) -> Result<Resolved, Error> {
@@ -142,75 +98,75 @@ pub(crate) fn resolve(
         Ok(None)
     };
     let mut origins = Vec::new();
-    let mut options = options;
+    let mut settings = settings;
 
-    if options.disabled.is_none() {
-        options.disabled = find("AWS_EC2_METADATA_DISABLED", None)?
+    if settings.disabled.is_none() {
+        settings.disabled = find("AWS_EC2_METADATA_DISABLED", None)?
             .map(|origin| boolean(&origin))
             .transpose()?;
     }
-    if options.endpoint.is_none()
+    if settings.endpoint.is_none()
         && let Some(origin) = find(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             Some("ec2_metadata_service_endpoint"),
         )?
     {
-        options.endpoint = Some(endpoint(&origin)?);
+        settings.endpoint = Some(endpoint(&origin)?);
         origins.push(("endpoint", origin));
     }
-    if options.endpoint_mode.is_none() {
-        options.endpoint_mode = find(
+    if settings.endpoint_mode.is_none() {
+        settings.endpoint_mode = find(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
             Some("ec2_metadata_service_endpoint_mode"),
         )?
         .map(|origin| mode(&origin))
         .transpose()?;
     }
-    if options.imdsv1.is_none() {
-        options.imdsv1 = find(
+    if settings.imdsv1.is_none() {
+        settings.imdsv1 = find(
             "AWS_EC2_METADATA_V1_DISABLED",
             Some("ec2_metadata_v1_disabled"),
         )?
         .map(|origin| boolean(&origin))
         .transpose()?
         .map(|disabled| match disabled {
-            true => ec2_role::Imdsv1Policy::Never,
-            false => ec2_role::Imdsv1Policy::OnRefusal,
+            true => Imdsv1Policy::Never,
+            false => Imdsv1Policy::OnRefusal,
         });
     }
-    if options.role_name.is_none()
+    if settings.role_name.is_none()
         && let Some(origin) = find(
             "AWS_EC2_INSTANCE_PROFILE_NAME",
             Some("ec2_instance_profile_name"),
         )?
     {
-        options.role_name = Some(origin.value().to_owned());
+        settings.role_name = Some(origin.value().to_owned());
         origins.push(("role-name", origin));
     }
-    if (options.connect_timeout.is_none() || options.read_timeout.is_none())
+    if (settings.connect_timeout.is_none() || settings.read_timeout.is_none())
         && let Some(origin) = find(
             "AWS_METADATA_SERVICE_TIMEOUT",
             Some("metadata_service_timeout"),
         )?
     {
         let timeout = seconds(&origin)?;
-        options.connect_timeout.get_or_insert(timeout);
-        options.read_timeout.get_or_insert(timeout);
+        settings.connect_timeout.get_or_insert(timeout);
+        settings.read_timeout.get_or_insert(timeout);
     }
-    if options.attempts.is_none()
+    if settings.attempts.is_none()
         && let Some(origin) = find(
             "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
             Some("metadata_service_num_attempts"),
         )?
     {
-        options.attempts = Some(whole_number(&origin, 1, 10)?);
+        settings.attempts = Some(whole_number(&origin, 1, 10)?);
     }
-    let patient = options.connect_timeout.or(options.read_timeout).is_some();
-    if (patient || options.attempts.is_some()) && options.operation_timeout.is_none() {
-        options.operation_timeout = Some(operation_timeout(&options));
+    let patient = settings.connect_timeout.or(settings.read_timeout).is_some();
+    if (patient || settings.attempts.is_some()) && settings.operation_timeout.is_none() {
+        settings.operation_timeout = Some(operation_timeout(&settings));
     }
     Ok(Resolved {
-        options,
+        settings,
         origins,
         #[cfg(feature = "profile")]
         assume_role: profile.and_then(|profile| profile.assume_role()),
@@ -233,9 +189,9 @@ impl Resolved {
 
     /// The base URL of IMDS.
     pub(crate) fn endpoint(&self) -> &str {
-        match (&self.options.endpoint, self.options.endpoint_mode) {
+        match (&self.settings.endpoint, self.settings.endpoint_mode) {
             (Some(endpoint), _) => endpoint,
-            (None, Some(ec2_role::EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
+            (None, Some(EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
             (None, _) => "http://169.254.169.254",
         }
     }
@@ -283,10 +239,10 @@ fn boolean(origin: &Origin) -> Result<bool, Error> {
     }
 }
 
-fn mode(origin: &Origin) -> Result<ec2_role::EndpointMode, Error> {
+fn mode(origin: &Origin) -> Result<EndpointMode, Error> {
     match origin.value().to_ascii_lowercase().as_str() {
-        "ipv4" => Ok(ec2_role::EndpointMode::Ipv4),
-        "ipv6" => Ok(ec2_role::EndpointMode::Ipv6),
+        "ipv4" => Ok(EndpointMode::Ipv4),
+        "ipv6" => Ok(EndpointMode::Ipv6),
         _ => Err(origin.refuse("IPv4 or IPv6")),
     }
 }
@@ -298,10 +254,8 @@ fn endpoint(origin: &Origin) -> Result<String, Error> {
     }
 }
 
-/// Seconds with decimals, as milliseconds.
-fn seconds(origin: &Origin) -> Result<u64, Error> {
-    let timeout = parse_seconds(origin.value()).map_err(|accepted| origin.refuse(accepted))?;
-    Ok(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+fn seconds(origin: &Origin) -> Result<Duration, Error> {
+    parse_seconds(origin.value()).map_err(|accepted| origin.refuse(accepted))
 }
 
 /// A time-out as the environment and the profile give it: seconds, with decimals or without.
@@ -323,7 +277,10 @@ pub fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
         .filter(|_| is_number(whole) && is_number(decimals))
         .and_then(|text| text.parse().ok())
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|timeout| (1..=60_000).contains(&timeout.as_millis()))
+        // The component counts whole milliseconds.
+        .and_then(|timeout| u64::try_from(timeout.as_millis()).ok())
+        .filter(|milliseconds| (1..=60_000).contains(milliseconds))
+        .map(Duration::from_millis)
         .ok_or("a number of seconds from 0.001 to 60")
 }
 
@@ -339,13 +296,20 @@ fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
 
 /// As long as all attempts for the token and for the path need, with the longest pauses between
 /// them (behaviour 1.7), but no shorter than the default and no longer than what is accepted.
-fn operation_timeout(options: &Options) -> u64 {
-    const DEFAULT: u64 = 5_000;
-    const MOST: u64 = 600_000;
-    let attempts = options.attempts.unwrap_or(3);
-    let attempt = options.connect_timeout.unwrap_or(1_000) + options.read_timeout.unwrap_or(1_000);
-    let pauses: u64 = (1..attempts)
-        .map(|repetition| 500 << repetition.min(4))
+fn operation_timeout(settings: &Settings) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(5);
+    const MAX: Duration = Duration::from_secs(600);
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    // More are not accepted, and the component says so.
+    let attempts = settings.attempts.unwrap_or(3).min(10);
+    let connect = settings.connect_timeout.unwrap_or(TIMEOUT);
+    let attempt = connect.saturating_add(settings.read_timeout.unwrap_or(TIMEOUT));
+    let pauses: Duration = (1..attempts)
+        .map(|retry| Duration::from_millis(500 << retry.min(4)))
         .sum();
-    (2 * (u64::from(attempts) * attempt + pauses)).clamp(DEFAULT, MOST)
+    attempt
+        .saturating_mul(attempts)
+        .saturating_add(pauses)
+        .saturating_mul(2)
+        .clamp(DEFAULT, MAX)
 }

@@ -4,6 +4,8 @@ use crate::wit::ec2_role as wit;
 
 /// Which of the well-known endpoints to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum EndpointMode {
     /// `http://169.254.169.254`
     Ipv4,
@@ -13,6 +15,8 @@ pub enum EndpointMode {
 
 /// When requests are sent without a session token (IMDSv1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Imdsv1Policy {
     /// Never.
     Never,
@@ -25,6 +29,8 @@ pub enum Imdsv1Policy {
 
 /// When credentials are refreshed, and what becomes of them when that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum RefreshPolicy {
     /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
     Classic,
@@ -43,15 +49,6 @@ impl From<EndpointMode> for wit::EndpointMode {
     }
 }
 
-impl From<wit::EndpointMode> for EndpointMode {
-    fn from(mode: wit::EndpointMode) -> Self {
-        match mode {
-            wit::EndpointMode::Ipv4 => Self::Ipv4,
-            wit::EndpointMode::Ipv6 => Self::Ipv6,
-        }
-    }
-}
-
 impl From<Imdsv1Policy> for wit::Imdsv1Policy {
     fn from(policy: Imdsv1Policy) -> Self {
         match policy {
@@ -62,30 +59,11 @@ impl From<Imdsv1Policy> for wit::Imdsv1Policy {
     }
 }
 
-impl From<wit::Imdsv1Policy> for Imdsv1Policy {
-    fn from(policy: wit::Imdsv1Policy) -> Self {
-        match policy {
-            wit::Imdsv1Policy::Never => Self::Never,
-            wit::Imdsv1Policy::OnRefusal => Self::OnRefusal,
-            wit::Imdsv1Policy::OnAnyFailure => Self::OnAnyFailure,
-        }
-    }
-}
-
 impl From<RefreshPolicy> for wit::RefreshPolicy {
     fn from(policy: RefreshPolicy) -> Self {
         match policy {
             RefreshPolicy::Classic => Self::Classic,
             RefreshPolicy::Windowed => Self::Windowed,
-        }
-    }
-}
-
-impl From<wit::RefreshPolicy> for RefreshPolicy {
-    fn from(policy: wit::RefreshPolicy) -> Self {
-        match policy {
-            wit::RefreshPolicy::Classic => Self::Classic,
-            wit::RefreshPolicy::Windowed => Self::Windowed,
         }
     }
 }

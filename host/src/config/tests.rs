@@ -1,30 +1,9 @@
 use super::*;
 use crate::provider::{Builder, Ec2RoleProvider};
-use crate::wit::ec2_role::{EndpointMode, Imdsv1Policy};
-
-fn unset() -> Options {
-    Options {
-        disabled: None,
-        endpoint: None,
-        endpoint_mode: None,
-        imdsv1: None,
-        role_name: None,
-        connect_timeout: None,
-        read_timeout: None,
-        operation_timeout: None,
-        attempts: None,
-        token_ttl: None,
-        expiry_window: None,
-        expiry_window_jitter: None,
-        refresh_policy: None,
-        max_extension: None,
-        extended_path: None,
-    }
-}
 
 fn from_environment(variables: &[(&str, &str)]) -> Result<Resolved, Error> {
     let environment = Environment::from_iter(variables.iter().copied());
-    resolve(unset(), &environment, None)
+    resolve(Settings::default(), &environment, None)
 }
 
 fn refusal(variables: &[(&str, &str)]) -> String {
@@ -35,14 +14,14 @@ fn refusal(variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_anything_nothing_is_set() {
-    let settings = resolve(unset(), &Environment::empty(), None).unwrap();
-    assert_eq!(format!("{:?}", settings.options), format!("{:?}", unset()));
-    assert_eq!(settings.egress().unwrap(), Egress::ipv4());
+    let resolved = resolve(Settings::default(), &Environment::empty(), None).unwrap();
+    assert_eq!(resolved.settings, Settings::default());
+    assert_eq!(resolved.egress().unwrap(), Egress::ipv4());
 }
 
 #[test]
 fn the_environment_sets_what_the_program_does_not() {
-    let options = from_environment(&[
+    let settings = from_environment(&[
         ("AWS_EC2_METADATA_DISABLED", "TRUE"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipV6"),
@@ -52,19 +31,22 @@ fn the_environment_sets_what_the_program_does_not() {
         ("AWS_EC2_INSTANCE_PROFILE_NAME", "role"),
     ])
     .unwrap()
-    .options;
-    assert_eq!(options.disabled, Some(true));
-    assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:1"));
-    assert_eq!(options.endpoint_mode, Some(EndpointMode::Ipv6));
-    assert_eq!(options.imdsv1, Some(Imdsv1Policy::OnRefusal));
+    .settings;
+    assert_eq!(settings.disabled, Some(true));
+    assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:1"));
+    assert_eq!(settings.endpoint_mode, Some(EndpointMode::Ipv6));
+    assert_eq!(settings.imdsv1, Some(Imdsv1Policy::OnRefusal));
     assert_eq!(
-        (options.connect_timeout, options.read_timeout),
-        (Some(2_500), Some(2_500))
+        (settings.connect_timeout, settings.read_timeout),
+        (
+            Some(Duration::from_millis(2_500)),
+            Some(Duration::from_millis(2_500))
+        )
     );
-    assert_eq!(options.attempts, Some(4));
+    assert_eq!(settings.attempts, Some(4));
     // Twice (token and path) four times five seconds, and pauses of 1, 2 and 4 seconds.
-    assert_eq!(options.operation_timeout, Some(54_000));
-    assert_eq!(options.role_name.as_deref(), Some("role"));
+    assert_eq!(settings.operation_timeout, Some(Duration::from_secs(54)));
+    assert_eq!(settings.role_name.as_deref(), Some("role"));
 }
 
 #[test]
@@ -77,33 +59,33 @@ fn the_program_goes_before_the_environment() {
         ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "10"),
         ("AWS_EC2_INSTANCE_PROFILE_NAME", "role"),
     ]);
-    let said = Options {
+    let said = Settings {
         disabled: Some(false),
         endpoint: Some("http://127.0.0.1:2".into()),
         imdsv1: Some(Imdsv1Policy::OnAnyFailure),
-        read_timeout: Some(7),
-        operation_timeout: Some(8),
+        read_timeout: Some(Duration::from_millis(7)),
+        operation_timeout: Some(Duration::from_millis(8)),
         attempts: Some(1),
         role_name: Some("another".into()),
-        ..unset()
+        ..Settings::default()
     };
-    let options = resolve(said.clone(), &environment, None).unwrap().options;
-    let expected = Options {
-        connect_timeout: Some(2_000),
+    let settings = resolve(said.clone(), &environment, None).unwrap().settings;
+    let expected = Settings {
+        connect_timeout: Some(Duration::from_secs(2)),
         ..said
     };
-    assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    assert_eq!(settings, expected);
 }
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let settings = from_environment(&[
+    let resolved = from_environment(&[
         ("AWS_EC2_METADATA_DISABLED", ""),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""),
         ("AWS_PROFILE", ""),
     ])
     .unwrap();
-    assert_eq!(format!("{:?}", settings.options), format!("{:?}", unset()));
+    assert_eq!(resolved.settings, Settings::default());
 }
 
 #[test]
@@ -228,7 +210,7 @@ mod profile {
             ];
             let environment =
                 Environment::from_iter(files.into_iter().chain(variables.iter().copied()));
-            resolve(unset(), &environment, name)
+            resolve(Settings::default(), &environment, name)
         }
     }
 
@@ -249,36 +231,36 @@ credential_source = Ec2InstanceMetadata
     #[test]
     fn it_sets_what_the_environment_does_not() {
         let files = Files::new(CONFIG);
-        let options = files.resolve(&[], None).unwrap().options;
-        assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:1"));
-        assert_eq!(options.imdsv1, Some(Imdsv1Policy::Never));
+        let settings = files.resolve(&[], None).unwrap().settings;
+        assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(settings.imdsv1, Some(Imdsv1Policy::Never));
 
         let environment = [
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:2"),
             ("AWS_EC2_METADATA_V1_DISABLED", "false"),
         ];
-        let options = files.resolve(&environment, None).unwrap().options;
-        assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:2"));
-        assert_eq!(options.imdsv1, Some(Imdsv1Policy::OnRefusal));
+        let settings = files.resolve(&environment, None).unwrap().settings;
+        assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!(settings.imdsv1, Some(Imdsv1Policy::OnRefusal));
     }
 
     #[test]
     fn the_program_goes_before_aws_profile() {
         let files = Files::new(CONFIG);
         let other = files.resolve(&[("AWS_PROFILE", "other")], None).unwrap();
-        let options = &other.options;
-        assert_eq!(options.endpoint, None);
-        assert_eq!(options.endpoint_mode, Some(EndpointMode::Ipv6));
-        assert_eq!(options.imdsv1, Some(Imdsv1Policy::OnRefusal));
-        assert_eq!(options.role_name.as_deref(), Some("profile-role"));
+        let settings = &other.settings;
+        assert_eq!(settings.endpoint, None);
+        assert_eq!(settings.endpoint_mode, Some(EndpointMode::Ipv6));
+        assert_eq!(settings.imdsv1, Some(Imdsv1Policy::OnRefusal));
+        assert_eq!(settings.role_name.as_deref(), Some("profile-role"));
         assert_eq!(
-            (options.read_timeout, options.attempts),
-            (Some(3_000), Some(1))
+            (settings.read_timeout, settings.attempts),
+            (Some(Duration::from_secs(3)), Some(1))
         );
         assert_eq!(other.assume_role, None);
         let default = files.resolve(&[("AWS_PROFILE", "other")], Some("default"));
         assert_eq!(
-            default.unwrap().options.endpoint.as_deref(),
+            default.unwrap().settings.endpoint.as_deref(),
             Some("http://127.0.0.1:1")
         );
     }
@@ -297,7 +279,7 @@ credential_source = Ec2InstanceMetadata
             "{error}"
         );
         let empty = Files::new("");
-        assert_eq!(empty.resolve(&[], None).unwrap().options.endpoint, None);
+        assert_eq!(empty.resolve(&[], None).unwrap().settings.endpoint, None);
     }
 
     #[test]
@@ -359,7 +341,7 @@ credential_source = Ec2InstanceMetadata
         )
         .unwrap();
         let environment = Environment::from_iter([("HOME", home.path().to_str().unwrap())]);
-        let settings = resolve(unset(), &environment, None).unwrap();
-        assert_eq!(settings.options.role_name.as_deref(), Some("at-home"));
+        let resolved = resolve(Settings::default(), &environment, None).unwrap();
+        assert_eq!(resolved.settings.role_name.as_deref(), Some("at-home"));
     }
 }

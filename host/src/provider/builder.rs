@@ -21,14 +21,13 @@ use crate::runtime;
 use crate::sandbox::{Randomness, Sandbox, Surroundings};
 use crate::status::Status;
 use crate::transport::{Direct, Transport};
-use crate::wit::ec2_role as wit;
 
 /// How a provider is to be. What is not set is looked up in the environment and in the profile (see
 /// the [table](crate::config)), and then has its default.
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
-    options: wit::Options,
+    settings: Settings,
     environment: Environment,
     profile: Option<String>,
     component: Source,
@@ -52,23 +51,7 @@ enum Source {
 impl Builder {
     pub(super) fn new() -> Self {
         Self {
-            options: wit::Options {
-                disabled: None,
-                endpoint: None,
-                endpoint_mode: None,
-                imdsv1: None,
-                role_name: None,
-                connect_timeout: None,
-                read_timeout: None,
-                operation_timeout: None,
-                attempts: None,
-                token_ttl: None,
-                expiry_window: None,
-                expiry_window_jitter: None,
-                refresh_policy: None,
-                max_extension: None,
-                extended_path: None,
-            },
+            settings: Settings::default(),
             environment: Environment::process(),
             profile: None,
             component: Source::BuiltIn,
@@ -86,46 +69,46 @@ impl Builder {
     /// Do not use IMDS at all: everything is an error of the kind
     /// [`Disabled`](ErrorKind::Disabled). Default: false.
     pub fn disabled(mut self, disabled: bool) -> Self {
-        self.options.disabled = Some(disabled);
+        self.settings.disabled = Some(disabled);
         self
     }
 
     /// The base URL of IMDS: `http://`, a host, and a port and a path where needed. Goes before
     /// [`endpoint_mode`](Self::endpoint_mode). Default: by that.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
-        self.options.endpoint = Some(url.into());
+        self.settings.endpoint = Some(url.into());
         self
     }
 
     /// Which of the well-known endpoints to use. Default: IPv4, `http://169.254.169.254`.
     pub fn endpoint_mode(mut self, mode: EndpointMode) -> Self {
-        self.options.endpoint_mode = Some(mode.into());
+        self.settings.endpoint_mode = Some(mode);
         self
     }
 
     /// When to send requests without a session token (behaviour 2.7). Default: never.
     pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
-        self.options.imdsv1 = Some(policy.into());
+        self.settings.imdsv1 = Some(policy);
         self
     }
 
     /// The name of the role, which saves the request for it: 1 to 64 letters, digits and `+=,.@_-`.
     /// Default: the one that IMDS lists.
     pub fn role_name(mut self, name: impl Into<String>) -> Self {
-        self.options.role_name = Some(name.into());
+        self.settings.role_name = Some(name.into());
         self
     }
 
     /// How long a connection may take to open: 1 ms to 1 min, whole milliseconds. Default: 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(milliseconds(timeout));
+        self.settings.connect_timeout = Some(timeout);
         self
     }
 
     /// How long an answer may take on an open connection: 1 ms to 1 min, whole milliseconds.
     /// Default: 1 s.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.options.read_timeout = Some(milliseconds(timeout));
+        self.settings.read_timeout = Some(timeout);
         self
     }
 
@@ -133,19 +116,19 @@ impl Builder {
     /// milliseconds. Default: 5 s. Credentials take two look-ups, or one where the name of the role
     /// is known.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
-        self.options.operation_timeout = Some(milliseconds(timeout));
+        self.settings.operation_timeout = Some(timeout);
         self
     }
 
     /// How often a request is sent at most: 1 to 10. Default: 3.
     pub fn attempts(mut self, attempts: u32) -> Self {
-        self.options.attempts = Some(attempts);
+        self.settings.attempts = Some(attempts);
         self
     }
 
     /// The life of the session tokens to ask for: 1 s to 6 h, whole seconds. Default: 6 h.
     pub fn token_ttl(mut self, ttl: Duration) -> Self {
-        self.options.token_ttl = Some(u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX));
+        self.settings.token_ttl = Some(ttl);
         self
     }
 
@@ -153,35 +136,35 @@ impl Builder {
     /// ([`Classic`](RefreshPolicy::Classic)), by the life of the credentials
     /// ([`Windowed`](RefreshPolicy::Windowed), behaviour 5.9).
     pub fn expiry_window(mut self, window: Duration) -> Self {
-        self.options.expiry_window = Some(milliseconds(window));
+        self.settings.expiry_window = Some(window);
         self
     }
 
     /// The part of the expiry window that is random, in percent, so that many instances do not
     /// refresh at once: 0 to 100. Default: 0.
     pub fn expiry_window_jitter(mut self, percent: u32) -> Self {
-        self.options.expiry_window_jitter = Some(percent);
+        self.settings.expiry_window_jitter = Some(percent);
         self
     }
 
     /// When credentials are refreshed, and what becomes of them when that fails. Default:
     /// [`Classic`](RefreshPolicy::Classic).
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.options.refresh_policy = Some(policy.into());
+        self.settings.refresh_policy = Some(policy);
         self
     }
 
     /// How long past the end that IMDS gave credentials may be extended in total, whole
     /// milliseconds. Default: without bound.
     pub fn max_extension(mut self, extension: Duration) -> Self {
-        self.options.max_extension = Some(milliseconds(extension));
+        self.settings.max_extension = Some(extension);
         self
     }
 
     /// Whether to ask `/iam/security-credentials-extended/` first, which names the account
     /// (behaviour 4.7). Default: false.
     pub fn extended_path(mut self, first: bool) -> Self {
-        self.options.extended_path = Some(first);
+        self.settings.extended_path = Some(first);
         self
     }
 
@@ -287,9 +270,9 @@ impl Builder {
     /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted.
     /// Ranges are for the component to check, in [`build`](Self::build).
     pub fn settings(&self) -> Result<Settings, Error> {
-        let options = self.options.clone();
-        let settings = config::resolve(options, &self.environment, self.profile.as_deref())?;
-        Ok(settings.options.into())
+        let settings = self.settings.clone();
+        let resolved = config::resolve(settings, &self.environment, self.profile.as_deref())?;
+        Ok(resolved.settings)
     }
 
     /// Compiles and configures the component. No request is sent.
@@ -320,7 +303,7 @@ impl Builder {
     /// On a thread of the library's runtime that may be kept busy.
     async fn start(self) -> Result<Ec2RoleProvider, Error> {
         let Self {
-            options,
+            settings,
             environment,
             profile,
             component,
@@ -333,7 +316,7 @@ impl Builder {
             randomness,
             transport,
         } = self;
-        let settings = config::resolve(options, &environment, profile.as_deref())?;
+        let resolved = config::resolve(settings, &environment, profile.as_deref())?;
         let cache = compiled_cache.as_deref();
         let sandbox = match component {
             Source::BuiltIn => Sandbox::built_in(cache),
@@ -344,7 +327,7 @@ impl Builder {
         let surroundings = Surroundings {
             egress: match egress {
                 Some(egress) => egress,
-                None => settings.egress()?,
+                None => resolved.egress()?,
             },
             transport: transport.unwrap_or_else(|| Arc::new(Direct)),
             clock: Arc::clone(&clock),
@@ -354,23 +337,23 @@ impl Builder {
         let common = Arc::new(Common {
             snapshot: Snapshot::new(),
             clock,
-            endpoint: settings.endpoint().to_owned(),
-            windowed: settings.options.refresh_policy == Some(wit::RefreshPolicy::Windowed),
+            endpoint: resolved.endpoint().to_owned(),
+            windowed: resolved.settings.refresh_policy == Some(RefreshPolicy::Windowed),
             refresh: Mutex::new(None),
             status: Mutex::new(Status::default()),
             events: broadcast::Sender::new(EVENTS),
             #[cfg(feature = "profile")]
-            assume_role: settings.assume_role.clone(),
+            assume_role: resolved.assume_role.clone(),
         });
         let last_known_good = last_known_good.map(|folder| {
-            let role = settings.options.role_name.as_deref();
+            let role = resolved.settings.role_name.as_deref();
             LastKnownGood::new(folder, &surroundings.egress, role)
         });
         let owner = Owner::start(
             Arc::clone(&common),
             sandbox,
             surroundings,
-            settings,
+            resolved,
             last_known_good,
             background_refresh,
         )
@@ -384,7 +367,7 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("options", &self.options)
+            .field("settings", &self.settings)
             .field("environment", &self.environment)
             .field("profile", &self.profile)
             .field("compiled_cache", &self.compiled_cache)
@@ -396,11 +379,6 @@ impl fmt::Debug for Builder {
             .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
-}
-
-/// More than fits is more than is accepted, and the component says so.
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>, Error> {

@@ -16,6 +16,7 @@ use crate::last_known_good::{self, LastKnownGood};
 use crate::sandbox::{Instance, Sandbox, Surroundings};
 use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
+use crate::wit::ec2_role as wit;
 
 /// When the component itself has failed, it is tried again after so long; and so is IMDS in the
 /// background, as long as there are no credentials at all.
@@ -28,7 +29,8 @@ pub(super) struct Owner {
     common: Arc<Common>,
     sandbox: Sandbox,
     surroundings: Surroundings,
-    settings: Resolved,
+    resolved: Resolved,
+    options: wit::Options,
     last_known_good: Option<LastKnownGood>,
     background_refresh: bool,
     bound: Duration,
@@ -47,16 +49,20 @@ impl Owner {
         common: Arc<Common>,
         sandbox: Sandbox,
         surroundings: Surroundings,
-        settings: Resolved,
+        resolved: Resolved,
         last_known_good: Option<LastKnownGood>,
         background_refresh: bool,
     ) -> Result<Self, Error> {
-        let bound = surroundings.limits.call(settings.options.operation_timeout);
+        let bound = surroundings
+            .limits
+            .call(resolved.settings.operation_timeout);
+        let options = wit::Options::from(&resolved.settings);
         let mut owner = Self {
             common,
             sandbox,
             surroundings,
-            settings,
+            resolved,
+            options,
             last_known_good,
             background_refresh,
             bound,
@@ -412,9 +418,9 @@ impl Owner {
                     .instantiate(&self.surroundings, self.bound)
                     .await?;
                 instance
-                    .configure(&self.settings.options)
+                    .configure(&self.options)
                     .await?
-                    .map_err(|error| self.settings.explain(error))?;
+                    .map_err(|error| self.resolved.explain(error))?;
                 instance
             }
         };

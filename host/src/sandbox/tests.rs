@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock;
+use crate::config::Settings;
 use crate::limits::Limits;
 use crate::transport::Direct;
 
@@ -47,23 +48,13 @@ fn imds(bodies: &'static [(&'static str, &'static str)]) -> String {
 }
 
 fn options(endpoint: &str) -> ec2_role::Options {
-    ec2_role::Options {
-        disabled: None,
+    let settings = Settings {
         endpoint: Some(endpoint.to_owned()),
-        endpoint_mode: None,
-        imdsv1: None,
-        role_name: None,
-        connect_timeout: None,
-        read_timeout: Some(30_000),
-        operation_timeout: Some(60_000),
-        attempts: None,
-        token_ttl: None,
-        expiry_window: None,
-        expiry_window_jitter: None,
-        refresh_policy: None,
-        max_extension: None,
-        extended_path: None,
-    }
+        read_timeout: Some(Duration::from_secs(30)),
+        operation_timeout: Some(Duration::from_secs(60)),
+        ..Settings::default()
+    };
+    (&settings).into()
 }
 
 fn surroundings(endpoint: &str) -> Surroundings {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::DateTime;
-use ec2_role_component::config::{self, Options};
 use ec2_role_component::credentials::Credentials;
 use ec2_role_component::error::{Error, Reason};
 use ec2_role_component::imds::client::{Client as ImdsClient, Tree};
@@ -14,16 +13,14 @@ use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{self, Method, RESPONSE_HEADERS};
 use ec2_role_component::time::{Monotonic, UnixTime};
 use ec2_role_host::transport::{Direct, Timeouts, Transport as _, TransportError};
-use ec2_role_host::{
-    Builder, Clock as _, Ec2RoleProvider, EndpointMode, Environment, Imdsv1Policy, RefreshPolicy,
-    Settings,
-};
+use ec2_role_host::{Builder, Clock as _, Ec2RoleProvider, Environment, RefreshPolicy};
 use futures_util::future::{BoxFuture, join_all};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Answer, Client, Driver, Failed, Given, Offers, Time, Unable, World};
 use crate::clock::Shared;
+use crate::settings::options;
 
 const OFFERS: Offers = Offers {
     session: true,
@@ -51,7 +48,7 @@ impl Driver for Hosted {
     fn name(&self) -> &str {
         match self.policy {
             RefreshPolicy::Classic => "component-classic",
-            RefreshPolicy::Windowed => "component",
+            _ => "component",
         }
     }
 
@@ -175,7 +172,7 @@ impl Driver for Native {
     fn name(&self) -> &str {
         match self.policy {
             RefreshPolicy::Classic => "native-classic",
-            RefreshPolicy::Windowed => "native",
+            _ => "native",
         }
     }
 
@@ -207,39 +204,6 @@ impl Driver for Native {
                 said: String::new(),
             }) as Box<dyn Client>)
         })
-    }
-}
-
-fn options(settings: Settings) -> Options {
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Options {
-        disabled: settings.disabled,
-        endpoint: settings.endpoint,
-        endpoint_mode: settings.endpoint_mode.map(|mode| match mode {
-            EndpointMode::Ipv4 => config::EndpointMode::Ipv4,
-            EndpointMode::Ipv6 => config::EndpointMode::Ipv6,
-        }),
-        imdsv1: settings.imdsv1.map(|policy| match policy {
-            Imdsv1Policy::Never => config::Imdsv1Policy::Never,
-            Imdsv1Policy::OnRefusal => config::Imdsv1Policy::OnRefusal,
-            Imdsv1Policy::OnAnyFailure => config::Imdsv1Policy::OnAnyFailure,
-        }),
-        role_name: settings.role_name,
-        connect_timeout: settings.connect_timeout.map(milliseconds),
-        read_timeout: settings.read_timeout.map(milliseconds),
-        operation_timeout: settings.operation_timeout.map(milliseconds),
-        attempts: settings.attempts,
-        token_ttl: settings
-            .token_ttl
-            .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
-        expiry_window: settings.expiry_window.map(milliseconds),
-        expiry_window_jitter: settings.expiry_window_jitter,
-        refresh_policy: settings.refresh_policy.map(|policy| match policy {
-            RefreshPolicy::Classic => config::RefreshPolicy::Classic,
-            RefreshPolicy::Windowed => config::RefreshPolicy::Windowed,
-        }),
-        max_extension: settings.max_extension.map(milliseconds),
-        extended_path: settings.extended_path,
     }
 }
 

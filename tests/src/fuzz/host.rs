@@ -10,12 +10,12 @@ use ec2_role_component::config as component;
 use ec2_role_component::error::Error as Refused;
 use ec2_role_host::egress::Egress;
 use ec2_role_host::{
-    Builder, Ec2RoleProvider, EndpointMode, Environment, Error, Imdsv1Policy, RefreshPolicy,
-    Settings,
+    Builder, Ec2RoleProvider, EndpointMode, Environment, Error, Imdsv1Policy, Settings,
 };
 use tempfile::TempDir;
 
 use super::disguised;
+use crate::settings::options;
 
 /// Where files are read, which is for [`profile`].
 const FILES: [&str; 7] = [
@@ -87,7 +87,7 @@ pub fn host_settings(bytes: &[u8]) {
     let again = again.filter_map(|(value, (name, _))| Some((name, value?)));
     let again = Ec2RoleProvider::builder().environment(again.collect());
     assert_eq!(again.settings().unwrap(), settings);
-    match component::Config::new(options(&settings)) {
+    match component::Config::new(options(settings)) {
         Ok(_) => {}
         // The host knows under which names these came.
         Err(Refused::InvalidConfiguration(invalid)) => {
@@ -213,7 +213,7 @@ fn values(settings: &Settings) -> [Option<String>; 7] {
         settings.endpoint.clone(),
         settings.endpoint_mode.map(|mode| match mode {
             EndpointMode::Ipv4 => "IPv4".into(),
-            EndpointMode::Ipv6 => "IPv6".into(),
+            _ => "IPv6".into(),
         }),
         settings
             .imdsv1
@@ -225,34 +225,6 @@ fn values(settings: &Settings) -> [Option<String>; 7] {
         }),
         settings.attempts.map(|attempts| attempts.to_string()),
     ]
-}
-
-/// The settings as the host hands them to the component.
-fn options(settings: &Settings) -> component::Options {
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap();
-    component::Options {
-        disabled: settings.disabled,
-        endpoint: settings.endpoint.clone(),
-        endpoint_mode: settings.endpoint_mode.map(|mode| match mode {
-            EndpointMode::Ipv4 => component::EndpointMode::Ipv4,
-            EndpointMode::Ipv6 => component::EndpointMode::Ipv6,
-        }),
-        imdsv1: settings.imdsv1.map(|policy| match policy {
-            Imdsv1Policy::Never => component::Imdsv1Policy::Never,
-            Imdsv1Policy::OnRefusal => component::Imdsv1Policy::OnRefusal,
-            Imdsv1Policy::OnAnyFailure => component::Imdsv1Policy::OnAnyFailure,
-        }),
-        role_name: settings.role_name.clone(),
-        connect_timeout: settings.connect_timeout.map(milliseconds),
-        read_timeout: settings.read_timeout.map(milliseconds),
-        operation_timeout: settings.operation_timeout.map(milliseconds),
-        attempts: settings.attempts,
-        refresh_policy: settings.refresh_policy.map(|policy| match policy {
-            RefreshPolicy::Classic => component::RefreshPolicy::Classic,
-            RefreshPolicy::Windowed => component::RefreshPolicy::Windowed,
-        }),
-        ..component::Options::default()
-    }
 }
 
 /// All that an outcome says.

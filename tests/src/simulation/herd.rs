@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use ec2_role_component::config::{self, Options};
+use ec2_role_component::config::Options;
 use ec2_role_host::RefreshPolicy;
 use futures_executor::LocalPool;
 use futures_util::task::LocalSpawnExt as _;
@@ -23,6 +23,7 @@ use super::client::{Dice, Log, Native, Network};
 use super::machine::Machine;
 use super::server::Server;
 use super::timeline::Timeline;
+use crate::settings::refresh_policy;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -164,10 +165,7 @@ impl Client {
         // As most have it.
         let options = Options {
             endpoint: Some("http://127.0.0.1".into()),
-            refresh_policy: Some(match policy {
-                RefreshPolicy::Classic => config::RefreshPolicy::Classic,
-                RefreshPolicy::Windowed => config::RefreshPolicy::Windowed,
-            }),
+            refresh_policy: Some(refresh_policy(policy)),
             ..Options::default()
         };
         let native = Native::new(network, Dice::new(ChaCha8Rng::from_rng(dice)), options).ok()?;

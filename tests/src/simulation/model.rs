@@ -199,7 +199,7 @@ impl Model {
                 (ends.clone(), ends)
             }
             (RefreshPolicy::Classic, _) => (ends..ends, ends..ends),
-            (RefreshPolicy::Windowed, configured) => {
+            (_, configured) => {
                 let life = ends - now;
                 let advisory = match life {
                     ..=1200.0 => 5.0 * MINUTE,
@@ -255,7 +255,7 @@ impl Model {
                 let ends = later(call.ended.wall, 5)..later(call.ended.wall, 15);
                 (ends.clone(), ends)
             }
-            RefreshPolicy::Windowed => (end..end, now + 5.0 * MINUTE..now + 10.0 * MINUTE),
+            _ => (end..end, now + 5.0 * MINUTE..now + 10.0 * MINUTE),
         };
         let until = |range: Range<f64>| range.start.min(bound)..range.end.min(bound);
         let document = Document {

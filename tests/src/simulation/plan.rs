@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ec2_role_component::config::{self, Imdsv1Policy, Options};
+use ec2_role_component::config::{Imdsv1Policy, Options};
 use ec2_role_host::RefreshPolicy;
 use imds_emulator::config::{Config, HttpTokens, Iam, Span};
 use rand::seq::IndexedRandom as _;
@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::Rules;
 use super::schedule::{self, Incident, Kind};
+use crate::settings::refresh_policy;
 
 /// How long a world lasts: four weeks and two hours, so that thirteen of them are a year.
 pub const LENGTH: Duration = Duration::from_secs(2_427_600);
@@ -215,10 +216,7 @@ impl ClientPlan {
                 .choose(random)
                 .copied()
                 .flatten(),
-            refresh_policy: Some(match policy {
-                RefreshPolicy::Classic => config::RefreshPolicy::Classic,
-                RefreshPolicy::Windowed => config::RefreshPolicy::Windowed,
-            }),
+            refresh_policy: Some(refresh_policy(policy)),
             max_extension: random.random_bool(0.3).then_some(4 * 3_600_000),
             extended_path: Some(random.random_bool(0.3)),
             ..Options::default()
