@@ -36,12 +36,12 @@
 //! | [`fault`] | rules: match, when, fault; and what faults make of an answer | `value`, `request`, `decision`, `dialect`, `documents` |
 //! | [`journal`] | what was asked, what was answered, and assertions over it | `value`, `token`, `request` |
 //! | `preset` | faults by name | `value`, `fault` |
-//! | [`timeline`] | what happens when, or after which requests | `value`, `fault`, `journal`, `preset` |
+//! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
 //! | `tree` | paths, listings, versions, presence | `value`, `dialect`, `instance`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `events`, `fault`, `config`, `tree` |
-//! | `control` | what can be done to a running emulator, and asked of it; plays the timeline | `value`, `clock`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
-//! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
+//! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
 //! | `server` | sockets in, core, sockets out | `clock`, `decision`, `instance`, `fault`, `journal`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
@@ -75,6 +75,7 @@ pub use self::credentials::RoleKeys;
 pub use self::dialect::Dialect;
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
+pub use self::timeline::{Command, Outcome};
 
 /// The description of the admin API, as OpenAPI 3.1 has it. A running emulator serves it at
 /// `/__admin/openapi.json`.

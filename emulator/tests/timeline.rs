@@ -10,9 +10,10 @@
 mod bench;
 
 use bench::{Bench, LIST, NOT_FOUND, OK, UNAUTHORIZED};
-use imds_emulator::StepError;
 use imds_emulator::config::{Config, Span};
-use imds_emulator::timeline::{Action, On, StepState, TimelineStep};
+use imds_emulator::fault::{Fault, Rule};
+use imds_emulator::timeline::{On, StepState, TimelineStep};
+use imds_emulator::{Command, Outcome, Preset, StepError};
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/emulated-role";
 
@@ -173,7 +174,7 @@ async fn every_action_does_what_it_says() {
 #[tokio::test]
 async fn what_goes_wrong_is_told() {
     let bench = Bench::new().await;
-    let fault = serde_json::from_str::<Action>(
+    let fault = serde_json::from_str::<Command>(
         r#"{"fault": {"name": "twice", "fault": {"type": "blackhole"}}}"#,
     )
     .unwrap();
@@ -198,12 +199,88 @@ async fn what_goes_wrong_is_told() {
 async fn a_time_counts_from_when_the_timeline_was_set() {
     let bench = Bench::new().await;
     bench.pass(1000);
-    let step = TimelineStep::new("heal", vec![Action::HealAll]).at(Span::seconds(10));
+    let step = TimelineStep::new("heal", vec![Command::HealAll]).at(Span::seconds(10));
     bench.imds.set_timeline(vec![step]).unwrap();
     bench.pass(9);
     assert_eq!(bench.state(0), StepState::Pending);
     bench.pass(1);
     assert_eq!(bench.state(0), StepState::Done(bench.clock.now()));
+}
+
+#[tokio::test]
+async fn what_is_due_happens_before_a_command() {
+    let bench = Bench::new().await;
+    let step = TimelineStep::new("heal", vec![Command::HealAll]).at(Span::minutes(1));
+    bench.imds.set_timeline(vec![step]).unwrap();
+    bench.pass(3600);
+    bench
+        .imds
+        .put_fault(Rule::new("late", Fault::Blackhole {}))
+        .unwrap();
+    assert_eq!(bench.imds.faults().len(), 1);
+}
+
+#[tokio::test]
+async fn commands_say_whether_there_was_something_to_do() {
+    let bench = Bench::new().await;
+    let apply = |command| bench.imds.apply(command).unwrap();
+    for (command, outcome) in [
+        (Command::Heal("none".into()), Outcome::Absent),
+        (Command::TakeStep("none".into()), Outcome::Absent),
+        (Command::RemovePreset(Preset::Throttled), Outcome::Absent),
+        (
+            Command::RemovePreset(Preset::SpotInterruption),
+            Outcome::Absent,
+        ),
+        (Command::Preset(Preset::Throttled), Outcome::Done),
+        (Command::Preset(Preset::SpotInterruption), Outcome::Done),
+        (Command::RemovePreset(Preset::Throttled), Outcome::Done),
+        (
+            Command::RemovePreset(Preset::SpotInterruption),
+            Outcome::Done,
+        ),
+        (Command::HealAll, Outcome::Done),
+    ] {
+        let text = format!("{command:?}");
+        assert_eq!(apply(command), outcome, "{text}");
+    }
+    assert_eq!(bench.imds.config().events.spot_interruption, None);
+}
+
+#[tokio::test]
+async fn nobody_sees_half_a_preset() {
+    let bench = Bench::new().await;
+    let control = bench.imds.control().clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let watcher = std::thread::spawn(move || {
+        let mut seen = std::collections::BTreeSet::new();
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            seen.insert(control.faults().len());
+        }
+        seen
+    });
+    for _ in 0..500 {
+        bench.imds.preset(Preset::ImdsV1Only).unwrap();
+        assert!(bench.imds.remove_preset(Preset::ImdsV1Only));
+    }
+    drop(stop);
+    assert_eq!(watcher.join().unwrap(), [0, 2].into());
+}
+
+#[tokio::test]
+async fn a_timeline_has_only_commands_that_a_file_can_have() {
+    let bench = Bench::new().await;
+    for command in [
+        Command::Reset,
+        Command::ClearJournal,
+        Command::TakeStep("x".into()),
+        Command::SetTimeline(Vec::new()),
+    ] {
+        let step = TimelineStep::new("x", vec![Command::RevokeTokens, command]);
+        let error = bench.imds.set_timeline(vec![step]).unwrap_err();
+        assert_eq!(error.key(), "timeline[0].do[1]", "{error}");
+    }
+    assert!(bench.imds.timeline().is_empty());
 }
 
 #[test]

@@ -10,9 +10,8 @@ use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use imds_emulator::Emulator;
 use imds_emulator::journal::Exchange;
-use imds_emulator::timeline::{Action, TimelineStep};
+use imds_emulator::{Command, Emulator};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -448,7 +447,7 @@ impl Stage {
                 }
                 SeenStep::Done
             }
-            Step::Do(action) => self.act(action, step.to_string()),
+            Step::Do(command) => self.apply(command, step.to_string()),
             Step::Journal(assertions) => {
                 tokio::time::sleep(SETTLE).await;
                 match self.emulator.verify(assertions) {
@@ -465,21 +464,12 @@ impl Stage {
         }
     }
 
-    /// Executes the action as a step of a timeline.
-    fn act(&mut self, action: &Action, name: String) -> SeenStep {
-        self.mark(name.clone());
-        let step = TimelineStep::new(&name, vec![action.clone()]);
-        let taken = self
-            .emulator
-            .set_timeline(vec![step])
-            .map_err(|error| error.to_string())
-            .and_then(|()| {
-                let taken = self.emulator.take_step(&name);
-                taken.map_err(|error| error.to_string())
-            });
-        match taken {
-            Ok(()) => SeenStep::Done,
-            Err(error) => SeenStep::Failed(error),
+    /// Applies a command of the emulator.
+    fn apply(&mut self, command: &Command, name: String) -> SeenStep {
+        self.mark(name);
+        match self.emulator.apply(command.clone()) {
+            Ok(_) => SeenStep::Done,
+            Err(invalid) => SeenStep::Failed(invalid.to_string()),
         }
     }
 

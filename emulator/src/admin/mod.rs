@@ -20,19 +20,17 @@ use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, Stream};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::config::Config;
 use crate::control::{Control, StepError};
 use crate::fault::Rule;
 use crate::instance::{Events, Instance, MetadataOptions};
 use crate::journal::{Assertion, Filter, Found, Report};
 use crate::preset::Preset;
-use crate::timeline::{StepStatus, TimelineStep};
+use crate::timeline::{Command, StepStatus, TimelineStep};
 use crate::value::{Invalid, Moment, Shift};
 use input::{Input, Name, Problem, Query};
 use openapi::{Api, Operation};
@@ -496,17 +494,14 @@ async fn remove_preset(State(control): State<Control>, Name(name): Name) -> Outc
 #[serde(transparent)]
 struct Patch(serde_json::Map<String, Value>);
 
-/// A part of the configuration, patched.
-fn patched<T: DeserializeOwned + Serialize>(part: &T, patch: Patch) -> Outcome<T> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
-    };
-    let mut value = serde_json::to_value(part).map_err(|error| failed(&error))?;
-    json_patch::merge(&mut value, &Value::Object(patch.0));
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let field = error.path().to_string();
-        failed(error.inner()).at(&field)
-    })
+/// Changes a part of the configuration.
+fn patch(control: &Control, part: &str, Patch(patch): Patch) -> Outcome<()> {
+    let patch = serde_json::Map::from_iter([(part.to_owned(), Value::Object(patch))]);
+    match control.apply(Command::Change(patch)) {
+        Ok(_) => Ok(()),
+        // The core calls the patch `change`; here a part of it is the body.
+        Err(invalid) => Err(invalid.below(&format!("change.{part}")).into()),
+    }
 }
 
 async fn instance(State(control): State<Control>) -> Json<Instance> {
@@ -515,12 +510,9 @@ async fn instance(State(control): State<Control>) -> Json<Instance> {
 
 async fn patch_instance(
     State(control): State<Control>,
-    Input(patch): Input<Patch>,
+    Input(body): Input<Patch>,
 ) -> Outcome<Json<Instance>> {
-    control.try_change(|config: &mut Config| -> Outcome<()> {
-        config.instance = patched(&config.instance, patch)?;
-        Ok(())
-    })?;
+    patch(&control, "instance", body)?;
     Ok(instance(State(control)).await)
 }
 
@@ -530,12 +522,9 @@ async fn metadata_options(State(control): State<Control>) -> Json<MetadataOption
 
 async fn patch_metadata_options(
     State(control): State<Control>,
-    Input(patch): Input<Patch>,
+    Input(body): Input<Patch>,
 ) -> Outcome<Json<MetadataOptions>> {
-    control.try_change(|config: &mut Config| -> Outcome<()> {
-        config.metadata_options = patched(&config.metadata_options, patch)?;
-        Ok(())
-    })?;
+    patch(&control, "metadata-options", body)?;
     Ok(metadata_options(State(control)).await)
 }
 
@@ -545,17 +534,14 @@ async fn events(State(control): State<Control>) -> Json<Events> {
 
 async fn patch_events(
     State(control): State<Control>,
-    Input(patch): Input<Patch>,
+    Input(body): Input<Patch>,
 ) -> Outcome<Json<Events>> {
-    control.try_change(|config: &mut Config| -> Outcome<()> {
-        config.events = patched(&config.events, patch)?;
-        Ok(())
-    })?;
+    patch(&control, "events", body)?;
     Ok(events(State(control)).await)
 }
 
 async fn clear_events(State(control): State<Control>) -> Outcome<StatusCode> {
-    control.change(|config| config.events = Events::default())?;
+    control.apply(Command::ClearEvents)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Config, LifeCycle, SpotAction, SpotInterruption};
 use crate::preset::Preset;
-use crate::timeline::{Action, TimelineStep};
+use crate::timeline::{Command, TimelineStep};
 use crate::value::{Invalid, Key};
 
 impl Config {
@@ -35,6 +35,11 @@ impl Config {
         }
     }
 
+    /// Withdraws the event of a preset. Returns whether there was one.
+    pub(crate) fn remove_event(&mut self, preset: Preset) -> bool {
+        preset == Preset::SpotInterruption && self.events.spot_interruption.take().is_some()
+    }
+
     /// Checks the steps of a timeline, as they change this configuration one after the other.
     pub(crate) fn check_timeline(&self, steps: &[TimelineStep]) -> Result<(), Invalid> {
         if steps.is_empty() {
@@ -51,10 +56,10 @@ impl Config {
                 "a name that no other step has",
             )?;
             step.check(&key)?;
-            for (at, action) in step.actions.iter().enumerate() {
+            for (at, command) in step.commands.iter().enumerate() {
                 let key = key.field("do").item(at);
-                match action {
-                    Action::Change(patch) => {
+                match command {
+                    Command::Change(patch) => {
                         config.patch(patch, &key.field("change"))?;
                         config.check().map_err(|invalid| {
                             let changed = invalid.to_string();
@@ -64,8 +69,24 @@ impl Config {
                             }
                         })?;
                     }
-                    Action::Fault(rule) => rule.check(&key.field("fault"))?,
-                    _ => {}
+                    Command::Fault(rule) => rule.check(&key.field("fault"))?,
+                    Command::Heal(_)
+                    | Command::HealAll
+                    | Command::Preset(_)
+                    | Command::RemovePreset(_)
+                    | Command::RotateCredentials
+                    | Command::RevokeTokens
+                    | Command::Scenario(_) => {}
+                    Command::PutFault(_)
+                    | Command::ReplaceFaults(_)
+                    | Command::ClearEvents
+                    | Command::SetTimeline(_)
+                    | Command::TakeStep(_)
+                    | Command::ClearJournal
+                    | Command::Reset => {
+                        let accepted = "a command that a configuration file can have";
+                        key.unless(false, format_args!("{command:?}"), accepted)?;
+                    }
                 }
             }
         }
@@ -85,6 +106,13 @@ fn patch_part<T: for<'de> Deserialize<'de> + Serialize>(
             *part = changed;
             Ok(())
         }
-        Err(error) => key.field(error.path()).unless(false, patch, error.inner()),
+        Err(error) => {
+            let path = error.path().to_string();
+            let key = match path.as_str() {
+                "." => key,
+                path => &key.field(path),
+            };
+            Err(key.malformed(error.inner()))
+        }
     }
 }

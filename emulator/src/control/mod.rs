@@ -1,13 +1,14 @@
 //! What can be done to a running emulator, and asked of it.
 
+mod apply;
 mod player;
 mod shared;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 
 pub(crate) use self::player::Player;
@@ -20,30 +21,58 @@ use crate::fault::Rule;
 use crate::imds::{Certificate, IdentityError};
 use crate::journal::{Assertion, Exchange, Filter, Found, Kind, Report};
 use crate::preset::Preset;
-use crate::timeline::{StepStatus, TimelineStep};
+use crate::timeline::{Command, Outcome, StepStatus, TimelineStep, ToState};
 use crate::value::Invalid;
 
-/// A hold on a running emulator, without any HTTP. Clones are holds on the same one; they do not
-/// keep it running.
+/// A handle on a running emulator, without HTTP. Clones are handles on the same emulator; they do
+/// not keep it running.
+///
+/// Whatever changes the emulator is a [`Command`], which [`apply`](Self::apply) does. The methods
+/// with names of their own build the command.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Control {
-    /// The clock that it goes by.
+    /// Does what a command says. A request sees the whole of its effect or nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if a value in the command is not accepted; then nothing is changed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use imds_emulator::{Command, Emulator, Outcome, Preset};
+    ///
+    /// let imds = Emulator::builder().start().await?;
+    /// imds.apply(Command::Preset(Preset::ImdsBrownout))?;
+    /// assert_eq!(imds.apply(Command::Heal("no such rule".into())), Ok(Outcome::Absent));
+    /// # Ok(()) }
+    /// ```
+    pub fn apply(&self, command: Command) -> Result<Outcome, Invalid> {
+        self.shared.apply(command, self.now())
+    }
+
+    /// The moment, once everything that was due before it has happened.
+    fn now(&self) -> DateTime<Utc> {
+        self.shared.tick();
+        self.shared.clock.now()
+    }
+
+    /// The emulator's clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// What it is configured as at present. Moments that were given as spans are fixed.
+    /// The present configuration. Moments that were configured as spans are fixed.
     pub fn config(&self) -> Config {
         self.shared.imds().config().clone()
     }
 
-    /// Changes the instance, its metadata options or its events while it runs. Addresses, port and
-    /// seed stay as they are; other settings of the server are for connections from then on.
-    /// Another role shows at the next rotation `[I50]`.
+    /// Changes the configuration of the running emulator: the instance, its metadata options and its
+    /// events. The addresses, the port and the seed stay as they are; other settings of the server
+    /// apply to new connections. Another role shows at the next rotation `[I50]`.
     ///
     /// # Errors
     ///
@@ -63,73 +92,34 @@ impl Control {
     /// # Ok(()) }
     /// ```
     pub fn change(&self, change: impl FnOnce(&mut Config)) -> Result<(), Invalid> {
-        self.try_change(|config| {
+        self.shared.configure(self.now(), |config| {
             change(config);
             Ok(())
         })
     }
 
-    /// [`change`](Self::change), where the change itself may fail.
+    /// Restores the configuration that the emulator started with, its rules and its timeline
+    /// included, and clears the journal and the states of scenarios. The clock, tokens and
+    /// credentials stay.
     ///
     /// # Errors
     ///
-    /// What `change` says, or [`Invalid`]; then nothing is changed.
-    pub fn try_change<E: From<Invalid>>(
-        &self,
-        change: impl FnOnce(&mut Config) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let now = self.shared.clock.now();
-        let added = self.shared.change(|imds| {
-            let mut config = imds.config().clone();
-            change(&mut config)?;
-            let added = config.faults.clone();
-            Ok::<_, E>((imds.changed(config, now)?, added))
-        })?;
-        self.shared.limit(&added);
-        Ok(())
-    }
-
-    /// Makes everything what it was at the start: the instance, its options and events, the rules of
-    /// the configuration, scenarios, and an empty journal. The clock, tokens and credentials stay.
-    ///
-    /// # Errors
-    ///
-    /// None, as the configuration was accepted before.
+    /// None in practice: the configuration was accepted at the start.
     pub fn reset(&self) -> Result<(), Invalid> {
-        let now = self.shared.clock.now();
-        let initial = &self.shared.initial;
-        self.shared.change(|imds| {
-            let changed = imds.without_faults().changed(initial.clone(), now)?;
-            changed.reset_counts();
-            // The role is another one at once.
-            let changed = match changed.is_role_to_come() {
-                true => changed.with_credentials_rotated(now),
-                false => changed,
-            };
-            Ok::<_, Invalid>((changed, ()))
-        })?;
-        self.shared.limit(&initial.faults);
-        self.shared.timeline.start(initial.timeline.clone(), now);
-        self.clear_journal();
-        Ok(())
+        self.apply(Command::Reset).map(drop)
     }
 
-    /// Makes all tokens that were issued so far invalid, as a restart of IMDS does.
+    /// Revokes all tokens that were issued so far, as a restart of IMDS does.
     pub fn revoke_tokens(&self) {
-        let _ = self
-            .shared
-            .change(|imds| Ok::<_, Infallible>((imds.with_tokens_revoked(), ())));
+        let _ = self.apply(Command::RevokeTokens);
     }
 
-    /// Gives the role new credentials, before their time.
+    /// Issues new credentials for the role now.
     pub fn rotate_credentials(&self) {
-        let now = self.shared.clock.now();
-        let _ = self
-            .shared
-            .change(|imds| Ok::<_, Infallible>((imds.with_credentials_rotated(now), ())));
+        let _ = self.apply(Command::RotateCredentials);
     }
 
-    /// The keys that the role's credentials have at present, if there is a role and nothing is wrong.
+    /// The keys of the role's present credentials, if the instance has a role and no fault hides them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -143,11 +133,11 @@ impl Control {
         self.shared.imds().role_keys(self.shared.clock.now())
     }
 
-    /// Makes something go wrong, from now on until the guard is dropped.
+    /// Injects a fault, until the guard is dropped.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the rule is not accepted, or if there is one of the same name.
+    /// [`Invalid`] if the rule is not accepted, or if another rule has its name.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -162,110 +152,57 @@ impl Control {
     /// # Ok(()) }
     /// ```
     pub fn fault(&self, rule: Rule) -> Result<FaultGuard, Invalid> {
-        let now = self.shared.clock.now();
-        let name = rule.name.clone();
-        let added = [rule.clone()];
-        let id = self.shared.change(|imds| {
-            let changed = imds.with_fault(rule, now)?;
-            let id = changed.fault_id(&name).unwrap_or(KEPT);
-            Ok((changed, id))
-        })?;
-        self.shared.limit(&added);
         Ok(FaultGuard {
+            id: self.shared.add_fault(rule, self.now())?,
             shared: Arc::clone(&self.shared),
-            id,
         })
     }
 
-    /// Makes what often goes wrong go wrong: adds the rules of a preset, or announces its event.
-    /// [`heal`](Self::heal) takes its rules away, by their names.
+    /// Applies a preset: adds its rules, or announces its event.
+    /// [`remove_preset`](Self::remove_preset) removes them again.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if its rules are there already.
+    /// [`Invalid`] if the preset is applied already.
     pub fn preset(&self, preset: Preset) -> Result<(), Invalid> {
-        self.change(|config| config.add_preset(preset))
+        self.apply(Command::Preset(preset)).map(drop)
     }
 
-    /// Takes the rules of a preset away, or its event; whether there was one.
+    /// Removes the rules of a preset, or its event. Returns whether the preset was applied.
     pub fn remove_preset(&self, preset: Preset) -> bool {
-        let mut removed = false;
-        for rule in preset.rules() {
-            removed |= self.heal(&rule.name);
-        }
-        if preset == Preset::SpotInterruption {
-            let _ = self.change(|config| {
-                removed |= config.events.spot_interruption.take().is_some();
-            });
-        }
-        removed
+        self.apply(Command::RemovePreset(preset)) == Ok(Outcome::Done)
     }
 
-    /// Puts a rule in place of the one of its name, if there is one, and leaves it there.
+    /// Adds a rule for good, and removes the rule with the same name, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the rule is not accepted; then the old one stays.
+    /// [`Invalid`] if the rule is not accepted; then nothing is changed.
     pub fn put_fault(&self, rule: Rule) -> Result<(), Invalid> {
-        let now = self.shared.clock.now();
-        let added = [rule.clone()];
-        self.shared.change(|imds| {
-            let without = imds.without_fault(&rule.name);
-            let changed = without.as_ref().unwrap_or(imds).with_fault(rule, now)?;
-            Ok::<_, Invalid>((changed, ()))
-        })?;
-        self.shared.limit(&added);
-        Ok(())
+        self.apply(Command::PutFault(Box::new(rule))).map(drop)
     }
 
-    /// Puts these rules in place of all others.
+    /// Replaces all rules with these.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if one of them is not accepted; then the old ones stay.
+    /// [`Invalid`] if a rule is not accepted; then nothing is changed.
     pub fn replace_faults(&self, rules: Vec<Rule>) -> Result<(), Invalid> {
-        let now = self.shared.clock.now();
-        let added = rules.clone();
-        self.shared.change(|imds| {
-            let mut config = imds.config().clone();
-            config.faults = rules;
-            Ok::<_, Invalid>((imds.without_faults().changed(config, now)?, ()))
-        })?;
-        self.shared.limit(&added);
-        Ok(())
+        self.apply(Command::ReplaceFaults(rules)).map(drop)
     }
 
-    /// How many exchanges of each kind there ever were.
-    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
-        self.shared.journal.counts()
-    }
-
-    /// How many connections are open.
-    pub(crate) fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed) as u64
-    }
-
-    /// How many exchanges the journal has, and how many it has dropped.
-    pub(crate) fn journal_length(&self) -> (u64, u64) {
-        self.shared.journal.length()
-    }
-
-    /// Takes the rule of that name away; whether there was one.
+    /// Removes the rule with this name. Returns whether there was one.
     pub fn heal(&self, name: &str) -> bool {
-        self.shared
-            .change(|imds| Ok::<_, ()>((imds.without_fault(name).ok_or(())?, ())))
-            .is_ok()
+        self.apply(Command::Heal(name.into())) == Ok(Outcome::Done)
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn heal_all(&self) {
-        let _ = self
-            .shared
-            .change(|imds| Ok::<_, Infallible>((imds.without_faults(), ())));
+        let _ = self.apply(Command::HealAll);
     }
 
-    /// The rules, in the order in which they are looked at, each with the number of requests that it
-    /// has applied to.
+    /// The rules in the order in which they are tried, each with the number of requests that it has
+    /// applied to.
     pub fn faults(&self) -> Vec<(Rule, u64)> {
         let imds = self.shared.imds();
         imds.faults()
@@ -273,7 +210,7 @@ impl Control {
             .collect()
     }
 
-    /// The exchanges that the journal has, and how many it has dropped.
+    /// The exchanges in the journal that pass a filter, and how many the journal has dropped.
     ///
     /// # Errors
     ///
@@ -282,7 +219,7 @@ impl Control {
         self.shared.journal.find(filter)
     }
 
-    /// How many exchanges there are in the journal.
+    /// How many exchanges in the journal pass a filter.
     ///
     /// # Errors
     ///
@@ -291,7 +228,7 @@ impl Control {
         Ok(self.find(filter)?.exchanges.len())
     }
 
-    /// Whether assertions hold, of what the journal has.
+    /// Checks whether assertions hold for the exchanges in the journal.
     ///
     /// # Errors
     ///
@@ -312,81 +249,94 @@ impl Control {
         self.shared.journal.verify(assertions)
     }
 
-    /// All exchanges from now on, as they end. Who is 1,024 behind misses the older ones.
+    /// Receives all exchanges from now on, when they end. A slow receiver loses the oldest exchanges
+    /// once 1,024 are pending.
     pub fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
         self.shared.journal.follow()
     }
 
-    /// Makes the journal empty.
+    /// Forgets all exchanges in the journal.
     pub fn clear_journal(&self) {
-        self.shared.journal.clear();
+        let _ = self.apply(Command::ClearJournal);
     }
 
-    /// The state of a scenario; [`STARTED`](crate::fault::STARTED) if no rule has changed it.
+    /// The state of a scenario: [`STARTED`](crate::fault::STARTED) until something changes it.
     pub fn scenario(&self, name: &str) -> String {
         self.shared.imds().scenario(name)
     }
 
-    /// Puts a scenario into a state.
+    /// Sets the state of a scenario.
     pub fn set_scenario(&self, name: &str, state: &str) {
-        self.shared.imds().set_scenario(name, state);
+        let _ = self.apply(Command::Scenario(ToState::new(name, state)));
     }
 
-    /// The steps of the timeline, and what has become of them.
+    /// The steps of the timeline and their states.
     pub fn timeline(&self) -> Vec<StepStatus> {
         self.shared.tick();
         self.shared.timeline.statuses()
     }
 
-    /// Puts these steps in place of all others. Their times count from now.
+    /// Replaces all steps of the timeline with these. Their times count from now.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if a step is not accepted; then the old ones stay.
+    /// [`Invalid`] if a step is not accepted; then nothing is changed.
     pub fn set_timeline(&self, steps: Vec<TimelineStep>) -> Result<(), Invalid> {
-        self.config().check_timeline(&steps)?;
-        self.shared.timeline.start(steps, self.shared.clock.now());
-        // Listeners look again.
-        self.shared.changes.send_replace(());
-        Ok(())
+        self.apply(Command::SetTimeline(steps)).map(drop)
     }
 
-    /// Takes a step of the timeline, whether its time has come or not.
+    /// Takes a step of the timeline now, even if it is not due or was taken before.
     ///
     /// # Errors
     ///
-    /// [`StepError`] if there is no step of that name, or if it went wrong.
+    /// [`StepError`] if there is no step with this name, or if the step fails.
     pub fn take_step(&self, name: &str) -> Result<(), StepError> {
-        let now = self.shared.clock.now();
-        let step = self.shared.timeline.take(name, now);
-        let step = step.ok_or_else(|| StepError::Unknown(name.into()))?;
-        self.shared.perform(&step, now).map_err(StepError::Failed)
+        match self.apply(Command::TakeStep(name.into())) {
+            Ok(Outcome::Absent) => Err(StepError::Unknown(name.into())),
+            Ok(Outcome::Done) => Ok(()),
+            Err(invalid) => Err(StepError::Failed(invalid)),
+        }
     }
 
-    /// A certificate that signatures of the identity document verify against `[I60]`, as PEM.
+    /// A certificate that verifies signatures of the identity document `[I60]`, as PEM.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if it cannot be made.
+    /// [`IdentityError`] if the certificate cannot be made.
     pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
         self.shared.imds().certificate(certificate)
     }
+
+    /// How many exchanges of each kind there were since the start.
+    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
+        self.shared.journal.counts()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed) as u64
+    }
+
+    /// How many exchanges the journal has, and how many it has dropped.
+    pub(crate) fn journal_length(&self) -> (u64, u64) {
+        self.shared.journal.length()
+    }
 }
 
-/// Why a step was not taken.
+/// Why a step of the timeline was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StepError {
-    /// There is no step of this name.
+    /// There is no step with this name.
     Unknown(String),
-    /// It went wrong.
+    /// The step failed.
     Failed(Invalid),
 }
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "there is no step {name:?}"),
+            Self::Unknown(name) => write!(f, "the timeline has no step {name:?}"),
             Self::Failed(invalid) => invalid.fmt(f),
         }
     }
@@ -394,31 +344,29 @@ impl fmt::Display for StepError {
 
 impl std::error::Error for StepError {}
 
-/// A fault, as long as this lives.
+/// A fault that is removed when this is dropped.
 #[derive(Debug)]
-#[must_use = "the fault is gone when this is dropped; `keep` leaves it"]
+#[must_use = "the fault is removed when this is dropped; `keep` leaves it"]
 pub struct FaultGuard {
     shared: Arc<Shared>,
-    id: u64,
+    /// Of the rule; `None` if it is to stay.
+    id: Option<u64>,
 }
 
 impl FaultGuard {
-    /// Takes the fault away.
+    /// Removes the fault.
     pub fn heal(self) {}
 
-    /// Leaves the fault as it is.
+    /// Leaves the fault in place.
     pub fn keep(mut self) {
-        self.id = KEPT;
+        self.id = None;
     }
 }
 
-/// No rule has this.
-const KEPT: u64 = u64::MAX;
-
 impl Drop for FaultGuard {
     fn drop(&mut self) {
-        if self.id != KEPT {
-            self.shared.heal(self.id);
+        if let Some(id) = self.id {
+            self.shared.remove_fault(id);
         }
     }
 }

@@ -168,7 +168,7 @@ impl Builder {
             listeners.spawn(listen(socket, address, shared, stopped.clone()));
         }
         let control = Control { shared };
-        control.shared.limit(&control.shared.initial.faults);
+        control.shared.start_timers();
         let admin = match control.shared.initial.admin.enabled {
             true => Some(serve_admin(&control, &stopped, &mut listeners).await?),
             false => None,

@@ -216,8 +216,8 @@ impl Drop for Entry<'_> {
             let at = exchange.at;
             self.shared.journal.add(exchange);
             for step in steps {
-                // What goes wrong is told with the step.
-                let _ = self.shared.perform(&step, at);
+                // The step's status says what failed.
+                let _ = self.shared.perform(step, at);
             }
         }
     }

@@ -6,8 +6,8 @@ use std::fmt::{self, Display};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
     key: String,
-    value: String,
-    accepted: String,
+    /// The value and what is accepted, or what is wrong with it.
+    problem: String,
 }
 
 impl Invalid {
@@ -20,6 +20,12 @@ impl Invalid {
         self
     }
 
+    /// The same value, where its key stands below `key`.
+    pub(crate) fn within(mut self, key: &Key) -> Self {
+        self.key = format!("{}.{}", key.0, self.key);
+        self
+    }
+
     /// The key in the configuration, like `instance.network-interfaces[0].mac`.
     pub fn key(&self) -> &str {
         &self.key
@@ -28,12 +34,7 @@ impl Invalid {
 
 impl Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            value,
-            accepted,
-        } = self;
-        write!(f, "{key}: {value:?} is not accepted; accepted: {accepted}")
+        write!(f, "{}: {}", self.key, self.problem)
     }
 }
 
@@ -65,11 +66,18 @@ impl Key {
         if right {
             return Ok(());
         }
-        Err(Invalid {
+        let value = value.to_string();
+        Err(self.malformed(format_args!(
+            "{value:?} is not accepted; accepted: {accepted}"
+        )))
+    }
+
+    /// The error for a value that cannot be read, in the words of what reads it.
+    pub(crate) fn malformed(&self, problem: impl Display) -> Invalid {
+        Invalid {
             key: self.0.clone(),
-            value: value.to_string(),
-            accepted: accepted.to_string(),
-        })
+            problem: problem.to_string(),
+        }
     }
 
     /// Accepts one line that is not empty.

@@ -35,7 +35,7 @@ use chrono::TimeDelta;
 use imds_emulator::config::{Config, Layers, Span};
 use imds_emulator::fault::Rule;
 use imds_emulator::journal::Assertion;
-use imds_emulator::timeline::{Action, TimelineStep};
+use imds_emulator::timeline::{Command, TimelineStep};
 use serde::{Deserialize, Serialize};
 
 pub use self::library::{TEMPLATE, built_in, folder};
@@ -103,8 +103,8 @@ pub enum Step {
     Fault(Box<Rule>),
     /// Remove a fault.
     Heal(String),
-    /// Any other action of the emulator.
-    Do(Box<Action>),
+    /// Any other command of the emulator.
+    Do(Box<Command>),
     /// Check the journal.
     Journal(Vec<Assertion>),
     /// Clear the journal.
@@ -263,14 +263,14 @@ impl Scenario {
         }
         let mut config = self.config.clone();
         for (at, step) in self.content.steps.iter().enumerate() {
-            // An action that the emulator rejects is an error of the scenario, not of the client.
-            let action = match step {
-                Step::Fault(rule) => Some(Action::Fault(rule.clone())),
-                Step::Do(action) => Some(Action::clone(action)),
+            // A command that the emulator rejects is an error of the scenario, not of the client.
+            let command = match step {
+                Step::Fault(rule) => Some(Command::Fault(rule.clone())),
+                Step::Do(command) => Some(Command::clone(command)),
                 _ => None,
             };
-            if let Some(action) = action {
-                let step = TimelineStep::new(format!("steps[{at}]"), vec![action]);
+            if let Some(command) = command {
+                let step = TimelineStep::new(format!("steps[{at}]"), vec![command]);
                 config.timeline.push(step);
                 config
                     .check()

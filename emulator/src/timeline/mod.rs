@@ -1,4 +1,4 @@
-//! Scripts: what happens to the instance, when, or after which requests.
+//! Commands, and scripts of them: what happens to the instance at which time, or after which requests.
 //!
 //! ```
 //! use imds_emulator::config::Config;
@@ -20,53 +20,56 @@
 //! # Ok::<(), imds_emulator::config::ConfigError>(())
 //! ```
 
-use chrono::{DateTime, Utc};
+mod command;
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::fault::Rule;
+pub use self::command::{Command, Outcome, ToState};
+
 use crate::journal::{Exchange, Filter};
-use crate::preset::Preset;
 use crate::value::{Invalid, Key, Span};
 
-/// A step of a timeline. With neither `at` nor `on` it is taken by hand alone.
+/// A step of a timeline. A step with neither `at` nor `on` is taken by hand only.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct TimelineStep {
-    /// What it is called. No two steps have the same name.
+    /// The step's name. No two steps have the same name.
     pub name: String,
-    /// So long after the start, on the emulator's clock.
+    /// Take the step this long after the start, on the emulator's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Span>,
-    /// After such requests.
+    /// Take the step after these requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<On>,
-    /// What is done, one after the other.
+    /// What to do, in this order.
     #[serde(rename = "do")]
-    pub actions: Vec<Action>,
+    pub commands: Vec<Command>,
 }
 
 impl TimelineStep {
     /// A step that is taken by hand.
-    pub fn new(name: impl Into<String>, actions: Vec<Action>) -> Self {
+    pub fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
         Self {
             name: name.into(),
             at: None,
             on: None,
-            actions,
+            commands,
         }
     }
 
-    /// A step that is taken so long after the start.
+    /// Takes the step this long after the start.
     #[must_use]
     pub fn at(mut self, at: impl Into<Span>) -> Self {
         self.at = Some(at.into());
         self
     }
 
-    /// A step that is taken after such requests.
+    /// Takes the step after these requests.
     #[must_use]
     pub fn on(mut self, on: On) -> Self {
         self.on = Some(on);
@@ -74,24 +77,26 @@ impl TimelineStep {
     }
 }
 
-/// After which requests. They are counted since the start, once they are answered.
+/// The requests after which a step is taken. They are counted from the start of the timeline, when
+/// they have been answered.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum On {
-    /// So many tokens were given.
+    /// After this many tokens were issued.
     Token(u64),
-    /// The role's credentials were read so often.
+    /// After the role's credentials were read this many times.
     Credentials(u64),
-    /// There were so many of these requests.
+    /// After this many requests of a kind.
     Request(OnRequest),
 }
 
-/// So many requests.
+/// A number of requests of a kind.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct OnRequest {
-    /// Which ones.
+    /// The requests to count. Default: all.
     #[serde(default, rename = "of")]
     pub filter: Filter,
     /// How many. Default: 1.
@@ -103,43 +108,15 @@ fn one() -> u64 {
     1
 }
 
-/// What is done.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Action {
-    /// `instance`, `metadata-options` and `events` are changed, as a JSON merge patch.
-    Change(Map<String, Value>),
-    /// A rule is added.
-    Fault(Box<Rule>),
-    /// The rule of this name is taken away, if it is there.
-    Heal(String),
-    /// All rules are taken away.
-    HealAll,
-    /// A preset is applied.
-    Preset(Preset),
-    /// A preset is taken away, if it is applied.
-    RemovePreset(Preset),
-    /// The role gets new credentials.
-    RotateCredentials,
-    /// All tokens become invalid.
-    RevokeTokens,
-    /// A scenario is put into a state.
-    Scenario(ToState),
-}
-
-/// A scenario, and the state that it is put into.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ToState {
-    /// The name of the scenario.
-    pub name: String,
-    /// The state.
-    pub state: String,
+impl OnRequest {
+    /// The `nth` request that passes `filter`.
+    pub fn new(filter: Filter, nth: u64) -> Self {
+        Self { filter, nth }
+    }
 }
 
 impl TimelineStep {
-    /// Checks the step by itself; `key` is where it stands.
+    /// Checks the step by itself; `key` is its place in the configuration.
     pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
         key.unless(
             self.at.is_none() || self.on.is_none(),
@@ -153,34 +130,53 @@ impl TimelineStep {
     }
 }
 
-/// A step, and what has become of it.
-#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+/// A step and its state.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct StepStatus {
     /// The step.
     pub step: TimelineStep,
-    /// What has become of it.
+    /// The step's state.
     pub state: StepState,
-    /// Of requests that it waits for, how many there were.
+    /// How many of the requests that the step waits for there were.
     pub seen: u64,
 }
 
-/// What has become of a step.
-#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+/// The state of a step.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StepState {
-    /// It waits.
+    /// The step has not been taken.
     Pending,
-    /// It was taken then.
+    /// The step was taken at this moment.
     Done(#[schemars(with = "String")] DateTime<Utc>),
-    /// It was tried, and this was wrong.
+    /// The step failed, for this reason.
     Failed(String),
 }
 
+impl fmt::Display for StepStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step.name, self.state)
+    }
+}
+
+impl fmt::Display for StepState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending => f.write_str("pending"),
+            Self::Done(at) => {
+                let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+                write!(f, "done at {at}")
+            }
+            Self::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
 impl On {
-    /// Whether it is about such a request, and how many of them it waits for.
+    /// Whether this request counts, and how many of them the step waits for.
     pub(crate) fn counts(&self, exchange: &Exchange) -> (bool, u64) {
         let is_good = exchange.status == Some(200);
         match self {

@@ -1,0 +1,91 @@
+//! What can be done to a running emulator.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::TimelineStep;
+use crate::fault::Rule;
+use crate::preset::Preset;
+
+/// Something to do to a running emulator: an operation of the library, of the admin API or of a
+/// timeline. [`Control::apply`](crate::Control::apply) does it.
+///
+/// The commands from [`PutFault`](Self::PutFault) on are not for timelines.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Action", description = "Something to do to a running emulator.")]
+#[non_exhaustive]
+pub enum Command {
+    /// Change `instance`, `metadata-options` or `events` with a JSON merge patch (RFC 7386).
+    Change(Map<String, Value>),
+    /// Add a rule.
+    Fault(Box<Rule>),
+    /// Remove the rule with this name, if there is one.
+    Heal(String),
+    /// Remove all rules.
+    HealAll,
+    /// Apply a preset.
+    Preset(Preset),
+    /// Remove a preset, if it is applied.
+    RemovePreset(Preset),
+    /// Issue new credentials for the role.
+    RotateCredentials,
+    /// Revoke all tokens.
+    RevokeTokens,
+    /// Set the state of a scenario.
+    Scenario(ToState),
+    /// Add a rule, and remove the rule with the same name, if there is one.
+    #[serde(skip)]
+    PutFault(Box<Rule>),
+    /// Replace all rules with these.
+    #[serde(skip)]
+    ReplaceFaults(Vec<Rule>),
+    /// Withdraw all events.
+    #[serde(skip)]
+    ClearEvents,
+    /// Replace all steps of the timeline with these. Their times count from now.
+    #[serde(skip)]
+    SetTimeline(Vec<TimelineStep>),
+    /// Take the step of the timeline with this name now.
+    #[serde(skip)]
+    TakeStep(String),
+    /// Forget all exchanges in the journal.
+    #[serde(skip)]
+    ClearJournal,
+    /// Restore the configuration that the emulator started with, its timeline included. Clear the
+    /// journal and the states of scenarios. The clock, tokens and credentials stay.
+    #[serde(skip)]
+    Reset,
+}
+
+/// A scenario, and the state to set it to.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ToState {
+    /// The name of the scenario.
+    pub name: String,
+    /// The state.
+    pub state: String,
+}
+
+impl ToState {
+    /// The scenario `name`, in `state`.
+    pub fn new(name: impl Into<String>, state: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            state: state.into(),
+        }
+    }
+}
+
+/// What a command did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The command took effect.
+    Done,
+    /// Nothing changed, because what the command names does not exist.
+    Absent,
+}
