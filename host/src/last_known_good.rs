@@ -19,7 +19,7 @@ use crate::wit::provider as wit;
 /// The size limit of a file. Credentials take about 2 KB.
 const MAX_SIZE: u64 = 64 * 1024;
 
-/// Credentials are handed out for at most an hour at a time, as the component does (behaviour 4.4):
+/// Credentials are handed out for at most an hour at a time, as the component does `[B4.4]`:
 /// by then the caller asks again.
 const MAX_LIFE: TimeDelta = TimeDelta::hours(1);
 

@@ -51,7 +51,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bound of a call. Getting credentials takes up to seven look-ups (behaviour 4.7, 4.8), and
+    /// The bound of a call. Getting credentials takes up to seven look-ups `[B4.7]` `[B4.8]`, and
     /// each may take as long as `operation_timeout`.
     pub(crate) fn call(&self, operation_timeout: Option<Duration>) -> Duration {
         const DEFAULT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::wit::metadata as wit;
 
 /// The IMDS client of a provider: anything in the metadata tree, with the provider's session token,
-/// time-outs and repetitions (behaviour 6).
+/// time-outs and repetitions `[B6.1]` to `[B6.4]`.
 ///
 /// A path that IMDS does not have is an error of the kind [`NotFound`](crate::ErrorKind::NotFound).
 /// Calls come one at a time, the provider's own included.

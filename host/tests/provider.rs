@@ -571,7 +571,7 @@ fn randomness_can_be_replaced() {
         let kept = provider.credentials_blocking().unwrap();
         (kept.expires().unwrap() - clock.now()).num_seconds()
     };
-    // Five to fifteen minutes (behaviour 4.6).
+    // Five to fifteen minutes [B4.6].
     assert_eq!(extension(0), 300);
     assert_eq!(extension(255), 899);
 }

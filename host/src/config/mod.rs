@@ -295,7 +295,7 @@ fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
 }
 
 /// As long as all attempts for the token and for the path need, with the longest pauses between
-/// them (behaviour 1.7), but no shorter than the default and no longer than what is accepted.
+/// them `[B1.7]`, but no shorter than the default and no longer than what is accepted.
 fn operation_timeout(settings: &Settings) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(5);
     const MAX: Duration = Duration::from_secs(600);

@@ -86,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// When to send requests without a session token (behaviour 2.7). Default: never.
+    /// When to send requests without a session token `[B2.7]`. Default: never.
     pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
         self.settings.imdsv1 = Some(policy);
         self
@@ -134,7 +134,7 @@ impl Builder {
 
     /// How long before their end credentials are due: 0 to 24 h, whole milliseconds. Default: 0
     /// ([`Classic`](RefreshPolicy::Classic)), by the life of the credentials
-    /// ([`Windowed`](RefreshPolicy::Windowed), behaviour 5.9).
+    /// ([`Windowed`](RefreshPolicy::Windowed), `[B5.9]`).
     pub fn expiry_window(mut self, window: Duration) -> Self {
         self.settings.expiry_window = Some(window);
         self
@@ -162,7 +162,7 @@ impl Builder {
     }
 
     /// Whether to ask `/iam/security-credentials-extended/` first, which names the account
-    /// (behaviour 4.7). Default: false.
+    /// `[B4.7]`. Default: false.
     pub fn extended_path(mut self, first: bool) -> Self {
         self.settings.extended_path = Some(first);
         self

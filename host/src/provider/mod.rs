@@ -34,7 +34,7 @@ mod snapshot;
 pub use self::builder::Builder;
 
 /// In the last minute of their life nobody is given credentials that are due: everyone waits for
-/// others (behaviour 5.9).
+/// others `[B5.9]`.
 const MANDATORY_WINDOW: Duration = Duration::from_secs(60);
 
 /// Who does not read the events misses the oldest of more than this.

@@ -179,7 +179,7 @@ impl Owner {
     }
 
     /// The credentials are due on the monotonic clock. The wall clock, which readers go by, may have
-    /// been set back (behaviour 5.7).
+    /// been set back `[B5.7]`.
     async fn come_due(&mut self) {
         self.alarm = None;
         if let Some(held) = &self.held {
