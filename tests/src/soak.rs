@@ -2,12 +2,12 @@
 //! leak, no call may hang, and every caller gets credentials or an error with a kind.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use chrono::TimeDelta;
 use ec2_role_host::{Ec2RoleProvider, Environment, ErrorKind, RefreshPolicy};
 use imds_emulator::Emulator;
@@ -42,7 +42,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn now() -> Result<Self, Box<dyn Error>> {
+    fn now() -> anyhow::Result<Self> {
         let pages = fs::read_to_string("/proc/self/statm")?;
         let pages: u64 = pages.split(' ').nth(1).unwrap_or_default().parse()?;
         Ok(Self {
@@ -77,13 +77,13 @@ pub struct Soaked {
 /// # Errors
 ///
 /// If a client or the emulator cannot be started, or `/proc` cannot be read.
-pub async fn soak(seed: u64, clients: usize, time: Duration) -> Result<Soaked, Box<dyn Error>> {
+pub async fn soak(seed: u64, clients: usize, time: Duration) -> anyhow::Result<Soaked> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut emulator = Some(emulator(([127, 0, 0, 1], 0).into(), &mut random).await?);
     let address = emulator
         .as_ref()
         .map(Emulator::address)
-        .ok_or("no emulator")?;
+        .context("no emulator")?;
     let soaked = Arc::new(Mutex::new(Soaked::default()));
     let end = Instant::now() + time;
     let mut tasks = JoinSet::new();

@@ -1,5 +1,5 @@
-//! The report's page, without a browser: its structure, and that nothing in it can be taken for more than
-//! text. `tests/clients/report-page.sh` looks at it in one.
+//! The HTML report without a browser: its structure, and that it escapes all text.
+//! `tests/clients/report-page.sh` tests it in a browser.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -17,7 +17,7 @@ use imds_conformance::scenario::{Scenario, built_in};
 const NAME: &str = r#"made <script>alert("up")</script> & 'so'"#;
 const GIVEN: &str = "ASIA<img src=x onerror=alert(1)>";
 
-/// Gives what it made up, for ever.
+/// Always returns the same made-up credentials.
 struct MadeUp;
 
 impl Driver for MadeUp {
@@ -79,14 +79,14 @@ fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     found.map(|rest| rest.split('"').next().unwrap()).collect()
 }
 
-/// What a cell opens.
+/// The content of a cell.
 fn template<'a>(page: &'a str, id: &str) -> &'a str {
     let (_, rest) = page.split_once(&format!("<template id=\"{id}\"")).unwrap();
     rest.split("</template>").next().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_cell_has_what_it_opens() {
+async fn every_cell_has_its_template() {
     let report = report().await;
     let page = report.render(Format::Html);
     let cells = values(&page, "data-cell");
@@ -95,6 +95,10 @@ async fn every_cell_has_what_it_opens() {
     let ids = values(&page, "id");
     let distinct: BTreeSet<&str> = ids.iter().copied().collect();
     assert_eq!(ids.len(), distinct.len(), "an id is there twice");
+    for tag in page.split('<').filter_map(|rest| rest.split('>').next()) {
+        let classes = tag.matches(" class=\"").count();
+        assert!(classes < 2, "<{tag}> has {classes} attributes class");
+    }
     for cell in &cells {
         let scenario = values(template(&page, cell), "data-scenario");
         assert!(scenario.iter().all(|id| distinct.contains(id)), "{cell}");
@@ -108,7 +112,7 @@ async fn every_cell_has_what_it_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timeline_is_drawn_for_what_was_run() {
+async fn every_scenario_that_was_run_has_a_timeline() {
     let report = report().await;
     let page = report.render(Format::Html);
     let links = values(&page, "data-link");
@@ -120,10 +124,10 @@ async fn a_timeline_is_drawn_for_what_was_run() {
         let run = !matches!(outcome.verdict, Verdict::NotRun(_));
         assert_eq!(drawn, run, "{link}");
         let wrong = outcome.verdict == Verdict::Failed;
-        assert_eq!(opened.contains("Not as expected"), wrong, "{link}");
+        assert_eq!(opened.contains("Failed expectations"), wrong, "{link}");
         assert!(!opened.contains("NaN"), "{link}");
     }
-    // Something of each kind is there.
+    // The report has every kind of verdict.
     let verdicts: BTreeSet<String> = report
         .outcomes
         .iter()
@@ -133,21 +137,23 @@ async fn a_timeline_is_drawn_for_what_was_run() {
         })
         .collect();
     assert_eq!(verdicts.len(), 3, "{verdicts:?}");
-    // Seven hours that were skipped are said, and take no room.
+    // The seven hours that were skipped are a gap with a label.
     assert!(page.contains(">+ 7 h</text>"));
     assert!(page.contains(">token 1</text>"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_is_text() {
+async fn text_is_escaped() {
     let page = report().await.render(Format::Html);
-    assert_eq!(page.matches("<script").count(), 1, "only its own");
-    assert!(
-        page.contains("made &lt;script&gt;alert(&quot;up&quot;)&lt;/script&gt; &amp; &#39;so&#39;")
+    assert_eq!(
+        page.matches("<script").count(),
+        1,
+        "only the script of the page"
     );
+    assert!(page.contains("made &lt;script&gt;alert(&quot;up&quot;)&lt;/script&gt; &amp; 'so'"));
     assert!(!page.contains("<img"));
     assert!(page.contains("ASIA&lt;img src=x onerror=alert(1)&gt;"));
-    // Nothing is loaded from anywhere.
+    // The page loads nothing.
     assert!(page.contains("default-src 'none'"));
     assert!(!page.contains("https:"));
     assert!(!page.contains("@import"));

@@ -2,18 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{Report, Subject};
 use crate::run::{Outcome, Verdict};
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "Version {}, {}, seed {}: {} scenarios.\n",
+        "Version {}, {}, seed {}: {} {}.\n",
         report.version,
         report.date.format("%Y-%m-%d"),
         report.seed,
-        report.scenarios.len()
+        report.scenarios.len(),
+        match report.subject {
+            Subject::Clients => "scenarios",
+            Subject::Server => "checks",
+        }
     );
     matrix(&mut text, report);
     for client in &report.clients {
@@ -23,7 +27,10 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn matrix(text: &mut String, report: &Report) {
-    text.push_str("| The client … | weight |");
+    text.push_str(match report.subject {
+        Subject::Clients => "| The client … | weight |",
+        Subject::Server => "| Check | weight |",
+    });
     for client in &report.clients {
         let _ = write!(text, " {} |", client.name);
     }

@@ -26,12 +26,24 @@ pub struct Report {
     pub date: DateTime<Utc>,
     /// The seed for everything random.
     pub seed: u64,
+    /// Whether the report is about clients or about a server.
+    pub subject: Subject,
     /// The clients, in the order of the command line.
     pub clients: Vec<ClientSummary>,
     /// The scenarios, in the order of their ids.
     pub scenarios: Vec<ScenarioSummary>,
     /// One outcome for each client and scenario, in the order of the clients and then of the scenarios.
     pub outcomes: Vec<Outcome>,
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// Clients in scenarios.
+    Clients,
+    /// A server, which takes the place of a client, and checks, which take the place of scenarios.
+    Server,
 }
 
 /// A client.
@@ -138,6 +150,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             date: Utc::now(),
             seed,
+            subject: Subject::Clients,
             clients: drivers.iter().map(measured).collect(),
             scenarios: scenarios
                 .iter()

@@ -41,7 +41,7 @@ use tokio::sync::OnceCell;
 
 use crate::client::Offers;
 use crate::judge::Finding;
-use crate::report::{ClientSummary, Report, ScenarioSummary};
+use crate::report::{ClientSummary, Report, ScenarioSummary, Subject};
 use crate::run::{self, Outcome};
 use crate::scenario::Weight;
 use crate::trace::Trace;
@@ -139,6 +139,7 @@ pub async fn examine(
         version: env!("CARGO_PKG_VERSION"),
         date: Utc::now(),
         seed: 0,
+        subject: Subject::Server,
         clients: vec![measured],
         scenarios: checks.iter().map(ScenarioSummary::from).collect(),
         outcomes,

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,7 +52,7 @@ Examples:
 
 Exit status: 0 if everything that must hold does, 1 otherwise, 2 if the arguments or the scenarios are invalid.";
 
-type Outcome = Result<ExitCode, Box<dyn Error>>;
+type Outcome = anyhow::Result<ExitCode>;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -68,14 +67,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            let mut line = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                line.push_str(": ");
-                line.push_str(&cause.to_string());
-                source = cause.source();
-            }
-            eprintln!("error: {line}");
+            eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }

@@ -1,10 +1,10 @@
 //! The reports and the baseline of `run` and `server`.
 
-use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use imds_conformance::report::{Baseline, Format, Report};
 
 use crate::print::print;
@@ -43,23 +43,21 @@ fn report(text: &str) -> Result<Wanted, String> {
 
 impl Reports {
     /// Reads the baseline. Call it first, so that a wrong file is an error before anything is run.
-    pub(crate) fn baseline(&self) -> Result<Option<Baseline>, Box<dyn Error>> {
+    pub(crate) fn baseline(&self) -> anyhow::Result<Option<Baseline>> {
         let Some(file) = &self.baseline else {
             return Ok(None);
         };
+        let shown = file.display();
         let text = fs::read_to_string(file)
-            .map_err(|error| format!("cannot read the baseline {}: {error}", file.display()))?;
-        let baseline = Baseline::parse(&text).map_err(|error| {
-            format!(
-                "{} is not a baseline ({error}); use a file written by --report json=FILE",
-                file.display()
-            )
+            .with_context(|| format!("cannot read the baseline {shown}"))?;
+        let baseline = Baseline::parse(&text).with_context(|| {
+            format!("{shown} is not a baseline; use a file written by --report json=FILE")
         })?;
         Ok(Some(baseline))
     }
 
     /// Writes the requested reports.
-    pub(crate) fn write(&self, render: impl Fn(Format) -> String) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn write(&self, render: impl Fn(Format) -> String) -> anyhow::Result<()> {
         if self.reports.is_empty() {
             print(&render(Format::Text))?;
         }
@@ -67,7 +65,7 @@ impl Reports {
             let rendered = render(*format);
             match file {
                 Some(file) => fs::write(file, rendered)
-                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
+                    .with_context(|| format!("cannot write {}", file.display()))?,
                 None => print(&rendered)?,
             }
         }

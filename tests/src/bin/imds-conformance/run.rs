@@ -1,9 +1,9 @@
 //! `run`: runs clients through scenarios.
 
-use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
+use anyhow::bail;
 use ec2_role_host::RefreshPolicy;
 use imds_conformance::client::Driver;
 use imds_conformance::client::component::{Hosted, Native};
@@ -79,11 +79,10 @@ impl Arguments {
         for client in &clients {
             let driver = self.driver(client).await?;
             if drivers.iter().any(|other| other.name() == driver.name()) {
-                return Err(format!(
+                bail!(
                     "two clients are named {:?}; give each a name with --client NAME=CLIENT",
                     driver.name()
-                )
-                .into());
+                );
             }
             drivers.push(driver);
         }
@@ -101,12 +100,12 @@ impl Arguments {
         self.reports.write(|format| report.render(format))?;
         let tried = |outcome: &Ran| !matches!(outcome.verdict, Verdict::NotRun(_));
         if !report.outcomes.iter().any(tried) {
-            return Err("no scenario could be run; the report says why".into());
+            bail!("no scenario could be run; the report says why");
         }
         Ok(self.reports.judge(&report, baseline.as_ref()))
     }
 
-    async fn driver(&self, client: &str) -> Result<Arc<dyn Driver>, Box<dyn Error>> {
+    async fn driver(&self, client: &str) -> anyhow::Result<Arc<dyn Driver>> {
         Ok(match client {
             "component" => Arc::new(Hosted::new(RefreshPolicy::Windowed)),
             "component-classic" => Arc::new(Hosted::new(RefreshPolicy::Classic)),

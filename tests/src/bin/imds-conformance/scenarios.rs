@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
 use imds_conformance::scenario::{self, Scenario};
 
 use crate::Outcome;
@@ -21,7 +22,7 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    pub(crate) fn read(&self) -> Result<Vec<Scenario>, Box<dyn std::error::Error>> {
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<Scenario>> {
         match &self.scenarios {
             Some(path) => Ok(scenario::folder(path)?),
             None => Ok(scenario::built_in()?),
@@ -33,21 +34,18 @@ impl Library {
 pub(crate) fn select(
     scenarios: Vec<Scenario>,
     filters: &[String],
-) -> Result<Vec<Scenario>, Box<dyn std::error::Error>> {
+) -> anyhow::Result<Vec<Scenario>> {
     let matches = |scenario: &Scenario| {
         filters.is_empty() || filters.iter().any(|filter| scenario.matches(filter))
     };
     let selected: Vec<_> = scenarios.into_iter().filter(matches).collect();
-    match selected.is_empty() {
-        true if filters.is_empty() => {
-            Err("there are no scenarios (*.toml) in the path given with --scenarios".into())
-        }
-        true => Err(format!(
+    match (selected.is_empty(), filters) {
+        (false, _) => Ok(selected),
+        (true, []) => bail!("there are no scenarios (*.toml) in the path given with --scenarios"),
+        (true, filters) => bail!(
             "no name or description of a scenario contains {}; list them with `imds-conformance list`",
             filters.join(" or ")
-        )
-        .into()),
-        false => Ok(selected),
+        ),
     }
 }
 
@@ -110,11 +108,10 @@ impl Explain {
             .iter()
             .find(|scenario| scenario.is_named(&self.name));
         let Some(scenario) = found else {
-            return Err(format!(
+            bail!(
                 "no scenario is named {:?}; list them with `imds-conformance list`",
                 self.name
-            )
-            .into());
+            );
         };
         let mut text = format!("{}\n\n", scenario.behaviour());
         writeln!(text, "  weight    {}", scenario.weight())?;
@@ -165,18 +162,17 @@ pub(crate) struct New {
 
 impl New {
     pub(crate) fn run(self) -> Outcome {
-        let named =
-            |error: std::io::Error| format!("cannot write {}: {error}", self.file.display());
+        let cannot = || format!("cannot write {}", self.file.display());
         if let Some(folder) = self.file.parent().filter(|folder| *folder != Path::new("")) {
-            fs::create_dir_all(folder).map_err(named)?;
+            fs::create_dir_all(folder).with_context(cannot)?;
         }
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&self.file)
-            .map_err(named)?;
+            .with_context(cannot)?;
         file.write_all(scenario::TEMPLATE.as_bytes())
-            .map_err(named)?;
+            .with_context(cannot)?;
         let path = self.file.to_string_lossy();
         let quoted = shlex::try_quote(&path).unwrap_or(Cow::Borrowed(&path));
         eprintln!("wrote {path}; run it with `imds-conformance run --scenarios {quoted}`");

@@ -1,10 +1,10 @@
 //! `server`: checks an IMDS server against the rules of IMDS.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use imds_conformance::report::Format;
 use imds_conformance::server::{self, Check, Endpoint, Server};
 
@@ -95,19 +95,18 @@ impl Arguments {
     }
 
     /// The checks that match one of the filters, or all checks if there are no filters.
-    fn selected(&self) -> Result<Vec<Check>, Box<dyn Error>> {
+    fn selected(&self) -> anyhow::Result<Vec<Check>> {
         let matches = |check: &Check| {
             self.filters.is_empty() || self.filters.iter().any(|filter| check.matches(filter))
         };
         let selected: Vec<Check> = server::checks().into_iter().filter(matches).collect();
-        match selected.is_empty() {
-            true => Err(format!(
+        if selected.is_empty() {
+            bail!(
                 "no name or description of a check contains {}; list them with `imds-conformance server --list`",
                 self.filters.join(" or ")
-            )
-            .into()),
-            false => Ok(selected),
+            );
         }
+        Ok(selected)
     }
 }
 

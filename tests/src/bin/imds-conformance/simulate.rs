@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use imds_conformance::simulation::{
     Incident, LENGTH, Plan, Simulated, Violation, WORLDS_A_YEAR, run, shrink, simulate,
 };
@@ -89,10 +90,7 @@ impl Arguments {
             Some(only) => {
                 let last = plan.incidents.len().saturating_sub(1);
                 if let Some(unknown) = only.iter().find(|number| **number > last) {
-                    return Err(format!(
-                        "invalid --only {unknown}: world {world} has the incidents 0 to {last}"
-                    )
-                    .into());
+                    bail!("invalid --only {unknown}: world {world} has the incidents 0 to {last}");
                 }
                 let given = plan.incidents.iter();
                 given

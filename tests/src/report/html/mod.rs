@@ -1,325 +1,324 @@
-//! A page that stands alone: the matrix, and behind each of its cells what was expected and seen, with a
-//! picture of what happened.
+//! A self-contained HTML page: the matrix and, behind each of its cells, what was expected and seen, with
+//! a timeline of what happened.
 //!
-//! What a cell opens waits in a `template` until then: one for each scenario, and one for each outcome. The
-//! browser does not lay templates out, so the page is quick however many there are.
+//! The content of a cell waits in a `template` until the cell is opened: one for each scenario, and one for
+//! each outcome. A browser does not lay out templates, so the page is fast with any number of cells.
 
 mod timeline;
 
-use std::fmt::Write as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::junit::escaped;
-use super::{ClientSummary, Report, ScenarioSummary};
+use super::{ClientSummary, Report, ScenarioSummary, Subject};
 use crate::judge::{AS_EXPECTED, Finding};
 use crate::run::{Outcome, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The signs, by which cells are told apart without colours; and what a gap in time is filled with.
-const SIGNS: &str = r##"<svg class="signs" width="0" height="0" aria-hidden="true"><defs>
-<symbol id="passed" viewBox="0 0 16 16"><path d="M3 8.5l3.4 3.5L13 4.5"/></symbol>
-<symbol id="failed" viewBox="0 0 16 16"><path d="M4 4l8 8M12 4l-8 8"/></symbol>
-<symbol id="not-run" viewBox="0 0 16 16"><path d="M4 8h8"/></symbol>
-<pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v6"/></pattern>
-</defs></svg>
-"##;
+/// With this policy, the page cannot load anything.
+const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 pub(super) fn render(report: &Report) -> String {
-    // What is not allowed cannot be loaded by mistake.
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
-         style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>IMDS conformance, {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{SIGNS}",
-        report.date.format("%Y-%m-%d"),
-    );
-    page.push_str("<header>\n");
-    head(&mut page, report);
-    page.push_str("</header>\n<main>\n");
-    matrix(&mut page, report);
-    page.push_str("</main>\n");
-    page.push_str(DIALOG);
-    for (row, scenario) in report.scenarios.iter().enumerate() {
-        told(&mut page, row, scenario);
-    }
-    for (row, scenario) in report.scenarios.iter().enumerate() {
-        for (column, client) in report.clients.iter().enumerate() {
-            if let Some(outcome) = report.outcome(&client.name, &scenario.id) {
-                cell_opened(&mut page, (column, row), scenario, outcome);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="data:,";
+                title { "IMDS conformance, " (report.date.format("%Y-%m-%d")) }
+                style { "\n" (PreEscaped(STYLE)) }
+            }
+            body {
+                (signs())
+                header { (head(report)) }
+                main { (filters()) (matrix(report)) }
+                (dialog())
+                @for (row, scenario) in report.scenarios.iter().enumerate() {
+                    (scenario_template(row, scenario))
+                }
+                @for (row, scenario) in report.scenarios.iter().enumerate() {
+                    @for (column, client) in report.clients.iter().enumerate() {
+                        @if let Some(outcome) = report.outcome(&client.name, &scenario.id) {
+                            (cell_template((column, row), scenario, outcome))
+                        }
+                    }
+                }
+                script { "\n" (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// The icons that distinguish cells without colours, and the pattern for skipped time.
+fn signs() -> Markup {
+    html! {
+        svg.signs width="0" height="0" aria-hidden="true" {
+            defs {
+                @for (id, path) in [
+                    ("passed", "M3 8.5l3.4 3.5L13 4.5"),
+                    ("failed", "M4 4l8 8M12 4l-8 8"),
+                    ("not-run", "M4 8h8"),
+                ] {
+                    symbol id=(id) viewBox="0 0 16 16" { path d=(path) {} }
+                }
+                pattern #gap width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    path d="M0 0v6" {}
+                }
             }
         }
     }
-    let _ = write!(page, "<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
-    page
 }
 
-const DIALOG: &str = r##"<dialog id="detail" aria-labelledby="detail-title">
-<div id="detail-content"></div>
-<div class="key" id="key" aria-label="What the timeline shows">
-<span><svg width="10" height="10"><rect width="9" height="9" class="ink"/></svg> PUT</span>
-<span><svg width="11" height="11"><circle cx="5" cy="5.5" r="5" class="ink"/></svg> GET</span>
-<span><svg width="11" height="11"><circle cx="5" cy="5.5" r="5" class="ok"/></svg> answered 2xx</span>
-<span><svg width="11" height="11"><circle cx="5" cy="5.5" r="5" class="bad"/></svg> any other status</span>
-<span><svg width="12" height="12"><circle cx="6" cy="6" r="4.5" class="none"/></svg> no sound answer</span>
-<span><svg width="22" height="12"><rect x="1" y="1" width="20" height="10" rx="2" class="given"/></svg> credentials the caller was given</span>
-<span><svg width="22" height="12"><rect x="1" y="1" width="20" height="10" rx="2" class="hollow"/></svg> never given</span>
-<span><svg width="22" height="12"><rect width="22" height="12" class="gap"/></svg> time left out</span>
-</div>
-<details class="words" id="words"><summary>The timeline in words</summary><dl></dl></details>
-</dialog>
-"##;
-
-/// What was measured, and how it came out.
-fn head(page: &mut String, report: &Report) {
-    let _ = write!(
-        page,
-        "<h1>IMDS conformance</h1>\n<p class=\"facts\"><time datetime=\"{}\">{}</time> \
-         <span>seed {}</span> <span>version {}</span> <span>{}</span> <span>{}</span></p>\n\
-         <ul class=\"tallies\">\n",
-        report.date.format("%Y-%m-%dT%H:%M:%SZ"),
-        report.date.format("%Y-%m-%d %H:%M UTC"),
-        report.seed,
-        escaped(report.version),
-        counted(report.scenarios.len(), "scenario"),
-        counted(report.clients.len(), "client"),
-    );
-    for client in &report.clients {
-        tally(page, report, client);
+fn head(report: &Report) -> Markup {
+    let [scenario, client, _] = words(report.subject);
+    html! {
+        h1 { "IMDS conformance" }
+        p.facts {
+            time datetime=(report.date.format("%Y-%m-%dT%H:%M:%SZ")) {
+                (report.date.format("%Y-%m-%d %H:%M UTC"))
+            }
+            " " span { "seed " (report.seed) }
+            " " span { "version " (report.version) }
+            " " span { (counted(report.scenarios.len(), scenario)) }
+            " " span { (counted(report.clients.len(), client)) }
+        }
+        ul.tallies { @for client in &report.clients { (tally(report, client)) } }
+        p.legend {
+            (sign("passed")) ": every expectation was met. "
+            (sign("failed")) ": an expectation was not met. "
+            (sign("not-run")) ": the " (client) " does not support what the " (scenario) " needs."
+        }
+        p.legend {
+            b { "must" } ": without it, programs fail or leak secrets. "
+            b { "should" } ": without it, programs keep working, but worse. "
+            b { "may" } ": nice to have. Open a cell to see the details."
+        }
     }
-    page.push_str("</ul>\n");
-    let _ = write!(
-        page,
-        "<p class=\"legend\">{}: as the scenario expects. {}: otherwise. {}: the client cannot do what the \
-         scenario needs.</p>\n<p class=\"legend\"><b>must</b>: programs fail, or secrets get lost, where \
-         it is otherwise. <b>should</b>: programs get along, but worse. <b>may</b>: it would be nice. \
-         Open a cell to see what happened.</p>\n",
-        sign("passed"),
-        sign("failed"),
-        sign("not-run"),
-    );
 }
 
-fn tally(page: &mut String, report: &Report, client: &ClientSummary) {
+/// What the rows and the columns are, and how a sentence in a row begins.
+fn words(subject: Subject) -> [&'static str; 3] {
+    match subject {
+        Subject::Clients => ["scenario", "client", "The client …"],
+        Subject::Server => ["check", "server", "Check"],
+    }
+}
+
+fn tally(report: &Report, client: &ClientSummary) -> Markup {
     let tally = report.tally(&client.name);
-    let _ = write!(
-        page,
-        "<li><b>{}</b><span class=\"bar\" aria-hidden=\"true\">",
-        escaped(&client.name)
-    );
     let counts = [
         ("passed", tally.passed),
         ("failed", tally.failed),
         ("not-run", tally.not_run),
     ];
-    for (class, count) in counts.iter().filter(|(_, count)| *count > 0) {
-        let _ = write!(
-            page,
-            "<i class=\"{class}\" style=\"flex-grow:{count}\"></i>"
-        );
-    }
-    page.push_str("</span><span class=\"counts\">");
-    for (class, count) in counts {
-        let quiet = if count == 0 { " zero" } else { "" };
-        let _ = write!(
-            page,
-            "<span class=\"{class}{quiet}\">{count} {}</span> ",
-            words(class)
-        );
-    }
-    page.push_str("</span></li>\n");
-}
-
-fn matrix(page: &mut String, report: &Report) {
-    page.push_str(
-        "<form class=\"filters\" id=\"filters\"><label><input type=\"checkbox\" id=\"only-failed\"> only \
-         what failed</label> <label class=\"search\"><span>Filter</span> <input type=\"search\" \
-         id=\"search\" autocomplete=\"off\" spellcheck=\"false\" placeholder=\"words of a scenario\"></label> \
-         <output id=\"count\"></output></form>\n\
-         <noscript><p>The cells open only where scripts may run.</p></noscript>\n\
-         <div class=\"matrix\" tabindex=\"0\" role=\"region\" aria-label=\"Scenarios and clients\"><table>\n\
-         <thead><tr><th scope=\"col\">Scenario</th>",
-    );
-    for client in &report.clients {
-        let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(&client.name));
-    }
-    page.push_str("</tr></thead>\n");
-    let scenarios: Vec<(usize, &ScenarioSummary)> = report.scenarios.iter().enumerate().collect();
-    for group in scenarios.chunk_by(|(_, one), (_, other)| one.group == other.group) {
-        let name = group
-            .first()
-            .map_or("", |(_, scenario)| scenario.group.as_str());
-        let _ = write!(
-            page,
-            "<tbody>\n<tr class=\"group\"><th scope=\"rowgroup\">{}</th><td colspan=\"{}\"></td></tr>\n",
-            escaped(name),
-            report.clients.len().max(1)
-        );
-        for (row, scenario) in group {
-            matrix_row(page, report, *row, scenario);
+    html! {
+        li {
+            b { (client.name) }
+            span.bar aria-hidden="true" {
+                @for (class, count) in counts.iter().filter(|(_, count)| *count > 0) {
+                    i class=(class) style={ "flex-grow:" (count) } {}
+                }
+            }
+            span.counts {
+                @for (class, count) in counts {
+                    span class={ (class) @if count == 0 { " zero" } } { (count) " " (label(class)) } " "
+                }
+            }
         }
-        page.push_str("</tbody>\n");
     }
-    page.push_str("</table></div>\n");
 }
 
-fn matrix_row(page: &mut String, report: &Report, row: usize, scenario: &ScenarioSummary) {
+fn filters() -> Markup {
+    html! {
+        form.filters #filters {
+            label { input type="checkbox" #only-failed; " failures only" }
+            " "
+            label.search {
+                span { "Filter" } " "
+                input type="search" #search autocomplete="off" spellcheck="false"
+                    placeholder="name or description";
+            }
+            " " output #count {}
+        }
+        noscript { p { "Enable scripts to open the cells." } }
+    }
+}
+
+fn matrix(report: &Report) -> Markup {
+    let [.., first] = words(report.subject);
+    let scenarios: Vec<(usize, &ScenarioSummary)> = report.scenarios.iter().enumerate().collect();
+    html! {
+        div.matrix tabindex="0" role="region" aria-label="Matrix of results" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { (first) }
+                        @for client in &report.clients { th scope="col" { (client.name) } }
+                    }
+                }
+                @for group in scenarios.chunk_by(|(_, one), (_, other)| one.group == other.group) {
+                    tbody {
+                        @if let Some((_, scenario)) = group.first() {
+                            tr.group {
+                                th scope="rowgroup" { (scenario.group) }
+                                td colspan=(report.clients.len().max(1)) {}
+                            }
+                        }
+                        @for (row, scenario) in group { (matrix_row(report, *row, scenario)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn matrix_row(report: &Report, row: usize, scenario: &ScenarioSummary) -> Markup {
     let failed = report
         .outcomes
         .iter()
         .any(|outcome| outcome.scenario == scenario.id && outcome.verdict == Verdict::Failed);
-    let _ = write!(
-        page,
-        "<tr data-id=\"{}\"{}><th scope=\"row\">{} <span class=\"weight {}\">{}</span></th>",
-        escaped(&scenario.id),
-        if failed { " data-failed" } else { "" },
-        escaped(&scenario.behaviour),
-        scenario.weight,
-        scenario.weight,
-    );
-    for (column, client) in report.clients.iter().enumerate() {
-        let Some(outcome) = report.outcome(&client.name, &scenario.id) else {
-            page.push_str("<td></td>");
-            continue;
-        };
-        let class = class(outcome);
-        let _ = write!(
-            page,
-            "<td><button type=\"button\" class=\"cell {class}\" data-cell=\"{}\" data-link=\"{}\" \
-             aria-label=\"{}\">{}</button></td>",
-            name((column, row)),
-            escaped(&format!("{}/{}", client.name, scenario.id)),
-            escaped(&format!(
-                "{}, {}: {}",
-                words(class),
-                client.name,
-                scenario.behaviour
-            )),
-            sign(class),
-        );
-    }
-    page.push_str("</tr>\n");
-}
-
-/// A scenario in words, for all clients.
-fn told(page: &mut String, row: usize, scenario: &ScenarioSummary) {
-    let _ = write!(
-        page,
-        "<template id=\"s{row}\"><h3>What is done</h3><ol class=\"steps\">",
-    );
-    for step in &scenario.steps {
-        let _ = write!(page, "<li>{}</li>", escaped(step));
-    }
-    page.push_str("</ol>");
-    if !scenario.journal.is_empty() {
-        page.push_str("<h3>What the journal must show</h3><ul class=\"journal\">");
-        for assertion in &scenario.journal {
-            let _ = write!(page, "<li><code>{}</code></li>", escaped(assertion));
+    html! {
+        tr data-id=(scenario.id) data-failed[failed] {
+            th scope="row" { (scenario.behaviour) " " (weight(scenario)) }
+            @for (column, client) in report.clients.iter().enumerate() {
+                td {
+                    @if let Some(outcome) = report.outcome(&client.name, &scenario.id) {
+                        @let class = class(outcome);
+                        button type="button" class={ "cell " (class) }
+                            data-cell=(cell_id((column, row)))
+                            data-link={ (client.name) "/" (scenario.id) }
+                            aria-label={ (label(class)) ", " (client.name) ": " (scenario.behaviour) }
+                            { (sign(class)) }
+                    }
+                }
+            }
         }
-        page.push_str("</ul>");
     }
-    let _ = writeln!(
-        page,
-        "<h3>Why</h3><p>{}</p><p class=\"quiet\">Rests on {}.</p></template>",
-        escaped(&scenario.why),
-        escaped(&scenario.rests_on.join(", "))
-    );
 }
 
-/// What a cell opens.
-fn cell_opened(
-    page: &mut String,
-    place: (usize, usize),
-    scenario: &ScenarioSummary,
-    outcome: &Outcome,
-) {
+/// What every cell of a scenario shows.
+fn scenario_template(row: usize, scenario: &ScenarioSummary) -> Markup {
+    html! {
+        template id={ "s" (row) } {
+            @if !scenario.steps.is_empty() {
+                h3 { "Steps" }
+                ol.steps { @for step in &scenario.steps { li { (step) } } }
+            }
+            @if !scenario.journal.is_empty() {
+                h3 { "Expected in the journal" }
+                ul.journal { @for assertion in &scenario.journal { li { code { (assertion) } } } }
+            }
+            @if !scenario.why.is_empty() {
+                h3 { "Why it matters" }
+                p { (scenario.why) }
+            }
+            p.quiet { "Sources: " (scenario.rests_on.join(", ")) "." }
+        }
+    }
+}
+
+/// What the cell of an outcome shows.
+fn cell_template(place: (usize, usize), scenario: &ScenarioSummary, outcome: &Outcome) -> Markup {
     let class = class(outcome);
-    let _ = write!(
-        page,
-        "<template id=\"{}\" data-scenario=\"s{}\"><div class=\"top\"><div><p class=\"quiet\">\
-         <code>{}</code></p><h2>{}</h2><p><span class=\"badge {class}\">{}</span> \
-         <b>{}</b> <span class=\"weight {}\">{}</span></p></div><form method=\"dialog\"><button \
-         aria-label=\"Close\" title=\"Close\">{}</button></form></div>",
-        name(place),
-        place.1,
-        escaped(&scenario.id),
-        escaped(&scenario.behaviour),
-        sign(class),
-        escaped(&outcome.client),
-        scenario.weight,
-        scenario.weight,
-        icon("failed"),
-    );
-    if let Verdict::NotRun(reason) = &outcome.verdict {
-        let _ = write!(
-            page,
-            "<p class=\"reason\">It was not run: {}.</p>",
-            escaped(reason)
-        );
-    }
-    page.push_str("<div class=\"columns\"><section class=\"findings\">");
-    findings(page, outcome);
-    page.push_str("</section><section class=\"scenario\"></section>");
     let happened = outcome.trace.length > 0 || !outcome.trace.calls.is_empty();
-    if happened && !matches!(outcome.verdict, Verdict::NotRun(_)) {
-        page.push_str("<section class=\"happened\"><h3>What happened</h3>");
-        page.push_str(&timeline::draw(outcome, &scenario.behaviour));
-        page.push_str("</section>");
+    html! {
+        template id=(cell_id(place)) data-scenario={ "s" (place.1) } {
+            div.top {
+                div {
+                    p.quiet { code { (scenario.id) } }
+                    h2 { (scenario.behaviour) }
+                    p {
+                        span class={ "badge " (class) } { (sign(class)) }
+                        " " b { (outcome.client) } " " (weight(scenario))
+                    }
+                }
+                form method="dialog" {
+                    button aria-label="Close" title="Close" { (icon("failed")) }
+                }
+            }
+            @if let Verdict::NotRun(reason) = &outcome.verdict {
+                p.reason { "Not run, because " (reason) "." }
+            }
+            div.columns {
+                section.findings { (findings(outcome)) }
+                section.scenario {}
+                @if happened && !matches!(outcome.verdict, Verdict::NotRun(_)) {
+                    section.happened {
+                        h3 { "Timeline" }
+                        (timeline::draw(outcome, &scenario.behaviour))
+                    }
+                }
+            }
+        }
     }
-    page.push_str("</div></template>\n");
 }
 
-/// What was not as expected comes first.
-fn findings(page: &mut String, outcome: &Outcome) {
-    let (held, failed): (Vec<_>, Vec<_>) = outcome
+/// The expectations, failed ones first.
+fn findings(outcome: &Outcome) -> Markup {
+    let (met, failed): (Vec<_>, Vec<_>) = outcome
         .findings
         .iter()
         .partition(|finding: &&Finding| finding.holds);
-    for (title, findings) in [("Not as expected", failed), ("As expected", held)] {
-        if findings.is_empty() {
-            continue;
-        }
-        let _ = write!(page, "<h3>{title}</h3><ul>");
-        for finding in findings {
-            let class = if finding.holds { "passed" } else { "failed" };
-            let (step, of) = match finding.step {
-                Some(step) => (format!("step {step}"), format!(" data-step=\"{step}\"")),
-                None => ("at the end".to_owned(), String::new()),
-            };
-            let _ = write!(
-                page,
-                "<li class=\"{class}\"{of}>{}<div><p><span class=\"quiet\">{step}</span> {}</p>",
-                icon(class),
-                worded(&finding.expected)
-            );
-            // For an expectation that was met, this text alone adds nothing.
-            if !finding.holds || finding.seen != AS_EXPECTED {
-                let _ = write!(
-                    page,
-                    "<p class=\"seen\"><span class=\"quiet\">seen</span> {}</p>",
-                    escaped(&finding.seen)
-                );
+    html! {
+        @for (title, findings) in [("Failed expectations", failed), ("Met expectations", met)] {
+            @if !findings.is_empty() {
+                h3 { (title) }
+                ul { @for finding in findings { (self::finding(finding)) } }
             }
-            page.push_str("</div></li>");
         }
-        page.push_str("</ul>");
     }
 }
 
-/// Assertions on the journal are JSON.
-fn worded(expected: &str) -> String {
-    let word = expected.starts_with('"') && expected.ends_with('"');
-    match expected.starts_with('{') || word {
-        true => format!("<code>{}</code>", escaped(expected)),
-        false => escaped(expected),
+fn finding(finding: &Finding) -> Markup {
+    let class = if finding.holds { "passed" } else { "failed" };
+    html! {
+        li class=(class) data-step=[finding.step] {
+            (icon(class))
+            div {
+                p {
+                    span.quiet {
+                        @match finding.step {
+                            Some(step) => { "step " (step) }
+                            None => { "at the end" }
+                        }
+                    }
+                    " "
+                    // Assertions on the journal are JSON.
+                    @if finding.expected.starts_with(['{', '"']) {
+                        code { (finding.expected) }
+                    } @else {
+                        (finding.expected)
+                    }
+                }
+                // For an expectation that was met, this text alone adds nothing.
+                @if !finding.holds || finding.seen != AS_EXPECTED {
+                    p.seen { span.quiet { "seen" } " " (finding.seen) }
+                }
+            }
+        }
     }
 }
 
-/// By which a cell finds its template.
-fn name((column, row): (usize, usize)) -> String {
+fn dialog() -> Markup {
+    html! {
+        dialog #detail aria-labelledby="detail-title" {
+            div #detail-content {}
+            (timeline::legend())
+            details.words #words {
+                summary { "Timeline as text" }
+                dl {}
+            }
+        }
+    }
+}
+
+/// The id of a cell's template.
+fn cell_id((column, row): (usize, usize)) -> String {
     format!("c{column}-{row}")
 }
 
@@ -331,28 +330,28 @@ fn class(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn words(class: &str) -> &str {
+fn label(class: &str) -> &str {
     match class {
         "not-run" => "not run",
         other => other,
     }
 }
 
-fn sign(class: &str) -> String {
-    format!(
-        "<span class=\"sign {class}\">{}{}</span>",
-        icon(class),
-        words(class)
-    )
+fn weight(scenario: &ScenarioSummary) -> Markup {
+    html! { span class={ "weight " (scenario.weight) } { (scenario.weight) } }
 }
 
-fn icon(class: &str) -> String {
-    format!("<svg class=\"icon\" aria-hidden=\"true\"><use href=\"#{class}\"/></svg>")
+fn sign(class: &str) -> Markup {
+    html! { span class={ "sign " (class) } { (icon(class)) (label(class)) } }
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn icon(class: &str) -> Markup {
+    html! { svg.icon aria-hidden="true" { use href={ "#" (class) } {} } }
+}
+
+fn counted(count: usize, noun: &str) -> String {
     match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
     }
 }
