@@ -10,20 +10,9 @@ use crate::imds::client;
 use crate::imds::endpoint::{self, Endpoint};
 use crate::provider::{self, RoleName};
 
-/// How long a connection may take to open. The AWS SDKs have between 250 ms and 2 s; most have 1 s.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long an answer may take. The AWS SDKs have between 500 ms and 1 s.
-pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a look-up may take, as in the AWS SDK for Go v2.
-pub const DEFAULT_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often a request is sent at most, as in the AWS SDK for Go v2.
-pub const DEFAULT_ATTEMPTS: u32 = 3;
-
-/// The life of a token to ask for: the longest that IMDS grants.
-pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
+// What an embedder needs to fill in `Options`.
+pub use crate::cache::RefreshPolicy;
+pub use crate::imds::session::Imdsv1Policy;
 
 /// The settings as they come from outside; mirrors `ec2-role.options` of the WIT package. `None`
 /// means the default.
@@ -71,28 +60,6 @@ pub enum EndpointMode {
     Ipv6,
 }
 
-/// When to send requests without a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Imdsv1Policy {
-    /// Never.
-    #[default]
-    Never,
-    /// After 403, 404 or 405 on the token path.
-    OnRefusal,
-    /// After any failure to get a token but 400.
-    OnAnyFailure,
-}
-
-/// When credentials are refreshed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefreshPolicy {
-    /// As `aws.CredentialsCache`.
-    #[default]
-    Classic,
-    /// With advisory and mandatory windows.
-    Windowed,
-}
-
 /// The settings, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -102,21 +69,6 @@ pub struct Config {
     pub provider: provider::Settings,
     /// For the cache.
     pub cache: cache::Settings,
-}
-
-impl Default for client::Settings {
-    fn default() -> Self {
-        Self {
-            disabled: false,
-            endpoint: Endpoint::ipv4(),
-            imdsv1: Imdsv1Policy::Never,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            read_timeout: DEFAULT_READ_TIMEOUT,
-            operation_timeout: DEFAULT_OPERATION_TIMEOUT,
-            attempts: DEFAULT_ATTEMPTS,
-            token_ttl: DEFAULT_TOKEN_TTL,
-        }
-    }
 }
 
 impl Config {

@@ -8,11 +8,11 @@ use core::future::Future;
 
 use crate::config::Options;
 use crate::error::{Error, Failure, Reason, Step};
-use crate::imds::client::{self, DOCUMENT_LIMIT, Found, RequestCounts, Version};
+use crate::imds::client::{self, Version};
 use crate::imds::session::Session;
 use crate::instance::InstanceClient;
+use crate::metadata::{self, DOCUMENT_LIMIT, Found, MetadataClient, RequestCounts};
 use crate::ports::Clock;
-use crate::provider::MetadataClient;
 
 /// The client's own words are passed on up to so many characters (7.3).
 const WORDS: usize = 200;
@@ -68,13 +68,7 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
         if self.disabled {
             return Err(Error::Disabled);
         }
-        let count = match step {
-            Step::Token => &mut self.counts.token,
-            Step::RoleList => &mut self.counts.role_list,
-            Step::RoleCredentials => &mut self.counts.role_credentials,
-            Step::Metadata => &mut self.counts.metadata,
-        };
-        *count += 1;
+        self.counts.add(step);
         let began = self.clock.monotonic();
         let outcome = self.port.get_metadata(path.trim_start_matches('/')).await;
         let elapsed = self.clock.monotonic().since(began);
@@ -100,7 +94,7 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
                 (Reason::InvalidResponse, None, said(&words))
             }
             Err(ClientError::Status(status)) => (
-                client::of_status(status, step),
+                metadata::reason_of_status(status, step),
                 Some(status),
                 format!("IMDS answered {status}"),
             ),

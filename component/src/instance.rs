@@ -8,11 +8,12 @@ use crate::cache::{Cache, Held, Record};
 use crate::config::{Config, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, Reason, Step};
-use crate::imds::client::{self, Client, RequestCounts, Tree, Version};
+use crate::imds::client::{self, Client, Tree, Version};
 use crate::imds::documents::{IAM_INFO_PATH, IDENTITY_PATH, IamInfo, IdentityDocument};
 use crate::imds::session::Session;
+use crate::metadata::{MetadataClient, RequestCounts};
 use crate::ports::{Clock, Random, Transport};
-use crate::provider::{self, MetadataClient, Provider, RoleName, Shift};
+use crate::provider::{self, Provider, RoleName, Shift};
 
 /// A provider with the client `M`, on the ports `C` and `R`. Its methods are those of the WIT
 /// interfaces `provider` and `ec2-role`; with the built-in client, of `metadata` too.

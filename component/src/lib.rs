@@ -11,14 +11,17 @@
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
-//! | [`ports`] | what the logic needs from outside | – |
-//! | [`config`], [`error`], [`credentials`], [`secret`], [`time`] | values, checked when they are made | – |
-//! | [`imds`] | the IMDS client: endpoint, session token, operations | `ports` and the values; knows nothing of credentials |
-//! | [`provider`] | role list, document, expiry; over any [`provider::MetadataClient`] | knows nothing of HTTP |
-//! | [`cache`] | the credentials held, and when to get others | `provider` |
-//! | [`custom_client`] | a client of the embedder's own, in place of [`imds`] | `provider` |
-//! | [`instance`] | one provider: configuration, client and cache together | everything above |
-//! | `guest` (WebAssembly only) | the component: exports, and the ports on WASI | everything above |
+//! | [`time`], [`secret`], [`error`], `json`, `planted` | values and helpers | – |
+//! | [`ports`] | what the logic needs from outside | `time` |
+//! | [`credentials`] | a set of credentials | `secret`, `time` |
+//! | [`metadata`] | a look-up: its client, its result, its statistics | `error` |
+//! | [`imds`] | the built-in IMDS client: endpoint, session token, retries, documents | `error`, `json`, `metadata`, `ports`, `secret`, `time` |
+//! | [`provider`] | role list, credentials document, expiration; over any [`metadata::MetadataClient`] | `credentials`, `error`, `json`, `metadata`, `ports`, `secret`, `time` |
+//! | [`cache`] | the credentials held, and when to refresh them | `credentials`, `error`, `metadata`, `planted`, `ports`, `provider`, `time` |
+//! | [`config`] | the settings of all of these, checked | `cache`, `error`, `imds`, `provider` |
+//! | [`instance`] | one provider: configuration, client and cache together | `cache`, `config`, `credentials`, `error`, `imds`, `metadata`, `ports`, `provider` |
+//! | [`custom_client`] | a client of the embedder's own, in place of the built-in one | `config`, `error`, `imds`, `instance`, `metadata`, `ports` |
+//! | `guest` (WebAssembly only) | the component: its exports, and the ports on WASI | `config`, `credentials`, `custom_client`, `error`, `imds`, `instance`, `ports`, `provider`, `secret`, `time` |
 
 #![no_std]
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
@@ -36,6 +39,7 @@ pub mod error;
 pub mod imds;
 pub mod instance;
 mod json;
+pub mod metadata;
 #[cfg(feature = "planted-faults")]
 pub mod planted;
 pub mod ports;

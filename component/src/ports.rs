@@ -5,14 +5,20 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::time::Duration;
 
-use crate::imds::endpoint::Endpoint;
 use crate::time::{Monotonic, UnixTime};
 
-/// The response headers that the logic reads. A transport need not carry any other.
-pub const RESPONSE_HEADERS: [&str; 2] = [
-    crate::imds::session::TTL_HEADER,
-    crate::imds::retry::RETRY_AFTER_HEADER,
-];
+/// The request header that carries the session token.
+pub const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
+
+/// The header that states the lifetime of a session token in seconds: the one wanted in a request,
+/// the one remaining in a response.
+pub const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+
+/// The response header that says how many seconds to wait before the next request.
+pub const RETRY_AFTER_HEADER: &str = "retry-after";
+
+/// The response headers that the logic reads. A transport may omit all others.
+pub const RESPONSE_HEADERS: [&str; 2] = [TTL_HEADER, RETRY_AFTER_HEADER];
 
 /// One HTTP exchange at a time: plain HTTP/1.1, without redirects and without proxies.
 pub trait Transport {
@@ -50,9 +56,9 @@ pub trait Random {
 pub struct Request<'a> {
     /// The method.
     pub method: Method,
-    /// Where to.
-    pub endpoint: &'a Endpoint,
-    /// The whole path, percent-encoded, with the endpoint's own before it.
+    /// The host to send it to, with a port where one is given.
+    pub authority: &'a str,
+    /// The whole path, percent-encoded, including the endpoint's own path.
     pub path: &'a str,
     /// All headers but `Host` and those that belong to the connection. The values may be secrets.
     pub headers: &'a [(&'static str, &'a str)],

@@ -3,14 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
-use core::future::Future;
 use core::str::FromStr;
 use core::time::Duration;
 
 use crate::credentials::{Credentials, SOURCE};
 use crate::error::{Error, Failure, Reason, Step};
-use crate::imds::client::{Client, Found, Tree};
-use crate::ports::{Clock, Random, Transport};
+use crate::metadata::MetadataClient;
+use crate::ports::Random;
 use crate::time::{self, UnixTime};
 
 mod document;
@@ -36,18 +35,6 @@ const EXTENDED: &str = "/iam/security-credentials-extended/";
 
 /// The list is read at most so often in one call (4.8).
 const ROUNDS: u32 = 3;
-
-/// Looks up metadata: the IMDS client, or one of the embedder's own.
-pub trait MetadataClient {
-    /// What is at `path` below `/latest/meta-data`.
-    fn metadata(&mut self, step: Step, path: &str) -> impl Future<Output = Result<Found, Error>>;
-}
-
-impl<T: Transport, C: Clock, R: Random> MetadataClient for Client<T, C, R> {
-    async fn metadata(&mut self, step: Step, path: &str) -> Result<Found, Error> {
-        self.get(step, Tree::Metadata, path).await
-    }
-}
 
 /// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` (4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

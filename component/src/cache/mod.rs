@@ -13,13 +13,13 @@
 
 use core::time::Duration;
 
-use crate::config::RefreshPolicy;
 use crate::credentials::Credentials;
 use crate::error::{Error, Failure, Reason, Step};
+use crate::metadata::MetadataClient;
 #[cfg(feature = "planted-faults")]
 use crate::planted::{self, Planted};
 use crate::ports::{Clock, Random};
-use crate::provider::{MetadataClient, Provider, Retrieved, RoleName};
+use crate::provider::{Provider, Retrieved, RoleName};
 use crate::time::{self, Monotonic, UnixTime};
 
 mod classic;
@@ -39,6 +39,16 @@ pub struct Settings {
     pub jitter: u32,
     /// How long past the end that IMDS gave credentials may be handed out; `None`: without bound.
     pub max_extension: Option<Duration>,
+}
+
+/// When credentials are refreshed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// As `aws.CredentialsCache` of the AWS SDK for Go v2.
+    #[default]
+    Classic,
+    /// With advisory and mandatory windows.
+    Windowed,
 }
 
 impl Settings {

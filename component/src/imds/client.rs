@@ -3,29 +3,40 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::Imdsv1Policy;
 use crate::error::{Error, Failure, Reason, Step};
 use crate::imds::endpoint::Endpoint;
 use crate::imds::retry;
-use crate::imds::session::{
-    self, Authorization, Fallback, Session, TOKEN_HEADER, TOKEN_LIMIT, TTL_HEADER,
+use crate::imds::session::{self, Authorization, Fallback, Imdsv1Policy, Session, TOKEN_LIMIT};
+use crate::metadata::{self, DOCUMENT_LIMIT, Found, MetadataClient, RequestCounts};
+use crate::ports::{
+    Clock, Method, Random, Request, Response, TOKEN_HEADER, TTL_HEADER, Transport, TransportError,
 };
-use crate::ports::{Clock, Method, Random, Request, Response, Transport, TransportError};
 use crate::time::Monotonic;
 
 /// Where the token is (1.2). Never under a dated version: IMDS answers 403 there.
 const TOKEN_ROOT: &str = "latest/api/token";
 
-/// Listings and documents are at most so long (1.5).
-pub const DOCUMENT_LIMIT: usize = 64 * 1024;
-
 /// User data are at most so long (1.5). EC2 takes 16 KiB.
 pub const USER_DATA_LIMIT: usize = 1024 * 1024;
 
 const USER_AGENT: &str = concat!("ec2-role-component/", env!("CARGO_PKG_VERSION"));
+
+/// How long a connection may take to open. The AWS SDKs have between 250 ms and 2 s; most have 1 s.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an answer may take. The AWS SDKs have between 500 ms and 1 s.
+pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a look-up may take, as in the AWS SDK for Go v2.
+pub const DEFAULT_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a request is sent at most, as in the AWS SDK for Go v2.
+pub const DEFAULT_ATTEMPTS: u32 = 3;
+
+/// The life of a token to ask for: the longest that IMDS grants.
+pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
 
 /// The client's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +59,21 @@ pub struct Settings {
     pub token_ttl: Duration,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            disabled: false,
+            endpoint: Endpoint::ipv4(),
+            imdsv1: Imdsv1Policy::Never,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            read_timeout: DEFAULT_READ_TIMEOUT,
+            operation_timeout: DEFAULT_OPERATION_TIMEOUT,
+            attempts: DEFAULT_ATTEMPTS,
+            token_ttl: DEFAULT_TOKEN_TTL,
+        }
+    }
+}
+
 /// The trees that can be looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
@@ -66,46 +92,6 @@ pub enum Version {
     V1,
     /// With a token.
     V2,
-}
-
-/// Requests sent since the client began, answered or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestCounts {
-    /// For tokens.
-    pub token: u64,
-    /// For the role list.
-    pub role_list: u64,
-    /// For the role's document.
-    pub role_credentials: u64,
-    /// For anything else.
-    pub metadata: u64,
-}
-
-/// What was found at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The body.
-    pub body: Vec<u8>,
-    /// Requests that it took.
-    pub attempts: u32,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Found {
-    /// A failure that lies in the body.
-    #[cold]
-    pub fn failure(&self, reason: Reason, step: Step, message: String) -> Failure {
-        Failure {
-            reason,
-            step,
-            status: Some(200),
-            code: None,
-            attempts: self.attempts,
-            elapsed: self.elapsed,
-            message,
-        }
-    }
 }
 
 /// The IMDS client.
@@ -166,6 +152,7 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
             };
             let question = Question {
                 step,
+                method: Method::Get,
                 path: &path,
                 headers,
                 limit: tree.limit(),
@@ -242,6 +229,7 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
             let wall = self.clock.wall();
             let question = Question {
                 step: Step::Token,
+                method: Method::Put,
                 path: &path,
                 headers: &headers,
                 limit: TOKEN_LIMIT,
@@ -315,21 +303,12 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         if deadline <= now {
             return Err(TransportError::Timeout("the time for the look-up was over"));
         }
-        let count = match question.step {
-            Step::Token => &mut self.counts.token,
-            Step::RoleList => &mut self.counts.role_list,
-            Step::RoleCredentials => &mut self.counts.role_credentials,
-            Step::Metadata => &mut self.counts.metadata,
-        };
-        *count += 1;
+        self.counts.add(question.step);
         *attempts += 1;
         self.transport
             .exchange(Request {
-                method: match question.step {
-                    Step::Token => Method::Put,
-                    Step::RoleList | Step::RoleCredentials | Step::Metadata => Method::Get,
-                },
-                endpoint: &self.settings.endpoint,
+                method: question.method,
+                authority: self.settings.endpoint.authority(),
                 path: question.path,
                 headers: question.headers,
                 body_limit: question.limit,
@@ -338,6 +317,12 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                 deadline,
             })
             .await
+    }
+}
+
+impl<T: Transport, C: Clock, R: Random> MetadataClient for Client<T, C, R> {
+    async fn metadata(&mut self, step: Step, path: &str) -> Result<Found, Error> {
+        self.get(step, Tree::Metadata, path).await
     }
 }
 
@@ -377,6 +362,7 @@ impl Tree {
 /// What is asked for.
 struct Question<'a> {
     step: Step,
+    method: Method,
     path: &'a str,
     headers: &'a [(&'static str, &'a str)],
     limit: usize,
@@ -428,9 +414,10 @@ impl Operation {
     ) -> Failure {
         let status = outcome.as_ref().ok().map(|response| response.status);
         let (reason, message) = match outcome {
-            Ok(Response { status, .. }) => {
-                (of_status(*status, step), format!("IMDS answered {status}"))
-            }
+            Ok(Response { status, .. }) => (
+                metadata::reason_of_status(*status, step),
+                format!("IMDS answered {status}"),
+            ),
             Err(TransportError::Denied) => (
                 Reason::Denied,
                 "the host does not allow requests to the endpoint".into(),
@@ -444,17 +431,5 @@ impl Operation {
             ),
         };
         self.failure(reason, step, attempts, status, message, now)
-    }
-}
-
-/// What a status other than 200 means (3.1).
-pub(crate) fn of_status(status: u16, step: Step) -> Reason {
-    match status {
-        403 => Reason::Forbidden,
-        // The token path exists everywhere but on a server that knows no IMDSv2.
-        404 if step != Step::Token => Reason::NotFound,
-        429 | 503 => Reason::Throttled,
-        500..=599 => Reason::Unavailable,
-        _ => Reason::UnexpectedStatus,
     }
 }

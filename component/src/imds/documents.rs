@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::error::{Error, Failure, Reason, Step};
-use crate::imds::client::Found;
+use crate::error::{Error, Reason, Step};
 use crate::json::{self, Value};
+use crate::metadata::Found;
 
 /// Where the identity document is in the tree `dynamic`.
 pub const IDENTITY_PATH: &str = "instance-identity/document";
@@ -181,13 +181,8 @@ impl IamInfo {
             message,
         ] = texts;
         if !code.eq_ignore_ascii_case("Success") {
-            return Err(refused(
-                found,
-                Step::Metadata,
-                "IMDS has no instance profile",
-                code,
-                &message,
-            ));
+            let what = "IMDS has no instance profile";
+            return Err(found.refused(Step::Metadata, what, code, &message));
         }
         Ok(Self {
             code,
@@ -196,20 +191,6 @@ impl IamInfo {
             instance_profile_id,
         })
     }
-}
-
-/// A document that says that there is nothing.
-#[cold]
-pub(crate) fn refused(found: &Found, step: Step, what: &str, code: String, message: &str) -> Error {
-    let why = if message.is_empty() {
-        "no reason given"
-    } else {
-        message
-    };
-    Error::Failed(Failure {
-        code: Some(code),
-        ..found.failure(Reason::Refused, step, format!("{what}: {why}"))
-    })
 }
 
 #[cold]

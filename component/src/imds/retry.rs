@@ -10,11 +10,8 @@
 
 use core::time::Duration;
 
-use crate::ports::{Random, Response, TransportError};
+use crate::ports::{RETRY_AFTER_HEADER, Random, Response, TransportError};
 use crate::time;
-
-/// The header in which a server says how long to wait, in seconds.
-pub const RETRY_AFTER_HEADER: &str = "retry-after";
 
 /// The pause before the first repetition is between half of this and this; then it doubles.
 const PAUSE: Duration = Duration::from_millis(500);

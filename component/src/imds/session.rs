@@ -12,17 +12,10 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::config::Imdsv1Policy;
 use crate::error::Failure;
-use crate::ports::{Response, TransportError};
+use crate::ports::{Response, TTL_HEADER, TransportError};
 use crate::secret::Secret;
 use crate::time::{Monotonic, UnixTime};
-
-/// The header with the life of a token in seconds, asked for and given.
-pub const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
-
-/// The header with the token.
-pub const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 
 /// A token of more bytes than this is refused; those of IMDS have 56.
 pub const TOKEN_LIMIT: usize = 4096;
@@ -176,6 +169,18 @@ impl Token {
     pub fn expires(&self) -> UnixTime {
         self.expires
     }
+}
+
+/// When to send requests without a session token (IMDSv1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Imdsv1Policy {
+    /// Never.
+    #[default]
+    Never,
+    /// After 403, 404 or 405 on the token path.
+    OnRefusal,
+    /// After any failure to get a token except 400.
+    OnAnyFailure,
 }
 
 /// What follows from a failure to get a token.

@@ -6,9 +6,8 @@ use alloc::string::String;
 use chrono::DateTime;
 
 use crate::error::{Error, Reason, Step};
-use crate::imds::client::Found;
-use crate::imds::documents::refused;
 use crate::json::{self, Value};
+use crate::metadata::Found;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
@@ -57,7 +56,7 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
     let message = next(false)?;
     if !code.eq_ignore_ascii_case("Success") {
         let what = "IMDS has no credentials for the role";
-        return Err(refused(found, Step::RoleCredentials, what, code, &message));
+        return Err(found.refused(Step::RoleCredentials, what, code, &message));
     }
     let account_id = next(false)?;
     let access_key_id = next(true)?;

@@ -3,8 +3,8 @@
 use ec2_role_component::config::Options;
 use ec2_role_component::custom_client::{ClientError, CustomClient, CustomClientPort};
 use ec2_role_component::error::{Error, Reason, Step};
-use ec2_role_component::imds::client::RequestCounts;
 use ec2_role_component::instance::Instance;
+use ec2_role_component::metadata::RequestCounts;
 
 use crate::support::{LoadedDice, ManualClock, SECOND, document, failure, ready};
 

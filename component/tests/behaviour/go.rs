@@ -151,20 +151,20 @@ fn adjusting() {
 fn endpoints() {
     let option = Some("http://endpoint.localhost".to_owned());
     for (endpoint, mode, expected) in [
-        (None, None, "http://169.254.169.254"),
-        (None, Some(EndpointMode::Ipv4), "http://169.254.169.254"),
-        (None, Some(EndpointMode::Ipv6), "http://[fd00:ec2::254]"),
+        (None, None, "169.254.169.254"),
+        (None, Some(EndpointMode::Ipv4), "169.254.169.254"),
+        (None, Some(EndpointMode::Ipv6), "[fd00:ec2::254]"),
         (
             option.clone(),
             Some(EndpointMode::Ipv6),
-            "http://endpoint.localhost",
+            "endpoint.localhost",
         ),
         (
             option.clone(),
             Some(EndpointMode::Ipv4),
-            "http://endpoint.localhost",
+            "endpoint.localhost",
         ),
-        (option, None, "http://endpoint.localhost"),
+        (option, None, "endpoint.localhost"),
     ] {
         let mut world = World::playing([token("t1", 60), ok("success")]);
         let options = Options {
@@ -174,7 +174,7 @@ fn endpoints() {
         };
         world.instance.configure(options).unwrap();
         ready(world.instance.text(Tree::Metadata, "")).unwrap();
-        assert_eq!(world.imds.endpoint(), expected);
+        assert_eq!(world.imds.authority(), expected);
         assert_eq!(world.imds.requests()[1], "GET /latest/meta-data t1");
     }
     let missing_scheme = Options {

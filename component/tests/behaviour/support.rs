@@ -46,7 +46,7 @@ impl World {
             clock: clock.clone(),
             answer: Rc::new(RefCell::new(Box::new(answer))),
             requests: Rc::default(),
-            endpoint: Rc::default(),
+            authority: Rc::default(),
             limits: Rc::default(),
         };
         let dice = LoadedDice::default();
@@ -98,14 +98,14 @@ pub(crate) struct ScriptedImds {
     clock: ManualClock,
     answer: Answer,
     requests: Rc<RefCell<Vec<String>>>,
-    endpoint: Rc<RefCell<String>>,
+    authority: Rc<RefCell<String>>,
     limits: Rc<RefCell<Vec<usize>>>,
 }
 
 impl ScriptedImds {
     /// Where the last request went to.
-    pub(crate) fn endpoint(&self) -> String {
-        self.endpoint.borrow().clone()
+    pub(crate) fn authority(&self) -> String {
+        self.authority.borrow().clone()
     }
 
     /// How long the bodies may be, of the requests since the last look.
@@ -128,7 +128,7 @@ impl ScriptedImds {
 
 impl Transport for ScriptedImds {
     async fn exchange(&mut self, request: Request<'_>) -> Outcome {
-        *self.endpoint.borrow_mut() = request.endpoint.to_string();
+        *self.authority.borrow_mut() = request.authority.to_owned();
         self.limits.borrow_mut().push(request.body_limit);
         let method = match request.method {
             Method::Get => "GET",

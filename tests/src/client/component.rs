@@ -308,7 +308,7 @@ impl ports::Transport for Sockets {
             Method::Get => http::Method::GET,
             Method::Put => http::Method::PUT,
         };
-        let authority = request.endpoint.authority();
+        let authority = request.authority;
         let mut builder = http::Request::builder()
             .method(method)
             .uri(format!("http://{authority}{}", request.path))

@@ -14,10 +14,9 @@ use ec2_role_component::config::{Config, EndpointMode, Imdsv1Policy, Options, Re
 use ec2_role_component::error::{Error, Failure, Reason, Step};
 use ec2_role_component::imds::client::{Client, Tree};
 use ec2_role_component::imds::endpoint::Endpoint;
-use ec2_role_component::imds::session::TTL_HEADER;
 use ec2_role_component::instance::Instance;
 use ec2_role_component::ports::{
-    Clock, Method, Random, Request, Response, Transport, TransportError,
+    Clock, Method, Random, Request, Response, TTL_HEADER, Transport, TransportError,
 };
 use ec2_role_component::provider::LIFE_CAP;
 use ec2_role_component::time::{Monotonic, UnixTime};

@@ -266,9 +266,7 @@ impl ports::Transport for Network {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
-        let host = builder
-            .header("host", request.endpoint.authority())
-            .body(());
+        let host = builder.header("host", request.authority).body(());
         let malformed = ports::TransportError::Malformed("the request cannot be built");
         let now = ports::Clock::monotonic(&self.machine);
         let time = request.deadline.since(now);

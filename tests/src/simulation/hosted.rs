@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ec2_role_component::config::{Imdsv1Policy as Policy, Options};
-use ec2_role_component::imds::client::DOCUMENT_LIMIT;
+use ec2_role_component::metadata::DOCUMENT_LIMIT;
 use ec2_role_host::transport::{self, Timeouts, TransportError};
 use ec2_role_host::{
     Credentials, Ec2RoleProvider, Environment, Error, Imdsv1Policy, Limits, RefreshPolicy,

@@ -72,7 +72,7 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
         .set_scheme(Some(&Scheme::Http))
         .map_err(|()| BAD_REQUEST)?;
     outgoing
-        .set_authority(Some(request.endpoint.authority()))
+        .set_authority(Some(request.authority))
         .map_err(|()| BAD_REQUEST)?;
     outgoing
         .set_path_with_query(Some(request.path))

@@ -74,7 +74,7 @@ fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
     let set = outgoing
         .set_method(&method)
         .and_then(|()| outgoing.set_scheme(Some(&Scheme::Http)))
-        .and_then(|()| outgoing.set_authority(Some(request.endpoint.authority())))
+        .and_then(|()| outgoing.set_authority(Some(request.authority)))
         .and_then(|()| outgoing.set_path_with_query(Some(request.path)));
     set.map_err(|()| BAD_REQUEST)?;
     Ok(outgoing)
