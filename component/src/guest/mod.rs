@@ -1,9 +1,12 @@
 //! The component: its exports, and the ports on WASI. A component instance is one
 //! [`Instance`](crate::instance::Instance).
 
+use core::time::Duration;
+
 mod convert;
 #[cfg(not(feature = "custom-client"))]
-mod http_error;
+mod http;
+mod random;
 #[cfg(not(feature = "wasi-0-3"))]
 mod wasi_0_2;
 #[cfg(feature = "wasi-0-3")]
@@ -16,3 +19,8 @@ use wasi_0_3::bindings;
 
 #[cfg(all(feature = "custom-client", feature = "wasi-0-3"))]
 compile_error!("the features custom-client and wasi-0-3 exclude each other");
+
+/// A length of time as WASI counts it. One that is too long for WASI becomes the longest possible.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

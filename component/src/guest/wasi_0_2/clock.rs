@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use crate::guest::nanoseconds;
 use crate::ports::Clock;
 use crate::time::{Monotonic, UnixTime};
 
@@ -25,7 +26,6 @@ impl Clock for WasiClock {
     }
 
     async fn sleep(&self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        monotonic_clock::subscribe_duration(nanoseconds).block();
+        monotonic_clock::subscribe_duration(nanoseconds(time)).block();
     }
 }

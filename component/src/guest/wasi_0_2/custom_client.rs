@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::Instance;
 use super::bindings::imds::credentials::metadata_client::{self, ClientError as Theirs};
 use super::clock::WasiClock;
-use super::random::WasiRandom;
 use crate::custom_client::{ClientError, CustomClient, CustomClientPort};
+use crate::guest::random::WasiRandom;
 
 pub(super) type ImdsClient = CustomClient<Imported, WasiClock>;
 

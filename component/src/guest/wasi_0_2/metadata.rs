@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::bindings::exports::imds::credentials::{metadata, provider};
 use super::clock::WasiClock;
-use super::random::WasiRandom;
 use super::transport::WasiTransport;
 use super::{Component, Instance, ready, with_instance};
+use crate::guest::random::WasiRandom;
 use crate::imds::client::{Client, Tree};
 
 pub(super) type ImdsClient = Client<WasiTransport, WasiClock, WasiRandom>;

@@ -9,19 +9,18 @@ use core::cell::RefCell;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
+use crate::guest::random::WasiRandom;
 use crate::provider::Shift;
 
 use self::bindings::exports::imds::credentials::{ec2_role, provider};
 use self::client::ImdsClient;
 use self::clock::WasiClock;
-use self::random::WasiRandom;
 
 pub(super) mod bindings;
 #[cfg_attr(feature = "custom-client", path = "custom_client.rs")]
 #[cfg_attr(not(feature = "custom-client"), path = "metadata.rs")]
 mod client;
 mod clock;
-mod random;
 mod runtime;
 #[cfg(not(feature = "custom-client"))]
 mod transport;

@@ -4,19 +4,18 @@
 //! options as advice, and each in its own way. Children are dropped before their parents, or the
 //! host traps: pollable before future, stream before body.
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::bindings::wasi::clocks::monotonic_clock;
-use super::bindings::wasi::http::outgoing_handler::{self, OutgoingRequest, RequestOptions};
+use super::bindings::wasi::http::outgoing_handler::{self, OutgoingRequest};
 use super::bindings::wasi::http::types::{
-    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method as WasiMethod, Scheme,
+    FutureIncomingResponse, IncomingBody, IncomingResponse, Method as WasiMethod, Scheme,
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
 use super::bindings::wasi::io::streams::StreamError;
-use crate::guest::http_error::{BAD_REQUEST, CUT_OFF, failed};
-use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, TransportError};
+use crate::guest::http::{self, BAD_REQUEST, CUT_OFF, failed};
+use crate::guest::nanoseconds;
+use crate::ports::{Method, Request, Response, Transport, TransportError};
 
 /// A body is read in pieces of at most this size.
 const PIECE: u64 = 16 * 1024;
@@ -31,7 +30,7 @@ impl Transport for WasiTransport {
         )));
         let response = send(&request, &timer)?;
         let status = response.status();
-        let headers = headers(&response);
+        let headers = http::headers(&response.headers());
         let body = body(response, request.body_limit, &timer)?;
         Ok(Response {
             status,
@@ -56,13 +55,7 @@ impl Timer {
 
 /// Sends the request and waits for the head of the answer.
 fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, TransportError> {
-    let fields = Fields::new();
-    for (name, value) in request.headers {
-        fields
-            .append(name, value.as_bytes())
-            .map_err(|_| BAD_REQUEST)?;
-    }
-    let outgoing = OutgoingRequest::new(fields);
+    let outgoing = OutgoingRequest::new(http::fields(request)?);
     let method = match request.method {
         Method::Get => WasiMethod::Get,
         Method::Put => WasiMethod::Put,
@@ -78,15 +71,10 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
         .set_path_with_query(Some(request.path))
         .map_err(|()| BAD_REQUEST)?;
 
-    let options = RequestOptions::new();
-    // A host may not know an option; the timer holds in any case.
-    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
-    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
-    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
-
     // `outgoing.body()` is not called: a body that nobody asked for is sent in chunks by some
     // hosts.
-    let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| failed(&code))?;
+    let future = outgoing_handler::handle(outgoing, Some(http::options(request)))
+        .map_err(|code| failed(&code))?;
     wait_for(&future, timer)?;
     match future.get() {
         Some(Ok(Ok(response))) => Ok(response),
@@ -98,17 +86,6 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
 fn wait_for(future: &FutureIncomingResponse, timer: &Timer) -> Result<(), TransportError> {
     let answered = future.subscribe();
     timer.wait(&answered, "no answer in time")
-}
-
-fn headers(response: &IncomingResponse) -> Vec<(&'static str, String)> {
-    let fields = response.headers();
-    RESPONSE_HEADERS
-        .iter()
-        .filter_map(|name| {
-            let first = fields.get(name).into_iter().next()?;
-            Some((*name, String::from_utf8(first).ok()?))
-        })
-        .collect()
 }
 
 fn body(
@@ -144,9 +121,4 @@ fn read(incoming: &IncomingBody, limit: usize, timer: &Timer) -> Result<Vec<u8>,
             Err(StreamError::LastOperationFailed(_)) => return Err(CUT_OFF),
         }
     }
-}
-
-/// As WASI counts time; what is too long for that never comes.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::bindings::wasi::clocks::{monotonic_clock, system_clock};
-use super::nanoseconds;
+use crate::guest::nanoseconds;
 use crate::ports::Clock;
 use crate::time::{Monotonic, UnixTime};
 

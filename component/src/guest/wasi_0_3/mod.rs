@@ -4,21 +4,19 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use futures_util::lock::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::guest::random::WasiRandom;
 use crate::imds::client::{Client, Tree};
 use crate::provider::Shift;
 
 use self::bindings::exports::imds::credentials::{ec2_role, metadata, provider};
 use self::clock::WasiClock;
-use self::random::WasiRandom;
 use self::transport::WasiTransport;
 
 pub(super) mod bindings;
 mod clock;
-mod random;
 mod transport;
 
 type Instance =
@@ -114,9 +112,4 @@ async fn instance() -> MappedMutexGuard<'static, Option<Instance>, Instance> {
     MutexGuard::map(INSTANCE.lock().await, |instance| {
         instance.get_or_insert_with(|| Instance::new(WasiTransport, WasiClock, WasiRandom))
     })
-}
-
-/// As WASI counts time; what is too long for that never comes.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,6 @@
 //! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the
 //! options as advice, and each in its own way.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::pin::pin;
 
@@ -12,13 +11,12 @@ use futures_util::future::{Either, select};
 use super::bindings::wasi::clocks::monotonic_clock;
 use super::bindings::wasi::http::client;
 use super::bindings::wasi::http::types::{
-    Fields, Method as WasiMethod, Request as WasiRequest, RequestOptions, Response as WasiResponse,
-    Scheme,
+    Method as WasiMethod, Request as WasiRequest, Response as WasiResponse, Scheme,
 };
 use super::bindings::wit_future;
-use super::nanoseconds;
-use crate::guest::http_error::{BAD_REQUEST, CUT_OFF, failed};
-use crate::ports::{Method, RESPONSE_HEADERS, Request, Response, Transport, TransportError};
+use crate::guest::http::{self, BAD_REQUEST, CUT_OFF, failed};
+use crate::guest::nanoseconds;
+use crate::ports::{Method, Request, Response, Transport, TransportError};
 
 /// A body is read in pieces of at most this size.
 const PIECE: usize = 16 * 1024;
@@ -42,7 +40,7 @@ async fn exchange(request: &Request<'_>) -> Result<Response, TransportError> {
         .await
         .map_err(|code| failed(&code))?;
     let status = response.get_status_code();
-    let headers = headers(&response);
+    let headers = http::headers(&response.get_headers());
     let body = body(response, request.body_limit).await?;
     Ok(Response {
         status,
@@ -52,21 +50,14 @@ async fn exchange(request: &Request<'_>) -> Result<Response, TransportError> {
 }
 
 fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
-    let fields = Fields::new();
-    for (name, value) in request.headers {
-        fields
-            .append(name, value.as_bytes())
-            .map_err(|_| BAD_REQUEST)?;
-    }
-    let options = RequestOptions::new();
-    // A host may not know an option; the timer holds in any case.
-    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
-    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
-    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
-
     // Neither a body nor trailers.
     let (_, trailers) = wit_future::new(|| Ok(None));
-    let (outgoing, _) = WasiRequest::new(fields, None, trailers, Some(options));
+    let (outgoing, _) = WasiRequest::new(
+        http::fields(request)?,
+        None,
+        trailers,
+        Some(http::options(request)),
+    );
     let method = match request.method {
         Method::Get => WasiMethod::Get,
         Method::Put => WasiMethod::Put,
@@ -78,17 +69,6 @@ fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
         .and_then(|()| outgoing.set_path_with_query(Some(request.path)));
     set.map_err(|()| BAD_REQUEST)?;
     Ok(outgoing)
-}
-
-fn headers(response: &WasiResponse) -> Vec<(&'static str, String)> {
-    let fields = response.get_headers();
-    RESPONSE_HEADERS
-        .iter()
-        .filter_map(|name| {
-            let first = fields.get(name).into_iter().next()?;
-            Some((*name, String::from_utf8(first).ok()?))
-        })
-        .collect()
 }
 
 async fn body(response: WasiResponse, limit: usize) -> Result<Vec<u8>, TransportError> {

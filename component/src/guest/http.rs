@@ -1,12 +1,48 @@
-//! What the error codes of `wasi:http` mean. They are the same in 0.2 and 0.3.
+//! What an HTTP exchange has in common on WASI 0.2 and 0.3: headers, options and error codes.
 
-use super::bindings::wasi::http::types::ErrorCode;
-use crate::ports::TransportError;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::bindings::wasi::http::types::{ErrorCode, Fields, RequestOptions};
+use super::nanoseconds;
+use crate::ports::{RESPONSE_HEADERS, Request, TransportError};
 
 pub(super) const CUT_OFF: TransportError =
     TransportError::Unavailable("the connection broke in the middle of the answer");
 pub(super) const BAD_REQUEST: TransportError =
     TransportError::Malformed("the host does not take the request");
+
+/// The headers of `request`.
+pub(super) fn fields(request: &Request<'_>) -> Result<Fields, TransportError> {
+    let fields = Fields::new();
+    for (name, value) in request.headers {
+        fields
+            .append(name, value.as_bytes())
+            .map_err(|_| BAD_REQUEST)?;
+    }
+    Ok(fields)
+}
+
+/// The timeouts of `request`, as far as the host supports them. The transport's own timer applies in
+/// any case.
+pub(super) fn options(request: &Request<'_>) -> RequestOptions {
+    let options = RequestOptions::new();
+    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
+    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
+    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
+    options
+}
+
+/// Those of [`RESPONSE_HEADERS`] that are among `fields`.
+pub(super) fn headers(fields: &Fields) -> Vec<(&'static str, String)> {
+    RESPONSE_HEADERS
+        .iter()
+        .filter_map(|name| {
+            let first = fields.get(name).into_iter().next()?;
+            Some((*name, String::from_utf8(first).ok()?))
+        })
+        .collect()
+}
 
 /// Hosts differ in which code they give for one cause, so the many codes make few cases.
 pub(super) fn failed(code: &ErrorCode) -> TransportError {
