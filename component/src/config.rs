@@ -50,6 +50,42 @@ pub struct Options {
     pub extended_path: Option<bool>,
 }
 
+impl Options {
+    /// The name of the first option given that is for the built-in IMDS client, which a custom
+    /// client does not have.
+    pub(crate) fn first_of_built_in_client(&self) -> Option<&'static str> {
+        let Self {
+            disabled: _,
+            endpoint,
+            endpoint_mode,
+            imdsv1,
+            role_name: _,
+            connect_timeout,
+            read_timeout,
+            operation_timeout,
+            attempts,
+            token_ttl,
+            expiry_window: _,
+            expiry_window_jitter: _,
+            refresh_policy: _,
+            max_extension: _,
+            extended_path: _,
+        } = self;
+        [
+            ("endpoint", endpoint.is_some()),
+            ("endpoint-mode", endpoint_mode.is_some()),
+            ("imdsv1", imdsv1.is_some()),
+            ("connect-timeout", connect_timeout.is_some()),
+            ("read-timeout", read_timeout.is_some()),
+            ("operation-timeout", operation_timeout.is_some()),
+            ("attempts", attempts.is_some()),
+            ("token-ttl", token_ttl.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+}
+
 /// Which well-known endpoint to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndpointMode {

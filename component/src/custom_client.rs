@@ -122,36 +122,9 @@ fn said(words: &str) -> String {
 
 impl<P: CustomClientPort, C: Clock> InstanceClient for CustomClient<P, C> {
     fn supports(options: &Options) -> Result<(), Error> {
-        let Options {
-            disabled: _,
-            endpoint,
-            endpoint_mode,
-            imdsv1,
-            role_name: _,
-            connect_timeout,
-            read_timeout,
-            operation_timeout,
-            attempts,
-            token_ttl,
-            expiry_window: _,
-            expiry_window_jitter: _,
-            refresh_policy: _,
-            max_extension: _,
-            extended_path: _,
-        } = options;
-        let of_the_client = [
-            ("endpoint", endpoint.is_some()),
-            ("endpoint-mode", endpoint_mode.is_some()),
-            ("imdsv1", imdsv1.is_some()),
-            ("connect-timeout", connect_timeout.is_some()),
-            ("read-timeout", read_timeout.is_some()),
-            ("operation-timeout", operation_timeout.is_some()),
-            ("attempts", attempts.is_some()),
-            ("token-ttl", token_ttl.is_some()),
-        ];
-        match of_the_client.into_iter().find(|(_, given)| *given) {
+        match options.first_of_built_in_client() {
             None => Ok(()),
-            Some((name, _)) => Err(Error::Unsupported(format!(
+            Some(name) => Err(Error::Unsupported(format!(
                 "option {name} is for the metadata client, and this build has one of the embedder's own: set it there"
             ))),
         }

@@ -48,24 +48,6 @@ fn the_component_keeps_within_its_budget() {
     );
 }
 
-/// The one difference is that calls may wait.
-#[test]
-fn the_preview_for_wasi_0_3_says_what_the_package_says() {
-    let read = |name| fs::read_to_string(workspace().join("wit").join(name)).unwrap();
-    let expected = read("credentials.wit")
-        .replacen("@0.1.0;", "@0.2.0-preview.1;", 1)
-        .replace(": func(", ": async func(");
-    // As one string each it would be printed whole.
-    for (line, (expected, found)) in expected
-        .lines()
-        .zip(read("preview/credentials.wit").lines())
-        .enumerate()
-    {
-        assert_eq!(found, expected, "line {}", line + 1);
-    }
-    assert_eq!(read("preview/credentials.wit").len(), expected.len());
-}
-
 #[test]
 fn wasi_wit_is_as_upstream_wrote_it() {
     let wit = workspace().join("wit");

@@ -33,6 +33,7 @@ mod bindings {
             }
         ",
         exports: { default: async },
+        additional_derives: [serde::Deserialize],
     });
 }
 
@@ -81,7 +82,7 @@ impl Instance {
         let mut instance = Self::new().await;
         let options = Options {
             role_name: Some(role.to_owned()),
-            ..nothing()
+            ..no_options()
         };
         instance.configure(options).await.unwrap();
         instance
@@ -108,24 +109,9 @@ impl Instance {
     }
 }
 
-fn nothing() -> Options {
-    Options {
-        disabled: None,
-        endpoint: None,
-        endpoint_mode: None,
-        imdsv1: None,
-        role_name: None,
-        connect_timeout: None,
-        read_timeout: None,
-        operation_timeout: None,
-        attempts: None,
-        token_ttl: None,
-        expiry_window: None,
-        expiry_window_jitter: None,
-        refresh_policy: None,
-        max_extension: None,
-        extended_path: None,
-    }
+/// All options at their defaults: serde reads an absent field as `None`.
+fn no_options() -> Options {
+    serde_json::from_str("{}").unwrap()
 }
 
 #[test]
@@ -212,7 +198,7 @@ async fn options_of_the_other_client_are_refused() {
     let options = Options {
         token_ttl: Some(60),
         role_name: Some("says-denied".into()),
-        ..nothing()
+        ..no_options()
     };
     let Err(Error::Unsupported(words)) = instance.configure(options).await else {
         panic!()
@@ -223,7 +209,7 @@ async fn options_of_the_other_client_are_refused() {
 
     let options = Options {
         disabled: Some(true),
-        ..nothing()
+        ..no_options()
     };
     instance.configure(options).await.unwrap();
     assert!(matches!(instance.credentials().await, Err(Error::Disabled)));

@@ -38,6 +38,7 @@ mod bindings {
                 export imds:credentials/ec2-role@0.2.0-preview.1;
             }
         ",
+        additional_derives: [serde::Deserialize],
     });
 }
 
@@ -94,21 +95,10 @@ impl Instance {
         let exports = exports.await.unwrap();
         let mut instance = Self { store, exports };
         let options = Options {
-            disabled: None,
             endpoint: Some(endpoint.to_owned()),
-            endpoint_mode: None,
-            imdsv1: None,
-            role_name: None,
-            connect_timeout: None,
             read_timeout: Some(200),
-            operation_timeout: None,
             attempts: Some(1),
-            token_ttl: None,
-            expiry_window: None,
-            expiry_window_jitter: None,
-            refresh_policy: None,
-            max_extension: None,
-            extended_path: None,
+            ..no_options()
         };
         let exports = &instance.exports;
         let configured = instance.store.run_concurrent(async |store| {
@@ -129,6 +119,11 @@ impl Instance {
         let answers = answers.await.unwrap().into_iter();
         answers.map(Result::unwrap).collect()
     }
+}
+
+/// All options at their defaults: serde reads an absent field as `None`.
+fn no_options() -> Options {
+    serde_json::from_str("{}").unwrap()
 }
 
 #[test]

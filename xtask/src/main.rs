@@ -41,9 +41,13 @@ enum Task {
     /// Prints the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
     /// emulator/docs/protocol.md.
     Rules,
-    /// Prints the WIT package and all that it needs as one file, without comments: the form of the baselines in
-    /// tests/golden/wit.
-    Wit,
+    /// Prints the WIT package and everything that it needs as one file, without comments: the form of
+    /// the baselines in tests/golden/wit.
+    Wit {
+        /// Print wit/preview/credentials.wit instead: the package for WASI 0.3.
+        #[arg(long)]
+        preview: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,8 +81,14 @@ fn run(arguments: Arguments) -> Result<()> {
             }
             Ok(())
         }
-        Task::Wit => {
-            print!("{}", wit::package(&workspace.join("wit"))?);
+        Task::Wit { preview } => {
+            let wit = workspace.join("wit");
+            let text = if preview {
+                wit::preview(&wit)
+            } else {
+                wit::package(&wit)
+            };
+            print!("{}", text?);
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! WIT as text: of a component, and of the package.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use wit_component::{DecodedWasm, WitPrinter};
@@ -11,7 +12,7 @@ use crate::Result;
 /// What a component says of itself.
 #[derive(Debug)]
 pub(crate) struct Description {
-    /// Its world and all that this needs, as one file.
+    /// Its world and everything that the world needs, as one file.
     pub(crate) wit: String,
     /// What it imports, sorted, one per line.
     pub(crate) imports: String,
@@ -23,7 +24,7 @@ pub(crate) fn describe(component: &[u8]) -> Result<Description> {
     let decoded = wit_component::decode(component)?;
     let package = decoded.package();
     let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err("it is a WIT package, and no component".into());
+        return Err("this is a WIT package, not a component".into());
     };
     let World {
         imports, exports, ..
@@ -49,19 +50,52 @@ fn names<'a>(
     names.concat()
 }
 
-/// The package in a folder as one file that needs no other.
+/// The package in a folder, as one file that is complete by itself.
 pub(crate) fn package(folder: &Path) -> Result<String> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(folder)?;
     print(resolve, package)
 }
 
-/// The package, and of others what it needs. The comments are left away: they are in the package's own files.
+/// The package for WASI 0.3, with its comments: the same interfaces with functions that are all
+/// `async`, under the version that `preview/worlds.wit` states.
+pub(crate) fn preview(folder: &Path) -> Result<String> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let interfaces = read("credentials.wit")?;
+    let worlds = read("preview/worlds.wit")?;
+    let (version, _) = worlds.split_once('\n').unwrap_or_default();
+    let (_, interfaces) = interfaces.split_once('\n').unwrap_or_default();
+    let preview = format!(
+        "{version}\n{}",
+        interfaces.replace(": func(", ": async func(")
+    );
+
+    let mut resolve = Resolve::default();
+    resolve.push_str("credentials.wit", &preview)?;
+    let functions = (resolve.interfaces.iter()).flat_map(|(_, interface)| &interface.functions);
+    match functions
+        .into_iter()
+        .find(|(_, function)| !function.kind.is_async())
+    {
+        None => Ok(preview),
+        Some((name, _)) => Err(format!(
+            "{name} would not be async: write it as `{name}: func(` on one line"
+        )
+        .into()),
+    }
+}
+
+/// Prints the package, and what it needs of others. Comments are omitted: they are in the package's
+/// own files.
 fn print(mut resolve: Resolve, package: PackageId) -> Result<String> {
     let main = resolve
         .packages
         .get(package)
-        .ok_or("the package is not there")?;
+        .ok_or("the package has not been read")?;
     let mut open: Vec<_> = main.interfaces.values().copied().collect();
     for world in main.worlds.values() {
         let world = resolve.worlds.get(*world);

@@ -9,12 +9,6 @@ from pathlib import Path
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker, Record
 
-OPTIONS = (
-    "disabled endpoint endpoint-mode imdsv1 role-name connect-timeout read-timeout operation-timeout"
-    " attempts token-ttl expiry-window expiry-window-jitter refresh-policy max-extension extended-path"
-)
-
-
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
@@ -43,20 +37,25 @@ class Provider:
         agreed(component, engine, file)
         self.instance = linker.instantiate(self.store, component)
 
-    def call(self, interface, name, *arguments):
+    def function(self, interface, name):
         index = self.instance.get_export_index(self.store, f"imds:credentials/{interface}@0.1.0")
         index = self.instance.get_export_index(self.store, name, index)
-        function = self.instance.get_func(self.store, index)
+        return self.instance.get_func(self.store, index)
+
+    def call(self, interface, name, *arguments):
+        function = self.function(interface, name)
         result = function(self.store, *arguments)
         function.post_return(self.store)
         return result
 
     def configure(self, **options):
+        ((_, type),) = self.function("ec2-role", "configure").type(self.store).params
         record = Record()
-        for option in OPTIONS.split():
-            setattr(record, option, options.get(option.replace("-", "_")))
-        refusal = self.call("ec2-role", "configure", record)
-        assert refusal is None, refusal
+        for option, _ in type.fields:
+            setattr(record, option, options.pop(option.replace("-", "_"), None))
+        assert not options, f"no such option: {options}"
+        error = self.call("ec2-role", "configure", record)
+        assert error is None, error
 
     def credentials(self):
         credentials = self.call("provider", "get-credentials")

@@ -35,6 +35,10 @@ mod bindings {
                 export get-object: func(endpoint: string, authority: string) -> result<u16, string>;
             }
         ",
+        additional_type_attributes: {
+            // `Options::default()` is all options at their defaults.
+            "imds:credentials/ec2-role@0.1.0/options": [#[derive(Default)]],
+        },
         generate_all,
     });
 
@@ -58,21 +62,8 @@ impl bindings::Guest for Consumer {
 /// On EC2 there is nothing to configure, and so no need to import `ec2-role`.
 fn options(endpoint: String) -> ec2_role::Options {
     ec2_role::Options {
-        disabled: None,
         endpoint: Some(endpoint),
-        endpoint_mode: None,
-        imdsv1: None,
-        role_name: None,
-        connect_timeout: None,
-        read_timeout: None,
-        operation_timeout: None,
-        attempts: None,
-        token_ttl: None,
-        expiry_window: None,
-        expiry_window_jitter: None,
-        refresh_policy: None,
-        max_extension: None,
-        extended_path: None,
+        ..ec2_role::Options::default()
     }
 }
 

@@ -19,6 +19,10 @@ mod bindings {
                 export wasi:http/incoming-handler@0.2.6;
             }
         ",
+        additional_type_attributes: {
+            // `Options::default()` is all options at their defaults.
+            "imds:credentials/ec2-role@0.1.0/options": [#[derive(Default)]],
+        },
         generate_all,
     });
 
@@ -53,21 +57,8 @@ fn configure() -> Result<(), String> {
         .into_iter()
         .find_map(|(name, value)| (name == "AWS_EC2_METADATA_SERVICE_ENDPOINT").then_some(value));
     let options = Options {
-        disabled: None,
         endpoint,
-        endpoint_mode: None,
-        imdsv1: None,
-        role_name: None,
-        connect_timeout: None,
-        read_timeout: None,
-        operation_timeout: None,
-        attempts: None,
-        token_ttl: None,
-        expiry_window: None,
-        expiry_window_jitter: None,
-        refresh_policy: None,
-        max_extension: None,
-        extended_path: None,
+        ..Options::default()
     };
     ec2_role::configure(&options).map_err(|error| format!("{error:?}"))
 }
