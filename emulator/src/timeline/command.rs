@@ -14,7 +14,10 @@ use crate::preset::Preset;
 /// The commands from [`PutFault`](Self::PutFault) on are not for timelines.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "Action", description = "Something to do to a running emulator.")]
+#[schemars(
+    rename = "Action",
+    description = "Something to do to a running emulator."
+)]
 #[non_exhaustive]
 pub enum Command {
     /// Change `instance`, `metadata-options` or `events` with a JSON merge patch (RFC 7386).

@@ -43,11 +43,7 @@ pub(super) fn checks() -> Vec<Check> {
             "instance/availability-zone",
             Must,
             "The availability zone can be read, with and without a trailing slash",
-            &[
-                "I32",
-                "I40",
-                "clients: some ask with a slash, some without",
-            ],
+            &["I32", "I40", "clients: some ask with a slash, some without"],
             |imds| zone(imds).boxed(),
         )
         .formerly(&["instance/zone"]),
