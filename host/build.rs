@@ -40,7 +40,13 @@ fn build() -> Result<(), Box<dyn Error>> {
 
     println!("cargo::rerun-if-changed=build.rs");
     ensure_target()?;
-    let artefact = component::build(workspace, &component::cargo_home()?, &target, &[])?;
+    let artefact = component::build(
+        workspace,
+        &component::cargo_home()?,
+        &target,
+        "ec2-role-component",
+        &[],
+    )?;
     // A copy of one's own: another build may replace the artefact while this one is read.
     fs::copy(&artefact, out.join("ec2_role_component.wasm"))?;
     for source in sources(&artefact.with_extension("d"))? {

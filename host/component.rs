@@ -1,7 +1,8 @@
-//! How the component is built: by a cargo of its own, in an environment of its own.
+//! How components are built: by a nested cargo, in a clean environment.
 //!
-//! The host's build and `cargo xtask` share this file, so that what the host embeds and what a
-//! release carries are the same bytes.
+//! The host's build script, `cargo xtask` and the tests share this file. The component that the host
+//! embeds is therefore byte for byte the one that a release carries, and no build makes cargo compile
+//! the libraries of another one again.
 
 use std::env;
 use std::error::Error;
@@ -12,14 +13,16 @@ use std::process::Command;
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "component";
 
-/// Builds the component of `workspace` in the folder `target`, with cargo's home at `home`. Gives its path.
+/// Builds the component `package` of `workspace` in the folder `target`, with cargo's home at `home`,
+/// and returns the path of the artefact.
 pub(crate) fn build(
     workspace: &Path,
     home: &Path,
     target: &Path,
+    package: &str,
     arguments: &[&str],
 ) -> Result<PathBuf, Box<dyn Error>> {
-    let cargo = env::var_os("CARGO").ok_or("CARGO is not set; run this by cargo")?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = clean(Command::new(cargo))
         .current_dir(workspace)
         .env("CARGO_HOME", home)
@@ -27,7 +30,7 @@ pub(crate) fn build(
         .args([
             "build",
             "--package",
-            "ec2-role-component",
+            package,
             "--target",
             TARGET,
             "--profile",
@@ -38,27 +41,27 @@ pub(crate) fn build(
         .arg(target)
         .status()?;
     if !status.success() {
-        return Err("the component could not be built; its errors stand above".into());
+        return Err(format!("cannot build {package}; see the errors above").into());
     }
     Ok(target
         .join(TARGET)
         .join(PROFILE)
-        .join("ec2_role_component.wasm"))
+        .join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
-/// Where cargo keeps its downloads.
+/// The folder in which cargo keeps its downloads.
 pub(crate) fn cargo_home() -> Result<PathBuf, Box<dyn Error>> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(env::home_dir()?.join(".cargo")))
-        .ok_or_else(|| "neither CARGO_HOME nor a home folder is known".into())
+        .ok_or_else(|| "cannot find cargo's home: neither CARGO_HOME nor HOME is set".into())
 }
 
-/// The compiler's flags. The component holds names of source files, where code may panic. Those of libraries
-/// begin with cargo's home, which is another on every machine: with these flags all begin alike.
+/// The compiler's flags. The component contains the names of source files whose code may panic. Those
+/// of libraries begin with cargo's home, which differs between machines; these flags replace it.
 fn remap(home: &Path) -> Result<String, Box<dyn Error>> {
     let sources = home.join("registry/src");
-    // There is none where the libraries are vendored.
+    // The folder does not exist if the libraries are vendored.
     let Ok(registries) = fs::read_dir(&sources) else {
         return Ok(String::new());
     };
@@ -74,8 +77,8 @@ fn remap(home: &Path) -> Result<String, Box<dyn Error>> {
     Ok(flags.join("\x1f"))
 }
 
-/// Takes out of the environment what is meant for the host's own build. The jobserver, the
-/// toolchain, and where cargo keeps its downloads stay.
+/// Removes the variables that are meant for the outer build from a command's environment. The
+/// jobserver, the toolchain and cargo's home stay.
 pub(crate) fn clean(mut command: Command) -> Command {
     const PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "RUSTC_"];
     const NAMES: [&str; 10] = [
@@ -94,7 +97,7 @@ pub(crate) fn clean(mut command: Command) -> Command {
         let Some(text) = name.to_str() else { continue };
         let cargos =
             PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || NAMES.contains(&text);
-        // Set by cargo for a build script: what is built, and for what.
+        // Set by cargo for a build script: the package and the target that it builds.
         let package = text.starts_with("CARGO_PKG_")
             || text.starts_with("CARGO_CFG_")
             || text.starts_with("CARGO_FEATURE_");

@@ -2,6 +2,7 @@
 # An unmodified AWS command line gets credentials from the emulator.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with awscli==1.46.3
+build
 aws=$clients/$client/bin/aws
 listed=$(emulated 'instance.iam.role = "cli-role"' "$aws" configure list)
 # Name, the last characters, where it is from.

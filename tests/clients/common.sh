@@ -1,6 +1,6 @@
-# What the scripts beside this one share. They are run from anywhere, work in target/clients, and
-# exit with 0 if the client got what it asked for, with 1 if not, and with 77 if it cannot be
-# installed here.
+# What the scripts beside this one share. They can be run from any folder and work in target/clients.
+# Exit status: 0 if the client got what it asked for, 1 if it did not, 77 if it cannot be installed
+# here. With INSTALL_ONLY=1 a script installs its client and exits before it builds or runs anything.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -12,7 +12,16 @@ cannot_install() {
     exit 77
 }
 
-# python_with PACKAGE...: a Python of its own for this client, in $python.
+# build: builds the programs of this workspace, with the features that `cargo test --workspace` uses.
+# Building one package alone would select other features of shared libraries, so that cargo compiled
+# them, wasmtime included, once more.
+build() {
+    [ -z "${INSTALL_ONLY:-}" ] || exit 0
+    cargo build --quiet --workspace --bins --examples
+}
+
+# python_with PACKAGE...: installs packages into a virtual environment for this client; $python is its
+# interpreter.
 python_with() {
     python=$clients/$client/bin/python
     if ! [ -e "$clients/$client/installed" ]; then
@@ -22,18 +31,18 @@ python_with() {
     fi
 }
 
-# emulated CONFIG COMMAND...: runs a command that is pointed at an emulator, without anything of the
-# machine's own configuration and without other sources of credentials.
+# emulated CONFIG COMMAND...: runs a command in an environment that points AWS SDKs at an emulator,
+# with no configuration of this machine and no other source of credentials.
 emulated() {
     local config=$1
     shift
-    cargo build --quiet --package imds-emulator
+    build
     printf '%s\n' "$config" > "$clients/$client.toml"
     env -i PATH="$PATH" HOME=/nonexistent \
         target/debug/imds-emulator run --config "$clients/$client.toml" -- "$@"
 }
 
-# node_with PACKAGE...: packages of npm for this client; $modules is where they are.
+# node_with PACKAGE...: installs packages of npm for this client, in $modules.
 node_with() {
     modules=$clients/$client/node_modules
     command -v node > /dev/null && command -v npm > /dev/null || cannot_install
@@ -45,13 +54,21 @@ node_with() {
     fi
 }
 
-# component_wasm: the path of the component, where the host's build leaves it.
-component_wasm() {
-    cargo build --quiet >&2
-    echo "$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm"
+# The component, where the host's build script leaves it.
+component=$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm
+
+# xtask TASK...: `cargo xtask`, as `build` left it.
+xtask() {
+    target/debug/xtask "$@"
 }
 
-# agreed COMPONENT NAME: what jco reads off a component is what the golden files of that name say.
+# compose PACKAGE OUTPUT: composes the component of a package of this workspace with the component.
+compose() {
+    target/debug/examples/compose "$@"
+}
+
+# agreed COMPONENT NAME: compares the imports and exports that jco reads from a component, and the
+# component's size, with the golden files of that name.
 agreed() {
     local golden=tests/golden/$2 wit
     wit=$("$modules/.bin/jco" wit "$1")

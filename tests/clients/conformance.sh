@@ -89,21 +89,26 @@ add() {
     ran+=("$name")
 }
 
-cargo build --quiet --package imds-conformance --bin imds-conformance
+try libfaketime set_up_faketime || true
+declare -A installed
+for name in python javascript go; do
+    if try "$name" "set_up_$name"; then installed[$name]=1; fi
+done
+
+build
 runner=$PWD/target/debug/imds-conformance
 rm -f "$clients/$client.toml"
 "$runner" new "$clients/$client.toml" >> "$log" 2>&1
 
-try libfaketime set_up_faketime || true
-if try "boto3 and awscli" set_up_python; then
+if [ -n "${installed[python]:-}" ]; then
     add boto3 "$clients/$client/bin/python" "$drivers/boto3-session.py"
     add awscli "$drivers/awscli.sh" "$clients/$client/bin/aws"
 fi
-if try javascript set_up_javascript; then
+if [ -n "${installed[javascript]:-}" ]; then
     add javascript node "$drivers/javascript.mjs" "$clients/javascript" default
     add javascript-imds node "$drivers/javascript.mjs" "$clients/javascript" imds
 fi
-if try go set_up_go; then
+if [ -n "${installed[go]:-}" ]; then
     add go "$clients/go/driver"
 fi
 

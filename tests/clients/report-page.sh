@@ -21,7 +21,7 @@ fi
 if [ -z "$page" ]; then
     # Clients that pass everything, some of it, and nothing.
     page=$work/page.html
-    cargo build --quiet --package imds-conformance
+    build
     target/debug/imds-conformance run stability throttling token reject transport \
         --client component --client aws-config \
         --client "made-up=sh -c 'echo ready; while read q; do echo credentials ASIAOUTOFTHINAIR0000; done'" \

@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 version=5.2.5
 python_with "moto[server]==$version"
-cargo build --quiet --package imds-conformance
+build
 free='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 port=$("$python" -c "$free")
 "$clients/$client/bin/moto_server" -H 127.0.0.1 -p "$port" > "$clients/$client.log" 2>&1 &

@@ -4,7 +4,7 @@
 # they see no error.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with awscli==1.46.3 boto3==1.44.5
-cargo build --quiet
+build
 command=$PWD/target/debug/ec2-role-credentials
 home=$clients/$client
 rm -rf "$home/cache"

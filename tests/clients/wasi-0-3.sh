@@ -3,10 +3,10 @@
 # from the emulator, and sees a rotation. Node.js is one of npm's, for it takes 24 or later.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 @bytecodealliance/preview3-shim@0.7.0 node@24.21.0
-cargo build --quiet --package ec2-role-component --features wasi-0-3 --target wasm32-unknown-unknown --profile component \
-    --target-dir target/component-wasi-0-3
+build
+preview=$(xtask component ec2-role-credentials-wasi-0-3)
 PATH=$modules/.bin:$PATH
-cp target/component-wasi-0-3/wasm32-unknown-unknown/component/ec2_role_component.wasm "$clients/$client/preview.wasm"
+cp "$preview" "$clients/$client/preview.wasm"
 agreed "$clients/$client/preview.wasm" wasi-0-3
 jco transpile --quiet "$clients/$client/preview.wasm" --out-dir "$clients/$client/out"
 cp tests/clients/hosts/wasi_0_3.mjs "$clients/$client/"

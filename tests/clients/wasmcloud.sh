@@ -11,9 +11,9 @@ if ! [[ $("$wash" --version 2> /dev/null) =~ ^wash\ 2\.([0-9]+)\. ]] || ((BASH_R
     exit 77
 fi
 
-provider=$(component_wasm)
+build
 mkdir -p "$clients/$client"
 composed=$clients/$client/composed.wasm
-cargo run --quiet --package imds-conformance --example compose -- handler-component "$composed"
+compose handler-component "$composed"
 handler=$PWD/target/component/wasm32-unknown-unknown/component/handler_component.wasm
-emulated '' python3 -B tests/clients/hosts/wash_dev.py "$wash" "$clients/$client/project" "$provider" "$handler" "$composed"
+emulated '' python3 -B tests/clients/hosts/wash_dev.py "$wash" "$clients/$client/project" "$component" "$handler" "$composed"

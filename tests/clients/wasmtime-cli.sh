@@ -26,11 +26,11 @@ if ! usable "$wasmtime"; then
     fi
 fi
 
-provider=$(component_wasm)
+build
 consumer=$clients/$client/consumer.wasm
 mkdir -p "$clients/$client"
-cargo run --quiet --package imds-conformance --example compose -- consumer-component "$consumer"
+compose consumer-component "$consumer"
 composed=$clients/$client/composed.wasm
-cargo run --quiet --package imds-conformance --example compose -- handler-component "$composed"
+compose handler-component "$composed"
 emulated '' python3 tests/clients/hosts/s3.py python3 -B tests/clients/hosts/wasmtime_cli.py \
-    "$wasmtime" "$provider" "$consumer" "$composed"
+    "$wasmtime" "$component" "$consumer" "$composed"

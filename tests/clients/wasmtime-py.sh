@@ -3,11 +3,11 @@
 # that is composed with it signs a request, and the server accepts it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with wasmtime==50.0.1
-component=$(component_wasm)
+build
 emulated '
 instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s" }
 ' "$python" tests/clients/hosts/wasmtime_py.py "$component"
 
 composed=$clients/$client/composed.wasm
-cargo run --quiet --package imds-conformance --example compose -- consumer-component "$composed"
+compose consumer-component "$composed"
 emulated '' "$python" tests/clients/hosts/s3.py "$python" tests/clients/hosts/composed.py "$composed"

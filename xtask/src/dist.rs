@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
-use crate::release::{BINARIES, COMPONENTS};
+use crate::release::{self, BINARIES, COMPONENTS};
 use crate::{Result, cargo, component, must, sources, succeeds, wit};
 
 /// The list of sums; a folder that has it is one of an earlier run.
@@ -119,9 +119,7 @@ fn prepare(out: &Path) -> Result<()> {
 
 fn components(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     for component in &COMPONENTS {
-        let home = component::cargo_home()?;
-        let artefact = component.build(workspace, &home, &target.join(component.folder()))?;
-        let content = fs::read(artefact)?;
+        let content = fs::read(release::build(component.name, workspace, target)?)?;
         let description = wit::describe(&content)?;
         let write = |extension: &str, content: &[u8]| {
             fs::write(out.join(format!("{}.{extension}", component.name)), content)

@@ -1,4 +1,4 @@
-//! What a release carries, and how it is made: see `docs/releasing.md`.
+//! Tasks of this repository that are written in Rust: `cargo xtask --help` lists them.
 
 #![forbid(unsafe_code)]
 
@@ -7,9 +7,10 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
-// The host's build has it too.
+// The host's build script and the tests use it too.
 #[path = "../../host/component.rs"]
 mod component;
 mod dist;
@@ -22,7 +23,7 @@ mod wit;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Makes what a release carries, and checks it.
+/// Tasks of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -32,13 +33,19 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Writes all that a release carries into one folder.
+    /// Build one component and print the path of the artefact.
+    Component {
+        /// Name of the artefact, without `.wasm`.
+        #[arg(value_parser = PossibleValuesParser::new(release::COMPONENTS.map(|component| component.name)))]
+        name: String,
+    },
+    /// Write everything that a release carries into one folder.
     Dist(dist::Options),
     /// Compare the public API of the libraries with the golden files in tests/golden/api.
     PublicApi(public_api::Options),
-    /// Builds the components twice, from clean and in different places, and compares the bytes.
-    Reproducible,
-    /// Prints the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
+    /// Build the components from clean in two different places and compare the bytes.
+    Reproducible(reproducible::Options),
+    /// Print the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
     /// emulator/docs/protocol.md.
     Rules,
     /// Prints the WIT package and everything that it needs as one file, without comments: the form of
@@ -71,9 +78,16 @@ fn run(arguments: Arguments) -> Result<()> {
         .parent()
         .ok_or("xtask has no parent folder")?;
     match arguments.command {
+        Task::Component { name } => {
+            println!(
+                "{}",
+                release::build(&name, workspace, &target()?)?.display()
+            );
+            Ok(())
+        }
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
-        Task::Reproducible => reproducible::run(workspace, &target()?),
+        Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
         Task::Rules => {
             for book in rules::books(workspace)? {
                 std::fs::write(&book.page, book.print())?;

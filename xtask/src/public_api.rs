@@ -48,9 +48,10 @@ pub(crate) fn as_rustdoc() -> Option<ExitCode> {
 }
 
 pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
+    describe(workspace, target)?;
     let mut changed = Vec::new();
     for (package, library) in LIBRARIES {
-        let api = public_api(workspace, target, package, library)?;
+        let api = public_api(target, library)?;
         let golden = format!("tests/golden/api/{package}.txt");
         let path = workspace.join(&golden);
         let known = fs::read_to_string(&path).unwrap_or_default();
@@ -86,26 +87,26 @@ fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|other| other == line)
 }
 
-/// Every public item, one a line. Blanket, automatic and derived implementations are omitted.
-fn public_api(workspace: &Path, target: &Path, package: &str, library: &str) -> Result<String> {
+/// Lets rustdoc describe all libraries. The whole workspace is selected, with the dependencies of its
+/// tests, so that this shares what `cargo clippy` and `cargo doc` have compiled in `.ci/run`.
+fn describe(workspace: &Path, target: &Path) -> Result<()> {
     let mut command = cargo();
     command
         .current_dir(workspace)
-        .args([
-            "rustdoc",
-            "--quiet",
-            "--locked",
-            "--lib",
-            "--package",
-            package,
-        ])
-        .arg("--target-dir")
+        .args(["doc", "--quiet", "--locked", "--no-deps", "--workspace"])
+        .args(["--lib", "--example", "compose", "--target-dir"])
         .arg(target)
-        .args(["--", "-Z", "unstable-options", "--output-format", "json"])
-        .args(["--cap-lints", "allow"])
         .env("RUSTDOC", env::current_exe()?)
+        .env(
+            "RUSTDOCFLAGS",
+            "-Z unstable-options --output-format json --cap-lints allow",
+        )
         .env(AS_RUSTDOC, "1");
-    must(&mut command)?;
+    must(&mut command)
+}
+
+/// Every public item, one a line. Blanket, automatic and derived implementations are omitted.
+fn public_api(target: &Path, library: &str) -> Result<String> {
     let json = target.join("doc").join(format!("{library}.json"));
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_auto_derived_impls(true)

@@ -29,23 +29,33 @@ pub(crate) const COMPONENTS: [Component; 3] = [
 ];
 
 impl Component {
-    /// Builds it from the sources in `workspace`, in the folder `target`, and gives its path. Another build in the same folder
-    /// replaces it.
+    /// Builds it from the sources in `workspace`, in the folder `target`, and returns the path of the
+    /// artefact. Another build in the same folder replaces it.
     pub(crate) fn build(&self, workspace: &Path, home: &Path, target: &Path) -> Result<PathBuf> {
         let mut arguments = vec!["--locked"];
         if let Some(feature) = self.feature {
             arguments.extend(["--features", feature]);
         }
-        component::build(workspace, home, target, &arguments)
+        component::build(workspace, home, target, "ec2-role-component", &arguments)
     }
 
-    /// A target folder of its own, where tests build it too.
+    /// The name of its target folder, which the tests use too.
     pub(crate) fn folder(&self) -> String {
         match self.feature {
             None => "component".to_owned(),
             Some(feature) => format!("component-{feature}"),
         }
     }
+}
+
+/// Builds the component of that name in its own folder of `target`.
+pub(crate) fn build(name: &str, workspace: &Path, target: &Path) -> Result<PathBuf> {
+    let component = COMPONENTS
+        .iter()
+        .find(|component| component.name == name)
+        .ok_or_else(|| format!("there is no component {name}"))?;
+    let home = component::cargo_home()?;
+    component.build(workspace, &home, &target.join(component.folder()))
 }
 
 /// A command.

@@ -1,22 +1,39 @@
-//! Whether the components are the same bytes wherever they are built.
+//! Checks that the components are the same bytes wherever they are built.
 
 use std::fs;
 use std::iter::zip;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use clap::Args;
+
 use crate::release::COMPONENTS;
 use crate::{Result, component, dist, sources};
 
-/// Builds them in two copies of the sources. Paths and times differ: of the sources, of the target folder, and of cargo's
-/// home, where the sources of libraries are. Prints the sums in the form of `sha256sum`.
-pub(crate) fn run(workspace: &Path, target: &Path) -> Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Build once instead of twice, to compare the printed sums with those of another build, such as
+    /// the file SHA256SUMS of `cargo xtask dist`.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Builds the components in two copies of the sources and prints their sums as `sha256sum` does. The two
+/// builds differ in time and in the paths of the sources, of the target folder, and of cargo's home, in
+/// which the sources of libraries are.
+pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("reproducible").tempdir()?;
     let home = component::cargo_home()?;
     let other_home = folder.path().join("home-of-cargo");
     symlink(&home, &other_home)?;
-    let first = build(workspace, &folder.path().join("first"), &home)?;
     let second = build(workspace, &folder.path().join("and/second"), &other_home)?;
+    if options.once {
+        for (component, content) in zip(&COMPONENTS, &second) {
+            println!("{}  {}.wasm", dist::hash(content), component.name);
+        }
+        return Ok(());
+    }
+    let first = build(workspace, &folder.path().join("first"), &home)?;
 
     let mut differ = Vec::new();
     for (component, (first, second)) in zip(&COMPONENTS, zip(&first, &second)) {

@@ -6,15 +6,23 @@ use std::process::Command;
 
 use crate::{Result, line};
 
-/// Copies what git has of `workspace`, as it is now and with new files, into the new folder `to`.
+/// Copies the files that git knows of `workspace`, in their present state, and new ones into the new folder `to`.
 pub(crate) fn copy(workspace: &Path, to: &Path) -> Result<()> {
+    for name in tracked(workspace)? {
+        copy_file(&workspace.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
+/// The files of `workspace` that git tracks, or would offer to track.
+pub(crate) fn tracked(workspace: &Path) -> Result<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others"])
         .arg("--exclude-standard")
         .current_dir(workspace);
     let output = git
         .output()
-        .map_err(|error| format!("git cannot be run, which lists the sources: {error}"))?;
+        .map_err(|error| format!("cannot run git, which lists the sources: {error}"))?;
     if !output.status.success() {
         return Err(format!(
             "`{}` failed in {}: {} This needs a clone of the repository.",
@@ -24,14 +32,12 @@ pub(crate) fn copy(workspace: &Path, to: &Path) -> Result<()> {
         )
         .into());
     }
-    for name in std::str::from_utf8(&output.stdout)?.split_terminator('\0') {
-        let (from, to) = (workspace.join(name), to.join(name));
-        // Deleted, but not yet for git.
-        if from.is_file() {
-            copy_file(&from, &to)?;
-        }
-    }
-    Ok(())
+    let names = std::str::from_utf8(&output.stdout)?.split_terminator('\0');
+    // Git still lists a file that was deleted without `git rm`.
+    Ok(names
+        .filter(|name| workspace.join(name).is_file())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Copies one file, into a folder that it makes.
