@@ -1,12 +1,12 @@
-//! What the conformance suite reads: scenarios, and what clients answer.
+//! Targets for what the conformance suite parses: scenarios and the answers of clients.
 
 use crate::client::process::answers::{failed, given, read_output, unescaped};
 use crate::scenario::{KINDS, Scenario};
 
 /// A scenario.
 ///
-/// One that is accepted asks something, expects something, and can be told in words and in JSON. A key that
-/// nobody knows is named.
+/// An accepted scenario must have a step and an expectation, and must print as text and as JSON. An error must name the
+/// unknown key.
 pub fn scenario(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -38,9 +38,9 @@ pub fn scenario(bytes: &[u8]) {
     }
 }
 
-/// What a client answers.
+/// The answer of a client.
 ///
-/// Credentials have an id of one word. A value that was put into one line comes out as it was.
+/// Credentials must have an access key ID of one word. Unescaping a value must undo its escaping.
 pub fn client_answers(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for answer in [given(&text), read_output(&text)] {

@@ -1,28 +1,28 @@
-//! What is thrown at everything that parses, and what must hold whatever comes.
+//! Fuzz targets for everything that parses input, and what must hold for any input.
 //!
-//! Each target takes bytes, and panics where something does not hold. `tests/fuzz` has them run by
-//! libFuzzer, and `tests/tests/fuzz.rs` by proptest and over the corpora, in `cargo test`.
+//! Each target takes bytes, and panics if a condition does not hold. `tests/fuzz` runs them with libFuzzer, and
+//! `tests/tests/fuzz.rs` runs them over the corpora and with proptest in `cargo test`.
 //!
-//! | target | what the bytes are | the door |
+//! | target | input | code under test |
 //! | --- | --- | --- |
-//! | `token`, `role_list`, `document`, `identity_document`, `iam_info` | what IMDS answers | the component's `Instance` |
-//! | `options` | options, by `arbitrary` | the component's `Config` and `Instance` |
+//! | `token`, `role_list`, `document`, `identity_document`, `iam_info` | a response of IMDS | the component's `Instance` |
+//! | `options` | options, from `arbitrary` | the component's `Config` and `Instance` |
 //! | `endpoint` | a URL | the component's `Endpoint` and the host's `Egress` |
-//! | `host_settings` | environment variables, one a line | the host's `Builder::settings` |
+//! | `host_settings` | environment variables, one per line | the host's `Builder::settings` |
 //! | `profile` | a shared configuration file | the same |
-//! | `emulator_config` | a configuration: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
-//! | `emulator_settings` | its keys and their values, one a line | `Layers` |
-//! | `rule` | a fault's rule: TOML, or JSON if it begins with `{` | `Config` and the core, `Imds` |
-//! | `admin` | a method and a path in the first line, and a body | the admin API, over a socket |
-//! | `http` | what a client sends | the emulator's socket |
-//! | `scenario` | a scenario: TOML | `Scenario::parse` |
-//! | `client_answers` | a client's answer | what reads the line protocol and `credential_process` |
+//! | `emulator_config` | a configuration as TOML, or as JSON if it begins with `{` | `Config` and the core, `Imds` |
+//! | `emulator_settings` | keys of the configuration and their values, one per line | `Layers` |
+//! | `rule` | a rule as TOML, or as JSON if it begins with `{` | `Config` and the core, `Imds` |
+//! | `admin` | a method and a path in the first line, then a body | the admin API, over a socket |
+//! | `http` | the bytes that a client sends | the emulator's socket |
+//! | `scenario` | a scenario as TOML | `Scenario::parse` |
+//! | `client_answers` | a client's answer | the parsers of the line protocol and of `credential_process` |
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "to panic is how a target tells"
+    reason = "a target panics to report a failure"
 )]
 
 mod component;
@@ -39,7 +39,7 @@ pub use self::emulator::{emulator_config, emulator_settings, rule};
 pub use self::host::{host_settings, profile};
 pub use self::sockets::{admin, http};
 
-/// What a target is.
+/// A target.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
@@ -62,8 +62,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("client_answers", client_answers),
 ];
 
-/// The same bytes with other letters and digits in `place`: whatever is said of them must not depend
-/// on a secret that is there.
+/// The same bytes with other letters and digits in `place`, to check that no output depends on a secret there.
 fn disguised(bytes: &[u8], place: std::ops::Range<usize>) -> Vec<u8> {
     let mut other = bytes.to_vec();
     for byte in other.get_mut(place).unwrap_or_default() {
