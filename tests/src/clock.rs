@@ -1,4 +1,4 @@
-//! One clock for the emulator and for its clients.
+//! One clock for the emulator and its clients.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, TimeDelta, Utc};
 use ec2_role_host::Clock;
 
-/// The emulator's clock, as the host wants one. Whoever moves the one moves the other.
+/// A clock of the emulator that is also a clock for the host: a move affects both.
 ///
-/// The monotonic clock is the same: time that is skipped has passed, as for a virtual machine that
-/// was suspended. It does not go back with the wall clock.
+/// The monotonic clock follows: skipped time has passed, as for a virtual machine that was suspended. It does not go
+/// back with the wall clock.
 ///
 /// ```
 /// use chrono::TimeDelta;
@@ -26,20 +26,20 @@ use ec2_role_host::Clock;
 #[derive(Clone, Debug)]
 pub struct Shared {
     clock: imds_emulator::Clock,
-    /// How far the wall clock was set back so far.
+    /// How far the wall clock has been set back.
     lag: Arc<Mutex<TimeDelta>>,
 }
 
-/// How soon a sleeper notices that the clock was moved.
+/// How often a sleeper checks whether the clock was moved.
 const STEP: Duration = Duration::from_millis(2);
 
 impl Shared {
-    /// A clock that stands until it is moved.
+    /// A clock that stands still until it is moved.
     pub fn standing(now: DateTime<Utc>) -> Self {
         Self::new(imds_emulator::Clock::manual(now))
     }
 
-    /// A clock that runs like the machine's, and can be moved.
+    /// A clock that runs like the clock of this machine, and can be moved.
     pub fn running() -> Self {
         Self::new(imds_emulator::Clock::adjustable())
     }
@@ -56,11 +56,11 @@ impl Shared {
         self.clock.clone()
     }
 
-    /// Lets time pass; or sets the wall clock back, which does not take the monotonic one with it.
+    /// Advances the clock. A negative time sets back only the wall clock.
     ///
     /// # Errors
     ///
-    /// None for the clocks made here.
+    /// Never, for the clocks of this module.
     pub fn advance(&self, by: TimeDelta) -> Result<(), imds_emulator::NotManual> {
         let mut lag = self.lag();
         if by < TimeDelta::zero() {

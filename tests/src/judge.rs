@@ -11,7 +11,7 @@ use crate::client::{Answer, Failed};
 use crate::scenario::{Get, Gives, Metadata, Scenario, Step};
 
 /// What was seen of a client in a scenario.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// For each step that was reached.
     pub steps: Vec<SeenStep>,
@@ -24,7 +24,7 @@ pub struct Seen {
 }
 
 /// What was seen of a step.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum SeenStep {
     /// Answers to `get`.
     Got {
@@ -77,15 +77,9 @@ pub const PATIENCE: TimeDelta = TimeDelta::seconds(15);
 /// How much the clocks of two programs may differ.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
-/// Holds what was seen against what `scenario` expects. With `opposite`, that expectation, counted from 0
-/// on, is turned into its opposite.
-pub fn judge(scenario: &Scenario, seen: &Seen, opposite: Option<usize>) -> Vec<Finding> {
-    let mut judge = Judge {
-        findings: Vec::new(),
-        number: 0,
-        opposite,
-        given: Vec::new(),
-    };
+/// Compares what was seen with what `scenario` expects.
+pub fn judge(scenario: &Scenario, seen: &Seen) -> Vec<Finding> {
+    let mut judge = Judge::default();
     for (at, step) in scenario.steps().iter().enumerate() {
         judge.step(at + 1, step, seen.steps.get(at));
     }
@@ -107,18 +101,15 @@ pub(crate) const AS_EXPECTED: &str = "as expected";
 
 const NOT_REACHED: &str = "the scenario stopped before";
 
+#[derive(Default)]
 struct Judge {
     findings: Vec<Finding>,
-    /// Of the next expectation.
-    number: usize,
-    opposite: Option<usize>,
-    /// The access key ids that the client gave so far.
+    /// The access key IDs that the client has returned so far.
     given: Vec<String>,
 }
 
 impl Judge {
     fn find(&mut self, step: Option<usize>, holds: bool, expected: String, seen: String) {
-        self.number += 1;
         self.findings.push(Finding {
             step,
             holds,
@@ -127,8 +118,11 @@ impl Judge {
         });
     }
 
-    fn turned(&self) -> bool {
-        self.opposite == Some(self.number)
+    /// Adds the finding of a step that went as expected, or wrong in this way.
+    fn find_wrong(&mut self, at: usize, expected: String, wrong: Option<String>) {
+        let holds = wrong.is_none();
+        let seen = wrong.unwrap_or_else(|| AS_EXPECTED.into());
+        self.find(Some(at), holds, expected, seen);
     }
 
     fn step(&mut self, at: usize, step: &Step, seen: Option<&SeenStep>) {
@@ -148,18 +142,12 @@ impl Judge {
                 self.metadata(at, metadata, answer, *elapsed);
             }
             (Step::Journal(_), Some(SeenStep::Journal(report))) => self.journal(Some(at), report),
-            (Step::Get(_) | Step::Metadata(_), Some(SeenStep::Hung { elapsed })) => {
+            (
+                Step::Get(_) | Step::Metadata(_) | Step::Reject(_),
+                Some(SeenStep::Hung { elapsed }),
+            ) => {
                 let seen = format!("no answer within {elapsed:.1?}");
                 self.find(Some(at), false, step.to_string(), seen);
-            }
-            (Step::Reject(_), Some(SeenStep::Hung { elapsed })) => {
-                // This is not an expectation of the scenario, so it is not counted.
-                self.findings.push(Finding {
-                    step: Some(at),
-                    holds: false,
-                    expected: step.to_string(),
-                    seen: format!("no answer within {elapsed:.1?}"),
-                });
             }
             (_, Some(SeenStep::Failed(why))) => {
                 self.find(Some(at), false, step.to_string(), why.clone());
@@ -186,19 +174,9 @@ impl Judge {
         current: &[Option<String>; 2],
         now: DateTime<Utc>,
     ) {
-        let mut get = get.clone();
-        if self.turned() {
-            get.gives = match get.gives {
-                Gives::Nothing => Gives::Credentials,
-                Gives::Same => Gives::New,
-                Gives::New => Gives::Same,
-                Gives::Credentials | Gives::Current => Gives::Nothing,
-            };
-            get.error = None;
-        }
         let wrong = answers
             .iter()
-            .find_map(|answer| self.wrong(&get, answer, current, now))
+            .find_map(|answer| self.wrong(get, answer, current, now))
             .or_else(|| late(elapsed, get.within.map(TimeDelta::from)));
         self.given.extend(
             answers
@@ -206,11 +184,8 @@ impl Judge {
                 .flatten()
                 .map(|given| given.access_key_id.clone()),
         );
-        let seen = match &wrong {
-            Some(wrong) => wrong.clone(),
-            None => AS_EXPECTED.into(),
-        };
-        self.find(Some(at), wrong.is_none(), Step::Get(get).to_string(), seen);
+        let expected = Step::Get(get.clone()).to_string();
+        self.find_wrong(at, expected, wrong);
     }
 
     fn wrong(
@@ -262,7 +237,6 @@ impl Judge {
         answer: &Result<String, Failed>,
         elapsed: Duration,
     ) {
-        let turned = self.turned();
         let wrong = match (answer, &metadata.gives) {
             (Ok(value), Some(expected)) if value == expected => None,
             (Ok(value), _) => Some(format!("{value:?}")),
@@ -272,28 +246,16 @@ impl Judge {
         };
         let wrong = wrong.or_else(|| late(elapsed, metadata.within.map(TimeDelta::from)));
         let expected = Step::Metadata(metadata.clone()).to_string();
-        let seen = wrong.clone().unwrap_or_else(|| AS_EXPECTED.into());
-        match turned {
-            true => self.find(Some(at), wrong.is_some(), format!("not: {expected}"), seen),
-            false => self.find(Some(at), wrong.is_none(), expected, seen),
-        }
+        self.find_wrong(at, expected, wrong);
     }
 
     fn journal(&mut self, step: Option<usize>, report: &Report) {
         for verdict in &report.verdicts {
             let expected = serde_json::to_string(&verdict.assertion).unwrap_or_default();
-            match self.turned() {
-                true => {
-                    let expected = format!("not: {expected}");
-                    self.find(step, !verdict.holds, expected, verdict.why.clone());
-                }
-                false => self.find(step, verdict.holds, expected, verdict.why.clone()),
-            }
+            self.find(step, verdict.holds, expected, verdict.why.clone());
         }
     }
-}
 
-impl Judge {
     /// An expectation of every scenario: the client writes no secret.
     fn hygiene(&mut self, seen: &Seen) {
         let leaked = secret(seen);
@@ -302,10 +264,7 @@ impl Judge {
             None => AS_EXPECTED.into(),
         };
         let expected = "no secret in logs and error messages";
-        match self.turned() {
-            true => self.find(None, leaked.is_some(), format!("not: {expected}"), text),
-            false => self.find(None, leaked.is_none(), expected.into(), text),
-        }
+        self.find(None, leaked.is_none(), expected.into(), text);
     }
 }
 

@@ -1,7 +1,8 @@
-//! Tests of the component, the host and the emulator together, and what they stand on.
+//! The conformance suite for IMDS clients and servers, and the tests of the component, the host and the emulator
+//! together.
 //!
-//! Nothing here ever sends a request to an address that is not loopback: "no IMDS" is a closed
-//! port, and "silence" a listener that does not answer.
+//! Apart from a server that the user names, all requests go to loopback addresses: a missing IMDS is a port without a
+//! listener, and an IMDS that does not respond is a listener that never answers.
 
 #![forbid(unsafe_code)]
 

@@ -9,17 +9,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The URL of a port that nothing listens on.
+/// The URL of a port without a listener.
 ///
 /// # Errors
 ///
-/// If no port is to be had.
+/// If no port is available.
 pub fn closed() -> io::Result<String> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// A peer that accepts every connection, counts it, and never says a word.
+/// A peer that accepts and counts connections, and never answers.
 #[derive(Debug)]
 pub struct Silent {
     address: SocketAddr,
@@ -28,18 +28,18 @@ pub struct Silent {
 }
 
 impl Silent {
-    /// Begins to listen.
+    /// Starts to listen.
     ///
     /// # Errors
     ///
-    /// If no port is to be had.
+    /// If no port is available.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
         let task = tokio::spawn(async move {
-            // Held, so that the other side sees an open connection.
+            // Keeps the connections open.
             let mut held = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
@@ -53,12 +53,12 @@ impl Silent {
         })
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many connections it has had.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -70,8 +70,7 @@ impl Drop for Silent {
     }
 }
 
-/// A peer that answers each connection with the next of some prepared bytes, whatever is asked, and
-/// then closes it.
+/// A peer that answers each connection with the next of some prepared responses, and then closes it.
 #[derive(Debug)]
 pub struct Scripted {
     address: SocketAddr,
@@ -80,11 +79,11 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Begins to listen.
+    /// Starts to listen.
     ///
     /// # Errors
     ///
-    /// If no port is to be had.
+    /// If no port is available.
     pub async fn start(answers: impl IntoIterator<Item = Vec<u8>>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -96,7 +95,7 @@ impl Scripted {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                // A peer that goes away in the middle is its own business.
+                // A client that closes the connection early is not an error.
                 let _ = serve(stream, &answer, &record).await;
             }
         });
@@ -107,12 +106,12 @@ impl Scripted {
         })
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The heads of the requests so far, as they came.
+    /// The heads of the requests so far, unmodified.
     pub fn requests(&self) -> Vec<String> {
         self.requests
             .lock()
@@ -136,8 +135,8 @@ async fn serve(
         .push(String::from_utf8_lossy(&head).into_owned());
     stream.write_all(answer).await?;
     stream.shutdown().await?;
-    // Until the other side has closed too: else what it still sends is answered with a reset, which
-    // may overtake the answer.
+    // Reads until the client has closed, too. Otherwise, its remaining bytes cause a reset, which may overtake the
+    // response.
     stream.read_to_end(&mut head).await.map(|_| ())
 }
 

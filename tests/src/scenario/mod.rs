@@ -368,6 +368,11 @@ impl Scenario {
         &self.content.steps
     }
 
+    /// The steps, to change them.
+    pub fn steps_mut(&mut self) -> &mut [Step] {
+        &mut self.content.steps
+    }
+
     /// What the journal must show at the end.
     pub fn journal(&self) -> &[Assertion] {
         &self.content.journal
@@ -420,7 +425,7 @@ impl Scenario {
         longest.unwrap_or_default()
     }
 
-    /// The number of expectations, each of which can be negated.
+    /// The number of expectations.
     pub fn expectations(&self) -> usize {
         let of_step = |step: &Step| match step {
             Step::Get(_) | Step::Metadata(_) => 1,
