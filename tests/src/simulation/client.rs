@@ -1,4 +1,4 @@
-//! What a client is in a simulation: the component's logic, and what is noted of its calls.
+//! A client in a simulation: the component's logic, and the records of its calls.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,44 +20,44 @@ use rand_chacha::ChaCha8Rng;
 use super::machine::{Machine, Moment};
 use super::server::{Answer, Broken, Exchanged, Server, TOKEN};
 
-/// A call for credentials, as it is seen from outside.
+/// A call for credentials, as seen from outside.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// When its turn came.
+    /// When the component began to handle it.
     pub(super) began: Moment,
     pub(super) ended: Moment,
     pub(super) exchanges: Vec<Exchange>,
-    pub(super) answer: Result<Given, Said>,
-    /// Since when refreshes have been failing, as the client says.
+    pub(super) answer: Result<Given, ReportedError>,
+    /// Whether refreshes are failing, according to the client's status.
     pub(super) failing: bool,
-    /// All that the client says of itself, after an exchange.
+    /// The client's status after an exchange, as text.
     pub(super) status: String,
-    /// How often its sandbox had to begin anew.
+    /// How often its sandbox restarted.
     pub(super) restarts: u64,
-    /// How it came to its answer.
-    pub(super) way: Way,
-    /// What was logged since an exchange was last looked at.
+    /// How it got its answer.
+    pub(super) served: Served,
+    /// The log since the last exchange.
     pub(super) logged: String,
 }
 
-/// How a call came to its answer.
+/// How a call got its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// From what is held, or by asking.
+pub(super) enum Served {
+    /// From the held credentials, or by its own request.
     Alone,
-    /// At once, while somebody else waits for a refresh.
-    Beside,
-    /// By waiting with others, one of whom has been looked at already.
-    Together,
+    /// At once, while another caller waits for a refresh.
+    DuringRefresh,
+    /// By waiting for the refresh of another caller, which has been judged already.
+    Shared,
 }
 
-/// Credentials that were handed out.
+/// Credentials that a caller received.
 #[derive(Clone, PartialEq)]
 pub(super) struct Given {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
     pub(super) session_token: String,
-    /// Since 1970, as the other one.
+    /// In seconds since 1970, like `refresh_after`.
     pub(super) expires: u64,
     pub(super) refresh_after: u64,
 }
@@ -77,16 +77,16 @@ impl fmt::Debug for Given {
     }
 }
 
-/// An error, as people see it.
+/// An error, as its texts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Said {
-    /// What kind of error it is.
+pub(super) struct ReportedError {
+    /// The kind of error.
     pub(super) kind: ErrorKind,
     pub(super) line: String,
     pub(super) debug: String,
 }
 
-impl Said {
+impl ReportedError {
     pub(super) fn new(kind: ErrorKind, error: &(impl fmt::Debug + fmt::Display)) -> Self {
         Self {
             kind,
@@ -117,18 +117,18 @@ impl Said {
 /// One exchange with IMDS.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// When, since the beginning.
+    /// When it began, since the start of the world.
     pub(super) began: Duration,
     pub(super) put: bool,
     pub(super) path: String,
     pub(super) token: Option<String>,
     pub(super) exchanged: Exchanged,
-    /// Longer bodies are no answer.
+    /// The longest body that the client accepts.
     pub(super) body_limit: usize,
 }
 
 impl Exchange {
-    /// Path and body of an answer that is one.
+    /// The path and the body of a usable response.
     pub(super) fn found(&self) -> Option<(&str, &[u8])> {
         let answer = self.exchanged.outcome.as_ref().ok()?;
         let fits = answer.body.len() <= self.body_limit;
@@ -156,7 +156,7 @@ impl fmt::Display for Exchange {
     }
 }
 
-/// What a client has exchanged since it was last looked at. Clones are one.
+/// The exchanges of a client since it was last judged. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<Exchange>>>);
 
@@ -178,18 +178,18 @@ impl Log {
     }
 }
 
-/// The way from a machine to IMDS.
+/// The network between a machine and IMDS.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
     pub(super) server: Arc<Server>,
     pub(super) machine: Machine,
-    /// What tells this client from others.
+    /// The number of the client.
     pub(super) number: u16,
     pub(super) log: Log,
 }
 
 impl Network {
-    /// Sends a request, and waits for the answer for so long on the machine's clock.
+    /// Sends a request, and waits for the response for `time` on the machine's clock.
     pub(super) async fn send(
         &self,
         request: http::Request<()>,
@@ -211,7 +211,7 @@ impl Network {
                 put,
                 path,
                 token,
-                // Who gives up before that has no answer.
+                // A caller that gives up has no response.
                 exchanged: Exchanged {
                     rules: Vec::new(),
                     outcome: Err(Broken::Late),
@@ -222,7 +222,7 @@ impl Network {
         };
         let until = began.saturating_add(time);
         let exchanged = self.server.exchange(parts, self.number, until).await;
-        // Who was suspended meanwhile learns of it later.
+        // A suspended machine receives it when it wakes.
         self.machine.awake().await;
         let outcome = match &exchanged.outcome {
             Ok(answer) => Ok(Answer {
@@ -239,7 +239,7 @@ impl Network {
     }
 }
 
-/// An exchange that is noted at its end, or when nobody waits for it any more.
+/// Records an exchange when it ends or is abandoned.
 struct Noted<'a> {
     log: &'a Log,
     exchange: Option<Exchange>,
@@ -274,8 +274,8 @@ impl ports::Transport for Network {
         let answer = sent.await.map_err(|broken| match broken {
             Broken::Refused => ports::TransportError::Unavailable("the connection was refused"),
             Broken::Reset => ports::TransportError::Unavailable("the connection broke"),
-            Broken::Late => ports::TransportError::Timeout("no answer in time"),
-            Broken::NotHttp => ports::TransportError::Malformed("the answer is not HTTP"),
+            Broken::Late => ports::TransportError::Timeout("no response in time"),
+            Broken::NotHttp => ports::TransportError::Malformed("the response is not HTTP"),
         })?;
         if answer.body.len() > request.body_limit {
             return Err(ports::TransportError::TooLong(request.body_limit));
@@ -292,7 +292,7 @@ impl ports::Transport for Network {
     }
 }
 
-/// Dice of one client.
+/// The random numbers of a client.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(Arc<Mutex<ChaCha8Rng>>);
 
@@ -311,7 +311,7 @@ impl ports::Random for Dice {
     }
 }
 
-/// The component's logic, without WebAssembly. Its callers take turns, as they do in an instance.
+/// The component's logic as native code. Its callers take turns, as they do in an instance.
 pub(super) struct Native {
     instance: lock::Mutex<Instance<ImdsClient<Network, Machine, Dice>, Machine, Dice>>,
     machine: Machine,
@@ -331,8 +331,7 @@ impl Native {
         })
     }
 
-    /// Asks for credentials, and gives what is to be seen of it to `judge` before anybody else has a
-    /// turn.
+    /// Asks for credentials, and calls `judge` before another caller has its turn.
     pub(super) async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
         let mut instance = self.instance.lock().await;
         let began = self.machine.now();
@@ -346,7 +345,7 @@ impl Native {
         let call = Call {
             began,
             ended: self.machine.now(),
-            // Without an exchange it is the one of before.
+            // Without an exchange, it has not changed.
             status: match exchanges.is_empty() {
                 true => String::new(),
                 false => format!("{status:?}"),
@@ -354,11 +353,11 @@ impl Native {
             exchanges,
             answer: answer
                 .map(given)
-                .map_err(|error| Said::of_component(&error)),
+                .map_err(|error| ReportedError::of_component(&error)),
             failing: status.record.failing_since.is_some(),
             restarts: 0,
-            way: Way::Alone,
-            // It logs nothing.
+            served: Served::Alone,
+            // The logic alone does not log.
             logged: String::new(),
         };
         judge(&call);
@@ -376,11 +375,13 @@ impl Native {
         judge();
     }
 
-    /// Reads something else, with the same token.
-    pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
+    /// Reads other metadata with the same token.
+    pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<ReportedError>)) {
         let mut instance = self.instance.lock().await;
         let answer = instance.text(Tree::Metadata, "instance-id").await;
-        let said = answer.err().map(|error| Said::of_component(&error));
+        let said = answer
+            .err()
+            .map(|error| ReportedError::of_component(&error));
         judge(&self.log.take(), said);
     }
 }

@@ -1,8 +1,7 @@
-//! A thousand clients, each with an IMDS of its own, and an outage that they all have together: do they come
-//! back all at once?
+//! A thousand clients, each with its own IMDS, in one common outage: do they all return at once after it?
 //!
-//! All that could keep them apart but the component's own dice is left out: they begin at one moment, their
-//! credentials are due at one moment, and all are asked at one moment, every few seconds.
+//! Only the jitter of the component can keep them apart: they start at the same moment, their credentials become
+//! due at the same moment, and their callers ask at the same moment, every few seconds.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,36 +26,36 @@ use crate::settings::refresh_policy;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A client is asked so often about the end of the outage, and before that.
+/// The time between two calls around the end of the outage, and before that.
 const EVERY: Duration = Duration::from_secs(5);
 const EVERY_BEFORE: Duration = MINUTE;
 
-/// Where a client has no dice of its own, it throws this, as all others do.
+/// The seed of all clients, if they have no jitter of their own.
 const LOADED: u64 = 4;
 
-/// Who is not well by then, after the outage, is late.
+/// A client that has not recovered by this time after the outage is late.
 const LATE: Duration = Duration::from_secs(16 * 60);
 
-/// What became of them.
+/// The outcome.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Herd {
-    /// How many there were.
+    /// The number of clients.
     pub clients: usize,
-    /// How long the outage was.
+    /// The length of the outage.
     pub outage: Duration,
-    /// Requests in the busiest second after the outage, all clients together.
+    /// The requests of all clients in the busiest second after the outage.
     pub busiest: u64,
-    /// And in all of that time.
+    /// The requests of all clients after the outage.
     pub requests: u64,
-    /// Clients that were not well again a quarter of an hour after it.
+    /// Clients that had not recovered a quarter of an hour after it.
     pub late: usize,
 }
 
-/// Lets so many clients of a policy live through an outage. Without `dice` of their own they all throw the same.
-pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, dice: bool) -> Herd {
+/// Runs clients with a refresh policy through an outage. Without `jitter`, all of them draw the same random numbers.
+pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, jitter: bool) -> Herd {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    // All have credentials by then, and they are due while it lasts.
+    // By then, all clients have credentials, which become due during the outage.
     let begins = MINUTE * random.random_range(10..30);
     let outage = MINUTE * random.random_range(70..110);
     let over = begins + outage;
@@ -68,7 +67,7 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, dice: bool) -> Her
         let mut random = ChaCha8Rng::from_rng(&mut random);
         let (timeline, requests, late) = (timeline.clone(), Rc::clone(&requests), Rc::clone(&late));
         let life = async move {
-            let mut dice = match dice {
+            let mut dice = match jitter {
                 true => ChaCha8Rng::from_rng(&mut random),
                 false => ChaCha8Rng::seed_from_u64(LOADED),
             };
@@ -80,7 +79,7 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, dice: bool) -> Her
                 timeline.sleep_until(begins).await;
                 client.server.stop();
                 timeline.sleep_until(over).await;
-                // With the same seed nothing can go wrong.
+                // A restart with the same seed cannot fail.
                 let _ = client.server.start(true);
                 std::future::pending::<()>().await;
             };
@@ -114,7 +113,7 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, dice: bool) -> Her
             let (outage, calls) = (std::pin::pin!(outage), std::pin::pin!(calls));
             futures_util::future::select(outage, calls).await;
         };
-        // The pool is there.
+        // The pool still exists.
         let _ = pool.spawner().spawn_local(life);
     }
     loop {
@@ -162,7 +161,7 @@ impl Client {
             number: u16::try_from(number).unwrap_or(u16::MAX),
             log: Log::default(),
         };
-        // As most have it.
+        // The defaults, which most clients use.
         let options = Options {
             endpoint: Some("http://127.0.0.1".into()),
             refresh_policy: Some(refresh_policy(policy)),

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 
-use super::client::{Call, Exchange, Given, Log, Network, Said, Way};
+use super::client::{Call, Exchange, Given, Log, Network, ReportedError, Served};
 use super::logs;
 use super::machine::{Machine, Moment};
 use super::server::Broken;
@@ -32,7 +32,7 @@ use super::server::Broken;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
     runtime: Arc<OnceLock<Handle>>,
-    /// Calls under way.
+    /// Calls in progress.
     called: Arc<AtomicUsize>,
 }
 
@@ -227,10 +227,10 @@ impl Hosted {
         let _turn = self.turns.read().await;
         let began = self.machine.now();
         let mut answer = pin!(self.called(self.provider.credentials()));
-        let (answer, way, began) = match future::poll_immediate(answer.as_mut()).await {
+        let (answer, served, began) = match future::poll_immediate(answer.as_mut()).await {
             Some(answer) => match self.waiting().calls {
-                0 => (answer, Way::Alone, began),
-                _ => (answer, Way::Beside, began),
+                0 => (answer, Served::Alone, began),
+                _ => (answer, Served::DuringRefresh, began),
             },
             None => {
                 let place = Place::new(&self.waiting, began);
@@ -248,8 +248,8 @@ impl Hosted {
                 drop(place);
                 let is_together = self.waiting().over == Some(self.machine.now());
                 match is_together && self.log.is_empty() {
-                    true => (answer, Way::Together, began),
-                    false => (answer, Way::Alone, first.unwrap_or(began)),
+                    true => (answer, Served::Shared, began),
+                    false => (answer, Served::Alone, first.unwrap_or(began)),
                 }
             }
         };
@@ -259,8 +259,8 @@ impl Hosted {
             .ok()
             .map(|given| given.access_key_id().to_owned());
         let status = self.provider.status();
-        let exchanges = match way {
-            Way::Beside if !self.background => Vec::new(),
+        let exchanges = match served {
+            Served::DuringRefresh if !self.background => Vec::new(),
             // What happens in the background is nobody's: who comes next has a look at it.
             _ => self.log.take(),
         };
@@ -280,7 +280,7 @@ impl Hosted {
                 .map_err(|error| said(&error)),
             failing: status.failing_since.is_some(),
             restarts: status.restarts,
-            way,
+            served,
             logged,
         };
         judge(&call);
@@ -300,7 +300,7 @@ impl Hosted {
         judge();
     }
 
-    pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<Said>)) {
+    pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<ReportedError>)) {
         let _turn = self.turns.write().await;
         let answer = self
             .called(self.provider.metadata().get("instance-id"))
@@ -318,7 +318,7 @@ impl Hosted {
     }
 }
 
-/// A call that is under way, until this is dropped.
+/// A call in progress, until this is dropped.
 struct Called<'a>(&'a AtomicUsize);
 
 impl<'a> Called<'a> {
@@ -334,7 +334,7 @@ impl Drop for Called<'_> {
     }
 }
 
-/// A place among those who wait, until this is dropped.
+/// A place among the waiting callers, until this is dropped.
 struct Place<'a>(&'a Mutex<Waiting>);
 
 impl<'a> Place<'a> {
@@ -366,8 +366,8 @@ impl Drop for Place<'_> {
     }
 }
 
-fn said(error: &Error) -> Said {
-    Said::new(error.kind(), error)
+fn said(error: &Error) -> ReportedError {
+    ReportedError::new(error.kind(), error)
 }
 
 fn given(credentials: &Credentials) -> Given {

@@ -1,24 +1,24 @@
-//! Years of faults in seconds: clients and the emulator's core in one process, without sockets, on one virtual
-//! clock and one seed, and things go wrong at random.
+//! Simulates years of faults in seconds: clients and the emulator's core in one process, without sockets, on one
+//! virtual clock and from one seed, with random incidents.
 //!
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`Timeline`] | virtual time |
-//! | `machine` | a client's machine, whose clocks can be wrong and which can be suspended |
-//! | `server` | the emulator's core on that time |
-//! | `answers` | a model of what it must answer |
-//! | `client` | the component's logic on that time, and what is noted of its calls |
-//! | `hosted` | the component as WebAssembly, in its host, on that time |
-//! | `logs` | all that the host logs |
-//! | `plan` | who is in a world, with which settings; from a seed |
-//! | `schedule` | what goes wrong when; from a seed, and shrunk to what is needed |
-//! | `model` | what the cache must answer (`tests/docs/cache-model.md`) |
-//! | `judge` | what must always hold, looked at after every call |
-//! | `world` | all of it together |
-//! | `herd` | a thousand clients, and one outage |
+//! | `machine` | a client's machine, with clocks that can be wrong, and which can be suspended |
+//! | `server` | the emulator's core in virtual time |
+//! | `answers` | a model of its responses |
+//! | `client` | the component's logic in virtual time, and the records of its calls |
+//! | `hosted` | the component as WebAssembly in its host, in virtual time |
+//! | `logs` | the log of the host |
+//! | `plan` | the clients of a world and their settings, from a seed |
+//! | `schedule` | the incidents of a world, from a seed, and how to minimise them |
+//! | `model` | a model of the cache (`tests/docs/cache-model.md`) |
+//! | `judge` | the invariants, checked after every call |
+//! | `world` | a world with all of these |
+//! | `herd` | a thousand clients in one outage |
 //!
-//! A simulation is a number of worlds of four weeks and two hours each, thirteen to a year. The same seed gives the same world, event for
-//! event:
+//! A simulation consists of worlds of four weeks and two hours each, thirteen for each year. The same seed produces
+//! the same events in the same order:
 //!
 //! ```
 //! use imds_conformance::simulation::{Plan, run};
@@ -57,21 +57,21 @@ pub use self::schedule::{Incident, Kind, vocabulary};
 pub use self::timeline::{Sleep, Timeline};
 pub use self::world::{Counts, Outcome, run};
 
-/// What came of many worlds.
+/// The outcome of many worlds.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Simulated {
     /// Worlds that were run.
     pub worlds: u32,
-    /// What there was in all of them.
+    /// What happened in them, in numbers.
     pub counts: Counts,
-    /// How many requests each kind of fault had its hands in.
+    /// How many requests each kind of fault affected.
     pub acted: BTreeMap<String, u64>,
-    /// The first world in which something was wrong, and what.
+    /// The first world with a violation, and the violation.
     pub failure: Option<(u32, Violation)>,
 }
 
-/// Says in which world it was, should it panic.
+/// Prints the world in which a panic occurred.
 struct TellPanic {
     seed: u64,
     world: u32,
@@ -94,9 +94,9 @@ impl Simulated {
     }
 }
 
-/// Runs the first so many worlds of a seed, on all processors. After a violation no further world is begun.
+/// Runs the first `worlds` worlds of a seed on all processors. After a violation, no further world is started.
 ///
-/// Where clients are hosted, it takes one world at a time, for the host has one thread for all.
+/// Hosted clients run one world at a time, because the host has one thread for all.
 pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + Sync) -> Simulated {
     let next = AtomicU32::new(0);
     let threads = match hosted {
@@ -145,7 +145,7 @@ pub fn simulate(seed: u64, worlds: u32, hosted: bool, progress: impl Fn(u32) + S
     all
 }
 
-/// The incidents of a world without which it does not fail in this way.
+/// A minimal list of incidents with which a world violates the same invariant.
 pub fn shrink(plan: &Plan, violation: &Violation) -> Vec<Incident> {
     let before = plan
         .incidents

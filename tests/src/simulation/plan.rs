@@ -1,4 +1,4 @@
-//! What a simulated world is like: who is in it, with which settings, and who asks how often. It follows from a seed.
+//! The plan of a simulated world, from a seed: its clients, their settings, and how often their callers ask.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::settings::refresh_policy;
 /// How long a world lasts: four weeks and two hours, so that thirteen of them are a year.
 pub const LENGTH: Duration = Duration::from_secs(2_427_600);
 
-/// Worlds to a year.
+/// The number of worlds that make up a year.
 pub const WORLDS_A_YEAR: u32 = 13;
 
 const HOUR: f64 = 3600.0;
@@ -24,11 +24,11 @@ const HOUR: f64 = 3600.0;
 /// One world.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The seed of the simulation that it belongs to.
+    /// The seed of the simulation.
     pub seed: u64,
-    /// Its number in there.
+    /// The number of the world.
     pub world: u32,
-    /// What goes wrong in it.
+    /// Its incidents.
     pub incidents: Vec<Incident>,
     /// How long it lasts.
     pub length: Duration,
@@ -36,7 +36,7 @@ pub struct Plan {
     pub(super) epoch: u64,
     pub(super) config: Config,
     pub(super) clients: Vec<ClientPlan>,
-    /// Whether they are the component in its host, and not its logic alone.
+    /// Whether the client is the component in its host, instead of its logic alone.
     pub hosted: bool,
     /// Whether the host refreshes in the background.
     pub background: bool,
@@ -49,19 +49,18 @@ pub(super) struct ClientPlan {
     pub(super) callers: Vec<Caller>,
 }
 
-/// Who asks, and how often.
+/// How often a caller asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
-    /// Every so often.
+    /// Once, with this time in between.
     Steady(Duration),
-    /// Every so often, so many at once.
+    /// Several callers at once, with this time in between.
     Crowd(Duration, usize),
-    /// Every so often, once a second for a while.
+    /// Once a second for this number of times, with this time in between.
     Storm(Duration, u32),
 }
 
-/// Streams of dice that have nothing to do with each other: to leave an incident out changes nothing
-/// else.
+/// Independent streams of random numbers, so that omitting an incident changes nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stream {
     Plan,
@@ -72,7 +71,7 @@ pub(super) enum Stream {
 }
 
 impl Plan {
-    /// The world of that number.
+    /// The plan of a world.
     pub fn new(seed: u64, world: u32) -> Self {
         let mut random = dice(seed, world, Stream::Plan);
         let number = random.random_range(1..=5);
@@ -95,10 +94,10 @@ impl Plan {
         iam.lead = Span::minutes(16);
         iam.extended_path = random.random();
         config.instance.iam = Some(iam);
-        // From 2026 on, for some years.
+        // In 2026 or the next few years.
         let epoch = 1_767_225_600 + random.random_range(0..200_000_000);
         let mut incidents = schedule::generate(&mut random, LENGTH, clients.len());
-        // Who is told the name of the role cannot get over another one.
+        // A client with a configured role name cannot recover from a role change.
         if clients
             .iter()
             .any(|client| client.options.role_name.is_some())
@@ -118,7 +117,7 @@ impl Plan {
         }
     }
 
-    /// The one or the other.
+    /// The plan of a world with native or hosted clients.
     pub fn of(seed: u64, world: u32, hosted: bool) -> Self {
         match hosted {
             true => Self::hosted(seed, world),
@@ -126,8 +125,8 @@ impl Plan {
         }
     }
 
-    /// The world of that number with one of its clients alone, and that as WebAssembly in the host, in three of ten
-    /// with a refresh in the background.
+    /// The plan of a world with only one of its clients, as WebAssembly in its host. In three of ten worlds, it
+    /// refreshes in the background.
     pub fn hosted(seed: u64, world: u32) -> Self {
         let mut plan = Self::new(seed, world);
         let client = world as usize % plan.clients.len();
@@ -168,8 +167,8 @@ fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
 }
 
 impl ClientPlan {
-    /// One that is asked all the time, one that is asked most in storms, or one that is asked seldom and by
-    /// many at once: it is then that they meet while credentials are due.
+    /// A client with steady calls, with storms of calls, or with rare calls by many callers at once, which meet
+    /// while credentials are due.
     fn of(kind: usize, random: &mut impl Rng) -> Self {
         let policy = match random.random() {
             true => RefreshPolicy::Classic,
@@ -184,7 +183,7 @@ impl ClientPlan {
         client
     }
 
-    /// Some settings; nobody asks yet.
+    /// A client with random settings and no callers.
     pub(super) fn new(random: &mut impl Rng, policy: RefreshPolicy) -> Self {
         let window = random.random_bool(0.5).then(|| {
             let minutes = *[1_u64, 5, 10, 20, 45, 90].choose(random).unwrap_or(&5);
@@ -254,7 +253,7 @@ impl Caller {
     }
 }
 
-/// As often from 1 to 10 as from 10 to 100.
+/// A random time, distributed evenly on a logarithmic scale.
 fn every(random: &mut impl Rng, least: f64, most: f64) -> Duration {
     let unit: f64 = random.random();
     Duration::from_secs_f64(least * (most / least).powf(unit))

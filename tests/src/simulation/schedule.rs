@@ -1,4 +1,4 @@
-//! What goes wrong, when, and for how long: made from a seed, and told in one line each.
+//! The incidents of a world, from a seed: what happens, when, and for how long.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,16 +10,16 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
 use serde_json::{Value, json};
 
-/// Something that goes wrong.
+/// An incident.
 #[derive(Clone, Debug)]
 pub struct Incident {
-    /// Its number in the schedule, by which it can be left out.
+    /// Its number in the schedule, for `--only`.
     pub number: usize,
-    /// When it begins, after the beginning.
+    /// When it begins, since the start of the world.
     pub begins: Duration,
-    /// It waits until a request is on its way, and then for so long: it comes upon a call.
+    /// If set, it waits for the next request and then for this time, so that it hits a call in progress.
     pub amid: Option<Duration>,
-    /// How long it lasts. What happens at once has no length.
+    /// How long it lasts, or zero for an instantaneous incident.
     pub lasts: Duration,
     /// What happens.
     pub kind: Kind,
@@ -29,42 +29,42 @@ pub struct Incident {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A fault of the emulator's vocabulary.
+    /// A fault of the emulator.
     Fault(Box<Rule>),
-    /// IMDS is down, and then begins anew. With another seed it knows no token from before.
+    /// IMDS is down, and then restarts. With another seed, it does not recognise its earlier tokens.
     Restart {
-        /// Whether it has the same seed.
+        /// Whether it restarts with the same seed.
         same_seed: bool,
     },
-    /// The instance has another role from the next rotation on.
+    /// The role of the instance changes at the next rotation.
     RoleChange {
-        /// Its name.
+        /// The name of the new role.
         to: String,
     },
-    /// New credentials, before their time.
+    /// The credentials are rotated early.
     Rotation,
-    /// No token from before is good any more.
+    /// All tokens are revoked.
     Revocation,
-    /// Tokens are needed, or no longer.
+    /// Tokens become required or optional.
     Tokens {
-        /// Whether they are.
+        /// Whether they are required.
         required: bool,
     },
     /// A client's wall clock is wrong.
     WallClock {
-        /// Whose.
+        /// The client.
         client: usize,
-        /// By so many seconds.
+        /// The error in seconds.
         by: i64,
     },
     /// A client's machine is suspended.
     Suspend {
-        /// Whose.
+        /// The client.
         client: usize,
     },
-    /// A client begins anew, with nothing held.
+    /// A client restarts without credentials.
     ClientRestart {
-        /// Which.
+        /// The client.
         client: usize,
     },
 }
@@ -85,23 +85,23 @@ impl fmt::Display for Incident {
             }
             Kind::Restart { same_seed: true } => f.write_str(": IMDS is down"),
             Kind::Restart { same_seed: false } => {
-                f.write_str(": IMDS is down, and comes back as another")
+                f.write_str(": IMDS is down, and restarts with another seed")
             }
-            Kind::RoleChange { to } => write!(f, ": the role is {to} from the next rotation on"),
-            Kind::Rotation => f.write_str(": new credentials"),
+            Kind::RoleChange { to } => write!(f, ": the role becomes {to} at the next rotation"),
+            Kind::Rotation => f.write_str(": the credentials are rotated"),
             Kind::Revocation => f.write_str(": all tokens are revoked"),
-            Kind::Tokens { required: true } => f.write_str(": tokens are needed"),
+            Kind::Tokens { required: true } => f.write_str(": tokens are required"),
             Kind::Tokens { required: false } => f.write_str(": tokens are optional"),
             Kind::WallClock { client, by } => {
                 write!(f, ": the wall clock of client {client} is off by {by} s")
             }
             Kind::Suspend { client } => write!(f, ": the machine of client {client} is suspended"),
-            Kind::ClientRestart { client } => write!(f, ": client {client} begins anew"),
+            Kind::ClientRestart { client } => write!(f, ": client {client} restarts"),
         }
     }
 }
 
-/// A time since the beginning, as people read it.
+/// Displays the time since the start of the world.
 pub(super) struct Readable(pub(super) Duration);
 
 impl fmt::Display for Readable {
@@ -120,15 +120,15 @@ impl fmt::Display for Readable {
     }
 }
 
-/// On average so much time passes from one incident to the next.
+/// The average time between two incidents, in seconds.
 const BETWEEN: f64 = 7.0 * 3600.0;
 
-/// A schedule for so much time and so many clients.
+/// Generates the incidents of a world with this length and number of clients.
 pub(super) fn generate(random: &mut impl Rng, length: Duration, clients: usize) -> Vec<Incident> {
     let mut incidents = Vec::new();
     let mut begins = Duration::ZERO;
     loop {
-        // Exponential: they come in clusters, and leave it in peace for long.
+        // Exponentially distributed, so that there are clusters and long gaps.
         let unit: f64 = random.random();
         begins += Duration::from_secs_f64(-BETWEEN * (1.0 - unit).ln());
         if begins >= length {
@@ -159,7 +159,7 @@ pub(super) fn generate(random: &mut impl Rng, length: Duration, clients: usize) 
     }
 }
 
-/// As often from 1 to 10 as from 10 to 100.
+/// A random time, distributed evenly on a logarithmic scale.
 fn spread(random: &mut impl Rng, least: f64, most: f64) -> Duration {
     let unit: f64 = random.random();
     Duration::from_secs_f64(least * (most / least).powf(unit))

@@ -1,4 +1,4 @@
-//! Virtual time: it stands until nobody has anything left to do, and then is the next moment at which somebody wakes.
+//! Virtual time: it stands still while a task can run, and then jumps to the next moment at which a task wakes.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// The time since a simulation began. Clones are one time.
+/// The time since a simulation began. Clones share it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// let time = Timeline::default();
 /// let hour = time.sleep(Duration::from_secs(3600));
-/// assert!(!time.step(), "nobody has begun to sleep");
+/// assert!(!time.step(), "no task sleeps yet");
 /// # let mut pool = futures_executor::LocalPool::new();
 /// # let woken = std::rc::Rc::new(std::cell::Cell::new(false));
 /// # let told = woken.clone();
@@ -32,18 +32,18 @@ pub struct Timeline(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     now: Duration,
-    /// Who began to sleep first wakes first.
+    /// The number of sleepers so far: of two that wake at the same moment, the first to sleep wakes first.
     number: u64,
     sleepers: BTreeMap<(Duration, u64), Waker>,
 }
 
 impl Timeline {
-    /// The time since the beginning.
+    /// The time since the start.
     pub fn now(&self) -> Duration {
         self.state().now
     }
 
-    /// Ends at that moment.
+    /// Sleeps until a moment.
     pub fn sleep_until(&self, at: Duration) -> Sleep {
         Sleep {
             timeline: self.clone(),
@@ -52,12 +52,12 @@ impl Timeline {
         }
     }
 
-    /// Ends so much later.
+    /// Sleeps for a time.
     pub fn sleep(&self, time: Duration) -> Sleep {
         self.sleep_until(self.now().saturating_add(time))
     }
 
-    /// Goes on to the next moment at which somebody wakes, and wakes them. `false`: nobody sleeps.
+    /// Jumps to the next moment at which a task wakes, and wakes it. Returns `false` if no task sleeps.
     pub fn step(&self) -> bool {
         let mut state = self.state();
         let Some(((at, _), waker)) = state.sleepers.pop_first() else {
@@ -74,7 +74,7 @@ impl Timeline {
     }
 }
 
-/// What [`Timeline::sleep`] gives.
+/// The future of [`Timeline::sleep`].
 #[derive(Debug)]
 pub struct Sleep {
     timeline: Timeline,
