@@ -4,6 +4,13 @@
 //! A row may name modules of the rows above it only, so that the crate can be read from top to
 //! bottom. Tests (`#[cfg(test)]`) may import anything.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
