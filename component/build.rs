@@ -1,4 +1,4 @@
-//! A small stack for the component: 64 KiB instead of 1 MiB, so that an instance starts with two
+//! Gives the component a stack of 64 KiB instead of 1 MiB, so that an instance starts with only two
 //! pages of memory.
 
 fn main() {

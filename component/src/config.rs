@@ -1,4 +1,4 @@
-//! The settings, checked once at the door: a [`Config`] that exists is right.
+//! The settings. A [`Config`] is valid: its constructor checks every value.
 
 use alloc::string::{String, ToString};
 use core::ops::RangeInclusive;
@@ -10,49 +10,48 @@ use crate::imds::client;
 use crate::imds::endpoint::{self, Endpoint};
 use crate::provider::{self, RoleName};
 
-// What an embedder needs to fill in `Options`.
+// The types of the fields of `Options`, for embedders.
 pub use crate::cache::RefreshPolicy;
 pub use crate::imds::session::Imdsv1Policy;
 
-/// The settings as they come from outside; mirrors `ec2-role.options` of the WIT package. `None`
-/// means the default.
+/// The settings before they are checked; mirrors `ec2-role.options` of the WIT package. `None` means
+/// the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Do not use IMDS.
+    /// Whether to fail every operation without sending a request.
     pub disabled: Option<bool>,
-    /// Base URL.
+    /// Base URL of IMDS.
     pub endpoint: Option<String>,
-    /// Which well-known endpoint.
+    /// Which well-known endpoint to use.
     pub endpoint_mode: Option<EndpointMode>,
-    /// When to do without a token.
+    /// When to fall back to IMDSv1.
     pub imdsv1: Option<Imdsv1Policy>,
     /// The name of the role.
     pub role_name: Option<String>,
-    /// Milliseconds.
+    /// Time limit for opening a connection, in milliseconds.
     pub connect_timeout: Option<u64>,
-    /// Milliseconds.
+    /// Time limit for the response on an open connection, in milliseconds.
     pub read_timeout: Option<u64>,
-    /// Milliseconds.
+    /// Time limit for a look-up, in milliseconds.
     pub operation_timeout: Option<u64>,
-    /// How often a request is sent at most.
+    /// Maximum number of attempts for each request.
     pub attempts: Option<u32>,
-    /// Seconds.
+    /// Lifetime to request for tokens, in seconds.
     pub token_ttl: Option<u32>,
-    /// Milliseconds.
+    /// How long before their expiration credentials are due, in milliseconds.
     pub expiry_window: Option<u64>,
     /// The random part of `expiry_window`, in percent.
     pub expiry_window_jitter: Option<u32>,
-    /// When to refresh.
+    /// When credentials are refreshed.
     pub refresh_policy: Option<RefreshPolicy>,
-    /// Milliseconds.
+    /// How long past their expiration credentials may be extended, in milliseconds.
     pub max_extension: Option<u64>,
-    /// Whether to ask the extended path first.
+    /// Whether to try the extended path first.
     pub extended_path: Option<bool>,
 }
 
 impl Options {
-    /// The name of the first option given that is for the built-in IMDS client, which a custom
-    /// client does not have.
+    /// The name of the first given option that configures the built-in IMDS client and nothing else.
     pub(crate) fn first_of_built_in_client(&self) -> Option<&'static str> {
         let Self {
             disabled: _,
@@ -96,14 +95,14 @@ pub enum EndpointMode {
     Ipv6,
 }
 
-/// The settings, checked.
+/// The checked settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// For the IMDS client.
+    /// The settings of the built-in IMDS client.
     pub client: client::Settings,
-    /// For the provider.
+    /// The settings of the provider.
     pub provider: provider::Settings,
-    /// For the cache.
+    /// The settings of the cache.
     pub cache: cache::Settings,
 }
 
@@ -112,7 +111,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfiguration`] for the first wrong value.
+    /// [`Error::InvalidConfiguration`] for the first invalid value.
     pub fn new(options: Options) -> Result<Self, Error> {
         let default = client::Settings::default();
         let endpoint = match (options.endpoint, options.endpoint_mode) {
@@ -217,7 +216,7 @@ fn in_range<T: Copy + PartialOrd + ToString>(
     accepted: &'static str,
 ) -> Result<Option<T>, Error> {
     match value.filter(|value| !range.contains(value)) {
-        Some(wrong) => Err(invalid(option, wrong.to_string(), accepted)),
+        Some(value) => Err(invalid(option, value.to_string(), accepted)),
         None => Ok(value),
     }
 }

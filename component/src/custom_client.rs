@@ -1,5 +1,5 @@
-//! An IMDS client of the embedder's own, in place of the built-in one (7.1 to 7.4): what the AWS SDK
-//! for Go v2 calls `Options.Client`.
+//! An IMDS client that the embedder provides, in place of the built-in client ([B7.1] to [B7.4]): what
+//! the AWS SDK for Go v2 calls `Options.Client`.
 
 use alloc::format;
 use alloc::string::String;
@@ -14,35 +14,35 @@ use crate::instance::InstanceClient;
 use crate::metadata::{self, DOCUMENT_LIMIT, Found, MetadataClient, RequestCounts};
 use crate::ports::Clock;
 
-/// The client's own words are passed on up to so many characters (7.3).
-const WORDS: usize = 200;
+/// How many characters of the client's own message are passed on [B7.3].
+const MESSAGE_LIMIT: usize = 200;
 
-/// The client, as the WIT interface `metadata-client` has it.
+/// The port to the embedder's client. Mirrors the WIT interface `metadata-client`.
 pub trait CustomClientPort {
-    /// The body at `path` below `/latest/meta-data/`, of an answer with a status of 2xx.
+    /// The body at `path` below `/latest/meta-data/`, from a response with status 2xx.
     fn get_metadata(&mut self, path: &str) -> impl Future<Output = Result<Vec<u8>, ClientError>>;
 }
 
-/// Why there is no answer. Mirrors `metadata-client.client-error`; the texts are the client's own.
+/// Why there is no response. Mirrors `metadata-client.client-error`; the client writes the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
-    /// The client is switched off.
+    /// The client is disabled.
     Disabled,
-    /// It was not let out.
+    /// The client is not allowed to reach IMDS.
     Denied(String),
-    /// Nothing answers.
+    /// No connection to IMDS.
     Unavailable(String),
-    /// No answer in time.
+    /// No response in time.
     Timeout(String),
-    /// An answer with this status, other than 2xx.
+    /// A response with this status, other than 2xx.
     Status(u16),
-    /// An answer that cannot be understood.
+    /// A malformed response.
     InvalidResponse(String),
-    /// Anything else.
+    /// Any other error.
     Other(String),
 }
 
-/// An [`InstanceClient`] that asks the embedder's client.
+/// An [`InstanceClient`] that calls the embedder's client.
 #[derive(Debug)]
 pub struct CustomClient<P, C> {
     port: P,
@@ -52,7 +52,7 @@ pub struct CustomClient<P, C> {
 }
 
 impl<P: CustomClientPort, C: Clock> CustomClient<P, C> {
-    /// A client that has asked nothing yet.
+    /// A client that calls `port`.
     pub fn new(port: P, clock: C) -> Self {
         Self {
             port,
@@ -86,12 +86,12 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
                 format!("the body is longer than {DOCUMENT_LIMIT} bytes"),
             ),
             Err(ClientError::Disabled) => return Err(Error::Disabled),
-            Err(ClientError::Other(words)) => return Err(Error::Other(said(&words))),
-            Err(ClientError::Denied(words)) => (Reason::Denied, None, said(&words)),
-            Err(ClientError::Unavailable(words)) => (Reason::Unavailable, None, said(&words)),
-            Err(ClientError::Timeout(words)) => (Reason::Timeout, None, said(&words)),
-            Err(ClientError::InvalidResponse(words)) => {
-                (Reason::InvalidResponse, None, said(&words))
+            Err(ClientError::Other(message)) => return Err(Error::Other(quoted(&message))),
+            Err(ClientError::Denied(message)) => (Reason::Denied, None, quoted(&message)),
+            Err(ClientError::Unavailable(message)) => (Reason::Unavailable, None, quoted(&message)),
+            Err(ClientError::Timeout(message)) => (Reason::Timeout, None, quoted(&message)),
+            Err(ClientError::InvalidResponse(message)) => {
+                (Reason::InvalidResponse, None, quoted(&message))
             }
             Err(ClientError::Status(status)) => (
                 metadata::reason_of_status(status, step),
@@ -111,12 +111,14 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
     }
 }
 
-/// One line of bounded length.
-fn said(words: &str) -> String {
-    let line = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+/// The client's message, as one line of limited length.
+fn quoted(message: &str) -> String {
+    let line = message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
     format!(
         "the metadata client says: {}",
-        line.take(WORDS).collect::<String>()
+        line.take(MESSAGE_LIMIT).collect::<String>()
     )
 }
 
@@ -125,7 +127,7 @@ impl<P: CustomClientPort, C: Clock> InstanceClient for CustomClient<P, C> {
         match options.first_of_built_in_client() {
             None => Ok(()),
             Some(name) => Err(Error::Unsupported(format!(
-                "option {name} is for the metadata client, and this build has one of the embedder's own: set it there"
+                "option {name} configures the built-in IMDS client, which this build does not have; configure your own metadata client instead"
             ))),
         }
     }

@@ -1,7 +1,8 @@
 //! Why there are no credentials, or no metadata.
 //!
-//! These types mirror `provider.error` of the WIT package, case by case, and `guest` turns one into
-//! the other. No message holds a secret, and none holds anything of an answer's body.
+//! These types mirror `provider.error` of the WIT package case by case, and `guest` converts between
+//! the two. No message contains a secret. No message contains anything of a response body, except
+//! the document's `Message` if the reason is [`Reason::Refused`].
 
 use alloc::string::String;
 use core::fmt;
@@ -10,90 +11,90 @@ use core::time::Duration;
 /// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The configuration says that IMDS must not be used.
+    /// The configuration disables IMDS.
     Disabled,
-    /// A setting cannot be used.
+    /// A setting has an invalid value.
     InvalidConfiguration(InvalidOption),
     /// An exchange with IMDS failed.
     Failed(Failure),
-    /// This build cannot do what was asked.
+    /// This build does not support the operation or the option.
     Unsupported(String),
-    /// Anything else.
+    /// Any other error.
     Other(String),
 }
 
-/// An exchange that failed.
+/// A failed exchange with IMDS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Why.
+    /// Why the exchange failed.
     pub reason: Reason,
-    /// Which exchange.
+    /// Which exchange failed.
     pub step: Step,
-    /// The status of the last answer.
+    /// The status of the last response, if there was one.
     pub status: Option<u16>,
-    /// The document's `Code` where the reason is [`Reason::Refused`].
+    /// The document's `Code` if the reason is [`Reason::Refused`].
     pub code: Option<String>,
-    /// Requests sent for this step in this look-up.
+    /// The number of requests sent for this step in this look-up.
     pub attempts: u32,
-    /// How long the look-up had taken.
+    /// The duration of the look-up.
     pub elapsed: Duration,
-    /// What happened: one lower-case sentence without full stop.
+    /// What happened: one sentence that starts in lower case and has no full stop.
     pub message: String,
 }
 
-/// Why an exchange failed (3.1).
+/// Why an exchange with IMDS failed [B3.1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The host does not let us out.
+    /// The host does not allow the request.
     Denied,
-    /// Nothing answers, or only server errors.
+    /// No connection, or a server error.
     Unavailable,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// 429 or 503.
+    /// Status 429 or 503.
     Throttled,
-    /// 403.
+    /// Status 403.
     Forbidden,
-    /// 404.
+    /// Status 404.
     NotFound,
     /// The instance has no role.
     NoRole,
-    /// The document carries an error code.
+    /// The document contains an error code.
     Refused,
-    /// The credentials had ended when they came.
+    /// The credentials had already expired when they were received.
     Expired,
-    /// A status that has no meaning here.
+    /// A status that is not expected for this request.
     UnexpectedStatus,
-    /// An answer that cannot be understood, or that is too long.
+    /// A malformed or oversized response.
     InvalidResponse,
 }
 
-/// Which exchange a failure belongs to.
+/// An exchange with IMDS, by its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The session token.
+    /// The request for a session token.
     Token,
-    /// The name of the role.
+    /// The look-up of the role's name.
     RoleList,
-    /// The role's document.
+    /// The look-up of the role's credentials document.
     RoleCredentials,
-    /// Any other path.
+    /// The look-up of any other path.
     Metadata,
 }
 
-/// A setting that cannot be used.
+/// A setting with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOption {
-    /// Its name in `ec2-role.options`.
+    /// The option's name in `ec2-role.options`.
     pub name: String,
-    /// The value given.
+    /// The given value.
     pub value: String,
-    /// What is accepted.
+    /// The accepted values.
     pub accepted: String,
 }
 
 impl Error {
-    /// The exchange, where there was one.
+    /// The failed exchange, if the error is one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),

@@ -1,5 +1,5 @@
-//! One provider: a configuration, an IMDS client, a cache. The component exports one of these; a
-//! simulation makes many.
+//! One provider: a configuration, an IMDS client and a cache. The component exports one provider; a
+//! simulation creates many.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,8 +15,8 @@ use crate::metadata::{MetadataClient, RequestCounts};
 use crate::ports::{Clock, Random, Transport};
 use crate::provider::{self, Provider, RoleName, Shift};
 
-/// A provider with the client `M`, on the ports `C` and `R`. Its methods are those of the WIT
-/// interfaces `provider` and `ec2-role`; with the built-in client, of `metadata` too.
+/// A provider with the client `M`, the clock `C` and the randomness `R`. Its methods are those of the
+/// WIT interfaces `provider` and `ec2-role`, and with the built-in client also those of `metadata`.
 #[derive(Debug)]
 pub struct Instance<M, C, R> {
     client: M,
@@ -26,47 +26,47 @@ pub struct Instance<M, C, R> {
     random: R,
 }
 
-/// A client as an [`Instance`] needs one.
+/// What an [`Instance`] requires of its client.
 pub trait InstanceClient: MetadataClient {
-    /// Whether this client can do what is asked of it.
+    /// Checks that this client supports the given options.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for an option that it does not have.
+    /// [`Error::Unsupported`] for an option that the client does not support.
     fn supports(options: &Options) -> Result<(), Error>;
 
-    /// Goes on with other settings, and forgets what it holds.
+    /// Replaces the settings, and drops the session token if there is one.
     fn configure(&mut self, settings: client::Settings);
 
-    /// The protocol of the last look-up that succeeded, where the client knows of protocols.
+    /// The version of IMDS that the last successful look-up used, if the client knows it.
     fn answered(&self) -> Option<Version>;
 
-    /// The session, where the client has one.
+    /// The session, if the client has sessions.
     fn session(&self) -> Option<&Session>;
 
-    /// Requests sent.
+    /// The number of requests sent.
     fn counts(&self) -> RequestCounts;
 }
 
-/// What the provider has been doing. Mirrors `ec2-role.status`.
+/// The state and the history of a provider. Mirrors `ec2-role.provider-status`.
 #[derive(Debug)]
 pub struct Status<'a> {
-    /// The protocol of the last look-up that succeeded.
+    /// The version of IMDS that the last successful look-up used.
     pub answered: Option<Version>,
-    /// The name of the role, given or found.
+    /// The name of the role, if it is configured or was looked up.
     pub role_name: Option<&'a RoleName>,
-    /// The session token in hand, or why there is none; `None` where the client has no sessions.
+    /// The session token, or why there is none; `None` if the client has no sessions.
     pub session: Option<&'a Session>,
-    /// The credentials in hand.
+    /// The held credentials.
     pub held: Option<&'a Held>,
-    /// Successes and failures.
+    /// The history of refreshes.
     pub record: &'a Record,
-    /// Requests sent.
+    /// The number of requests sent.
     pub requests: RequestCounts,
 }
 
 impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
-    /// A provider with the default configuration, for what `client` does not have of its own.
+    /// A provider with `client` and the default settings of provider and cache.
     pub fn with_client(client: M, clock: C, random: R) -> Self {
         let Config {
             client: _,
@@ -82,7 +82,7 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
         }
     }
 
-    /// The credentials held while they last, else new ones.
+    /// Returns the held credentials until they are due, otherwise new credentials.
     ///
     /// # Errors
     ///
@@ -98,21 +98,21 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
         cache.get(provider, client, clock, random).await
     }
 
-    /// Forgets the credentials held.
+    /// Forgets the held credentials.
     pub fn invalidate(&mut self) {
         self.cache.invalidate();
     }
 
-    /// Marks the credentials held as ended, if their key has this id.
+    /// Marks the held credentials as expired if they have this access key ID.
     pub fn reject(&mut self, access_key_id: &str) {
         self.cache.reject(access_key_id, &self.clock);
     }
 
-    /// Replaces the configuration, and forgets token and credentials.
+    /// Replaces the configuration, and forgets the token and the held credentials.
     ///
     /// # Errors
     ///
-    /// As [`Config::new`] and [`InstanceClient::supports`]; then nothing has changed.
+    /// As [`Config::new`] and [`InstanceClient::supports`]. Nothing changes in that case.
     pub fn configure(&mut self, options: Options) -> Result<(), Error> {
         M::supports(&options)?;
         let Config {
@@ -126,7 +126,7 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
         Ok(())
     }
 
-    /// Credentials straight from IMDS.
+    /// Requests credentials from IMDS, and leaves the held credentials unchanged.
     ///
     /// # Errors
     ///
@@ -140,16 +140,16 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
         Ok(retrieved.credentials)
     }
 
-    /// Moves the end of `credentials`.
+    /// Moves the expiration of `credentials`.
     pub fn adjust_expires_by(&self, credentials: Credentials, by: Shift) -> Credentials {
         provider::adjust_expires_by(credentials, by, self.clock.wall())
     }
 
-    /// What to go on with when a refresh failed for `cause`.
+    /// The credentials to use after a refresh failed with `cause`.
     ///
     /// # Errors
     ///
-    /// `cause`, where there is nothing to go on with.
+    /// `cause`, if there are no `previous` credentials or they do not expire.
     pub fn handle_fail_to_refresh(
         &mut self,
         previous: Option<Credentials>,
@@ -158,7 +158,7 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
         provider::handle_fail_to_refresh(previous, cause, self.clock.wall(), &mut self.random)
     }
 
-    /// What the provider has been doing.
+    /// The state and the history of the provider.
     pub fn status(&self) -> Status<'_> {
         let held = self.cache.held();
         Status {
@@ -196,18 +196,18 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
     ///
     /// # Errors
     ///
-    /// As [`Client::get`], and [`Reason::InvalidResponse`] where the body is not UTF-8.
+    /// As [`Client::get`], and [`Reason::InvalidResponse`] if the body is not UTF-8.
     pub async fn text(&mut self, tree: Tree, path: &str) -> Result<String, Error> {
         let found = self.client.get(Step::Metadata, tree, path).await?;
         let failure = found.failure(
             Reason::InvalidResponse,
             Step::Metadata,
-            "the body is not text".into(),
+            "the body is not UTF-8 text".into(),
         );
         String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
     }
 
-    /// The instance's region, from its identity document (6.3).
+    /// The region of the instance, from its identity document [B6.3].
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         IdentityDocument::parse(&found)?.into_region(&found)
     }
 
-    /// The instance's identity document (6.2).
+    /// The identity document of the instance [B6.2].
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         IdentityDocument::parse(&found)
     }
 
-    /// The instance profile (6.4).
+    /// The instance profile [B6.4].
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! JSON objects, read field by field.
+//! Reads JSON objects field by field.
 //!
-//! By serde_json, with visitors that take whatever comes. Derived ones would refuse a value of
-//! another type by quoting it, and for that bring in the printing of floating-point numbers: a
-//! fifth of the component.
+//! The reader uses serde_json with visitors that accept any type. Derived visitors would report a
+//! value of another type by quoting it, which would add the formatting of floating-point numbers: a
+//! fifth of the component's size.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,25 +13,24 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// Not there, or null.
+    /// The field is missing or null.
     Absent,
     /// A string.
     Text(String),
-    /// A list of strings. Empty lists are of strings too.
+    /// A list of strings, possibly empty.
     List(Vec<String>),
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
-/// Not the JSON of an object.
+/// The text is not a JSON object.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotAnObject;
 
-/// The values of the fields `names` of the object that `json` begins with. What follows the object
-/// is not looked at.
+/// The values of the fields `names` of the object at the start of `json`. Ignores what follows the
+/// object.
 ///
-/// Names are compared without regard to case, as Go does; where two fields have one name, the later
-/// counts.
+/// Names are case-insensitive, as in Go. If a name occurs twice, the last value counts.
 pub(crate) fn fields<const N: usize>(
     json: &[u8],
     names: [&str; N],
@@ -42,14 +41,14 @@ pub(crate) fn fields<const N: usize>(
         names: &names,
         values: &mut values,
     };
-    // serde_json's own error is of no use: it can quote the document.
+    // serde_json's own error is dropped, because it can quote the document.
     match deserializer.deserialize_any(object) {
         Ok(true) => Ok(values),
         Ok(false) | Err(_) => Err(NotAnObject),
     }
 }
 
-/// What a visitor makes of booleans and numbers.
+/// Visitor methods that map booleans and numbers to one value.
 macro_rules! scalars_are {
     ($value:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
@@ -70,7 +69,7 @@ macro_rules! scalars_are {
     };
 }
 
-/// Fills in `values`; false for anything but an object.
+/// Fills in `values`; yields false for anything but an object.
 struct Object<'a> {
     names: &'a [&'a str],
     values: &'a mut [Value],
@@ -111,11 +110,11 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// Reads one value.
+/// Reads the value of one field.
 struct Field;
 
-/// Reads one element of a list, and does not look into lists and objects: so the stack stays flat,
-/// however deep they are.
+/// Reads one element of a list. Skips nested lists and objects, so that the depth of the stack does
+/// not depend on the document.
 struct Element;
 
 impl<'de> DeserializeSeed<'de> for Field {

@@ -1,13 +1,15 @@
 //! AWS credentials from the EC2 Instance Metadata Service (IMDS).
 //!
-//! This crate is two things. Built for `wasm32-unknown-unknown` it is a WASI component that exports
-//! the interfaces of `wit/credentials.wit`. Built for any other target it is the component's logic
-//! alone, a library without I/O of its own, for tests and simulation.
+//! Built for `wasm32-unknown-unknown`, this crate is a WASI component that exports the interfaces of
+//! `wit/credentials.wit`. Built for any other target, it is only the component's logic: a library
+//! without I/O, for tests and simulation.
 //!
-//! The logic is generic over three [`ports`]: an HTTP exchange, the clocks, and randomness. It is
-//! written as `async` functions, and leaves it to the port when they are ready: in the component a
-//! port blocks until it has its answer, so that every future is ready at the first poll; in a
-//! simulation they wait on a virtual clock.
+//! The logic is generic over three [`ports`]: an HTTP exchange, the clocks, and randomness. It
+//! consists of `async` functions, and the ports decide when these are ready. On WASI 0.2 a port
+//! blocks until it has its result, so every future is ready at the first poll. In a simulation, the
+//! ports wait on a virtual clock.
+//!
+//! Comments cite the rules of `docs/behaviour.md` as `[B2.5]`.
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
@@ -17,17 +19,17 @@
 //! | [`metadata`] | a look-up: its client, its result, its statistics | `error` |
 //! | [`imds`] | the built-in IMDS client: endpoint, session token, retries, documents | `error`, `json`, `metadata`, `ports`, `secret`, `time` |
 //! | [`provider`] | role list, credentials document, expiration; over any [`metadata::MetadataClient`] | `credentials`, `error`, `json`, `metadata`, `ports`, `secret`, `time` |
-//! | [`cache`] | the credentials held, and when to refresh them | `credentials`, `error`, `metadata`, `planted`, `ports`, `provider`, `time` |
+//! | [`cache`] | the held credentials, and when to refresh them | `credentials`, `error`, `metadata`, `planted`, `ports`, `provider`, `time` |
 //! | [`config`] | the settings of all of these, checked | `cache`, `error`, `imds`, `provider` |
 //! | [`instance`] | one provider: configuration, client and cache together | `cache`, `config`, `credentials`, `error`, `imds`, `metadata`, `ports`, `provider` |
-//! | [`custom_client`] | a client of the embedder's own, in place of the built-in one | `config`, `error`, `imds`, `instance`, `metadata`, `ports` |
+//! | [`custom_client`] | an IMDS client that the embedder provides, in place of the built-in one | `config`, `error`, `imds`, `instance`, `metadata`, `ports` |
 //! | `guest` (WebAssembly only) | the component: its exports, and the ports on WASI | `config`, `credentials`, `custom_client`, `error`, `imds`, `instance`, `ports`, `provider`, `secret`, `time` |
 
 #![no_std]
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
 extern crate alloc;
-// wit-bindgen's support for WASI 0.3 needs it.
+// wit-bindgen's support for WASI 0.3 needs `std`.
 #[cfg(any(not(target_arch = "wasm32"), feature = "wasi-0-3"))]
 extern crate std;
 

@@ -1,4 +1,4 @@
-//! A look-up of metadata, whoever does it: the client, what it finds, and what it counts.
+//! Look-ups of metadata: the interface of a client, the result of a look-up, request counts.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,12 +8,12 @@ use core::time::Duration;
 
 use crate::error::{Error, Failure, Reason, Step};
 
-/// The largest listing or document that is read (1.5).
+/// The size limit of listings and documents, in bytes [B1.5].
 pub const DOCUMENT_LIMIT: usize = 64 * 1024;
 
 /// Looks up metadata: the built-in IMDS client, or one of the embedder's own.
 pub trait MetadataClient {
-    /// Gets what is at `path` below `/latest/meta-data`. `step` says what it is for.
+    /// Gets what is at `path` below `/latest/meta-data`. `step` is the purpose of the look-up.
     fn metadata(&mut self, step: Step, path: &str) -> impl Future<Output = Result<Found, Error>>;
 }
 
@@ -43,7 +43,7 @@ impl Found {
         }
     }
 
-    /// The error for a document with the error code `code` in place of its contents.
+    /// The error for a document that contains the error code `code` instead of the requested data.
     #[cold]
     pub(crate) fn refused(&self, step: Step, what: &str, code: String, message: &str) -> Error {
         let why = if message.is_empty() {
@@ -85,7 +85,7 @@ impl RequestCounts {
     }
 }
 
-/// What a status other than 200 means (3.1).
+/// The reason that a status other than 200 stands for [B3.1].
 pub(crate) fn reason_of_status(status: u16, step: Step) -> Reason {
     match status {
         403 => Reason::Forbidden,

@@ -1,16 +1,16 @@
-//! Faults put into the cache on purpose, so that a test can show that the simulation finds them. They
-//! are there with the feature `planted-faults` alone, and then only in the thread that asks for one.
+//! Deliberate faults in the cache. A test uses them to show that the simulation finds such faults. They
+//! exist only with the feature `planted-faults`, and are active only in the thread that plants one.
 
 use std::cell::Cell;
 
-/// A fault.
+/// A deliberate fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
-    /// An extension never ends.
+    /// Extended credentials are never due again.
     EndlessExtension,
-    /// Who waited for a refresh makes another one.
+    /// A caller that waited for a refresh starts another one.
     LostSingleFlight,
-    /// A window makes credentials due later instead of sooner.
+    /// An expiry window makes credentials due later instead of earlier.
     WindowTheWrongWay,
 }
 
@@ -18,11 +18,11 @@ std::thread_local! {
     static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
 }
 
-/// From now on this fault is in all caches of this thread, and no other.
+/// Activates `fault`, and no other, in all caches of this thread.
 pub fn plant(fault: Option<Planted>) {
     PLANTED.set(fault);
 }
 
-pub(crate) fn is(fault: Planted) -> bool {
+pub(crate) fn is_active(fault: Planted) -> bool {
     PLANTED.get() == Some(fault)
 }

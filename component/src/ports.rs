@@ -1,4 +1,4 @@
-//! What the logic needs from outside: an HTTP exchange, the clocks, and randomness.
+//! What the logic needs from its environment: an HTTP exchange, the clocks, and randomness.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,9 +20,9 @@ pub const RETRY_AFTER_HEADER: &str = "retry-after";
 /// The response headers that the logic reads. A transport may omit all others.
 pub const RESPONSE_HEADERS: [&str; 2] = [TTL_HEADER, RETRY_AFTER_HEADER];
 
-/// One HTTP exchange at a time: plain HTTP/1.1, without redirects and without proxies.
+/// Performs one HTTP exchange at a time: plain HTTP/1.1, without redirects and without proxies.
 pub trait Transport {
-    /// Sends `request` and reads the whole answer, or fails by `request.deadline`.
+    /// Sends `request` and reads the complete response, or fails by `request.deadline`.
     fn exchange(
         &mut self,
         request: Request<'_>,
@@ -31,23 +31,23 @@ pub trait Transport {
 
 /// The clocks.
 pub trait Clock {
-    /// Now, on the wall clock.
+    /// The current time of the wall clock.
     fn wall(&self) -> UnixTime;
 
-    /// Now, on the monotonic clock.
+    /// The current time of the monotonic clock.
     fn monotonic(&self) -> Monotonic;
 
-    /// Ends when so much time has passed on the monotonic clock.
+    /// Completes after `time` on the monotonic clock.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
 }
 
-/// Randomness that nobody can foresee.
+/// Unpredictable randomness.
 pub trait Random {
-    /// A number in `[0, 1)`, each as likely as any other.
+    /// A uniformly distributed number in `[0, 1)`.
     fn unit(&mut self) -> f64;
 }
 
-/// What to send.
+/// An HTTP request and its limits.
 #[derive(Clone, Copy)]
 #[expect(
     missing_debug_implementations,
@@ -60,34 +60,34 @@ pub struct Request<'a> {
     pub authority: &'a str,
     /// The whole path, percent-encoded, including the endpoint's own path.
     pub path: &'a str,
-    /// All headers but `Host` and those that belong to the connection. The values may be secrets.
+    /// All headers except `Host` and those that concern the connection. A value may be a secret.
     pub headers: &'a [(&'static str, &'a str)],
-    /// More bytes of body than this are [`TransportError::TooLong`].
+    /// The largest accepted body, in bytes. A longer one is [`TransportError::TooLong`].
     pub body_limit: usize,
-    /// How long the connection may take to open.
+    /// The time limit for opening the connection.
     pub connect_timeout: Duration,
-    /// How long the answer may take after that.
+    /// The time limit for the complete response once the connection is open.
     pub read_timeout: Duration,
-    /// When the exchange ends in any case.
+    /// When the exchange must have ended, whatever the other limits.
     pub deadline: Monotonic,
 }
 
-/// The methods that IMDS knows and that are used here.
+/// The HTTP methods that the component uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
     Get,
-    /// `PUT`, always without a body.
+    /// `PUT`, without a body.
     Put,
 }
 
-/// An answer, whole.
+/// A complete HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// Those of [`RESPONSE_HEADERS`] that the answer has, with names as written there. What is not
-    /// text is left out.
+    /// Those of [`RESPONSE_HEADERS`] that the response has, with the names as written there. Values
+    /// that are not UTF-8 are omitted.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -103,17 +103,17 @@ impl Response {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportError {
-    /// The host does not let us out.
+    /// The host does not allow the request.
     Denied,
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     Unavailable(&'static str),
-    /// Not in time.
+    /// No response in time.
     Timeout(&'static str),
-    /// A body of more than so many bytes.
+    /// The body is longer than this many bytes.
     TooLong(usize),
-    /// What came is not HTTP as it should be.
+    /// The response is not valid HTTP, or the request cannot be sent as HTTP.
     Malformed(&'static str),
 }

@@ -1,4 +1,4 @@
-//! The EC2 role provider: the steps of the AWS SDK for Go v2, package `credentials/ec2rolecreds`.
+//! The EC2 role provider: the steps of package `credentials/ec2rolecreds` of the AWS SDK for Go v2.
 
 use alloc::format;
 use alloc::string::String;
@@ -14,34 +14,34 @@ use crate::time::{self, UnixTime};
 
 mod document;
 
-/// Credentials end at most so long after they were received (4.4).
+/// Credentials expire at most this long after they were received [B4.4].
 pub const LIFE_CAP: Duration = Duration::from_secs(60 * 60);
 
-/// With more than this left, credentials go on unchanged when a refresh fails (4.6).
-const STILL_GOOD: Duration = Duration::from_secs(5 * 60);
+/// If a refresh fails, credentials that are valid for longer than this stay unchanged [B4.6].
+const VALID_LONG_ENOUGH: Duration = Duration::from_secs(5 * 60);
 
-/// An extension is this long at least, and less than [`EXTENSION_SPREAD`] longer (4.6).
+/// The shortest extension. An extension is random, up to [`EXTENSION_SPREAD`] longer [B4.6].
 pub(crate) const EXTENSION: Duration = Duration::from_secs(5 * 60);
 const EXTENSION_SPREAD: Duration = Duration::from_secs(10 * 60);
 
-/// With less than this left, an expiry window takes nothing away (4.5).
-const ADJUST_FLOOR: Duration = Duration::from_secs(15 * 60);
+/// Credentials that expire sooner than this are not adjusted [B4.5].
+const ADJUST_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
-/// Where the list is; the documents are below it.
+/// The path of the role list; the credentials documents are below it.
 const PLAIN: &str = "/iam/security-credentials/";
 
-/// The same, with the account's id in the documents, where IMDS has it.
+/// The same for documents that contain the account ID. Not every IMDS has this path.
 const EXTENDED: &str = "/iam/security-credentials-extended/";
 
-/// The list is read at most so often in one call (4.8).
-const ROUNDS: u32 = 3;
+/// How many times one call reads the role list at most [B4.8].
+const MAX_ROUNDS: u32 = 3;
 
-/// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` (4.2).
+/// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` [B4.2].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleName(String);
 
 impl RoleName {
-    /// What the parser accepts, for error messages.
+    /// What the parser of [`RoleName`] accepts, for error messages.
     pub const ACCEPTED: &str = "1 to 64 letters, digits and +=,.@_-";
 
     /// The name.
@@ -50,17 +50,13 @@ impl RoleName {
     }
 }
 
-/// Not the name of a role.
+/// The text is not a valid role name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRoleName;
 
 impl fmt::Display for InvalidRoleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not the name of a role; accepted: {}",
-            RoleName::ACCEPTED
-        )
+        write!(f, "invalid role name; accepted: {}", RoleName::ACCEPTED)
     }
 }
 
@@ -71,8 +67,7 @@ impl FromStr for RoleName {
 
     fn from_str(name: &str) -> Result<Self, InvalidRoleName> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-        // `.` and `..` are made of legal characters, but as a segment of a path they lead
-        // elsewhere.
+        // `.` and `..` consist of legal characters, but as path segments they lead elsewhere.
         if (1..=64).contains(&name.len()) && name.bytes().all(legal) && !matches!(name, "." | "..")
         {
             Ok(Self(name.into()))
@@ -82,36 +77,36 @@ impl FromStr for RoleName {
     }
 }
 
-/// What [`Provider::retrieve`] found.
+/// The result of [`Provider::retrieve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retrieved {
-    /// The credentials, capped (4.4).
+    /// The credentials, with their expiration capped [B4.4].
     pub credentials: Credentials,
-    /// The role that they are of.
+    /// The role of the credentials.
     pub role: RoleName,
-    /// When the document says that they end.
+    /// The expiration that the document states.
     pub document_expires: UnixTime,
-    /// Requests for the document.
+    /// The number of requests for the document.
     pub attempts: u32,
-    /// How long the look-up of the document took.
+    /// The duration of the look-up of the document.
     pub elapsed: Duration,
 }
 
-/// The provider's part of the configuration.
+/// The settings of the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The role to ask for, if it is not to be looked up.
+    /// The name of the role; `None` to look it up.
     pub role: Option<RoleName>,
-    /// Whether to ask the extended path first.
+    /// Whether to try the extended path first.
     pub extended_path: bool,
 }
 
-/// Gets credentials, and remembers which way to ask for them.
+/// Gets credentials from IMDS, and remembers the path and the role that worked.
 ///
 /// | state | event | next |
 /// | --- | --- | --- |
-/// | extended | 404 to the list, or to the document of a role that was configured (4.7) | plain, for good |
-/// | a name is remembered | 404 to its document (4.8) | no name is remembered, and the list is asked for again |
+/// | extended path | 404 to the role list, or to the document of the configured role [B4.7] | plain path, permanently |
+/// | a role is remembered | 404 to its document [B4.8] | no role is remembered, and the role list is read again |
 #[derive(Debug)]
 pub struct Provider {
     settings: Settings,
@@ -120,7 +115,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider that has asked nothing yet.
+    /// A provider that remembers no role yet.
     pub fn new(settings: Settings) -> Self {
         Self {
             path: if settings.extended_path {
@@ -133,19 +128,19 @@ impl Provider {
         }
     }
 
-    /// The role, as far as it is known without asking.
+    /// The role, if it is configured or remembered.
     pub fn role(&self) -> Option<&RoleName> {
         self.settings.role.as_ref().or(self.remembered.as_ref())
     }
 
-    /// Gets the role's name, unless it is known, and its credentials (4.1 to 4.4, 4.7, 4.8). Never
-    /// cached.
+    /// Looks up the name of the role, unless it is known, and its credentials ([B4.1] to [B4.4],
+    /// [B4.7], [B4.8]). Caches no credentials.
     ///
     /// # Errors
     ///
-    /// Those of `client`; besides, as [`Reason`] of [`Error::Failed`]: [`Reason::NoRole`] where
-    /// IMDS lists none, [`Reason::Refused`] where the document carries an error code,
-    /// [`Reason::InvalidResponse`] where list or document cannot be understood.
+    /// Those of `client`, and [`Error::Failed`] with one of these reasons: [`Reason::NoRole`] if IMDS
+    /// lists no role, [`Reason::Refused`] if the document contains an error code,
+    /// [`Reason::InvalidResponse`] if the role list or the document is malformed.
     pub async fn retrieve<M: MetadataClient>(
         &mut self,
         client: &mut M,
@@ -166,14 +161,14 @@ impl Provider {
             if !is_not_found(&error) {
                 return Err(error);
             }
-            let another_way = if self.settings.role.is_some() {
+            let retry = if self.settings.role.is_some() {
                 self.leave_extended()
             } else {
-                // The role may have been replaced by another since the list was read.
+                // The role may have been replaced since the list was read.
                 self.remembered = None;
-                self.settings.extended_path && rounds < ROUNDS
+                self.settings.extended_path && rounds < MAX_ROUNDS
             };
-            if !another_way {
+            if !retry {
                 let message = format!("IMDS has no credentials for the role {}", role.as_str());
                 return Err(no_role(error, message));
             }
@@ -198,14 +193,14 @@ impl Provider {
         })
     }
 
-    /// The first line of the list that is not blank (4.2).
+    /// The role name in the first line of the role list that is not blank [B4.2].
     async fn list<M: MetadataClient>(&mut self, client: &mut M) -> Result<RoleName, Error> {
         let found = loop {
             match client.metadata(Step::RoleList, self.path).await {
                 Ok(found) => break found,
                 Err(error) if is_not_found(&error) && self.leave_extended() => {}
                 Err(error) => {
-                    let message = "the instance has no role: IMDS has no list of roles";
+                    let message = "the instance has no role: IMDS has no role list";
                     return Err(no_role(error, message.into()));
                 }
             }
@@ -214,7 +209,7 @@ impl Provider {
             Error::from(found.failure(reason, Step::RoleList, message.into()))
         };
         let list = core::str::from_utf8(&found.body)
-            .map_err(|_| failed(Reason::InvalidResponse, "the list of roles is not text"))?;
+            .map_err(|_| failed(Reason::InvalidResponse, "the role list is not UTF-8 text"))?;
         let Some(name) = list
             .lines()
             .map(str::trim_ascii)
@@ -222,13 +217,13 @@ impl Provider {
         else {
             return Err(failed(
                 Reason::NoRole,
-                "the instance has no role: the list of roles is empty",
+                "the instance has no role: the role list is empty",
             ));
         };
         let name: RoleName = name.parse().map_err(|_| {
             failed(
                 Reason::InvalidResponse,
-                "the list of roles does not begin with the name of a role",
+                "the role list does not start with a valid role name",
             )
         })?;
         if self.settings.extended_path {
@@ -237,7 +232,7 @@ impl Provider {
         Ok(name)
     }
 
-    /// Goes over to the plain path, for good; false if it was there already.
+    /// Switches to the plain path permanently. Returns false if that was the path already.
     fn leave_extended(&mut self) -> bool {
         let left = self.path == EXTENDED;
         self.path = PLAIN;
@@ -251,7 +246,7 @@ fn is_not_found(error: &Error) -> bool {
         .is_some_and(|failure| failure.reason == Reason::NotFound)
 }
 
-/// On the way to credentials a 404 means that there is no role (3.2).
+/// Turns a 404 into [`Reason::NoRole`]: in a look-up of credentials, that is what it means [B3.2].
 fn no_role(error: Error, message: String) -> Error {
     match error {
         Error::Failed(failure) if failure.reason == Reason::NotFound => Error::Failed(Failure {
@@ -263,10 +258,10 @@ fn no_role(error: Error, message: String) -> Error {
     }
 }
 
-/// Moves the end of `credentials` (4.5).
+/// Moves the expiration of `credentials` [B4.5].
 pub fn adjust_expires_by(credentials: Credentials, by: Shift, now: UnixTime) -> Credentials {
     match credentials.expires {
-        Some(expires) if expires >= now.saturating_add(ADJUST_FLOOR) => Credentials {
+        Some(expires) if expires >= now.saturating_add(ADJUST_MINIMUM) => Credentials {
             expires: Some(by.apply(expires).floor()),
             ..credentials
         },
@@ -274,39 +269,39 @@ pub fn adjust_expires_by(credentials: Credentials, by: Shift, now: UnixTime) -> 
     }
 }
 
-/// A length of time with a direction.
+/// By how much to move a time, and in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shift {
-    /// Towards the future.
+    /// Forwards.
     Later(Duration),
-    /// Towards the past.
-    Sooner(Duration),
+    /// Backwards.
+    Earlier(Duration),
 }
 
 impl Shift {
-    /// From milliseconds, negative for sooner.
+    /// From milliseconds, negative for backwards.
     pub const fn from_milliseconds(by: i64) -> Self {
-        let length = Duration::from_millis(by.unsigned_abs());
+        let distance = Duration::from_millis(by.unsigned_abs());
         if by < 0 {
-            Self::Sooner(length)
+            Self::Earlier(distance)
         } else {
-            Self::Later(length)
+            Self::Later(distance)
         }
     }
 
-    const fn apply(self, moment: UnixTime) -> UnixTime {
+    const fn apply(self, time: UnixTime) -> UnixTime {
         match self {
-            Self::Later(by) => moment.saturating_add(by),
-            Self::Sooner(by) => moment.saturating_sub(by),
+            Self::Later(by) => time.saturating_add(by),
+            Self::Earlier(by) => time.saturating_sub(by),
         }
     }
 }
 
-/// What to go on with when a refresh failed for `cause` (4.6).
+/// The credentials to use after a refresh failed with `cause` [B4.6].
 ///
 /// # Errors
 ///
-/// `cause`, where there is nothing to go on with.
+/// `cause`, if there are no `previous` credentials or they do not expire.
 pub fn handle_fail_to_refresh(
     previous: Option<Credentials>,
     cause: Error,
@@ -318,7 +313,7 @@ pub fn handle_fail_to_refresh(
     else {
         return Err(cause);
     };
-    if expires > now.saturating_add(STILL_GOOD) {
+    if expires > now.saturating_add(VALID_LONG_ENOUGH) {
         return Ok(previous);
     }
     Ok(Credentials {
@@ -327,7 +322,7 @@ pub fn handle_fail_to_refresh(
     })
 }
 
-/// How long an extension is: 5 to 15 minutes (4.6).
+/// The random length of an extension: 5 to 15 minutes [B4.6].
 pub(crate) fn extension(random: &mut impl Random) -> Duration {
     EXTENSION + time::part(EXTENSION_SPREAD, random.unit())
 }

@@ -1,24 +1,24 @@
-//! Text that must not show up in logs.
+//! Text that must not appear in logs.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Text that `Debug` does not show, and that has no `Display`.
+/// Text that `Debug` hides and that has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text`.
+    /// Wraps `text`.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// Shows the text, to whoever asks for it by name.
+    /// The text. The name makes every use stand out in review.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Gives the text away.
+    /// Unwraps the text.
     pub fn into_exposed(self) -> String {
         self.0
     }

@@ -1,4 +1,4 @@
-//! The provider as the AWS SDK for Rust wants one.
+//! The provider as a credentials provider of the AWS SDK for Rust.
 
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -6,8 +6,8 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 
 use crate::{Credentials, Error, ErrorKind, Provider};
 
-/// In a chain of providers, those behind this one are asked where IMDS is switched off, the instance has
-/// no role, or there is no IMDS at all.
+/// In a chain of providers, the next provider is tried if IMDS is disabled, the instance has no role, or
+/// there is no IMDS.
 impl ProvideCredentials for Provider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_a_chain_others_are_asked_only_where_there_is_no_imds_or_no_role() {
+    fn in_a_chain_the_next_provider_is_tried_only_without_imds_or_without_a_role() {
         for kind in [
             ErrorKind::Disabled,
             ErrorKind::InvalidConfiguration,
@@ -66,19 +66,19 @@ mod tests {
                 kind,
                 message: "why".into(),
             });
-            let goes_on = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+            let not_loaded = matches!(error, CredentialsError::CredentialsNotLoaded(_));
             let expected = matches!(
                 kind,
                 ErrorKind::Disabled | ErrorKind::NoRole | ErrorKind::Unavailable
             );
-            assert_eq!(goes_on, expected, "{kind:?}");
+            assert_eq!(not_loaded, expected, "{kind:?}");
             let source = std::error::Error::source(&error).map(ToString::to_string);
             assert_eq!(source.as_deref(), Some("why"));
         }
     }
 
     #[test]
-    fn nothing_is_lost_on_the_way_to_the_sdk() {
+    fn the_sdk_gets_all_fields() {
         let credentials = SdkCredentials::from(Credentials {
             access_key_id: "id".into(),
             secret_access_key: "secret".into(),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_component_it_says_that_it_cannot() {
+    fn outside_of_a_component_it_is_unsupported() {
         let given = pollster::block_on(Provider::new().provide_credentials());
         assert!(matches!(given, Err(CredentialsError::Unhandled(_))));
     }

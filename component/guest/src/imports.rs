@@ -1,4 +1,4 @@
-//! What is imported.
+//! The imported interface.
 
 use self::bindings::imds::credentials::provider as wit;
 use crate::{Credentials, Error, ErrorKind};

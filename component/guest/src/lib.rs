@@ -1,5 +1,6 @@
-//! AWS credentials for a component in Rust, from whoever provides `imds:credentials/provider`: the
-//! component `ec2-role-component` that it is composed with, or its host.
+//! AWS credentials for components written in Rust. They come from the provider of the interface
+//! `imds:credentials/provider`: the component `ec2-role-component`, if the two are composed, or the
+//! host.
 //!
 //! ```no_run
 //! let credentials = ec2_role_guest::credentials()?;
@@ -7,10 +8,10 @@
 //! # Ok::<(), ec2_role_guest::Error>(())
 //! ```
 //!
-//! With the feature `aws-sdk`, [`Provider`] is a `ProvideCredentials` of the AWS SDK for Rust.
+//! With the feature `aws-sdk`, [`Provider`] implements `ProvideCredentials` of the AWS SDK for Rust.
 //!
-//! It is for components alone. Elsewhere it compiles, and every call gives an [`Error`] of the kind
-//! [`Unsupported`](ErrorKind::Unsupported).
+//! On targets other than WebAssembly this crate compiles, but every call fails with an [`Error`] of the
+//! kind [`Unsupported`](ErrorKind::Unsupported).
 
 #![deny(unsafe_code)]
 
@@ -28,7 +29,7 @@ mod imports {
     pub(super) fn credentials() -> Result<Credentials, Error> {
         Err(Error {
             kind: ErrorKind::Unsupported,
-            message: "this is no WebAssembly component, and imports nothing".into(),
+            message: "credentials are available only in a WebAssembly component".into(),
         })
     }
 
@@ -37,28 +38,28 @@ mod imports {
     pub(super) fn reject(_: &str) {}
 }
 
-/// Credentials that are good to use now: the ones held while they last, else new ones. Ask for each
-/// request; it is cheap.
+/// Returns credentials that are valid now: the held credentials until they are due for a refresh,
+/// otherwise new credentials. Call this for every request; it is cheap.
 ///
 /// # Errors
 ///
-/// When there are none.
+/// If there are no credentials.
 pub fn credentials() -> Result<Credentials, Error> {
     imports::credentials()
 }
 
-/// Forgets the credentials held, so that the next call gets others.
+/// Forgets the held credentials, so that the next call gets new ones.
 pub fn invalidate() {
     imports::invalidate();
 }
 
-/// Tells that AWS did not accept the credentials with this key id. If they are the ones held, the next
-/// call gets others.
+/// Reports that AWS did not accept the credentials with this access key ID. If they are the held
+/// credentials, the next call gets new ones.
 pub fn reject(access_key_id: &str) {
     imports::reject(access_key_id);
 }
 
-/// The provider that is imported, as a value.
+/// The imported provider, as a value.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Provider;
@@ -69,17 +70,17 @@ impl Provider {
         Self
     }
 
-    /// [`credentials`].
+    /// Calls [`credentials`].
     ///
     /// # Errors
     ///
-    /// When there are none.
+    /// If there are no credentials.
     pub fn credentials(&self) -> Result<Credentials, Error> {
         credentials()
     }
 }
 
-/// Temporary AWS credentials. `Debug` shows no secret.
+/// Temporary AWS credentials. `Debug` hides the secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     access_key_id: String,
@@ -92,46 +93,47 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The id of the access key. Not a secret.
+    /// The access key ID. Not a secret.
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
-    /// The secret access key. A secret.
+    /// The secret access key. Do not log it.
     pub fn secret_access_key(&self) -> &str {
         &self.secret_access_key
     }
 
-    /// The session token. A secret.
+    /// The session token. Do not log it.
     pub fn session_token(&self) -> Option<&str> {
         self.session_token.as_deref()
     }
 
-    /// The AWS account, where it is known.
+    /// The AWS account that the credentials belong to, if known.
     pub fn account_id(&self) -> Option<&str> {
         self.account_id.as_deref()
     }
 
-    /// Where they come from, for instance `EC2RoleProvider`.
+    /// Where the credentials come from, for instance `EC2RoleProvider`.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// When they end. `None`: they do not.
+    /// When the credentials expire; `None` if they do not.
     pub fn expires(&self) -> Option<SystemTime> {
-        self.expires.map(moment)
+        self.expires.map(time)
     }
 
-    /// Until when the provider gives these very ones.
+    /// Until when the provider returns exactly these credentials.
     pub fn refresh_after(&self) -> SystemTime {
-        moment(self.refresh_after)
+        time(self.refresh_after)
     }
 }
 
-/// What is beyond the end of time is far away.
-fn moment(seconds: u64) -> SystemTime {
-    const FAR: Duration = Duration::from_secs(253_402_300_799);
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds).min(FAR)
+/// The time this many seconds after 1970, at most the end of the year 9999, which every platform can
+/// represent.
+fn time(seconds: u64) -> SystemTime {
+    const LATEST: Duration = Duration::from_secs(253_402_300_799);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds).min(LATEST)
 }
 
 impl fmt::Debug for Credentials {
@@ -148,51 +150,51 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why there are no credentials. No secret is in it.
+/// Why there are no credentials. Contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
 }
 
-/// What a program can tell apart; the cases of the WIT package.
+/// The kinds of errors, as in the WIT package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration says that IMDS must not be used.
+    /// The configuration disables IMDS.
     Disabled,
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     InvalidConfiguration,
-    /// The host does not let the provider reach IMDS.
+    /// The host does not allow the provider to reach IMDS.
     Denied,
-    /// Nothing answers, or only server errors.
+    /// No connection, or a server error.
     Unavailable,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// IMDS asks for fewer requests.
+    /// IMDS asked for fewer requests.
     Throttled,
-    /// IMDS answers 403.
+    /// IMDS answered 403.
     Forbidden,
-    /// IMDS has nothing there.
+    /// IMDS has nothing at this path.
     NotFound,
     /// The instance has no role.
     NoRole,
-    /// IMDS gives an error code in place of credentials.
+    /// IMDS returned an error code instead of credentials.
     Refused,
-    /// The credentials had ended when they came.
+    /// The credentials had already expired when they were received.
     Expired,
-    /// A status that has no meaning here.
+    /// A status that is not expected for this request.
     UnexpectedStatus,
-    /// An answer that cannot be understood.
+    /// A malformed or oversized response.
     InvalidResponse,
-    /// The provider cannot do this.
+    /// The provider does not support the operation.
     Unsupported,
-    /// Anything else.
+    /// Any other error.
     Other,
 }
 
 impl Error {
-    /// What kind of error this is.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,75 +1,75 @@
-//! The policy `classic`: `aws.CredentialsCache` of the AWS SDK for Go v2 with the provider's two
-//! strategies (5.5, 4.5, 4.6).
+//! The policy `classic`: `aws.CredentialsCache` of the AWS SDK for Go v2, with the two strategies of
+//! its EC2 role provider [B5.5], [B4.5], [B4.6].
 //!
-//! Credentials are due when they end. A window makes them end earlier, and an extension later.
+//! Credentials are due when they expire. A window makes them expire earlier, an extension later.
 
 use core::time::Duration;
 
-use super::{Kept, Settings};
+use super::{Decision, Settings};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::ports::Random;
 use crate::provider::{self, Shift};
 use crate::time::UnixTime;
 
-/// However large the window, so much is left of credentials that had more (5.5): what an extension
-/// gives at least.
-const LEAST: Duration = provider::EXTENSION;
+/// A window leaves credentials valid for at least this long, if they were before [B5.5]. This is also
+/// the shortest extension.
+const MINIMUM_LIFETIME: Duration = provider::EXTENSION;
 
 pub(super) fn accept(
     settings: &Settings,
     credentials: Credentials,
     now: UnixTime,
     random: &mut impl Random,
-) -> Kept {
+) -> Decision {
     let Some(window) = settings.window.filter(|window| !window.is_zero()) else {
-        return until_they_end(credentials);
+        return until_expiration(credentials);
     };
     let least = credentials
         .expires
-        .min(Some(now.saturating_add(LEAST).floor()));
+        .min(Some(now.saturating_add(MINIMUM_LIFETIME).floor()));
     let window = settings.jittered(window, random);
-    let shift = Shift::Sooner(window);
+    let shift = Shift::Earlier(window);
     #[cfg(feature = "planted-faults")]
-    let shift = match crate::planted::is(crate::planted::Planted::WindowTheWrongWay) {
+    let shift = match crate::planted::is_active(crate::planted::Planted::WindowTheWrongWay) {
         true => Shift::Later(window),
         false => shift,
     };
     let adjusted = provider::adjust_expires_by(credentials, shift, now);
-    until_they_end(Credentials {
+    until_expiration(Credentials {
         expires: adjusted.expires.max(least),
         ..adjusted
     })
 }
 
-pub(super) fn go_on(
+pub(super) fn extend(
     previous: Credentials,
     cause: Error,
     now: UnixTime,
     random: &mut impl Random,
-) -> Result<Kept, Error> {
-    let end = previous.expires;
-    let kept = until_they_end(provider::handle_fail_to_refresh(
+) -> Result<Decision, Error> {
+    let expires = previous.expires;
+    let decision = until_expiration(provider::handle_fail_to_refresh(
         Some(previous),
         cause,
         now,
         random,
     )?);
-    if kept.credentials.expires != end {
-        return Ok(kept);
+    if decision.credentials.expires != expires {
+        return Ok(decision);
     }
-    // They last longer than an extension, and are due all the same: the wall clock was set back.
-    // They go on unchanged, and IMDS has its rest.
-    Ok(Kept {
-        due: kept
+    // The credentials are due although they are valid for longer than an extension: the wall clock
+    // was set back. They stay unchanged, and the next attempt comes after the length of an extension.
+    Ok(Decision {
+        due: decision
             .due
             .min(now.saturating_add(provider::extension(random))),
-        ..kept
+        ..decision
     })
 }
 
-fn until_they_end(credentials: Credentials) -> Kept {
-    Kept {
+fn until_expiration(credentials: Credentials) -> Decision {
+    Decision {
         due: credentials.expires.unwrap_or(UnixTime::MAX),
         credentials,
     }

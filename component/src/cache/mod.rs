@@ -1,15 +1,15 @@
-//! The credentials held, and when to get others.
+//! The held credentials, and when to refresh them.
 //!
-//! | what is held | event | next |
+//! | held | event | next |
 //! | --- | --- | --- |
-//! | nothing, or credentials that are due | IMDS gives credentials | these, due as the policy says |
-//! | credentials that are due | IMDS gives none | the same, extended and due again as the policy says (5.3) |
-//! | nothing | IMDS gives none | nothing; for one second the same error without a request (5.6) |
+//! | nothing, or credentials that are due | the refresh succeeds | the new credentials, due as the policy says |
+//! | credentials that are due | the refresh fails | the same credentials, extended and due again as the policy says [B5.3] |
+//! | nothing | the refresh fails | nothing; for one second, calls fail with the same error without a request [B5.6] |
 //! | credentials | `invalidate` | nothing |
-//! | credentials | `reject` with their key id | the same, ended and due |
+//! | credentials | `reject` with their access key ID | the same credentials, expired and due |
 //!
-//! Credentials are due when either clock says so (5.7): the wall clock, for it is what their end is
-//! dated by; and the monotonic one, for the wall clock can be set back.
+//! Credentials are due as soon as one of the two clocks says so [B5.7]: the wall clock, by which AWS
+//! dates their expiration, or the monotonic clock, because the wall clock can be set back.
 
 use core::time::Duration;
 
@@ -25,41 +25,41 @@ use crate::time::{self, Monotonic, UnixTime};
 mod classic;
 mod windowed;
 
-/// An error is given again without a request for so long (5.6).
-const ERROR_LIFE: Duration = Duration::from_secs(1);
+/// How long calls fail with the last error without sending a request [B5.6].
+const ERROR_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The cache's part of the configuration.
+/// The settings of the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// When to refresh, and what to do when that fails.
+    /// When to refresh, and what to do if the refresh fails.
     pub policy: RefreshPolicy,
-    /// How long before their end credentials are due; `None`: as the policy says.
+    /// How long before their expiration credentials are due; `None` for the default of the policy.
     pub window: Option<Duration>,
-    /// The part of `window` that is random, in percent.
+    /// The random part of `window`, in percent.
     pub jitter: u32,
-    /// How long past the end that IMDS gave credentials may be handed out; `None`: without bound.
+    /// How long past the expiration that IMDS stated credentials may be extended; `None` for unlimited.
     pub max_extension: Option<Duration>,
 }
 
-/// When credentials are refreshed.
+/// When credentials are refreshed, and what happens if the refresh fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshPolicy {
-    /// As `aws.CredentialsCache` of the AWS SDK for Go v2.
+    /// As `aws.CredentialsCache` of the AWS SDK for Go v2 [B5.5].
     #[default]
     Classic,
-    /// With advisory and mandatory windows.
+    /// With advisory and mandatory refresh windows, as the AWS SDKs agreed on [B5.9].
     Windowed,
 }
 
 impl Settings {
-    /// The window less its random part (5.5).
+    /// The window minus its random part [B5.5].
     fn jittered(&self, window: Duration, random: &mut impl Random) -> Duration {
         let part = f64::from(self.jitter) / 100.0 * random.unit();
         window.saturating_sub(time::part(window, part))
     }
 }
 
-/// The cache of one provider (5.1).
+/// The cache of one provider [B5.1].
 #[derive(Debug, Default)]
 pub struct Cache {
     settings: Settings,
@@ -68,24 +68,24 @@ pub struct Cache {
     record: Record,
 }
 
-/// Credentials, and what is known of them.
+/// The held credentials, and their history.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The credentials, as they are handed out.
+    /// The credentials as they are handed out.
     pub credentials: Credentials,
-    /// When they were received.
+    /// When the credentials were received.
     pub received: UnixTime,
-    /// When their document says that they end.
+    /// The expiration that their document states.
     pub document_expires: UnixTime,
-    /// The role that they are of.
+    /// The role of the credentials.
     pub role: RoleName,
-    /// How often in a row they were kept because others could not be had.
+    /// How many times in a row the credentials were extended because a refresh failed.
     pub extensions: u32,
-    /// When others are to be had.
+    /// When to refresh the credentials.
     pub due: Due,
 }
 
-/// A moment that has come as soon as one of the two clocks says so.
+/// A time that has come as soon as one of the two clocks has reached it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// On the wall clock.
@@ -94,33 +94,33 @@ pub struct Due {
     pub monotonic: Monotonic,
 }
 
-/// What happened so far.
+/// The history of refreshes.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// When IMDS last gave credentials that had not ended.
+    /// When IMDS last returned credentials that had not expired.
     pub last_success: Option<UnixTime>,
-    /// The last failure, and when it was.
+    /// The last failure and its time.
     pub last_failure: Option<(UnixTime, Error)>,
-    /// Since when refreshes have been failing.
+    /// When the current series of failed refreshes began.
     pub failing_since: Option<UnixTime>,
-    /// How often credentials were asked for.
+    /// How many times credentials were requested from IMDS.
     pub refreshes: u64,
 }
 
-/// An error that is given again for a while.
+/// An error that is returned again without a request for a while.
 #[derive(Debug)]
 struct Failed {
     until: Monotonic,
     error: Error,
 }
 
-/// What a policy makes of credentials: how they are handed out, and when others are due.
-struct Kept {
+/// The decision of a policy: the credentials to hand out, and when they are due.
+struct Decision {
     credentials: Credentials,
     due: UnixTime,
 }
 
-/// One look at both clocks.
+/// The time of both clocks.
 #[derive(Clone, Copy)]
 struct Now {
     wall: UnixTime,
@@ -137,7 +137,7 @@ impl Now {
 }
 
 impl Cache {
-    /// A cache that holds nothing.
+    /// An empty cache.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -145,18 +145,18 @@ impl Cache {
         }
     }
 
-    /// Goes on with other settings, and holds nothing.
+    /// Replaces the settings and forgets the held credentials.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
         self.invalidate();
     }
 
-    /// The credentials held until they are due, else new ones (5.2). When those cannot be had, what
-    /// the policy makes of the ones held (5.3).
+    /// Returns the held credentials until they are due, otherwise new credentials [B5.2]. If the
+    /// refresh fails, extends the held credentials as the policy says [B5.3].
     ///
     /// # Errors
     ///
-    /// Those of [`Provider::retrieve`], where nothing is held, or nothing that may still be used.
+    /// Those of [`Provider::retrieve`], if no credentials are held that may be extended.
     pub async fn get<M: MetadataClient>(
         &mut self,
         provider: &mut Provider,
@@ -167,7 +167,7 @@ impl Cache {
         let now = Now::of(clock);
         if let Some(held) = self.held.as_ref().filter(|held| !held.due.has_come(now)) {
             #[cfg(feature = "planted-faults")]
-            let again = planted::is(Planted::LostSingleFlight) && held.received == now.wall;
+            let again = planted::is_active(Planted::LostSingleFlight) && held.received == now.wall;
             #[cfg(not(feature = "planted-faults"))]
             let again = false;
             if !again {
@@ -187,40 +187,40 @@ impl Cache {
         let outcome = match retrieved {
             Ok(retrieved) if retrieved.credentials.expired(now.wall) => {
                 let cause = expired(&retrieved);
-                self.take_expired(retrieved, now);
-                self.go_on(cause, now, random)
+                self.hold_expired(retrieved, now);
+                self.extend(cause, now, random)
             }
             Ok(retrieved) => Ok(self.accept(retrieved, now, random)),
-            Err(cause) => self.go_on(cause, now, random),
+            Err(cause) => self.extend(cause, now, random),
         };
         self.failed = outcome.as_ref().err().map(|error| Failed {
-            // From the end of the call: what took five seconds to fail is not to be had at once
-            // again.
-            until: now.monotonic.saturating_add(ERROR_LIFE),
+            // From the end of the call: after a failure that took five seconds, the next call must not
+            // start another.
+            until: now.monotonic.saturating_add(ERROR_LIFETIME),
             error: error.clone(),
         });
         outcome
     }
 
-    /// Forgets the credentials held (5.4), and the last error.
+    /// Forgets the held credentials and the last error [B5.4].
     pub fn invalidate(&mut self) {
         self.held = None;
         self.failed = None;
     }
 
-    /// Ends the credentials held, if their key has this id (5.4). They stay, for the case that IMDS
-    /// is away.
+    /// Marks the held credentials as expired if they have this access key ID [B5.4]. They stay held,
+    /// in case the refresh fails.
     pub fn reject(&mut self, access_key_id: &str, clock: &impl Clock) {
         let now = Now::of(clock);
         if let Some(held) = &mut self.held
             && held.credentials.access_key_id == access_key_id
         {
-            let ended = now.wall.floor();
-            held.credentials.expires =
-                Some(held.credentials.expires.map_or(ended, |end| end.min(ended)));
-            held.credentials.refresh_after = held.credentials.refresh_after.min(ended);
-            // While refreshes fail, `windowed` keeps its pause: whoever has its key rejected over
-            // and over must not be able to flood IMDS.
+            let second = now.wall.floor();
+            let expires = held.credentials.expires.unwrap_or(second);
+            held.credentials.expires = Some(expires.min(second));
+            held.credentials.refresh_after = held.credentials.refresh_after.min(second);
+            // While refreshes fail, `windowed` keeps its back-off: a caller that reports rejected keys
+            // again and again must not be able to flood IMDS.
             if self.settings.policy == RefreshPolicy::Classic || held.extensions == 0 {
                 held.due = Due {
                     wall: now.wall,
@@ -230,12 +230,12 @@ impl Cache {
         }
     }
 
-    /// The credentials held.
+    /// The held credentials.
     pub fn held(&self) -> Option<&Held> {
         self.held.as_ref()
     }
 
-    /// What happened so far.
+    /// The history of refreshes.
     pub fn record(&self) -> &Record {
         &self.record
     }
@@ -248,7 +248,7 @@ impl Cache {
             document_expires,
             ..
         } = retrieved;
-        let Kept { credentials, due } = match self.settings.policy {
+        let Decision { credentials, due } = match self.settings.policy {
             RefreshPolicy::Classic => {
                 classic::accept(&self.settings, credentials, now.wall, random)
             }
@@ -269,9 +269,10 @@ impl Cache {
         held.credentials.clone()
     }
 
-    /// Holds credentials that had ended when they came (5.8), as due as they can be.
-    fn take_expired(&mut self, retrieved: Retrieved, now: Now) {
-        // They may still be the best that there are; those in hand can be better.
+    /// Holds credentials that had already expired when they were received [B5.8]. They are due at
+    /// once.
+    fn hold_expired(&mut self, retrieved: Retrieved, now: Now) {
+        // The held credentials stay if their document states a later expiration.
         let held = self.held.as_ref();
         if held.is_some_and(|held| held.document_expires > retrieved.document_expires) {
             return;
@@ -286,9 +287,8 @@ impl Cache {
         });
     }
 
-    /// Goes on with the credentials held, as the policy says, now that others could not be had
-    /// (5.3).
-    fn go_on(
+    /// Extends the held credentials as the policy says, because a refresh failed with `cause` [B5.3].
+    fn extend(
         &mut self,
         cause: Error,
         now: Now,
@@ -307,19 +307,19 @@ impl Cache {
             return Err(cause);
         }
         let previous = held.credentials.clone();
-        let Kept {
+        let Decision {
             mut credentials,
             mut due,
         } = match self.settings.policy {
-            RefreshPolicy::Classic => classic::go_on(previous, cause, now.wall, random)?,
-            RefreshPolicy::Windowed => windowed::go_on(previous, now.wall, random),
+            RefreshPolicy::Classic => classic::extend(previous, cause, now.wall, random)?,
+            RefreshPolicy::Windowed => windowed::extend(previous, now.wall, random),
         };
         if let Some(last) = last {
             credentials.expires = credentials.expires.map(|expires| expires.min(last));
             due = due.min(last);
         }
         #[cfg(feature = "planted-faults")]
-        if planted::is(Planted::EndlessExtension) {
+        if planted::is_active(Planted::EndlessExtension) {
             due = UnixTime::MAX;
             credentials.expires = credentials.expires.map(|_| due);
         }
@@ -331,9 +331,9 @@ impl Cache {
 }
 
 impl Due {
-    /// At the whole second: until then they are promised (5.2), and who comes then is not to be a fraction too
-    /// early. But what is due in this very second is so at its moment, or those who waited for it would all ask
-    /// again.
+    /// Credentials are promised until a whole second [B5.2], so they are due exactly then, and not a
+    /// fraction later. Only if that second has begun already are they due at the exact time: otherwise
+    /// all callers that waited for this refresh would start another one.
     fn at(wall: UnixTime, now: Now) -> Self {
         let second = wall.floor();
         let wall = if second > now.wall { second } else { wall };
@@ -348,16 +348,16 @@ impl Due {
     }
 }
 
-/// Credentials as they are handed out: promised until they are due, and never beyond their end.
+/// Promises `credentials` until they are due, but not past their expiration.
 fn hand_out(credentials: Credentials, due: UnixTime) -> Credentials {
-    let end = credentials.expires.unwrap_or(UnixTime::MAX);
+    let expires = credentials.expires.unwrap_or(UnixTime::MAX);
     Credentials {
-        refresh_after: due.min(end).floor(),
+        refresh_after: due.min(expires).floor(),
         ..credentials
     }
 }
 
-/// The failure that credentials are which had ended when they came.
+/// The error for credentials that had already expired when they were received.
 fn expired(retrieved: &Retrieved) -> Error {
     Error::Failed(Failure {
         reason: Reason::Expired,
@@ -366,6 +366,6 @@ fn expired(retrieved: &Retrieved) -> Error {
         code: None,
         attempts: retrieved.attempts,
         elapsed: retrieved.elapsed,
-        message: "IMDS gave credentials that had ended already".into(),
+        message: "IMDS returned credentials that had already expired".into(),
     })
 }

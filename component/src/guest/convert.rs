@@ -1,4 +1,4 @@
-//! Values of the logic to and from values of the WIT package, case by case.
+//! Converts between the types of the logic and those of the WIT package, case by case.
 
 use alloc::string::ToString;
 use core::time::Duration;
@@ -113,7 +113,7 @@ impl From<provider::Failure> for Failure {
     }
 }
 
-/// Two enumerations with the same cases.
+/// Converts between two enums with the same cases.
 macro_rules! same_cases {
     ($ours:ident, $theirs:path, $($case:ident)+) => {
         impl From<$ours> for $theirs {
@@ -176,7 +176,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
             requests,
         } = status;
         let token = session.and_then(Session::held);
-        let past = |(at, error): (UnixTime, Error)| ec2_role::PastFailure {
+        let past_failure = |(at, error): (UnixTime, Error)| ec2_role::PastFailure {
             at: at.seconds(),
             error: error.into(),
         };
@@ -188,7 +188,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
             fallback: session
                 .and_then(Session::fallback)
                 .cloned()
-                .map(|(at, cause)| past((at, cause.into()))),
+                .map(|(at, cause)| past_failure((at, cause.into()))),
             role_name: role_name.map(|name| name.as_str().to_string()),
             token_received: token.map(|token| token.received().seconds()),
             token_expires: token.map(|token| token.expires().seconds()),
@@ -199,7 +199,7 @@ impl From<Status<'_>> for ec2_role::ProviderStatus {
                 .map(UnixTime::seconds),
             next_refresh: held.map(|held| held.due.wall.seconds()),
             last_success: record.last_success.map(UnixTime::seconds),
-            last_failure: record.last_failure.clone().map(past),
+            last_failure: record.last_failure.clone().map(past_failure),
             failing_since: record.failing_since.map(UnixTime::seconds),
             extensions: held.map_or(0, |held| held.extensions),
             refreshes: record.refreshes,

@@ -7,10 +7,10 @@ use super::bindings::wasi::http::types::{ErrorCode, Fields, RequestOptions};
 use super::nanoseconds;
 use crate::ports::{RESPONSE_HEADERS, Request, TransportError};
 
-pub(super) const CUT_OFF: TransportError =
-    TransportError::Unavailable("the connection broke in the middle of the answer");
+pub(super) const INCOMPLETE: TransportError =
+    TransportError::Unavailable("the connection broke before the response was complete");
 pub(super) const BAD_REQUEST: TransportError =
-    TransportError::Malformed("the host does not take the request");
+    TransportError::Malformed("the host rejected the request as invalid");
 
 /// The headers of `request`.
 pub(super) fn fields(request: &Request<'_>) -> Result<Fields, TransportError> {
@@ -44,22 +44,25 @@ pub(super) fn headers(fields: &Fields) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Hosts differ in which code they give for one cause, so the many codes make few cases.
+/// The error for an error code of the host. Hosts use different codes for one cause, so many codes
+/// share a case.
 pub(super) fn failed(code: &ErrorCode) -> TransportError {
     match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
         ErrorCode::ConnectionTimeout => {
             TransportError::Timeout("the connection did not open in time")
         }
-        ErrorCode::DnsTimeout => TransportError::Timeout("the name was not resolved in time"),
+        ErrorCode::DnsTimeout => {
+            TransportError::Timeout("the host name of the endpoint was not resolved in time")
+        }
         ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => TransportError::Timeout("no answer in time"),
+        | ErrorCode::HttpResponseTimeout => TransportError::Timeout("no response in time"),
         ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            TransportError::Unavailable("the name of the endpoint does not resolve")
+            TransportError::Unavailable("the host name of the endpoint does not resolve")
         }
         ErrorCode::ConnectionRefused => TransportError::Unavailable("the connection was refused"),
-        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => CUT_OFF,
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => INCOMPLETE,
         ErrorCode::HttpRequestMethodInvalid
         | ErrorCode::HttpRequestUriInvalid
         | ErrorCode::HttpRequestUriTooLong
@@ -68,14 +71,14 @@ pub(super) fn failed(code: &ErrorCode) -> TransportError {
         | ErrorCode::HttpRequestHeaderSectionSize(_)
         | ErrorCode::HttpRequestHeaderSize(_) => BAD_REQUEST,
         ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
-            TransportError::Malformed("the headers of the answer are too long")
+            TransportError::Malformed("the response headers are too long")
         }
         ErrorCode::HttpResponseBodySize(_) => {
-            TransportError::Malformed("the body of the answer is too long")
+            TransportError::Malformed("the response body is too long")
         }
-        // wasmtime says this of a reset connection as well as of an answer that is not HTTP.
+        // wasmtime uses this code for a reset connection and for a response that is not HTTP.
         ErrorCode::HttpProtocolError => {
-            TransportError::Unavailable("the connection broke, or the answer is not HTTP")
+            TransportError::Unavailable("the connection broke, or the response is not HTTP")
         }
         _ => TransportError::Unavailable("no connection to the endpoint"),
     }

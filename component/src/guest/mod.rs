@@ -1,4 +1,4 @@
-//! The component: its exports, and the ports on WASI. A component instance is one
+//! The component: its exports, and the ports on WASI. A component instance holds one
 //! [`Instance`](crate::instance::Instance).
 
 use core::time::Duration;
@@ -18,9 +18,9 @@ use wasi_0_2::bindings;
 use wasi_0_3::bindings;
 
 #[cfg(all(feature = "custom-client", feature = "wasi-0-3"))]
-compile_error!("the features custom-client and wasi-0-3 exclude each other");
+compile_error!("the features custom-client and wasi-0-3 are mutually exclusive");
 
-/// A length of time as WASI counts it. One that is too long for WASI becomes the longest possible.
+/// A duration in nanoseconds, as WASI counts it; the longest possible one if it is too long.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,5 @@
-//! Look-ups of a path: with a session token, within a deadline, bounded, repeated where that can
-//! help.
+//! Looks up a path: with a session token, within a time limit, with a limited size, and with retries
+//! of transient failures.
 
 use alloc::format;
 use alloc::string::String;
@@ -15,47 +15,47 @@ use crate::ports::{
 };
 use crate::time::Monotonic;
 
-/// Where the token is (1.2). Never under a dated version: IMDS answers 403 there.
+/// The path of the token [B1.2]. It is never below a dated version, where IMDS answers 403.
 const TOKEN_ROOT: &str = "latest/api/token";
 
-/// User data are at most so long (1.5). EC2 takes 16 KiB.
+/// The size limit of user data, in bytes [B1.5]. EC2 accepts 16 KiB.
 pub const USER_DATA_LIMIT: usize = 1024 * 1024;
 
 const USER_AGENT: &str = concat!("ec2-role-component/", env!("CARGO_PKG_VERSION"));
 
-/// How long a connection may take to open. The AWS SDKs have between 250 ms and 2 s; most have 1 s.
+/// The default time limit for opening a connection. The AWS SDKs use 250 ms to 2 s, most of them 1 s.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an answer may take. The AWS SDKs have between 500 ms and 1 s.
+/// The default time limit for a response. The AWS SDKs use 500 ms to 1 s.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a look-up may take, as in the AWS SDK for Go v2.
+/// The default time limit for a look-up, as in the AWS SDK for Go v2.
 pub const DEFAULT_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a request is sent at most, as in the AWS SDK for Go v2.
+/// The default number of attempts, as in the AWS SDK for Go v2.
 pub const DEFAULT_ATTEMPTS: u32 = 3;
 
-/// The life of a token to ask for: the longest that IMDS grants.
+/// The default lifetime to request for tokens: the longest that IMDS grants.
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(21_600);
 
-/// The client's part of the configuration.
+/// The settings of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Do not send anything.
+    /// Whether to fail every look-up without sending a request.
     pub disabled: bool,
-    /// Where IMDS is.
+    /// The base URL of IMDS.
     pub endpoint: Endpoint,
-    /// When to do without a token.
+    /// When to fall back to IMDSv1.
     pub imdsv1: Imdsv1Policy,
-    /// How long a connection may take to open.
+    /// The time limit for opening a connection.
     pub connect_timeout: Duration,
-    /// How long an answer may take after that.
+    /// The time limit for the complete response once the connection is open.
     pub read_timeout: Duration,
-    /// How long a look-up may take.
+    /// The time limit for a look-up, including the token, all attempts and all back-off.
     pub operation_timeout: Duration,
-    /// How often a request is sent at most.
+    /// The maximum number of attempts for each request.
     pub attempts: u32,
-    /// The life of a token to ask for, in whole seconds.
+    /// The lifetime to request for tokens, in whole seconds.
     pub token_ttl: Duration,
 }
 
@@ -74,7 +74,7 @@ impl Default for Settings {
     }
 }
 
-/// The trees that can be looked into.
+/// The trees of IMDS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
     /// `/latest/meta-data`
@@ -85,16 +85,16 @@ pub enum Tree {
     UserData,
 }
 
-/// The protocol of an exchange.
+/// The version of IMDS that an exchange uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// Without a token.
+    /// IMDSv1: without a token.
     V1,
-    /// With a token.
+    /// IMDSv2: with a token.
     V2,
 }
 
-/// The IMDS client.
+/// The built-in IMDS client.
 #[derive(Debug)]
 pub struct Client<T, C, R> {
     settings: Settings,
@@ -107,7 +107,7 @@ pub struct Client<T, C, R> {
 }
 
 impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
-    /// A client that has sent nothing yet.
+    /// A client without a token.
     pub fn new(settings: Settings, transport: T, clock: C, random: R) -> Self {
         Self {
             settings,
@@ -120,18 +120,18 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         }
     }
 
-    /// Goes on with other settings, and without a token.
+    /// Replaces the settings and drops the token.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
         self.session = Session::default();
     }
 
-    /// What is at `path` in `tree`.
+    /// Gets what is at `path` in `tree`.
     ///
     /// # Errors
     ///
-    /// [`Error::Disabled`], or [`Error::Failed`] for all that goes wrong on the way; a status of
-    /// 404 is [`Reason::NotFound`].
+    /// [`Error::Disabled`], or [`Error::Failed`] for any other failure. Status 404 is
+    /// [`Reason::NotFound`].
     pub async fn get(&mut self, step: Step, tree: Tree, path: &str) -> Result<Found, Error> {
         if self.settings.disabled {
             return Err(Error::Disabled);
@@ -150,14 +150,14 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                 Authorization::Token(_) => &headers[..],
                 Authorization::None => &headers[..1],
             };
-            let question = Question {
+            let outgoing = Outgoing {
                 step,
                 method: Method::Get,
                 path: &path,
                 headers,
                 limit: tree.limit(),
             };
-            let outcome = self.exchange(&operation, question, &mut attempts).await;
+            let outcome = self.exchange(&operation, outgoing, &mut attempts).await;
             let now = self.clock.monotonic();
             match &outcome {
                 Ok(response) if response.status == 200 => {
@@ -167,16 +167,18 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                             .correct(token, response, now, self.clock.wall());
                     }
                 }
-                // 2.5, 2.8: a token can end before its time (IMDS was restarted, the machine
-                // slept). Once, for a new token that is not accepted either will not be helped by a
-                // third.
+                // A token can become invalid early: IMDS restarted, or the machine slept [B2.5],
+                // [B2.8]. Once only: if IMDS rejects a new token too, a third will not help.
                 Ok(response) if response.status == 401 && rejected == 0 => {
                     rejected = 1;
                     self.session.reject(&authorization);
                     continue;
                 }
                 _ => {
-                    if self.pause(&operation, attempts - rejected, &outcome).await {
+                    if self
+                        .back_off(&operation, attempts - rejected, &outcome)
+                        .await
+                    {
                         continue;
                     }
                 }
@@ -194,29 +196,30 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         }
     }
 
-    /// The session.
+    /// The session token, or why there is none.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Requests sent.
+    /// The number of requests sent.
     pub fn counts(&self) -> RequestCounts {
         self.counts
     }
 
-    /// The protocol of the last look-up that succeeded.
+    /// The version of IMDS that the last successful look-up used.
     pub fn answered(&self) -> Option<Version> {
         self.answered
     }
 
-    /// How to send the next request: with the token held, with a new one, or without (2.1 to 2.8).
+    /// How to send the next request: with the held token, with a new token, or without a token
+    /// ([B2.1] to [B2.8]).
     async fn authorization(&mut self, operation: &Operation) -> Result<Authorization, Error> {
         if let Some(authorization) = self.session.authorization(self.clock.monotonic()) {
             return Ok(authorization);
         }
-        let asked = self.settings.token_ttl;
-        let seconds = format!("{}", asked.as_secs());
-        // Without a length some hosts send an empty body in chunks, which IMDS does not take.
+        let requested = self.settings.token_ttl;
+        let seconds = format!("{}", requested.as_secs());
+        // Without a length, some hosts send the empty body chunked, which IMDS does not accept.
         let headers = [
             ("user-agent", USER_AGENT),
             ("content-length", "0"),
@@ -227,18 +230,18 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         loop {
             let sent = self.clock.monotonic();
             let wall = self.clock.wall();
-            let question = Question {
+            let outgoing = Outgoing {
                 step: Step::Token,
                 method: Method::Put,
                 path: &path,
                 headers: &headers,
                 limit: TOKEN_LIMIT,
             };
-            let outcome = self.exchange(operation, question, &mut attempts).await;
+            let outcome = self.exchange(operation, outgoing, &mut attempts).await;
             let now = self.clock.monotonic();
             let failure = match &outcome {
                 Ok(response) if response.status == 200 => {
-                    match self.session.accept(response, asked, sent, wall) {
+                    match self.session.accept(response, requested, sent, wall) {
                         Ok(token) => return Ok(Authorization::Token(token)),
                         Err(message) => operation.failure(
                             Reason::InvalidResponse,
@@ -250,22 +253,22 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                         ),
                     }
                 }
-                _ if self.pause(operation, attempts, &outcome).await => continue,
+                _ if self.back_off(operation, attempts, &outcome).await => continue,
                 _ => operation.failed(Step::Token, attempts, &outcome, now),
             };
-            let ours = now >= operation.deadline;
-            let until = match session::fallback(self.settings.imdsv1, &outcome, ours) {
+            let timed_out = now >= operation.deadline;
+            let until = match session::fallback(self.settings.imdsv1, &outcome, timed_out) {
                 Fallback::Fail => return Err(failure.into()),
                 Fallback::Once => None,
-                Fallback::Stay => Some(now.saturating_add(asked)),
+                Fallback::Stay => Some(now.saturating_add(requested)),
             };
-            self.session.go_without(until, self.clock.wall(), failure);
+            self.session.fall_back(until, self.clock.wall(), failure);
             return Ok(Authorization::None);
         }
     }
 
-    /// Waits before another attempt, if there is to be one (1.6, 1.7).
-    async fn pause(
+    /// Waits before the next attempt. Returns false if there is to be none [B1.6], [B1.7].
+    async fn back_off(
         &mut self,
         operation: &Operation,
         attempts: u32,
@@ -274,21 +277,21 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         if attempts >= self.settings.attempts {
             return false;
         }
-        let Some(pause) = retry::pause(outcome, attempts, &mut self.random) else {
+        let Some(time) = retry::back_off(outcome, attempts, &mut self.random) else {
             return false;
         };
-        // Whoever would wake up too late had better say now what is wrong.
-        if self.clock.monotonic().saturating_add(pause) >= operation.deadline {
+        // If the back-off outlasts the look-up, report the failure now.
+        if self.clock.monotonic().saturating_add(time) >= operation.deadline {
             return false;
         }
-        self.clock.sleep(pause).await;
+        self.clock.sleep(time).await;
         true
     }
 
     async fn exchange(
         &mut self,
         operation: &Operation,
-        question: Question<'_>,
+        outgoing: Outgoing<'_>,
         attempts: &mut u32,
     ) -> Result<Response, TransportError> {
         let Settings {
@@ -301,17 +304,19 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
             .saturating_add(connect_timeout.saturating_add(read_timeout))
             .min(operation.deadline);
         if deadline <= now {
-            return Err(TransportError::Timeout("the time for the look-up was over"));
+            return Err(TransportError::Timeout(
+                "the time limit of the look-up had passed",
+            ));
         }
-        self.counts.add(question.step);
+        self.counts.add(outgoing.step);
         *attempts += 1;
         self.transport
             .exchange(Request {
-                method: question.method,
+                method: outgoing.method,
                 authority: self.settings.endpoint.authority(),
-                path: question.path,
-                headers: question.headers,
-                body_limit: question.limit,
+                path: outgoing.path,
+                headers: outgoing.headers,
+                body_limit: outgoing.limit,
                 connect_timeout,
                 read_timeout,
                 deadline,
@@ -359,8 +364,8 @@ impl Tree {
     }
 }
 
-/// What is asked for.
-struct Question<'a> {
+/// What differs from request to request.
+struct Outgoing<'a> {
     step: Step,
     method: Method,
     path: &'a str,
@@ -368,7 +373,7 @@ struct Question<'a> {
     limit: usize,
 }
 
-/// One look-up: when it began and when it must end.
+/// One look-up: when it began and by when it must end.
 struct Operation {
     began: Monotonic,
     deadline: Monotonic,
@@ -403,7 +408,7 @@ impl Operation {
         }
     }
 
-    /// What an answer other than 200, or none, means (3.1).
+    /// The failure for a response other than 200, or for no response [B3.1].
     #[cold]
     fn failed(
         &self,

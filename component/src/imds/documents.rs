@@ -1,4 +1,4 @@
-//! The documents that have a form of their own: the instance's identity, and its profile.
+//! Documents in JSON: the identity document of the instance, and its instance profile.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,13 +8,13 @@ use crate::error::{Error, Reason, Step};
 use crate::json::{self, Value};
 use crate::metadata::Found;
 
-/// Where the identity document is in the tree `dynamic`.
+/// The path of the identity document in the tree `dynamic`.
 pub const IDENTITY_PATH: &str = "instance-identity/document";
 
-/// Where the instance profile is in the tree `meta-data`.
+/// The path of the instance profile in the tree `meta-data`.
 pub const IAM_INFO_PATH: &str = "iam/info";
 
-/// The instance identity document (6.2). What IMDS leaves out is empty.
+/// The instance identity document [B6.2]. A field that IMDS omits is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityDocument {
     /// `accountId`
@@ -49,7 +49,7 @@ pub struct IdentityDocument {
     pub version: String,
 }
 
-/// The instance profile (6.4). What IMDS leaves out is empty.
+/// The instance profile [B6.4]. A field that IMDS omits is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IamInfo {
     /// `Code`
@@ -67,7 +67,8 @@ impl IdentityDocument {
     ///
     /// # Errors
     ///
-    /// [`Reason::InvalidResponse`] where it is not an object, or a field is of another type.
+    /// [`Reason::InvalidResponse`] if the document is not a JSON object, or a field has the wrong
+    /// type.
     pub fn parse(found: &Found) -> Result<Self, Error> {
         let mut document = Self::default();
         let mut kernel_id = String::new();
@@ -132,17 +133,17 @@ impl IdentityDocument {
         Ok(document)
     }
 
-    /// The region (6.3).
+    /// The region of the instance [B6.3].
     ///
     /// # Errors
     ///
-    /// [`Reason::InvalidResponse`] where the document names none.
+    /// [`Reason::InvalidResponse`] if the document contains no region.
     pub fn into_region(self, found: &Found) -> Result<String, Error> {
         match self.region.is_empty() {
             false => Ok(self.region),
             true => Err(invalid(
                 found,
-                "the identity document names no region".into(),
+                "the identity document contains no region".into(),
             )),
         }
     }
@@ -153,8 +154,8 @@ impl IamInfo {
     ///
     /// # Errors
     ///
-    /// [`Reason::Refused`] where its code is not `Success`; [`Reason::InvalidResponse`] where it is
-    /// not an object, or a field is of another type.
+    /// [`Reason::Refused`] if the code is not `Success`; [`Reason::InvalidResponse`] if the document
+    /// is not a JSON object, or a field has the wrong type.
     pub fn parse(found: &Found) -> Result<Self, Error> {
         let names = [
             "Code",

@@ -1,14 +1,14 @@
-//! Where IMDS is, and how paths are written.
+//! The base URL of IMDS, and the encoding of paths.
 
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
 
-/// What [`Endpoint`]'s parser accepts, for error messages.
+/// What the parser of [`Endpoint`] accepts, for error messages.
 pub const ACCEPTED: &str = "http://HOST, http://HOST:PORT or http://HOST:PORT/PATH, where HOST is a name, an IPv4 address or an IPv6 address in brackets";
 
-/// The base URL of IMDS: `http`, an authority, and possibly a path.
+/// The base URL of IMDS: the scheme `http`, an authority, and optionally a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     authority: String,
@@ -16,7 +16,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `http://169.254.169.254` (rule 1.1).
+    /// `http://169.254.169.254` [B1.1].
     pub fn ipv4() -> Self {
         Self {
             authority: "169.254.169.254".to_string(),
@@ -24,7 +24,7 @@ impl Endpoint {
         }
     }
 
-    /// `http://[fd00:ec2::254]` (rule 1.1).
+    /// `http://[fd00:ec2::254]` [B1.1].
     pub fn ipv6() -> Self {
         Self {
             authority: "[fd00:ec2::254]".to_string(),
@@ -32,13 +32,14 @@ impl Endpoint {
         }
     }
 
-    /// Host, and port where one is given.
+    /// The host, with the port if one is given.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The whole path of `path` at this endpoint: the endpoint's own before it, percent-encoded,
-    /// without repeated slashes and dot segments, so that it never leads out of `root`.
+    /// The path to send for `path` below `root`: it begins with the endpoint's own path, is
+    /// percent-encoded, and has no repeated slashes and no dot segments, so it never leaves `root`
+    /// [B1.2].
     ///
     /// ```
     /// use ec2_role_component::imds::endpoint::Endpoint;
@@ -76,13 +77,13 @@ impl Endpoint {
     }
 }
 
-/// Not the URL of an endpoint.
+/// The URL is not a valid endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidEndpoint;
 
 impl fmt::Display for InvalidEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not an endpoint; accepted: {ACCEPTED}")
+        write!(f, "invalid endpoint; accepted: {ACCEPTED}")
     }
 }
 
@@ -146,18 +147,18 @@ fn is_host_name(host: &str) -> bool {
 }
 
 fn is_port(port: &str) -> bool {
-    // `u16::from_str` would take a sign.
+    // `u16::from_str` accepts a sign.
     port.bytes().all(|byte| byte.is_ascii_digit())
         && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
-/// What may stand in the path of an endpoint as it is.
+/// Whether the path of an endpoint may contain this byte.
 fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte) || byte == b'/'
 }
 
-/// The characters that need no encoding in a segment of a path (RFC 3986, `pchar` without the
-/// percent sign).
+/// Whether this byte needs no encoding in a path segment (RFC 3986, `pchar` without the percent
+/// sign).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }

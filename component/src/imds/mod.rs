@@ -1,4 +1,4 @@
-//! The IMDS client. It knows nothing of credentials.
+//! The built-in IMDS client. It reads any metadata and has no code for credentials.
 
 pub mod client;
 pub mod documents;

@@ -1,54 +1,55 @@
-//! Which exchanges are worth repeating, and after what pause (1.6, 1.7).
+//! Which requests are retried, and after what back-off [B1.6], [B1.7].
 //!
-//! | outcome | repeated | shortest pause before the first repetition |
+//! | outcome | retried | shortest back-off before the first retry |
 //! | --- | --- | --- |
-//! | no connection, a broken one, silence | yes | 250 ms |
-//! | 500, 502, 504 | yes | 250 ms |
-//! | 429, 503 | yes | 500 ms, and what `Retry-After` says |
-//! | any other answer, an answer that is none | no | – |
-//! | not let out by the host | no | – |
+//! | the connection failed or broke, no response in time | yes | 250 ms |
+//! | status 500, 502, 504 | yes | 250 ms |
+//! | status 429, 503 | yes | 500 ms, or the value of `Retry-After` if that is longer |
+//! | any other status, a malformed or oversized response | no | – |
+//! | the host does not allow the request | no | – |
 
 use core::time::Duration;
 
 use crate::ports::{RETRY_AFTER_HEADER, Random, Response, TransportError};
 use crate::time;
 
-/// The pause before the first repetition is between half of this and this; then it doubles.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The longest back-off before the first retry. It doubles with every further retry; jitter takes
+/// away up to half of it.
+const BACK_OFF: Duration = Duration::from_millis(500);
 
-/// The same when IMDS asked for fewer requests.
-const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
+/// The longest back-off before the first retry if IMDS asked for fewer requests.
+const THROTTLED_BACK_OFF: Duration = Duration::from_secs(1);
 
-/// It does not double beyond this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// The limit of the doubling.
+const MAX_BACK_OFF: Duration = Duration::from_secs(4);
 
-/// How long to wait before an exchange is repeated that had this outcome for the `attempts`-th
-/// time; `None` if it is not to be repeated.
-pub fn pause(
+/// How long to wait before the next attempt, after `attempts` attempts of which the last had this
+/// outcome; `None` if the request is not retried.
+pub fn back_off(
     outcome: &Result<Response, TransportError>,
     attempts: u32,
     random: &mut impl Random,
 ) -> Option<Duration> {
-    let (first, asked) = match outcome {
+    let (first, requested) = match outcome {
         Ok(response) => match response.status {
-            429 | 503 => (THROTTLED_PAUSE, retry_after(response)),
-            500 | 502 | 504 => (PAUSE, None),
+            429 | 503 => (THROTTLED_BACK_OFF, retry_after(response)),
+            500 | 502 | 504 => (BACK_OFF, None),
             _ => return None,
         },
-        Err(TransportError::Unavailable(_) | TransportError::Timeout(_)) => (PAUSE, None),
+        Err(TransportError::Unavailable(_) | TransportError::Timeout(_)) => (BACK_OFF, None),
         Err(TransportError::Denied | TransportError::TooLong(_) | TransportError::Malformed(_)) => {
             return None;
         }
     };
     let doublings = attempts.saturating_sub(1).min(8);
-    let whole = first.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    // At least half, so that it is a pause; the rest at random, so that many clients do not come
-    // back at once.
+    let whole = first.saturating_mul(1 << doublings).min(MAX_BACK_OFF);
+    // At least half, so that IMDS can recover; the rest is random, so that many clients do not
+    // return at the same time.
     let jittered = time::part(whole, 0.5 + random.unit() / 2.0);
-    Some(jittered.max(asked.unwrap_or_default()))
+    Some(jittered.max(requested.unwrap_or_default()))
 }
 
-/// Only whole seconds: IMDS has no reason to name a date.
+/// The value of `Retry-After` in seconds. A date is ignored: IMDS has no reason to send one.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds: u32 = response
         .header(RETRY_AFTER_HEADER)?
@@ -89,11 +90,11 @@ mod tests {
         attempts: u32,
         dice: f64,
     ) -> Option<u128> {
-        pause(outcome, attempts, &mut Dice(dice)).map(|pause| pause.as_millis())
+        back_off(outcome, attempts, &mut Dice(dice)).map(|time| time.as_millis())
     }
 
     #[test]
-    fn pauses_double_and_are_jittered_by_half() {
+    fn back_off_doubles_and_is_jittered_by_half() {
         for (attempts, low, high) in [
             (1, 250, 499),
             (2, 500, 999),
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_waits_longer_and_as_long_as_it_is_told() {
+    fn throttling_waits_longer_and_as_long_as_retry_after_says() {
         for code in [429, 503] {
             assert_eq!(milliseconds(&status(code, None), 1, 0.0), Some(500));
             assert_eq!(milliseconds(&status(code, Some("3")), 1, 0.0), Some(3000));
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_get_better_is_not_repeated() {
+    fn permanent_failures_are_not_retried() {
         for code in [200, 204, 301, 400, 401, 403, 404, 405, 408, 501] {
             assert_eq!(milliseconds(&status(code, None), 1, 0.0), None, "{code}");
         }

@@ -1,13 +1,13 @@
-//! The IMDSv2 session: whether requests go with a token or without, and what makes that change.
+//! The IMDSv2 session: whether requests carry a token, and when that changes.
 //!
 //! | state | event | next |
 //! | --- | --- | --- |
-//! | none | a token is received | held |
-//! | none | the token is refused and the policy allows IMDSv1 ([`fallback`]) | without |
-//! | held | its renewal time is reached (2.4) | none |
-//! | held | IMDS answers 401 to it (2.5) | none |
-//! | without | IMDS answers 401 (2.8) | none |
-//! | without | as much time has passed as a token would have lived (2.8) | none |
+//! | none | IMDS issues a token | held |
+//! | none | IMDS issues no token, and the policy allows IMDSv1 ([`fallback`]) | without |
+//! | held | the token is due for renewal [B2.4] | none |
+//! | held | IMDS answers 401 to the token [B2.5] | none |
+//! | without | IMDS answers 401 [B2.8] | none |
+//! | without | the requested lifetime of a token has passed [B2.8] | none |
 
 use alloc::string::String;
 use core::time::Duration;
@@ -17,13 +17,13 @@ use crate::ports::{Response, TTL_HEADER, TransportError};
 use crate::secret::Secret;
 use crate::time::{Monotonic, UnixTime};
 
-/// A token of more bytes than this is refused; those of IMDS have 56.
+/// The size limit of a token, in bytes. Tokens from IMDS have 56.
 pub const TOKEN_LIMIT: usize = 4096;
 
-/// How long before its end a token is renewed (2.4).
-const RENEW_EARLY: Duration = Duration::from_secs(120);
+/// How long before its expiration a token is renewed [B2.4].
+const RENEWAL_MARGIN: Duration = Duration::from_secs(120);
 
-/// The session.
+/// The session of one client.
 #[derive(Debug, Default)]
 pub struct Session {
     state: State,
@@ -40,7 +40,7 @@ enum State {
     },
 }
 
-/// A token, with its life.
+/// A token and its lifetime.
 #[derive(Clone, Debug)]
 pub struct Token {
     value: Secret,
@@ -49,17 +49,17 @@ pub struct Token {
     expires: UnixTime,
 }
 
-/// What the next request is sent with.
+/// How the next request is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authorization {
-    /// With this token: IMDSv2.
+    /// IMDSv2: with this token.
     Token(Secret),
-    /// Without: IMDSv1.
+    /// IMDSv1: without a token.
     None,
 }
 
 impl Session {
-    /// How to send a request now; `None` if a token is to be asked for first.
+    /// How to send a request now; `None` if a token must be requested first.
     pub fn authorization(&self, now: Monotonic) -> Option<Authorization> {
         match &self.state {
             State::Held(token) if now < token.renew => {
@@ -70,7 +70,7 @@ impl Session {
         }
     }
 
-    /// The token held, whatever its age.
+    /// The held token, even if it is due for renewal.
     pub fn held(&self) -> Option<&Token> {
         match &self.state {
             State::Held(token) => Some(token),
@@ -78,79 +78,80 @@ impl Session {
         }
     }
 
-    /// Since when, and for what failure, requests have been sent without a token: the last time
-    /// that this happened, until there is a token again.
+    /// When and why requests last fell back to IMDSv1; `None` once a token is held.
     pub fn fallback(&self) -> Option<&(UnixTime, Failure)> {
         self.fallback.as_ref()
     }
 
-    /// Takes the token from the answer to a request for one with a life of `asked` (2.2, 2.3).
-    /// `sent` and `wall` are the moment of the request, so that the time on the way counts against
-    /// the token.
+    /// Holds the token in `response`, the response to a request for a token with the lifetime
+    /// `requested` [B2.2], [B2.3]. `sent` and `wall` are the time of the request, so the round trip
+    /// counts towards the age of the token.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the answer.
+    /// What is wrong with the response.
     pub fn accept(
         &mut self,
         response: &Response,
-        asked: Duration,
+        requested: Duration,
         sent: Monotonic,
         wall: UnixTime,
     ) -> Result<Secret, &'static str> {
-        let text = core::str::from_utf8(&response.body).map_err(|_| "the token is not text")?;
+        let text =
+            core::str::from_utf8(&response.body).map_err(|_| "the token is not UTF-8 text")?;
         let text = text.trim_ascii();
         if text.is_empty() {
             return Err("the token is empty");
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("the token cannot be sent as a header");
+            return Err("the token contains characters that are not allowed in a header");
         }
-        let life = match response.header(TTL_HEADER) {
+        let lifetime = match response.header(TTL_HEADER) {
             Some(header) => {
-                seconds(header).ok_or("the life of the token is not a number of seconds")?
+                seconds(header).ok_or("the TTL header of the token is not a number of seconds")?
             }
-            None => asked,
+            None => requested,
         };
         let value = Secret::new(String::from(text));
         self.state = State::Held(Token {
             value: value.clone(),
-            renew: renewal(sent, life),
+            renew: renewal(sent, lifetime),
             received: wall,
-            expires: wall.saturating_add(life),
+            expires: wall.saturating_add(lifetime),
         });
         self.fallback = None;
         Ok(value)
     }
 
-    /// Takes note of how long IMDS says that `token` still lives, in an answer to it (2.4). That
-    /// heals a monotonic clock that stood still while the machine slept.
+    /// Shortens the lifetime of `token` to the remaining lifetime that IMDS states in a response to
+    /// it [B2.4]. This corrects a monotonic clock that stopped while the machine slept.
     pub fn correct(&mut self, token: &Secret, response: &Response, now: Monotonic, wall: UnixTime) {
         let left = response.header(TTL_HEADER).and_then(seconds);
         if let (State::Held(held), Some(left)) = (&mut self.state, left)
             && held.value == *token
         {
-            // It can only be shorter than we thought: our count began before IMDS began its own.
+            // Only ever shorter: our count began before that of IMDS.
             held.renew = held.renew.min(renewal(now, left));
             held.expires = held.expires.min(wall.saturating_add(left));
         }
     }
 
-    /// IMDS answered 401 to a request with `sent`: what was sent is of no more use (2.5, 2.8).
+    /// Handles a 401 to a request with `sent`: drops the held token if that was sent, and ends the
+    /// fallback if none was [B2.5], [B2.8].
     pub fn reject(&mut self, sent: &Authorization) {
-        let useless = match (&self.state, sent) {
+        let rejected = match (&self.state, sent) {
             (State::Held(held), Authorization::Token(sent)) => held.value == *sent,
             (State::Without { .. }, Authorization::None) => true,
             _ => false,
         };
-        if useless {
+        if rejected {
             self.state = State::None;
         }
     }
 
-    /// No token is to be had, and the policy says to go on without one (2.7): for this request, and
-    /// until the moment `until` for the others as well.
-    pub fn go_without(&mut self, until: Option<Monotonic>, wall: UnixTime, cause: Failure) {
+    /// Falls back to IMDSv1 because of `cause` [B2.7]: until `until`, or for one request only if that
+    /// is `None`.
+    pub fn fall_back(&mut self, until: Option<Monotonic>, wall: UnixTime, cause: Failure) {
         self.state = match until {
             Some(until) => State::Without { until },
             None => State::None,
@@ -160,12 +161,12 @@ impl Session {
 }
 
 impl Token {
-    /// When it was received, on the wall clock of then.
+    /// When the token was received, on the wall clock at that time.
     pub fn received(&self) -> UnixTime {
         self.received
     }
 
-    /// When it ends, on the wall clock of then.
+    /// When the token expires, on the wall clock at the time it was received.
     pub fn expires(&self) -> UnixTime {
         self.expires
     }
@@ -183,31 +184,31 @@ pub enum Imdsv1Policy {
     OnAnyFailure,
 }
 
-/// What follows from a failure to get a token.
+/// The consequence of a failure to get a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     /// The look-up fails.
     Fail,
     /// This request is sent without a token.
     Once,
-    /// This request and those after it are sent without a token.
+    /// This request and later requests are sent without a token.
     Stay,
 }
 
-/// Whether a failure to get a token leads to IMDSv1 (2.7). `ours`: the time of the look-up was
-/// over, which says nothing about IMDS.
+/// Whether a failure to get a token leads to a fallback to IMDSv1 [B2.7]. `timed_out`: the time limit
+/// of the look-up has passed, which says nothing about IMDS.
 ///
 /// | | `never` | `on-refusal` | `on-any-failure` |
 /// | --- | --- | --- | --- |
-/// | 400 | fail | fail | fail |
-/// | 403, 404, 405 | fail | stay | stay |
-/// | no connection, silence | fail | fail | stay |
-/// | any other status, or no token in the answer | fail | fail | once |
-/// | the look-up's own time is over, or the host denies the request | fail | fail | fail |
+/// | status 400 | fail | fail | fail |
+/// | status 403, 404, 405 | fail | stay | stay |
+/// | the connection failed or broke, no response in time | fail | fail | stay |
+/// | any other status, or no valid token in the response | fail | fail | once |
+/// | the time limit of the look-up has passed, or the host denies the request | fail | fail | fail |
 pub fn fallback(
     policy: Imdsv1Policy,
     outcome: &Result<Response, TransportError>,
-    ours: bool,
+    timed_out: bool,
 ) -> Fallback {
     let refused = matches!(outcome, Ok(response) if matches!(response.status, 403..=405));
     match policy {
@@ -215,7 +216,7 @@ pub fn fallback(
         Imdsv1Policy::OnRefusal if refused => Fallback::Stay,
         Imdsv1Policy::OnRefusal => Fallback::Fail,
         Imdsv1Policy::OnAnyFailure => match outcome {
-            _ if ours => Fallback::Fail,
+            _ if timed_out => Fallback::Fail,
             Ok(response) if response.status == 400 => Fallback::Fail,
             Ok(_) if refused => Fallback::Stay,
             Ok(_) => Fallback::Once,
@@ -226,8 +227,8 @@ pub fn fallback(
     }
 }
 
-fn renewal(from: Monotonic, life: Duration) -> Monotonic {
-    from.saturating_add(life - RENEW_EARLY.min(life / 2))
+fn renewal(from: Monotonic, lifetime: Duration) -> Monotonic {
+    from.saturating_add(lifetime - RENEWAL_MARGIN.min(lifetime / 2))
 }
 
 fn seconds(header: &str) -> Option<Duration> {
@@ -261,8 +262,8 @@ mod tests {
 
     fn accept(body: &str, ttl: Option<&str>) -> Result<Session, &'static str> {
         let mut session = Session::default();
-        let asked = Duration::from_secs(21_600);
-        session.accept(&answer(200, body, ttl), asked, at(1_000), WALL)?;
+        let requested = Duration::from_secs(21_600);
+        session.accept(&answer(200, body, ttl), requested, at(1_000), WALL)?;
         Ok(session)
     }
 
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_renewed_two_minutes_before_its_end() {
+    fn a_token_is_renewed_two_minutes_before_its_expiration() {
         let session = accept("token", Some("600")).unwrap();
         assert_eq!(session.authorization(at(1_479)), Some(token("token")));
         assert_eq!(session.authorization(at(1_480)), None);
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lived_token_is_used_for_half_its_life() {
+    fn a_short_lived_token_is_used_for_half_its_lifetime() {
         let session = accept("token", Some("10")).unwrap();
         assert!(session.authorization(at(1_004)).is_some());
         assert!(session.authorization(at(1_005)).is_none());
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_header_a_token_lives_as_long_as_was_asked() {
+    fn without_the_header_a_token_has_the_requested_lifetime() {
         let session = accept("token", None).unwrap();
         assert!(session.authorization(at(1_000 + 21_479)).is_some());
         assert!(session.authorization(at(1_000 + 21_480)).is_none());
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_corrects_the_life_of_the_token_downwards() {
+    fn a_response_shortens_the_lifetime_of_the_token() {
         let value = Secret::new("token".to_string());
         let mut session = accept("token", Some("21600")).unwrap();
         session.correct(
@@ -367,9 +368,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_lasts_for_a_time_or_until_a_401() {
+    fn a_fallback_ends_after_a_time_or_with_a_401() {
         let mut session = Session::default();
-        session.go_without(Some(at(100)), WALL, cause());
+        session.fall_back(Some(at(100)), WALL, cause());
         assert_eq!(session.authorization(at(99)), Some(Authorization::None));
         assert_eq!(session.authorization(at(100)), None);
         assert_eq!(session.fallback(), Some(&(WALL, cause())));
@@ -378,12 +379,8 @@ mod tests {
         session.reject(&Authorization::None);
         assert_eq!(session.authorization(at(99)), None);
 
-        session.go_without(None, WALL, cause());
-        assert_eq!(
-            session.authorization(at(99)),
-            None,
-            "for that one request alone"
-        );
+        session.fall_back(None, WALL, cause());
+        assert_eq!(session.authorization(at(99)), None, "for one request only");
         session
             .accept(
                 &answer(200, "token", None),
@@ -396,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn imdsv1_follows_from_what_the_policy_names_and_from_nothing_else() {
+    fn only_what_the_policy_names_leads_to_imdsv1() {
         use Fallback::{Fail, Once, Stay};
         use Imdsv1Policy::{Never, OnAnyFailure, OnRefusal};
         let status = |status| Ok(answer(status, "", None));
@@ -426,11 +423,11 @@ mod tests {
                 );
             }
         }
-        let silence = Err(TransportError::Timeout("x"));
+        let no_response = Err(TransportError::Timeout("x"));
         assert_eq!(
-            fallback(OnAnyFailure, &silence, true),
+            fallback(OnAnyFailure, &no_response, true),
             Fail,
-            "our own time was over"
+            "the time limit of the look-up had passed"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The role's document: JSON with `Code`, the keys, and when they end (4.3).
+//! The credentials document of a role: JSON with `Code`, the keys and their expiration [B4.3].
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use crate::metadata::Found;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-/// A document with credentials, complete.
+/// A complete credentials document.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) access_key_id: String,
@@ -47,7 +47,7 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         )),
         Some((_, name)) if required => Err(invalid(
             found,
-            format!("{name} is missing in the credentials document"),
+            format!("{name} is missing from the credentials document"),
         )),
         _ => Ok(String::new()),
     };
@@ -71,7 +71,7 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         secret_access_key,
         token,
         account_id: Some(account_id).filter(|id| !id.is_empty()),
-        // What is before 1970 is as much in the past as 1970 itself.
+        // An expiration before 1970 is as much in the past as 1970.
         expires: UnixTime::from_seconds(u64::try_from(expires.timestamp()).unwrap_or(0)),
     })
 }

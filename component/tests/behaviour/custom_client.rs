@@ -200,7 +200,12 @@ fn options_of_the_built_in_client_are_refused_and_the_others_hold() {
         let Err(Error::Unsupported(words)) = instance.configure(options) else {
             panic!("{name}")
         };
-        assert!(words.starts_with(&format!("option {name} is ")), "{words}");
+        assert!(
+            words.starts_with(&format!(
+                "option {name} configures the built-in IMDS client"
+            )),
+            "{words}"
+        );
     }
     let role = Options {
         role_name: Some("other".into()),

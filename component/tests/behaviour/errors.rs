@@ -63,11 +63,11 @@ fn other_errors_are_sentences() {
     }
     assert_eq!(
         InvalidRoleName.to_string(),
-        "not the name of a role; accepted: 1 to 64 letters, digits and +=,.@_-"
+        "invalid role name; accepted: 1 to 64 letters, digits and +=,.@_-"
     );
     let endpoint = InvalidEndpoint.to_string();
     assert!(
-        endpoint.starts_with("not an endpoint; accepted: http://HOST,"),
+        endpoint.starts_with("invalid endpoint; accepted: http://HOST,"),
         "{endpoint}"
     );
 }

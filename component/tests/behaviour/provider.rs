@@ -168,7 +168,7 @@ fn a_field_of_another_type_is_told_from_one_that_is_missing_and_only_where_it_is
         ),
         (
             serde_json::Value::Null,
-            "Token is missing in the credentials document",
+            "Token is missing from the credentials document",
         ),
     ] {
         let mut world = answering("Token", value);

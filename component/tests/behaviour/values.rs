@@ -24,7 +24,7 @@ fn the_time_from_a_later_moment_is_nothing() {
     let (early, late) = (Monotonic::new(SECOND), Monotonic::new(3 * SECOND));
     assert_eq!(late.since(early), 2 * SECOND);
     assert_eq!(early.since(late), Duration::ZERO);
-    assert_eq!(late.since_beginning(), 3 * SECOND);
+    assert_eq!(late.since_start(), 3 * SECOND);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/`, and the exports that it makes of [`super::Component`].
+//! The bindings that wit-bindgen generates from `wit/`, and the exports that call [`super::Component`].
 
 #![expect(unsafe_code, reason = "generated")]
 

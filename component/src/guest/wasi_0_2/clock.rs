@@ -13,8 +13,8 @@ pub(super) struct WasiClock;
 impl Clock for WasiClock {
     fn wall(&self) -> UnixTime {
         let now = wall_clock::now();
-        // `Duration::new` panics where the nanoseconds carry the seconds over, and a host may say
-        // anything.
+        // `Duration::new` panics if the nanoseconds overflow the seconds, and a host may return any
+        // value.
         UnixTime::new(
             Duration::from_secs(now.seconds)
                 .saturating_add(Duration::from_nanos(now.nanoseconds.into())),

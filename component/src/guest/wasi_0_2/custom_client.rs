@@ -1,9 +1,9 @@
-//! The IMDS client that is imported.
+//! The imported IMDS client.
 
 use alloc::vec::Vec;
 
 use super::Instance;
-use super::bindings::imds::credentials::metadata_client::{self, ClientError as Theirs};
+use super::bindings::imds::credentials::metadata_client::{self, ClientError as WitError};
 use super::clock::WasiClock;
 use crate::custom_client::{ClientError, CustomClient, CustomClientPort};
 use crate::guest::random::WasiRandom;
@@ -24,13 +24,13 @@ pub(super) struct Imported;
 impl CustomClientPort for Imported {
     async fn get_metadata(&mut self, path: &str) -> Result<Vec<u8>, ClientError> {
         metadata_client::get_metadata(path).map_err(|error| match error {
-            Theirs::Disabled => ClientError::Disabled,
-            Theirs::Denied(words) => ClientError::Denied(words),
-            Theirs::Unavailable(words) => ClientError::Unavailable(words),
-            Theirs::Timeout(words) => ClientError::Timeout(words),
-            Theirs::Status(status) => ClientError::Status(status),
-            Theirs::InvalidResponse(words) => ClientError::InvalidResponse(words),
-            Theirs::Other(words) => ClientError::Other(words),
+            WitError::Disabled => ClientError::Disabled,
+            WitError::Denied(message) => ClientError::Denied(message),
+            WitError::Unavailable(message) => ClientError::Unavailable(message),
+            WitError::Timeout(message) => ClientError::Timeout(message),
+            WitError::Status(status) => ClientError::Status(status),
+            WitError::InvalidResponse(message) => ClientError::InvalidResponse(message),
+            WitError::Other(message) => ClientError::Other(message),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The built-in IMDS client, and the interface `metadata` that comes with it.
+//! The built-in IMDS client, and the interface `metadata`, which only this client has.
 
 use alloc::string::String;
 use alloc::vec::Vec;

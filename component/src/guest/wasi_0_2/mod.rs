@@ -1,7 +1,7 @@
 //! Exports and ports on WASI 0.2.
 //!
-//! Calls come one at a time, for a component is not entered again while it is in a call; so the one
-//! instance sits in a cell, and every port blocks until it has its answer.
+//! Calls come one at a time, because a component is not re-entered during a call. So the one instance
+//! is in a cell, and every port blocks until it has its result.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -79,20 +79,20 @@ impl ec2_role::Guest for Component {
     }
 }
 
-/// Runs `f` on the one instance, which begins to exist with the first call.
+/// Runs `f` on the one instance, which the first call creates.
 fn with_instance<O>(f: impl FnOnce(&mut Instance) -> O) -> O {
-    static INSTANCE: runtime::OneThread<RefCell<Option<Box<Instance>>>> =
-        runtime::OneThread::new(RefCell::new(None));
+    static INSTANCE: runtime::SingleThreaded<RefCell<Option<Box<Instance>>>> =
+        runtime::SingleThreaded::new(RefCell::new(None));
 
     let mut instance = INSTANCE.get().borrow_mut();
     f(instance.get_or_insert_with(|| Box::new(client::instance())))
 }
 
-/// The outcome of a future on ports that block.
+/// The output of a future whose ports block.
 fn ready<O>(future: impl Future<Output = O>) -> O {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
-        // No port ever waits for a waker.
+        // No port waits for a waker.
         Poll::Pending => runtime::trap(),
     }
 }

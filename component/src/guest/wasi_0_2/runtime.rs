@@ -1,9 +1,9 @@
-//! What `std` would bring: an allocator, an end for panics, and a static for a program of one
+//! What `std` would provide: an allocator, a panic handler, and a static for a program with one
 //! thread.
 
 #![expect(
     unsafe_code,
-    reason = "WebAssembly without threads: there is one thread and no other"
+    reason = "WebAssembly without threads: there is only one thread"
 )]
 
 #[global_allocator]
@@ -14,19 +14,19 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     trap()
 }
 
-/// Ends the instance. The host sees a trap.
+/// Ends the instance with a trap.
 pub(super) fn trap() -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// A value for a static. This target has no threads, so it is never shared between any.
-pub(super) struct OneThread<T>(T);
+/// A value for a static. This target has only one thread, so the value is never shared.
+pub(super) struct SingleThreaded<T>(T);
 
 // SAFETY: wasm32-unknown-unknown without the `atomics` feature has one thread.
 #[cfg(not(target_feature = "atomics"))]
-unsafe impl<T> Sync for OneThread<T> {}
+unsafe impl<T> Sync for SingleThreaded<T> {}
 
-impl<T> OneThread<T> {
+impl<T> SingleThreaded<T> {
     pub(super) const fn new(value: T) -> Self {
         Self(value)
     }

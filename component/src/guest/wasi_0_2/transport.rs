@@ -1,8 +1,8 @@
 //! HTTP exchanges over `wasi:http/outgoing-handler`.
 //!
-//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the
-//! options as advice, and each in its own way. Children are dropped before their parents, or the
-//! host traps: pollable before future, stream before body.
+//! Time limits are set as request options and also enforced by a timer, because hosts treat the
+//! options as advice, each in its own way. Children must be dropped before
+//! their parents, or the host traps: pollable before future, stream before body.
 
 use alloc::vec::Vec;
 
@@ -13,12 +13,12 @@ use super::bindings::wasi::http::types::{
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
 use super::bindings::wasi::io::streams::StreamError;
-use crate::guest::http::{self, BAD_REQUEST, CUT_OFF, failed};
+use crate::guest::http::{self, BAD_REQUEST, INCOMPLETE, failed};
 use crate::guest::nanoseconds;
 use crate::ports::{Method, Request, Response, Transport, TransportError};
 
-/// A body is read in pieces of at most this size.
-const PIECE: u64 = 16 * 1024;
+/// The largest part of a body that is read at once.
+const CHUNK: u64 = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct WasiTransport;
@@ -26,7 +26,7 @@ pub(super) struct WasiTransport;
 impl Transport for WasiTransport {
     async fn exchange(&mut self, request: Request<'_>) -> Result<Response, TransportError> {
         let timer = Timer(monotonic_clock::subscribe_instant(nanoseconds(
-            request.deadline.since_beginning(),
+            request.deadline.since_start(),
         )));
         let response = send(&request, &timer)?;
         let status = response.status();
@@ -40,20 +40,20 @@ impl Transport for WasiTransport {
     }
 }
 
-/// The end of the exchange.
+/// Fires at the deadline of the exchange.
 struct Timer(Pollable);
 
 impl Timer {
-    fn wait(&self, event: &Pollable, what: &'static str) -> Result<(), TransportError> {
+    fn wait(&self, event: &Pollable, message: &'static str) -> Result<(), TransportError> {
         if poll::poll(&[event, &self.0]).contains(&0) {
             Ok(())
         } else {
-            Err(TransportError::Timeout(what))
+            Err(TransportError::Timeout(message))
         }
     }
 }
 
-/// Sends the request and waits for the head of the answer.
+/// Sends the request and waits for the head of the response.
 fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, TransportError> {
     let outgoing = OutgoingRequest::new(http::fields(request)?);
     let method = match request.method {
@@ -71,21 +71,20 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
         .set_path_with_query(Some(request.path))
         .map_err(|()| BAD_REQUEST)?;
 
-    // `outgoing.body()` is not called: a body that nobody asked for is sent in chunks by some
-    // hosts.
+    // `outgoing.body()` is not called: if it is, some hosts send the empty body chunked.
     let future = outgoing_handler::handle(outgoing, Some(http::options(request)))
         .map_err(|code| failed(&code))?;
     wait_for(&future, timer)?;
     match future.get() {
         Some(Ok(Ok(response))) => Ok(response),
         Some(Ok(Err(code))) => Err(failed(&code)),
-        Some(Err(())) | None => Err(TransportError::Unavailable("the host gave no answer")),
+        Some(Err(())) | None => Err(TransportError::Unavailable("the host returned no response")),
     }
 }
 
 fn wait_for(future: &FutureIncomingResponse, timer: &Timer) -> Result<(), TransportError> {
-    let answered = future.subscribe();
-    timer.wait(&answered, "no answer in time")
+    let ready = future.subscribe();
+    timer.wait(&ready, "no response in time")
 }
 
 fn body(
@@ -95,7 +94,7 @@ fn body(
 ) -> Result<Vec<u8>, TransportError> {
     let incoming = response
         .consume()
-        .map_err(|()| TransportError::Malformed("the answer has no body"))?;
+        .map_err(|()| TransportError::Malformed("the response has no body"))?;
     let outcome = read(&incoming, limit, timer);
     drop(incoming);
     drop(response);
@@ -105,20 +104,20 @@ fn body(
 fn read(incoming: &IncomingBody, limit: usize, timer: &Timer) -> Result<Vec<u8>, TransportError> {
     let stream = incoming
         .stream()
-        .map_err(|()| TransportError::Malformed("the answer has no body"))?;
+        .map_err(|()| TransportError::Malformed("the response has no body"))?;
     let mut body = Vec::new();
     loop {
-        match stream.read(PIECE) {
+        match stream.read(CHUNK) {
             Ok(piece) if piece.is_empty() => {
                 let more = stream.subscribe();
-                timer.wait(&more, "the answer did not end in time")?;
+                timer.wait(&more, "the response was not complete in time")?;
             }
             Ok(piece) if body.len().saturating_add(piece.len()) > limit => {
                 return Err(TransportError::TooLong(limit));
             }
             Ok(piece) => body.extend_from_slice(&piece),
             Err(StreamError::Closed) => return Ok(body),
-            Err(StreamError::LastOperationFailed(_)) => return Err(CUT_OFF),
+            Err(StreamError::LastOperationFailed(_)) => return Err(INCOMPLETE),
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct WasiClock;
 impl Clock for WasiClock {
     fn wall(&self) -> UnixTime {
         let now = system_clock::now();
-        // Before 1970 it is 1970: no credentials are older.
+        // A time before 1970 becomes 1970: no credentials are older.
         let seconds = u64::try_from(now.seconds).unwrap_or(0);
         UnixTime::new(
             Duration::from_secs(seconds)

@@ -1,6 +1,7 @@
-//! Exports and ports on WASI 0.3: a preview.
+//! Exports and ports on WASI 0.3. This is a preview.
 //!
-//! Calls may overlap. The one instance has a lock, so that they are served one after the other (8.1).
+//! Calls may overlap. The one instance is behind a lock, so calls are served one after the other
+//! [B8.1].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -105,7 +106,7 @@ async fn text(tree: Tree, path: &str) -> Result<String, provider::Error> {
     Ok(instance().await.text(tree, path).await?)
 }
 
-/// The one instance, which begins to exist with the first call.
+/// The one instance, which the first call creates.
 async fn instance() -> MappedMutexGuard<'static, Option<Instance>, Instance> {
     static INSTANCE: Mutex<Option<Instance>> = Mutex::new(None);
 

@@ -1,7 +1,7 @@
 //! HTTP exchanges over `wasi:http/client`.
 //!
-//! Time-outs are set as request options, and kept by a timer of our own as well: hosts treat the
-//! options as advice, and each in its own way.
+//! Time limits are set as request options and also enforced by a timer, because hosts treat the
+//! options as advice, each in its own way.
 
 use alloc::vec::Vec;
 use core::pin::pin;
@@ -14,23 +14,23 @@ use super::bindings::wasi::http::types::{
     Method as WasiMethod, Request as WasiRequest, Response as WasiResponse, Scheme,
 };
 use super::bindings::wit_future;
-use crate::guest::http::{self, BAD_REQUEST, CUT_OFF, failed};
+use crate::guest::http::{self, BAD_REQUEST, INCOMPLETE, failed};
 use crate::guest::nanoseconds;
 use crate::ports::{Method, Request, Response, Transport, TransportError};
 
-/// A body is read in pieces of at most this size.
-const PIECE: usize = 16 * 1024;
+/// The largest part of a body that is read at once.
+const CHUNK: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct WasiTransport;
 
 impl Transport for WasiTransport {
     async fn exchange(&mut self, request: Request<'_>) -> Result<Response, TransportError> {
-        let deadline = nanoseconds(request.deadline.since_beginning());
-        let over = monotonic_clock::wait_until(deadline);
-        match select(pin!(exchange(&request)), pin!(over)).await {
+        let deadline = nanoseconds(request.deadline.since_start());
+        let timer = monotonic_clock::wait_until(deadline);
+        match select(pin!(exchange(&request)), pin!(timer)).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(TransportError::Timeout("no answer in time")),
+            Either::Right(_) => Err(TransportError::Timeout("no response in time")),
         }
     }
 }
@@ -50,7 +50,7 @@ async fn exchange(request: &Request<'_>) -> Result<Response, TransportError> {
 }
 
 fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
-    // Neither a body nor trailers.
+    // No body and no trailers.
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (outgoing, _) = WasiRequest::new(
         http::fields(request)?,
@@ -76,7 +76,7 @@ async fn body(response: WasiResponse, limit: usize) -> Result<Vec<u8>, Transport
     let (mut stream, trailers) = WasiResponse::consume_body(response, received);
     let mut body = Vec::new();
     loop {
-        let (result, piece) = stream.read(Vec::with_capacity(PIECE)).await;
+        let (result, piece) = stream.read(Vec::with_capacity(CHUNK)).await;
         if body.len().saturating_add(piece.len()) > limit {
             return Err(TransportError::TooLong(limit));
         }
@@ -84,10 +84,10 @@ async fn body(response: WasiResponse, limit: usize) -> Result<Vec<u8>, Transport
         match result {
             wit_bindgen::StreamResult::Complete(_) => {}
             wit_bindgen::StreamResult::Dropped => break,
-            wit_bindgen::StreamResult::Cancelled => return Err(CUT_OFF),
+            wit_bindgen::StreamResult::Cancelled => return Err(INCOMPLETE),
         }
     }
-    // The stream ends in the same way whether the body was whole or not.
+    // The stream ends in the same way whether or not the body is complete.
     drop(stream);
     match trailers.await {
         Ok(_) => Ok(body),
