@@ -1,4 +1,4 @@
-//! An IMDS client that the embedder provides, in place of the built-in client ([B7.1] to [B7.4]): what
+//! An IMDS client that the embedder provides, in place of the built-in client `[B7.1]` to `[B7.4]`: what
 //! the AWS SDK for Go v2 calls `Options.Client`.
 
 use alloc::format;
@@ -14,7 +14,7 @@ use crate::instance::InstanceClient;
 use crate::metadata::{self, DOCUMENT_LIMIT, Found, MetadataClient, RequestCounts};
 use crate::ports::Clock;
 
-/// How many characters of the client's own message are passed on [B7.3].
+/// How many characters of the client's own message are passed on `[B7.3]`.
 const MESSAGE_LIMIT: usize = 200;
 
 /// The port to the embedder's client. Mirrors the WIT interface `metadata-client`.
@@ -123,6 +123,7 @@ fn quoted(message: &str) -> String {
 }
 
 impl<P: CustomClientPort, C: Clock> InstanceClient for CustomClient<P, C> {
+    // [B7.2]
     fn supports(options: &Options) -> Result<(), Error> {
         match options.first_of_built_in_client() {
             None => Ok(()),

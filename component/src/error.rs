@@ -42,7 +42,7 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Why an exchange with IMDS failed [B3.1].
+/// Why an exchange with IMDS failed `[B3.1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The host does not allow the request.

@@ -207,7 +207,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
     }
 
-    /// The region of the instance, from its identity document [B6.3].
+    /// The region of the instance, from its identity document `[B6.3]`.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         IdentityDocument::parse(&found)?.into_region(&found)
     }
 
-    /// The identity document of the instance [B6.2].
+    /// The identity document of the instance `[B6.2]`.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         IdentityDocument::parse(&found)
     }
 
-    /// The instance profile [B6.4].
+    /// The instance profile `[B6.4]`.
     ///
     /// # Errors
     ///

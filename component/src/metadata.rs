@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use crate::error::{Error, Failure, Reason, Step};
 
-/// The size limit of listings and documents, in bytes [B1.5].
+/// The size limit of listings and documents, in bytes `[B1.5]`.
 pub const DOCUMENT_LIMIT: usize = 64 * 1024;
 
 /// Looks up metadata: the built-in IMDS client, or one of the embedder's own.
@@ -85,7 +85,7 @@ impl RequestCounts {
     }
 }
 
-/// The reason that a status other than 200 stands for [B3.1].
+/// The reason that a status other than 200 stands for `[B3.1]`.
 pub(crate) fn reason_of_status(status: u16, step: Step) -> Reason {
     match status {
         403 => Reason::Forbidden,

@@ -14,17 +14,17 @@ use crate::time::{self, UnixTime};
 
 mod document;
 
-/// Credentials expire at most this long after they were received [B4.4].
+/// Credentials expire at most this long after they were received `[B4.4]`.
 pub const LIFE_CAP: Duration = Duration::from_secs(60 * 60);
 
-/// If a refresh fails, credentials that are valid for longer than this stay unchanged [B4.6].
+/// If a refresh fails, credentials that are valid for longer than this stay unchanged `[B4.6]`.
 const VALID_LONG_ENOUGH: Duration = Duration::from_secs(5 * 60);
 
-/// The shortest extension. An extension is random, up to [`EXTENSION_SPREAD`] longer [B4.6].
+/// The shortest extension. An extension is random, up to [`EXTENSION_SPREAD`] longer `[B4.6]`.
 pub(crate) const EXTENSION: Duration = Duration::from_secs(5 * 60);
 const EXTENSION_SPREAD: Duration = Duration::from_secs(10 * 60);
 
-/// Credentials that expire sooner than this are not adjusted [B4.5].
+/// Credentials that expire sooner than this are not adjusted `[B4.5]`.
 const ADJUST_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
 /// The path of the role list; the credentials documents are below it.
@@ -33,10 +33,10 @@ const PLAIN: &str = "/iam/security-credentials/";
 /// The same for documents that contain the account ID. Not every IMDS has this path.
 const EXTENDED: &str = "/iam/security-credentials-extended/";
 
-/// How many times one call reads the role list at most [B4.8].
+/// How many times one call reads the role list at most `[B4.8]`.
 const MAX_ROUNDS: u32 = 3;
 
-/// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` [B4.2].
+/// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` `[B4.2]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleName(String);
 
@@ -80,7 +80,7 @@ impl FromStr for RoleName {
 /// The result of [`Provider::retrieve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retrieved {
-    /// The credentials, with their expiration capped [B4.4].
+    /// The credentials, with their expiration capped `[B4.4]`.
     pub credentials: Credentials,
     /// The role of the credentials.
     pub role: RoleName,
@@ -105,8 +105,8 @@ pub struct Settings {
 ///
 /// | state | event | next |
 /// | --- | --- | --- |
-/// | extended path | 404 to the role list, or to the document of the configured role [B4.7] | plain path, permanently |
-/// | a role is remembered | 404 to its document [B4.8] | no role is remembered, and the role list is read again |
+/// | extended path | 404 to the role list, or to the document of the configured role `[B4.7]` | plain path, permanently |
+/// | a role is remembered | 404 to its document `[B4.8]` | no role is remembered, and the role list is read again |
 #[derive(Debug)]
 pub struct Provider {
     settings: Settings,
@@ -133,8 +133,8 @@ impl Provider {
         self.settings.role.as_ref().or(self.remembered.as_ref())
     }
 
-    /// Looks up the name of the role, unless it is known, and its credentials ([B4.1] to [B4.4],
-    /// [B4.7], [B4.8]). Caches no credentials.
+    /// Looks up the name of the role, unless it is known, and its credentials (`[B4.1]` to `[B4.4]`,
+    /// `[B4.7]`, `[B4.8]`). Caches no credentials.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Provider {
         })
     }
 
-    /// The role name in the first line of the role list that is not blank [B4.2].
+    /// The role name in the first line of the role list that is not blank `[B4.2]`.
     async fn list<M: MetadataClient>(&mut self, client: &mut M) -> Result<RoleName, Error> {
         let found = loop {
             match client.metadata(Step::RoleList, self.path).await {
@@ -246,7 +246,7 @@ fn is_not_found(error: &Error) -> bool {
         .is_some_and(|failure| failure.reason == Reason::NotFound)
 }
 
-/// Turns a 404 into [`Reason::NoRole`]: in a look-up of credentials, that is what it means [B3.2].
+/// Turns a 404 into [`Reason::NoRole`]: in a look-up of credentials, that is what it means `[B3.2]`.
 fn no_role(error: Error, message: String) -> Error {
     match error {
         Error::Failed(failure) if failure.reason == Reason::NotFound => Error::Failed(Failure {
@@ -258,7 +258,7 @@ fn no_role(error: Error, message: String) -> Error {
     }
 }
 
-/// Moves the expiration of `credentials` [B4.5].
+/// Moves the expiration of `credentials` `[B4.5]`.
 pub fn adjust_expires_by(credentials: Credentials, by: Shift, now: UnixTime) -> Credentials {
     match credentials.expires {
         Some(expires) if expires >= now.saturating_add(ADJUST_MINIMUM) => Credentials {
@@ -297,7 +297,7 @@ impl Shift {
     }
 }
 
-/// The credentials to use after a refresh failed with `cause` [B4.6].
+/// The credentials to use after a refresh failed with `cause` `[B4.6]`.
 ///
 /// # Errors
 ///
@@ -322,7 +322,7 @@ pub fn handle_fail_to_refresh(
     })
 }
 
-/// The random length of an extension: 5 to 15 minutes [B4.6].
+/// The random length of an extension: 5 to 15 minutes `[B4.6]`.
 pub(crate) fn extension(random: &mut impl Random) -> Duration {
     EXTENSION + time::part(EXTENSION_SPREAD, random.unit())
 }

@@ -1,5 +1,5 @@
 //! The policy `classic`: `aws.CredentialsCache` of the AWS SDK for Go v2, with the two strategies of
-//! its EC2 role provider [B5.5], [B4.5], [B4.6].
+//! its EC2 role provider `[B5.5]`, `[B4.5]`, `[B4.6]`.
 //!
 //! Credentials are due when they expire. A window makes them expire earlier, an extension later.
 
@@ -12,7 +12,7 @@ use crate::ports::Random;
 use crate::provider::{self, Shift};
 use crate::time::UnixTime;
 
-/// A window leaves credentials valid for at least this long, if they were before [B5.5]. This is also
+/// A window leaves credentials valid for at least this long, if they were before `[B5.5]`. This is also
 /// the shortest extension.
 const MINIMUM_LIFETIME: Duration = provider::EXTENSION;
 

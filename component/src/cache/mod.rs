@@ -3,12 +3,12 @@
 //! | held | event | next |
 //! | --- | --- | --- |
 //! | nothing, or credentials that are due | the refresh succeeds | the new credentials, due as the policy says |
-//! | credentials that are due | the refresh fails | the same credentials, extended and due again as the policy says [B5.3] |
-//! | nothing | the refresh fails | nothing; for one second, calls fail with the same error without a request [B5.6] |
+//! | credentials that are due | the refresh fails | the same credentials, extended and due again as the policy says `[B5.3]` |
+//! | nothing | the refresh fails | nothing; for one second, calls fail with the same error without a request `[B5.6]` |
 //! | credentials | `invalidate` | nothing |
 //! | credentials | `reject` with their access key ID | the same credentials, expired and due |
 //!
-//! Credentials are due as soon as one of the two clocks says so [B5.7]: the wall clock, by which AWS
+//! Credentials are due as soon as one of the two clocks says so `[B5.7]`: the wall clock, by which AWS
 //! dates their expiration, or the monotonic clock, because the wall clock can be set back.
 
 use core::time::Duration;
@@ -25,7 +25,7 @@ use crate::time::{self, Monotonic, UnixTime};
 mod classic;
 mod windowed;
 
-/// How long calls fail with the last error without sending a request [B5.6].
+/// How long calls fail with the last error without sending a request `[B5.6]`.
 const ERROR_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The settings of the cache.
@@ -44,22 +44,22 @@ pub struct Settings {
 /// When credentials are refreshed, and what happens if the refresh fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshPolicy {
-    /// As `aws.CredentialsCache` of the AWS SDK for Go v2 [B5.5].
+    /// As `aws.CredentialsCache` of the AWS SDK for Go v2 `[B5.5]`.
     #[default]
     Classic,
-    /// With advisory and mandatory refresh windows, as the AWS SDKs agreed on [B5.9].
+    /// With advisory and mandatory refresh windows, as the AWS SDKs agreed on `[B5.9]`.
     Windowed,
 }
 
 impl Settings {
-    /// The window minus its random part [B5.5].
+    /// The window minus its random part `[B5.5]`.
     fn jittered(&self, window: Duration, random: &mut impl Random) -> Duration {
         let part = f64::from(self.jitter) / 100.0 * random.unit();
         window.saturating_sub(time::part(window, part))
     }
 }
 
-/// The cache of one provider [B5.1].
+/// The cache of one provider `[B5.1]`.
 #[derive(Debug, Default)]
 pub struct Cache {
     settings: Settings,
@@ -151,8 +151,8 @@ impl Cache {
         self.invalidate();
     }
 
-    /// Returns the held credentials until they are due, otherwise new credentials [B5.2]. If the
-    /// refresh fails, extends the held credentials as the policy says [B5.3].
+    /// Returns the held credentials until they are due, otherwise new credentials `[B5.2]`. If the
+    /// refresh fails, extends the held credentials as the policy says `[B5.3]`.
     ///
     /// # Errors
     ///
@@ -202,13 +202,13 @@ impl Cache {
         outcome
     }
 
-    /// Forgets the held credentials and the last error [B5.4].
+    /// Forgets the held credentials and the last error `[B5.4]`.
     pub fn invalidate(&mut self) {
         self.held = None;
         self.failed = None;
     }
 
-    /// Marks the held credentials as expired if they have this access key ID [B5.4]. They stay held,
+    /// Marks the held credentials as expired if they have this access key ID `[B5.4]`. They stay held,
     /// in case the refresh fails.
     pub fn reject(&mut self, access_key_id: &str, clock: &impl Clock) {
         let now = Now::of(clock);
@@ -269,7 +269,7 @@ impl Cache {
         held.credentials.clone()
     }
 
-    /// Holds credentials that had already expired when they were received [B5.8]. They are due at
+    /// Holds credentials that had already expired when they were received `[B5.8]`. They are due at
     /// once.
     fn hold_expired(&mut self, retrieved: Retrieved, now: Now) {
         // The held credentials stay if their document states a later expiration.
@@ -287,7 +287,7 @@ impl Cache {
         });
     }
 
-    /// Extends the held credentials as the policy says, because a refresh failed with `cause` [B5.3].
+    /// Extends the held credentials as the policy says, because a refresh failed with `cause` `[B5.3]`.
     fn extend(
         &mut self,
         cause: Error,
@@ -331,7 +331,7 @@ impl Cache {
 }
 
 impl Due {
-    /// Credentials are promised until a whole second [B5.2], so they are due exactly then, and not a
+    /// Credentials are promised until a whole second `[B5.2]`, so they are due exactly then, and not a
     /// fraction later. Only if that second has begun already are they due at the exact time: otherwise
     /// all callers that waited for this refresh would start another one.
     fn at(wall: UnixTime, now: Now) -> Self {

@@ -1,4 +1,4 @@
-//! The policy `windowed`: the refresh behaviour that the AWS SDKs agreed on [B5.9].
+//! The policy `windowed`: the refresh behaviour that the AWS SDKs agreed on `[B5.9]`.
 //!
 //! Credentials are due in an advisory window before they expire. If a refresh fails, they are handed
 //! out unchanged, even past their expiration, and the next attempt comes 5 to 10 minutes later. Their

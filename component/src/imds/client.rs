@@ -15,10 +15,10 @@ use crate::ports::{
 };
 use crate::time::Monotonic;
 
-/// The path of the token [B1.2]. It is never below a dated version, where IMDS answers 403.
+/// The path of the token `[B1.2]`. It is never below a dated version, where IMDS answers 403.
 const TOKEN_ROOT: &str = "latest/api/token";
 
-/// The size limit of user data, in bytes [B1.5]. EC2 accepts 16 KiB.
+/// The size limit of user data, in bytes `[B1.5]`. EC2 accepts 16 KiB.
 pub const USER_DATA_LIMIT: usize = 1024 * 1024;
 
 const USER_AGENT: &str = concat!("ec2-role-component/", env!("CARGO_PKG_VERSION"));
@@ -212,7 +212,7 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
     }
 
     /// How to send the next request: with the held token, with a new token, or without a token
-    /// ([B2.1] to [B2.8]).
+    /// `[B2.1]` to `[B2.8]`.
     async fn authorization(&mut self, operation: &Operation) -> Result<Authorization, Error> {
         if let Some(authorization) = self.session.authorization(self.clock.monotonic()) {
             return Ok(authorization);
@@ -267,7 +267,7 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
         }
     }
 
-    /// Waits before the next attempt. Returns false if there is to be none [B1.6], [B1.7].
+    /// Waits before the next attempt. Returns false if there is to be none `[B1.6]`, `[B1.7]`.
     async fn back_off(
         &mut self,
         operation: &Operation,
@@ -408,7 +408,7 @@ impl Operation {
         }
     }
 
-    /// The failure for a response other than 200, or for no response [B3.1].
+    /// The failure for a response other than 200, or for no response `[B3.1]`.
     #[cold]
     fn failed(
         &self,

@@ -14,7 +14,7 @@ pub const IDENTITY_PATH: &str = "instance-identity/document";
 /// The path of the instance profile in the tree `meta-data`.
 pub const IAM_INFO_PATH: &str = "iam/info";
 
-/// The instance identity document [B6.2]. A field that IMDS omits is empty.
+/// The instance identity document `[B6.2]`. A field that IMDS omits is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityDocument {
     /// `accountId`
@@ -49,7 +49,7 @@ pub struct IdentityDocument {
     pub version: String,
 }
 
-/// The instance profile [B6.4]. A field that IMDS omits is empty.
+/// The instance profile `[B6.4]`. A field that IMDS omits is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IamInfo {
     /// `Code`
@@ -133,7 +133,7 @@ impl IdentityDocument {
         Ok(document)
     }
 
-    /// The region of the instance [B6.3].
+    /// The region of the instance `[B6.3]`.
     ///
     /// # Errors
     ///

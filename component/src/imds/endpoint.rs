@@ -16,7 +16,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `http://169.254.169.254` [B1.1].
+    /// `http://169.254.169.254` `[B1.1]`.
     pub fn ipv4() -> Self {
         Self {
             authority: "169.254.169.254".to_string(),
@@ -24,7 +24,7 @@ impl Endpoint {
         }
     }
 
-    /// `http://[fd00:ec2::254]` [B1.1].
+    /// `http://[fd00:ec2::254]` `[B1.1]`.
     pub fn ipv6() -> Self {
         Self {
             authority: "[fd00:ec2::254]".to_string(),
@@ -39,7 +39,7 @@ impl Endpoint {
 
     /// The path to send for `path` below `root`: it begins with the endpoint's own path, is
     /// percent-encoded, and has no repeated slashes and no dot segments, so it never leaves `root`
-    /// [B1.2].
+    /// `[B1.2]`.
     ///
     /// ```
     /// use ec2_role_component::imds::endpoint::Endpoint;

@@ -1,4 +1,4 @@
-//! Which requests are retried, and after what back-off [B1.6], [B1.7].
+//! Which requests are retried, and after what back-off `[B1.6]`, `[B1.7]`.
 //!
 //! | outcome | retried | shortest back-off before the first retry |
 //! | --- | --- | --- |

@@ -4,10 +4,10 @@
 //! | --- | --- | --- |
 //! | none | IMDS issues a token | held |
 //! | none | IMDS issues no token, and the policy allows IMDSv1 ([`fallback`]) | without |
-//! | held | the token is due for renewal [B2.4] | none |
-//! | held | IMDS answers 401 to the token [B2.5] | none |
-//! | without | IMDS answers 401 [B2.8] | none |
-//! | without | the requested lifetime of a token has passed [B2.8] | none |
+//! | held | the token is due for renewal `[B2.4]` | none |
+//! | held | IMDS answers 401 to the token `[B2.5]` | none |
+//! | without | IMDS answers 401 `[B2.8]` | none |
+//! | without | the requested lifetime of a token has passed `[B2.8]` | none |
 
 use alloc::string::String;
 use core::time::Duration;
@@ -20,7 +20,7 @@ use crate::time::{Monotonic, UnixTime};
 /// The size limit of a token, in bytes. Tokens from IMDS have 56.
 pub const TOKEN_LIMIT: usize = 4096;
 
-/// How long before its expiration a token is renewed [B2.4].
+/// How long before its expiration a token is renewed `[B2.4]`.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(120);
 
 /// The session of one client.
@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// Holds the token in `response`, the response to a request for a token with the lifetime
-    /// `requested` [B2.2], [B2.3]. `sent` and `wall` are the time of the request, so the round trip
+    /// `requested` `[B2.2]`, `[B2.3]`. `sent` and `wall` are the time of the request, so the round trip
     /// counts towards the age of the token.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// Shortens the lifetime of `token` to the remaining lifetime that IMDS states in a response to
-    /// it [B2.4]. This corrects a monotonic clock that stopped while the machine slept.
+    /// it `[B2.4]`. This corrects a monotonic clock that stopped while the machine slept.
     pub fn correct(&mut self, token: &Secret, response: &Response, now: Monotonic, wall: UnixTime) {
         let left = response.header(TTL_HEADER).and_then(seconds);
         if let (State::Held(held), Some(left)) = (&mut self.state, left)
@@ -137,7 +137,7 @@ impl Session {
     }
 
     /// Handles a 401 to a request with `sent`: drops the held token if that was sent, and ends the
-    /// fallback if none was [B2.5], [B2.8].
+    /// fallback if none was `[B2.5]`, `[B2.8]`.
     pub fn reject(&mut self, sent: &Authorization) {
         let rejected = match (&self.state, sent) {
             (State::Held(held), Authorization::Token(sent)) => held.value == *sent,
@@ -149,7 +149,7 @@ impl Session {
         }
     }
 
-    /// Falls back to IMDSv1 because of `cause` [B2.7]: until `until`, or for one request only if that
+    /// Falls back to IMDSv1 because of `cause` `[B2.7]`: until `until`, or for one request only if that
     /// is `None`.
     pub fn fall_back(&mut self, until: Option<Monotonic>, wall: UnixTime, cause: Failure) {
         self.state = match until {
@@ -195,7 +195,7 @@ pub enum Fallback {
     Stay,
 }
 
-/// Whether a failure to get a token leads to a fallback to IMDSv1 [B2.7]. `timed_out`: the time limit
+/// Whether a failure to get a token leads to a fallback to IMDSv1 `[B2.7]`. `timed_out`: the time limit
 /// of the look-up has passed, which says nothing about IMDS.
 ///
 /// | | `never` | `on-refusal` | `on-any-failure` |

@@ -1,4 +1,4 @@
-//! The credentials document of a role: JSON with `Code`, the keys and their expiration [B4.3].
+//! The credentials document of a role: JSON with `Code`, the keys and their expiration `[B4.3]`.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! The credentials held: both refresh policies, failures, clocks that jump (5.1 to 5.9).
+//! The credentials held: both refresh policies, failures, clocks that jump `[B5.1]` to `[B5.9]`.
 
 use std::iter::repeat_n;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Look-ups: tokens, repetitions, deadlines, IMDSv1 (1.4 to 1.7, 2.1 to 2.8, 3.1).
+//! Look-ups: tokens, repetitions, deadlines, IMDSv1 `[B1.4]` to `[B1.7]` `[B2.1]` to `[B2.8]` `[B3.1]`.
 
 use std::time::Duration;
 

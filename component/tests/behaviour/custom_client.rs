@@ -1,4 +1,9 @@
-//! A metadata client of one's own (7).
+//! A metadata client of the embedder `[B7.1]` to `[B7.4]`.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use ec2_role_component::config::Options;
 use ec2_role_component::custom_client::{ClientError, CustomClient, CustomClientPort};
@@ -6,7 +11,7 @@ use ec2_role_component::error::{Error, Reason, Step};
 use ec2_role_component::instance::Instance;
 use ec2_role_component::metadata::RequestCounts;
 
-use crate::support::{LoadedDice, ManualClock, SECOND, document, failure, ready};
+use crate::support::{HOUR, LoadedDice, ManualClock, SECOND, document, failure, ready};
 
 const LIST: &str = "iam/security-credentials/";
 const DOCUMENT: &str = "iam/security-credentials/role";
@@ -136,6 +141,7 @@ fn its_bodies_are_bounded() {
     }
 }
 
+/// `[B7.2]`
 #[test]
 fn options_of_the_built_in_client_are_refused_and_the_others_hold() {
     let mut instance = instance(healthy);
@@ -221,4 +227,54 @@ fn options_of_the_built_in_client_are_refused_and_the_others_hold() {
     instance.configure(disabled).unwrap();
     assert_eq!(ready(instance.get_credentials()), Err(Error::Disabled));
     assert_eq!(instance.status().requests.role_credentials, 1);
+}
+
+/// A client that does not respond while it is stalled.
+struct StallingPort {
+    is_stalled: Rc<Cell<bool>>,
+    document: Rc<Cell<(&'static str, i64)>>,
+}
+
+impl CustomClientPort for StallingPort {
+    async fn get_metadata(&mut self, path: &str) -> Asked {
+        if self.is_stalled.get() {
+            std::future::pending::<()>().await;
+        }
+        let (name, expires) = self.document.get();
+        match path {
+            LIST => Ok(b"role".to_vec()),
+            _ => Ok(document(name, expires).unwrap().body),
+        }
+    }
+}
+
+/// `[B8.2]`: a caller that cancels drops the future of its call.
+#[test]
+fn a_cancelled_call_leaves_what_was_held() {
+    let clock = ManualClock::default();
+    let is_stalled = Rc::new(Cell::new(false));
+    let document = Rc::new(Cell::new(("a", 3600)));
+    let port = StallingPort {
+        is_stalled: Rc::clone(&is_stalled),
+        document: Rc::clone(&document),
+    };
+    let client = CustomClient::new(port, clock.clone());
+    let mut instance = Instance::with_client(client, clock.clone(), LoadedDice::default());
+    ready(instance.get_credentials()).unwrap();
+    let received = instance.status().held.unwrap().received;
+
+    clock.advance(HOUR);
+    is_stalled.set(true);
+    let cancelled = pin!(instance.get_credentials()).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(cancelled.is_pending());
+    let status = instance.status();
+    let held = status.held.unwrap();
+    assert_eq!(held.credentials.access_key_id, "id-a");
+    assert_eq!((held.received, held.extensions), (received, 0));
+    assert_eq!(status.record.last_failure, None);
+
+    is_stalled.set(false);
+    document.set(("b", 7200));
+    let next = ready(instance.get_credentials()).unwrap();
+    assert_eq!(next.access_key_id, "id-b");
 }

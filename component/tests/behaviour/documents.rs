@@ -1,4 +1,4 @@
-//! The typed operations of `metadata` (6.1 to 6.4).
+//! The typed operations of `metadata` `[B6.1]` to `[B6.4]`.
 
 use ec2_role_component::error::Reason;
 use ec2_role_component::imds::documents::{IamInfo, IdentityDocument};

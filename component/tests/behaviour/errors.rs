@@ -1,4 +1,4 @@
-//! What errors say of themselves (3.3).
+//! What errors say of themselves `[B3.3]`.
 
 use ec2_role_component::config::Options;
 use ec2_role_component::error::Error;

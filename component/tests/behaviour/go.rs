@@ -41,7 +41,7 @@
 //! | --- | --- |
 //! | `TestCredentialsCache_Cache` | [`a_cached_value_is_given_again`] |
 //! | `TestCredentialsCache_Expires`, case 0 | [`an_expired_value_is_replaced`] |
-//! | `TestCredentialsCache_Expires`, case 1 (cannot expire) | left out: IMDS gives no credentials without an end (4.3) |
+//! | `TestCredentialsCache_Expires`, case 1 (cannot expire) | left out: IMDS gives no credentials without an end `[B4.3]` |
 //! | `TestCredentialsCache_Expires`, case 2 (expires now) | `cache::credentials_that_had_ended_when_they_came_are_extended_and_reported`: mended (Q2) |
 //! | `TestCredentialsCache_ExpireTime`, 4 cases | [`expire_time`] |
 //! | `TestCredentialsCache_Error` | `cache::without_an_earlier_value_a_failure_is_an_error_again_and_again` |
@@ -393,7 +393,7 @@ fn request_get_token() {
 
 #[test]
 fn a_401_that_stays_keeps_its_status() {
-    // Without the header with its life a token is taken all the same: rule 2.3.
+    // Without the header with its life a token is taken all the same: [B2.3].
     let mut world = World::playing([ok("token"), status(401), ok("token"), status(401)]);
     let failure = failure(ready(world.instance.text(Tree::Metadata, "foo")));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The role's name, its document, and the steps of `ec2-role` (4.1 to 4.8).
+//! The role's name, its document, and the steps of `ec2-role` `[B4.1]` to `[B4.8]`.
 
 use ec2_role_component::config::Options;
 use ec2_role_component::credentials::Credentials;

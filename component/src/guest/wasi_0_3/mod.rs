@@ -1,7 +1,7 @@
 //! Exports and ports on WASI 0.3. This is a preview.
 //!
 //! Calls may overlap. The one instance is behind a lock, so calls are served one after the other
-//! [B8.1].
+//! `[B8.1]`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -106,7 +106,8 @@ async fn text(tree: Tree, path: &str) -> Result<String, provider::Error> {
     Ok(instance().await.text(tree, path).await?)
 }
 
-/// The one instance, which the first call creates.
+/// The one instance, which the first call creates. A caller that cancels drops the guard, and the next
+/// caller takes the instance as it is `[B8.2]`.
 async fn instance() -> MappedMutexGuard<'static, Option<Instance>, Instance> {
     static INSTANCE: Mutex<Option<Instance>> = Mutex::new(None);
 
