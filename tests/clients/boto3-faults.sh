@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# An unmodified boto3 does what the table in emulator/docs/clients.md says when IMDS fails. With
-# UPDATE_TABLE=1 the table is written again.
+# Tests that an unmodified boto3 behaves as the table in emulator/docs/clients.md says when IMDS fails. With
+# UPDATE_TABLE=1, it updates the table.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with boto3==1.44.5
 emulated '
@@ -44,7 +44,7 @@ def under(rule):
             outcome = "credentials"
     except Exception:
         outcome = "an error"
-    # A request that the client gave up is in the journal once the emulator sees it.
+    # The emulator needs a moment to notice that a client abandoned a request.
     time.sleep(0.1)
     counts = {m: api("POST", "requests/count", {"method": m})["count"] for m in ("PUT", "GET")}
     api("DELETE", "faults")

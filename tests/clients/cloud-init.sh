@@ -2,7 +2,7 @@
 # The EC2 data source of an unmodified cloud-init finds the emulator, chooses a version and reads the
 # whole tree, the user data and the identity document.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-# cloud-init is no Python package but a Debian one; what it imports are.
+# cloud-init is a Debian package, not a Python package, but its dependencies are Python packages.
 python_with configobj jinja2 jsonpatch jsonschema oauthlib pyyaml requests
 source=$clients/$client/source
 if ! [ -d "$source/usr" ]; then
@@ -28,7 +28,7 @@ endpoint = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
 paths = helpers.Paths({"cloud_dir": sys.argv[1] + "/cloud", "run_dir": sys.argv[1] + "/run"})
 config = {"datasource": {"Ec2": {"metadata_urls": [endpoint], "max_wait": 10, "timeout": 5}}}
 source = ec2.DataSourceEc2(config, None, paths)
-# On an instance it knows from the BIOS where it is.
+# On an instance, it recognises EC2 from the BIOS.
 source._cloud_name = ec2.CloudNames.AWS
 found = source.crawl_metadata()
 

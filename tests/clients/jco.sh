@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The component runs in Node.js, transpiled by jco: it gets credentials from the emulator, and sees a
-# rotation. A consumer that is composed with it signs a request, and the server accepts it.
+# Tests the component in Node.js, transpiled by jco: it gets credentials from the emulator and notices a
+# rotation. A consumer composed with it signs a request, and the server accepts the signature.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 node@20.20.2
 PATH=$modules/.bin:$PATH

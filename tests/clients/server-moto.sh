@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What moto's server makes of the rules of IMDS. Its failures are findings about moto: the script succeeds if
-# there is a score.
+# Runs the server checks against moto. Its failures are findings about moto: the script succeeds if there is a
+# score.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 version=5.2.5
 python_with "moto[server]==$version"
@@ -10,7 +10,7 @@ port=$("$python" -c "$free")
 "$clients/$client/bin/moto_server" -H 127.0.0.1 -p "$port" > "$clients/$client.log" 2>&1 &
 moto=$!
 trap 'kill "$moto"' EXIT
-# It takes some seconds to load.
+# moto takes a few seconds to start.
 for _ in $(seq 100); do
     (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null && break
     sleep 0.2
@@ -20,10 +20,10 @@ report=$clients/$client.txt
 status=0
 target/debug/imds-conformance server --endpoint "http://127.0.0.1:$port" --name "$name" \
     --report "text=$report" --report "json=$clients/$client.json" || status=$?
-# 1 is for rules that are not kept.
+# 1 means that a check failed.
 if [ "$status" -gt 1 ]; then
     echo "$client: no score"
     exit 1
 fi
 grep "^$name: " "$report"
-echo "$client: what it is about is in $report"
+echo "$client: the details are in $report"

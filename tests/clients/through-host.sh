@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# An unmodified boto3 and an unmodified AWS command line get credentials through
-# `ec2-role-credentials process` and `ec2-role-credentials serve`. IMDS goes away and comes back, and
-# they see no error.
+# Tests that an unmodified boto3 and an unmodified AWS command line get credentials through
+# `ec2-role-credentials process` and `ec2-role-credentials serve`, and see no error during an outage of IMDS.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with awscli==1.46.3 boto3==1.44.5
 build
@@ -13,7 +12,7 @@ cat > "$home/config" <<CONFIG
 region = eu-central-1
 credential_process = "$command" process --keep --cache "$home/cache" --timeout 0.5 --attempts 1
 CONFIG
-# Less than boto3 likes to have left, so that it asks again each time.
+# Less than boto3's refresh window, so that it asks again each time.
 emulated '
 instance.iam = { role = "the-role", lifetime = "9m", rotation = "9m" }
 ' env AWS_CONFIG_FILE="$home/config" AWS_DEFAULT_REGION=eu-central-1 \
@@ -30,7 +29,7 @@ def api(method, path):
 
 
 def aws(*arguments):
-    # It signs a URL, and sends nothing.
+    # This signs a URL and sends nothing.
     command = [sys.argv[1], "s3", "presign", "s3://bucket/key", *arguments]
     url = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return re.search("ASIA[A-Z0-9]{16}", url)[0]
@@ -61,7 +60,7 @@ api("DELETE", "presets/imds-outage")
 api("POST", "credentials/rotate")
 after = keys()
 for name, key in after.items():
-    # The server asks IMDS again some minutes after a failure, and has good ones until then.
+    # The server asks IMDS again minutes after a failure, and holds valid credentials until then.
     assert (key == before[name]) == ("serve" in name), (before, after)
 print(f"through-host: {', '.join(ways)}: no error (botocore {botocore.__version__})")
 PYTHON

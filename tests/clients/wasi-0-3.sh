@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The preview of the component, for WASI 0.3, runs in Node.js, transpiled by jco: calls overlap, it gets credentials
-# from the emulator, and sees a rotation. Node.js is one of npm's, for it takes 24 or later.
+# Tests the WASI 0.3 preview of the component in Node.js, transpiled by jco: calls are concurrent, it gets
+# credentials from the emulator and notices a rotation. Node.js comes from npm, because 24 or later is needed.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 @bytecodealliance/preview3-shim@0.7.0 node@24.21.0
 build

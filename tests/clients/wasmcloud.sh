@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A handler of HTTP requests runs in wasmCloud's `wash dev`, composed with the component and beside it, and gets
-# credentials from the emulator; where the host does not allow that, it is told so.
+# Tests an HTTP handler in wasmCloud's `wash dev`, both composed with the component and beside it: it gets
+# credentials from the emulator, or an error if the host does not permit that.
 #
-# WASH names a wash, of version 2.10 or later; else it is the one in PATH.
+# WASH names a wash of version 2.10 or later; the default is the wash in PATH.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 wash=${WASH:-wash}
 if ! [[ $("$wash" --version 2> /dev/null) =~ ^wash\ 2\.([0-9]+)\. ]] || ((BASH_REMATCH[1] < 10)); then
-    echo "$client: not run, because there is no wash 2.10 or later here: WASH=FILE names one"
+    echo "$client: not run, because wash 2.10 or later is not installed; name one with WASH=FILE"
     exit 77
 fi
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The component runs in the wasmtime command line: a consumer that is composed with it signs a request, and
-# the server accepts it; a handler of HTTP requests that is composed with it answers in `wasmtime serve`.
+# Tests the component in the wasmtime command line: a consumer composed with it signs a request, and the server
+# accepts the signature. An HTTP handler composed with it answers in `wasmtime serve`.
 #
-# WASMTIME names a wasmtime; else it is the one in PATH; else, with INSTALL_WASMTIME_CLI=1, one is built,
-# which takes some minutes.
+# WASMTIME names a wasmtime; the default is the wasmtime in PATH. If there is none, INSTALL_WASMTIME_CLI=1
+# builds one, which takes minutes.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # 48.0.0 sends requests without a Host header.
@@ -21,7 +21,7 @@ if ! usable "$wasmtime"; then
             wasmtime-cli@48.0.8 || cannot_install
     fi
     if ! usable "$wasmtime"; then
-        echo "$client: not run, because there is no wasmtime after 48.0.0 here: WASMTIME=FILE names one, INSTALL_WASMTIME_CLI=1 builds one"
+        echo "$client: not run, because no wasmtime after 48.0.0 is installed; name one with WASMTIME=FILE, or build one with INSTALL_WASMTIME_CLI=1"
         exit 77
     fi
 fi

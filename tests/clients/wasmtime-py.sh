@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The component runs in wasmtime-py: it gets credentials from the emulator, and sees a rotation. A consumer
-# that is composed with it signs a request, and the server accepts it.
+# Tests the component in wasmtime-py: it gets credentials from the emulator and notices a rotation. A consumer
+# composed with it signs a request, and the server accepts the signature.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with wasmtime==50.0.1
 build

@@ -1,4 +1,4 @@
-//! Composes a component of this workspace with the one that gives credentials, as `wac plug` does, and writes
+//! Composes a component of this workspace with the credentials component, as `wac plug` does, and writes
 //! the result:
 //!
 //! ```sh

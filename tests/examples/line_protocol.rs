@@ -1,4 +1,4 @@
-//! A client of one's own for `imds-conformance`, in Rust: the example to copy. It speaks the line protocol
+//! An example client for `imds-conformance` in Rust, to copy. It implements the line protocol
 //! on its standard streams.
 //!
 //! ```sh
@@ -6,8 +6,8 @@
 //! imds-conformance run --no-faketime --client mine=target/release/examples/line_protocol
 //! ```
 //!
-//! This library goes by the monotonic clock where it can, and libfaketime moves the other one only.
-//! Compiled without `--release` it is slow to start.
+//! This library uses the monotonic clock where possible, and libfaketime moves only the wall clock for it.
+//! Without `--release`, it starts slowly.
 
 use std::io::{BufRead as _, Error, stdin};
 
@@ -26,7 +26,7 @@ async fn get(provider: &Ec2RoleProvider) -> String {
     }
 }
 
-/// The kinds of this library are those of the protocol. A client without any leaves them out.
+/// The kinds of this library are those of the protocol. A client without kinds omits them.
 fn failed(error: &ec2_role_host::Error) -> String {
     let kind = serde_json::to_value(error.kind()).unwrap_or_default();
     format!("error {} {error}", kind.as_str().unwrap_or_default())
@@ -35,13 +35,13 @@ fn failed(error: &ec2_role_host::Error) -> String {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let provider = Ec2RoleProvider::builder().build().await;
-    // No request has been sent so far. Beside `get`, it knows:
+    // No request has been sent yet. The optional commands that this client supports:
     println!("ready concurrent reject metadata");
     for line in stdin().lock().lines() {
         let line = line?;
         let (question, argument) = line.split_once(' ').unwrap_or((&line, ""));
         let answer = match (&provider, question) {
-            // A wrong setting, for instance. `get 10` has ten answers, a line each.
+            // For example, an invalid setting. `get 10` has ten answers, one per line.
             (Err(error), "get") => vec![failed(error); argument.parse().unwrap_or(1)].join("\n"),
             (Err(error), _) => failed(error),
             (Ok(provider), "get") => {
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Error> {
                 Err(error) => failed(&error),
             },
             (Ok(provider), "metadata") => match provider.metadata().get(argument).await {
-                // A value is one line.
+                // A value must be on one line.
                 Ok(value) => format!("value {}", value.replace('\\', r"\\").replace('\n', r"\n")),
                 Err(error) => failed(&error),
             },

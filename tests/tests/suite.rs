@@ -210,6 +210,21 @@ fn a_former_name_means_one_scenario() {
 }
 
 #[test]
+fn the_readme_states_the_numbers_of_scenarios_and_checks() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    for number in [
+        format!("each of {} scenarios", built_in().unwrap().len()),
+        format!("runs {} checks", imds_conformance::server::checks().len()),
+    ] {
+        assert!(
+            readme.contains(&number),
+            "the README does not contain {number:?}"
+        );
+    }
+}
+
+#[test]
 fn the_page_with_the_matrix_has_every_scenario() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/matrix.md")).unwrap();

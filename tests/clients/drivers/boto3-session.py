@@ -17,13 +17,13 @@ def get():
     try:
         credentials = session.get_credentials()
         if credentials is None:
-            # So much does boto3 tell: a client has NoCredentialsError to say.
+            # boto3 reports no reason: its clients raise NoCredentialsError.
             return "error Unable to locate credentials"
         key = credentials.get_frozen_credentials().access_key
     except Exception as error:
         text = " ".join(str(error).split())
         return f"error {type(error).__name__}: {text}"
-    # The SDK has no public name for it.
+    # The SDK has no public name for this.
     expires = getattr(credentials, "_expiry_time", None)
     if expires is None:
         return f"credentials {key}"

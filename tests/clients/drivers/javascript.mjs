@@ -1,9 +1,8 @@
-// The AWS SDK for JavaScript v3 for imds-conformance: the credentials of a client of the SDK, over the
-// line protocol. A client is made once, as in a program that runs for long, and keeps them.
+// A driver of imds-conformance for the AWS SDK for JavaScript v3. It creates one client of the SDK, as a
+// long-running program does, and reports its credentials over the line protocol.
 //
-// Arguments: the folder that has the packages, and which credentials the client is made with:
-// `default`, those of the default chain of providers, which ends with IMDS; or `imds`, those of
-// `fromInstanceMetadata()`.
+// Arguments: the folder with the packages, and the source of the credentials: `default` for the default
+// provider chain, which ends with IMDS, or `imds` for `fromInstanceMetadata()`.
 
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
@@ -57,5 +56,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log(`error unsupported ${question}`);
   }
 }
-// What the SDK may have running in the background does not keep it.
+// Exits even if the SDK has tasks in the background.
 process.exit();

@@ -1,16 +1,16 @@
 #!/bin/sh
-# A client in shell for imds-conformance: the example to copy. It does what most scripts do, and no more:
-# it asks for a token, a role and a document each time, keeps nothing and tries nothing twice.
+# An example client for imds-conformance in shell, to copy. It does what most scripts do: it requests a token,
+# a role and a document each time, holds nothing and retries nothing.
 base=${AWS_EC2_METADATA_SERVICE_ENDPOINT:?is to be set}
 
-# ask PATH [OPTION...]: the answer, if it is one of success. Why it is not goes to the standard error.
+# ask PATH [OPTION...]: prints the body of a successful response. An error goes to standard error.
 ask() {
     path=$1
     shift
     curl --silent --show-error --fail --noproxy '*' --max-time 2 "$@" "${base%/}/latest/$path"
 }
 
-# field NAME: its value, in the document.
+# field NAME: prints the value of a field of the document.
 field() {
     printf '%s' "$document" | tr -d '\n' | sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p'
 }

@@ -1,4 +1,4 @@
-// The composed component in Node.js, from what jco has made of it.
+// The composed component in Node.js, transpiled by jco.
 import { getObject } from "./composed/composed.js";
 
 const { AWS_EC2_METADATA_SERVICE_ENDPOINT, S3_AUTHORITY } = process.env;

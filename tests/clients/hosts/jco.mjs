@@ -1,4 +1,4 @@
-// The component in Node.js, from what jco has made of it.
+// The component in Node.js, transpiled by jco.
 import { readFileSync } from "node:fs";
 import { ec2Role, provider } from "./out/ec2_role_component.js";
 
@@ -10,9 +10,9 @@ ec2Role.configure({ endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT });
 const first = provider.getCredentials();
 check(first.source === "EC2RoleProvider", first.source);
 check(first.secretAccessKey.length === 40, "the secret key");
-check(provider.getCredentials().accessKeyId === first.accessKeyId, "it is not kept");
+check(provider.getCredentials().accessKeyId === first.accessKeyId, "the credentials are not held");
 
-// A call blocks the thread, and an error is thrown, with the WIT error in its `payload`.
+// A call blocks the thread. An error is thrown with the WIT error as its `payload`.
 const end = Date.now() + 30_000;
 let second = first;
 while (second.accessKeyId === first.accessKeyId) {
@@ -20,7 +20,7 @@ while (second.accessKeyId === first.accessKeyId) {
   await new Promise((resolve) => setTimeout(resolve, 200));
   second = provider.getCredentials();
 }
-check(second.expires > first.expires, "it ends before the first one");
+check(second.expires > first.expires, "the new credentials do not expire later");
 const jco = new URL("node_modules/@bytecodealliance/jco/package.json", import.meta.url);
 const { version } = JSON.parse(readFileSync(jco));
 console.log(`jco ${version}, Node.js ${process.versions.node}: credentials, and a rotation`);

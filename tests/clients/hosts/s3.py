@@ -39,7 +39,7 @@ def is_signed(path, headers):
     given = dict(part.strip().split("=", 1) for part in headers["Authorization"].split(" ", 1)[1].split(","))
     key_id, *scope = given["Credential"].split("/")
     names = given["SignedHeaders"].split(";")
-    # S3 wants these.
+    # S3 requires these headers.
     if not {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"} <= set(names):
         return False
     canonical = [headers[name].strip() for name in names]

@@ -11,7 +11,7 @@ from serving import ask, requests_of_three, serving
 
 wash, folder, provider, handler, composed = sys.argv[1:]
 IMDS = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
-# It keeps a cache.
+# wash needs a folder for its cache.
 os.environ["HOME"] = folder
 
 
@@ -20,10 +20,10 @@ def dev(component, allowed_hosts, *others):
         address = "127.0.0.1:%d" % free.getsockname()[1]
     environment = {"config": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": IMDS}}
     config = {
-        # There is nothing to build, but a command is asked for.
+        # There is nothing to build, but a command is required.
         "build": {"command": "true", "component_path": component},
         "dev": {"address": address, "components": others},
-        # Never without a list: left out, everything is allowed.
+        # Without this list, everything is permitted.
         "workload": {"environment": environment, "allowedHosts": allowed_hosts},
     }
     file = Path(folder, ".wash/config.yaml")
@@ -40,7 +40,7 @@ with dev(composed, []) as url:
     denied = ask(url)
 assert denied == (500, "the host does not allow requests to the endpoint"), denied
 
-# Side by side, and what may reach IMDS is the provider alone.
+# Side by side: only the provider may reach IMDS.
 credentials = {"name": "credentials", "file": provider, "allowedHosts": [IMDS]}
 with dev(handler, [], credentials) as url:
     side_by_side = requests_of_three(url)

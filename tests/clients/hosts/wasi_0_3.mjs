@@ -1,4 +1,4 @@
-// The preview of the component, for WASI 0.3, in Node.js, from what jco has made of it.
+// The WASI 0.3 preview of the component in Node.js, transpiled by jco.
 import { readFileSync } from "node:fs";
 import { ec2Role, provider } from "./out/preview.js";
 
@@ -7,7 +7,7 @@ const check = (holds, what) => {
 };
 
 await ec2Role.configure({ endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT });
-// Calls overlap, and one refresh serves them all.
+// Calls are concurrent, and one refresh serves all of them.
 const all = await Promise.all([1, 2, 3].map(() => provider.getCredentials()));
 const [first] = all;
 check(first.source === "EC2RoleProvider", first.source);
@@ -23,9 +23,9 @@ while (second.accessKeyId === first.accessKeyId) {
   await new Promise((resolve) => setTimeout(resolve, 200));
   second = await provider.getCredentials();
 }
-check(second.expires > first.expires, "it ends before the first one");
+check(second.expires > first.expires, "the new credentials do not expire later");
 
-// Nothing listens there: an error, and soon.
+// Nothing listens there, so an error comes soon.
 await ec2Role.configure({ endpoint: "http://127.0.0.1:9", attempts: 1 });
 const error = await provider.getCredentials().then(
   () => ({ payload: "credentials" }),

@@ -30,7 +30,7 @@ def refused(why, *arguments):
     assert result.returncode != 0 and why in result.stderr, result.stderr
 
 
-# The provider alone: its functions can be called, one in each process.
+# The provider alone: each process can call one of its functions.
 assert invoke(f"configure({{endpoint: some({json.dumps(IMDS)})}})", provider) == "ok"
 assert invoke("status()", provider).startswith("{extensions: 0, refreshes: 0, ")
 refused("wasi:http/types@0.2.6", "run", "--invoke", "status()", provider)
@@ -43,7 +43,7 @@ assert accepted == "ok(200)", accepted
 
 SERVE = [wasmtime, "serve", "--addr", "127.0.0.1:0", "-S", "cli"]
 SERVE += ["--env", f"AWS_EC2_METADATA_SERVICE_ENDPOINT={IMDS}"]
-# An instance without work is dropped after one second, if nothing else is said.
+# By default, an idle instance is dropped after one second.
 KEPT = ["--max-instance-reuse-count", "1000", "--idle-instance-timeout", "3600s"]
 counts = []
 for kept in [], KEPT:

@@ -26,8 +26,8 @@ class Provider:
     def __init__(self, file):
         engine = Engine()
         linker = Linker(engine)
-        # All of WASI, for there is no choosing single interfaces here. There is no allow-list of
-        # addresses either: what the component may reach is for the network to decide.
+        # All of WASI, because single interfaces cannot be selected here. There is no allow-list of
+        # addresses either: restrict the network of the process instead.
         linker.add_wasip2()
         linker.add_wasi_http()
         self.store = Store(engine)

@@ -30,8 +30,8 @@ mod bindings {
                 import wasi:http/outgoing-handler@0.2.6;
                 import imds:credentials/ec2-role@0.1.0;
 
-                /// Asks for an object of a bucket at `authority`, with credentials from IMDS at
-                /// `endpoint`, and gives the status of the answer.
+                /// Requests an object of a bucket at `authority`, with credentials from IMDS at
+                /// `endpoint`, and returns the status.
                 export get-object: func(endpoint: string, authority: string) -> result<u16, string>;
             }
         ",
@@ -51,7 +51,7 @@ struct Consumer;
 impl bindings::Guest for Consumer {
     fn get_object(endpoint: String, authority: String) -> Result<u16, String> {
         ec2_role::configure(&options(endpoint)).map_err(|error| format!("{error:?}"))?;
-        // As the AWS SDK for Rust asks for them. It is ready at once.
+        // As the AWS SDK for Rust requests them. The future is ready at once.
         let credentials = pollster::block_on(Provider::default().provide_credentials());
         let credentials = credentials.map_err(|error| DisplayErrorContext(&error).to_string())?;
         let request = signed(&authority, credentials).map_err(|error| error.to_string())?;
@@ -59,7 +59,7 @@ impl bindings::Guest for Consumer {
     }
 }
 
-/// On EC2 there is nothing to configure, and so no need to import `ec2-role`.
+/// On EC2, there is nothing to configure, so `ec2-role` need not be imported.
 fn options(endpoint: String) -> ec2_role::Options {
     ec2_role::Options {
         endpoint: Some(endpoint),
@@ -95,7 +95,7 @@ fn signed(
     Ok(request)
 }
 
-/// As S3 wants it: with the hash of the body in a header, and with the path as it is.
+/// As S3 requires: with the hash of the body in a header, and with an unmodified path.
 fn settings() -> SigningSettings {
     let mut settings = SigningSettings::default();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -108,7 +108,7 @@ fn send(authority: &str, request: &Request<()>) -> Result<u16, String> {
     let headers: Vec<(String, Vec<u8>)> = request
         .headers()
         .iter()
-        // The host sets it from the authority, and refuses it here.
+        // The host sets this header from the authority, and rejects it here.
         .filter(|(name, _)| *name != "host")
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
         .collect();

@@ -1,5 +1,5 @@
-//! A component that uses credentials, as somebody else would write it: it imports
-//! `imds:credentials/provider`, signs a request to S3 with what that gives, and sends it.
+//! An example of a component that uses credentials: it imports
+//! `imds:credentials/provider`, signs a request to S3 with the credentials, and sends it.
 
 #[cfg(target_arch = "wasm32")]
 mod component;

@@ -43,7 +43,7 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for Handler {
 }
 
 fn access_key_id() -> Result<String, String> {
-    // Once, for that forgets the credentials. The provider may live longer than this instance.
+    // Once, because configuring drops the credentials. The provider may outlive this instance.
     if ec2_role::status().refreshes == 0 {
         configure()?;
     }
@@ -51,7 +51,7 @@ fn access_key_id() -> Result<String, String> {
     Ok(credentials.access_key_id().to_owned())
 }
 
-/// The emulator, where the environment names it. On EC2 there is nothing to configure.
+/// The emulator, if the environment names it. On EC2, there is nothing to configure.
 fn configure() -> Result<(), String> {
     let endpoint = environment::get_environment()
         .into_iter()
@@ -69,7 +69,7 @@ fn response(status: u16, text: &str) -> Result<OutgoingResponse, ErrorCode> {
     response.set_status_code(status).map_err(failed)?;
     let body = response.body().map_err(failed)?;
     let stream = body.write().map_err(failed)?;
-    // It is short, and so the host takes it before the response is under way.
+    // The body is short, so the host takes it before the response is sent.
     let written = stream.write(format!("{text}\n").as_bytes());
     written.map_err(|_| ErrorCode::InternalError(None))?;
     drop(stream);

@@ -1,7 +1,7 @@
-//! A component that answers each HTTP request with the id of the access key that it was given. That is no
+//! A component that answers each HTTP request with its access key ID, which is not a
 //! secret.
 //!
-//! For hosts that run nothing but what answers HTTP requests.
+//! For hosts that run only components that answer HTTP requests.
 
 #[cfg(target_arch = "wasm32")]
 mod component;

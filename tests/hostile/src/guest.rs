@@ -121,7 +121,7 @@ fn recursion(depth: u64) -> u64 {
     }
 }
 
-/// A request to the endpoint, whose body is never finished.
+/// A request to the endpoint with a body that never ends.
 fn endless_body() -> String {
     let request = OutgoingRequest::new(Fields::new());
     let endpoint = ENDPOINT.with_borrow(Clone::clone);

@@ -1,7 +1,7 @@
-//! A component that tries what a sandbox must not let it do.
+//! A component that attempts what a sandbox must prevent.
 //!
-//! The name of the role says what: it is the one text that a host hands through. `get-credentials`
-//! then does it, and says in its error what came of it.
+//! The role name selects the attempt, because it is the only text that a host passes through.
+//! `get-credentials` makes the attempt, and its error states the result.
 
 #[cfg(target_arch = "wasm32")]
 mod guest;

@@ -1,7 +1,7 @@
-//! A metadata client of one's own, to compose with the component: it needs no network.
+//! An example of a metadata client to compose with the component. It needs no network.
 //!
-//! The role says what it does, for that is the one text that comes through: `says-…` gives an error, and any
-//! other has credentials for an hour, with a new key id each time.
+//! The role name selects its behaviour, because it is the only text that is passed through: `says-…` returns an error,
+//! and any other name returns credentials for an hour, with a new access key ID each time.
 
 #[cfg(target_arch = "wasm32")]
 mod component;

@@ -1,4 +1,4 @@
-//! What the emulator reads: configurations, rules of faults, and requests as its core has them.
+//! Targets for what the emulator parses: configurations, rules, and requests to its core.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 
 const SEED: [u8; 32] = [7; 32];
 
-/// What one answer may have at most, whatever goes wrong with it.
+/// The largest response, whatever the fault.
 const MOST: usize = 17 * 1024 * 1024;
 
 /// A configuration.
 ///
-/// One that is accepted is accepted again, as JSON and as TOML, and comes to the same. It starts, and all
-/// that its directories list is there. A key that nobody knows is named, and a number that is none is
-/// refused.
+/// An accepted configuration must be accepted again as JSON and as TOML, with the same result. It must start, and
+/// everything that it lists must exist. An error must name an unknown key, and invalid numbers must be
+/// rejected.
 pub fn emulator_config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -34,7 +34,7 @@ pub fn emulator_config(bytes: &[u8]) {
             };
             if let Err(invalid) = config.check() {
                 assert!(!invalid.key().is_empty());
-                // What a patch makes unreadable is reported in the words of the reader.
+                // A patch that makes the configuration invalid is reported by its parser.
                 let is_patch = invalid.key().contains("].change.");
                 assert!(is_patch || invalid.to_string().contains("; accepted: "));
                 return;
@@ -61,7 +61,7 @@ pub fn emulator_config(bytes: &[u8]) {
     }
     let mut config = config;
     let imds = Imds::new(config.clone(), SEED, now()).unwrap();
-    // Whatever is wrong with it, there is a decision.
+    // There is a decision for any request.
     let path = "/latest/meta-data/";
     check(
         &imds.decide(&request(Method::GET, path, None), client(), now()),
@@ -78,16 +78,16 @@ pub fn emulator_config(bytes: &[u8]) {
     }
 }
 
-/// Keys of a configuration and their values, as lines of `KEY=VALUE`, one over the other.
+/// Keys of a configuration and their values, as lines of `KEY=VALUE`, applied in order.
 ///
-/// What is accepted leaves a configuration that is accepted, and comes to the same when it is set again. What is
-/// not leaves everything as it was, and is told with where it is from.
+/// After an accepted line, the configuration must be valid, and setting the line again must change nothing. A
+/// rejected line must change nothing, and the error must name its source.
 pub fn emulator_settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
     let mut layers = Layers::new();
-    // Each is checked with the whole.
+    // Each line is checked with the whole configuration.
     for line in text.lines().take(8) {
         let Some((key, value)) = line.split_once('=') else {
             continue;
@@ -124,7 +124,7 @@ fn is_finite(value: &toml::Value) -> bool {
     }
 }
 
-/// Asks for all that is listed below a version.
+/// Requests everything that is listed below a version.
 fn walk(imds: &Imds, version: &str) {
     let mut folders = VecDeque::from([format!("/{version}/")]);
     while let Some(folder) = folders.pop_front() {
@@ -140,7 +140,7 @@ fn walk(imds: &Imds, version: &str) {
                 let (number, _) = name.split_once('=').unwrap_or_default();
                 folders.push_back(format!("{folder}{number}/"));
             } else if !folder.ends_with("/dynamic/instance-identity/") || name == "document" {
-                // The others are signatures, which take time.
+                // The others are signatures, which are slow.
                 let path = format!("{folder}{}", escaped(name));
                 assert_eq!(get(imds, &path).0, 200, "{path}");
             }
@@ -156,7 +156,7 @@ fn get(imds: &Imds, path: &str) -> (u16, Vec<u8>) {
     }
 }
 
-/// A segment of a path, with all escaped that may have to be.
+/// A path segment, with everything escaped that may need it.
 fn escaped(name: &str) -> String {
     let escape = |byte: u8| match byte.is_ascii_alphanumeric() || byte == b'-' {
         true => char::from(byte).to_string(),
@@ -167,8 +167,8 @@ fn escaped(name: &str) -> String {
 
 /// A rule.
 ///
-/// One that is accepted comes to the same in JSON and in TOML, and whatever it does to a request stays within
-/// bounds. One that is not is told with the key.
+/// An accepted rule must be the same in JSON and in TOML, and its effect on a request must stay within
+/// bounds. An error must name the key.
 pub fn rule(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -217,7 +217,7 @@ pub fn rule(bytes: &[u8]) {
                 if let (Method::PUT, Delivery::Response(response)) = (method, decision.delivery)
                     && response.status() == 200
                 {
-                    // What a fault makes of a token need not be one.
+                    // A fault may make a token invalid.
                     token = HeaderValue::from_maybe_shared(response.into_body()).ok();
                 }
             }
@@ -237,7 +237,7 @@ pub fn rule(bytes: &[u8]) {
     }
 }
 
-/// What holds of every decision. `rule` is the only one there is.
+/// What must hold for every decision. `rule` is the only rule.
 fn check(decision: &Decision, rule: Option<&Rule>) {
     assert!(decision.delay <= Duration::from_secs(24 * 60 * 60));
     if let Some(rule) = rule {

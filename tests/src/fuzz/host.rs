@@ -1,4 +1,4 @@
-//! What the host reads: the environment and shared configuration files.
+//! Targets for what the host parses: the environment and shared configuration files.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::disguised;
 use crate::settings::options;
 
-/// Where files are read, which is for [`profile`].
+/// The variables that name files, which are for [`profile`].
 const FILES: [&str; 7] = [
     "AWS_PROFILE",
     "AWS_CONFIG_FILE",
@@ -28,7 +28,7 @@ const FILES: [&str; 7] = [
     "HOMEPATH",
 ];
 
-/// Settings, each with its names in the environment and in a profile.
+/// Each setting with its names in the environment and in a profile.
 const NAMES: [(&str, &str); 7] = [
     ("AWS_EC2_METADATA_DISABLED", ""),
     (
@@ -50,8 +50,8 @@ const NAMES: [(&str, &str); 7] = [
 
 /// Environment variables, as lines of `NAME=VALUE`.
 ///
-/// Settings that are accepted are within their ranges, come to the same when they are given again, and are
-/// what the component accepts too. An error names a variable and its value. No value is in `Debug`.
+/// Accepted settings must be within their ranges, must be the same when they are passed again, and must be
+/// accepted by the component. An error must name a variable and its value. `Debug` must show no value.
 pub fn host_settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -89,7 +89,7 @@ pub fn host_settings(bytes: &[u8]) {
     assert_eq!(again.settings().unwrap(), settings);
     match component::Config::new(options(settings)) {
         Ok(_) => {}
-        // The host knows under which names these came.
+        // The host remembers the names of these.
         Err(Refused::InvalidConfiguration(invalid)) => {
             assert!(
                 matches!(invalid.name.as_str(), "endpoint" | "role-name"),
@@ -100,9 +100,9 @@ pub fn host_settings(bytes: &[u8]) {
     }
 }
 
-/// A file, read as the configuration and as the credentials, for the default profile and for another one.
+/// A file, parsed as the configuration and as the credentials, for the default profile and for another profile.
 ///
-/// The same holds of its settings, and nothing that is written depends on a secret in it.
+/// The same must hold for its settings, and no output may depend on a secret in it.
 pub fn profile(bytes: &[u8]) {
     let all = Files::with(|files| files.read_all(bytes));
     for outcome in &all {
@@ -125,7 +125,7 @@ fn builder<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Builder {
     Ec2RoleProvider::builder().environment(Environment::from_iter(variables))
 }
 
-/// A file that is there, and one that is not. Each thread has its own.
+/// A file that exists, and one that does not. Each thread has its own.
 struct Files {
     folder: TempDir,
 }
@@ -172,7 +172,7 @@ fn check_profile(settings: &Settings) {
     for (value, (_, key)) in values(settings).into_iter().zip(NAMES) {
         let Some(value) = value else { continue };
         assert!(!key.is_empty(), "a profile cannot say {value:?}");
-        // What would be a comment, or end the line.
+        // Characters that would start a comment or end the line.
         if value.contains(|letter: char| letter.is_whitespace() || matches!(letter, '#' | ';')) {
             return;
         }
@@ -182,7 +182,7 @@ fn check_profile(settings: &Settings) {
     assert_eq!(again.unwrap(), *settings);
 }
 
-/// What holds of settings that are accepted.
+/// What must hold for accepted settings.
 fn check(settings: &Settings) {
     let within = |time: Option<Duration>, least, most| {
         time.is_none_or(|time| (least..=most).contains(&time.as_millis()))
@@ -206,7 +206,7 @@ fn check(settings: &Settings) {
     assert_ne!(settings.role_name.as_deref(), Some(""));
 }
 
-/// The values that give these settings, in the order of [`NAMES`].
+/// The values that produce these settings, in the order of [`NAMES`].
 fn values(settings: &Settings) -> [Option<String>; 7] {
     [
         settings.disabled.map(|disabled| disabled.to_string()),
@@ -227,7 +227,7 @@ fn values(settings: &Settings) -> [Option<String>; 7] {
     ]
 }
 
-/// All that an outcome says.
+/// All output of an outcome.
 fn written(outcome: &Result<Settings, Error>) -> String {
     let mut text = format!("{outcome:?}");
     let mut error = outcome
@@ -241,7 +241,7 @@ fn written(outcome: &Result<Settings, Error>) -> String {
     text
 }
 
-/// Where secrets of a profile are, if they are letters and digits up to the end of the line.
+/// The places of secrets in a profile that consist of letters and digits up to the end of the line.
 fn secrets(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;

@@ -1,4 +1,4 @@
-//! What the emulator reads off its sockets, on the loopback interface: HTTP, and requests to the admin API.
+//! Targets for what the emulator reads from its sockets: HTTP, and requests to the admin API.
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,16 +15,16 @@ use tokio::runtime::{self, Runtime};
 
 use super::emulator::now;
 
-/// An answer that takes longer is none.
+/// The longest time for a response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// After so many inputs another emulator is started: rules that end by themselves leave timers behind.
+/// The number of inputs after which the emulator is replaced, because rules that expire leave timers behind.
 const LIFE: u32 = 5_000;
 
-/// What a client sends to the emulator.
+/// The bytes that a client sends to the emulator.
 ///
-/// Whatever it is, the connection comes to an end when the client has no more to say, nothing that comes back
-/// is an error of the server's own, no token gets into the journal, and the next client is answered.
+/// The connection must end after the client's last byte, no response may be an internal error, no token may be in
+/// the journal, and the next client must be answered.
 pub fn http(bytes: &[u8]) {
     static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
     on(&BENCH, async |emulator| {
@@ -58,8 +58,8 @@ pub fn http(bytes: &[u8]) {
 
 /// A request to the admin API: `METHOD PATH` in the first line, and a body of JSON after it.
 ///
-/// There is always an answer, and never a 5xx. An error is a problem as RFC 9457 has it. Whatever was changed,
-/// the configuration is one that is accepted, it can be read and patched, and the instance is up.
+/// There must be a response that is not 5xx. An error must be a problem as in RFC 9457. After any change, the
+/// configuration must be valid, readable and patchable, and the instance must be up.
 pub fn admin(bytes: &[u8]) {
     let line = bytes.iter().position(|byte| *byte == b'\n');
     let (line, body) = bytes.split_at(line.unwrap_or(bytes.len()));
@@ -72,7 +72,7 @@ pub fn admin(bytes: &[u8]) {
     if !is_method || !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return;
     }
-    // It never ends.
+    // This stream never ends.
     if path.contains("requests/stream") {
         return;
     }
@@ -80,7 +80,7 @@ pub fn admin(bytes: &[u8]) {
     on(&BENCH, async |emulator| {
         let answer = ask(emulator, method, path, body).await;
         answer.check();
-        // What changes nothing leaves nothing to look at.
+        // A request that changes nothing needs no further checks.
         if !(200..300).contains(&answer.status) || matches!(method, "GET" | "HEAD") {
             return;
         }
@@ -115,7 +115,7 @@ pub fn admin(bytes: &[u8]) {
     });
 }
 
-/// An emulator, on a runtime of its own that runs while it is waited for, on the thread that waits.
+/// An emulator with its own runtime, which runs on the thread that waits for it.
 struct Bench {
     runtime: Runtime,
     emulator: Emulator,
@@ -146,10 +146,10 @@ impl Bench {
     }
 }
 
-/// Lets `target` at an emulator. Panics of the emulator's tasks are caught by the runtime, and are panics here.
+/// Runs `target` on an emulator. The runtime catches panics of the emulator's tasks; this function repeats them.
 fn on(bench: &Mutex<Option<Bench>>, target: impl AsyncFnOnce(&Emulator)) {
     let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
-    // One that a target panicked on is not used again.
+    // An emulator on which a target panicked is not used again.
     let mut ours = bench
         .take()
         .filter(|bench| bench.used < LIFE)
@@ -161,7 +161,7 @@ fn on(bench: &Mutex<Option<Bench>>, target: impl AsyncFnOnce(&Emulator)) {
     *bench = Some(ours);
 }
 
-/// How many panics there were on this thread.
+/// The number of panics on this thread.
 fn panics() -> u32 {
     thread_local! {
         static PANICS: Cell<u32> = const { Cell::new(0) };
@@ -177,17 +177,17 @@ fn panics() -> u32 {
     PANICS.with(Cell::get)
 }
 
-/// Who has said all waits so long for an answer, before the other side is told that it was all.
+/// How long to wait for a response before closing the sending side.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Sends all of it, and reads all that comes.
+/// Sends all bytes, and reads the whole response.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // Else the kernel would keep each of many thousand connections for a minute.
+    // Otherwise, the kernel keeps each of many thousand connections for a minute.
     stream.set_zero_linger().unwrap();
     let mut came = Vec::new();
     let exchanged = async {
-        // Whoever is refused in the middle of what it says may be cut short.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(bytes).await;
         let mut is_open = true;
         while is_open {
@@ -253,14 +253,14 @@ impl Answer {
         }
     }
 
-    /// What holds of every answer of the admin API.
+    /// What must hold for every response of the admin API.
     fn check(&self) {
         let Self { status, head, body } = self;
         assert!((200..500).contains(status), "{head}");
         if *status < 400 {
             return;
         }
-        // What is no HTTP does not come as far as the API.
+        // Bytes that are not HTTP do not reach the API.
         if body.is_empty() && matches!(status, 400 | 414 | 431) {
             return;
         }

@@ -1,5 +1,5 @@
-//! What IMDS answers, as it is known from outside: what is held against the emulator's answers in which no fault has had
-//! its hands. It knows nothing of the emulator's code.
+//! A model of the responses of IMDS, as known from outside. Responses of the emulator that no fault affected are
+//! compared with it. It shares no code with the emulator.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::server::{Answer, TOKEN, TTL};
 
-/// What is known of IMDS from outside: tokens that it gave, roles, and documents.
+/// The state of IMDS, as known from outside: tokens, roles and documents.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// When they end.
+    /// Their expirations.
     tokens: HashMap<String, DateTime<Utc>>,
-    /// Tokens that were good once, and must not be any more.
+    /// Tokens that were revoked.
     revoked: HashSet<String>,
-    /// The roles that it may have: the last one is configured, and those before stay until the next rotation.
+    /// The possible roles: the last one is configured, and earlier ones stay until the next rotation.
     roles: Vec<String>,
     documents: HashMap<String, Seen>,
 }
@@ -29,13 +29,13 @@ struct Seen {
     expires: DateTime<Utc>,
 }
 
-/// The clock of the token's life is the server's; the answer was on its way for a moment.
+/// The tolerance for the time that a response was in transit.
 const ON_THE_WAY: TimeDelta = TimeDelta::seconds(1);
 
-/// So many tokens that are no good any more are kept in mind.
+/// The number of revoked tokens that are remembered.
 const REVOKED: usize = 64;
 
-/// What is asked of IMDS here.
+/// A kind of request.
 #[derive(Debug, PartialEq)]
 enum Asked<'a> {
     Roles,
@@ -45,7 +45,7 @@ enum Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// And whether it is below `security-credentials-extended`.
+    /// The kind of a path, and whether it is below `security-credentials-extended`.
     fn new(path: &'a str) -> (Self, bool) {
         let Some(rest) = path.strip_prefix("/latest/meta-data/") else {
             return (Self::Other, false);
@@ -89,7 +89,7 @@ impl Model {
         }
     }
 
-    /// No token from before is good any more.
+    /// All tokens were revoked.
     pub(super) fn revoke(&mut self) {
         if self.revoked.len() + self.tokens.len() > REVOKED {
             self.revoked.clear();
@@ -98,14 +98,14 @@ impl Model {
             .extend(self.tokens.drain().map(|(token, _)| token));
     }
 
-    /// It is another IMDS now, of the same configuration.
+    /// IMDS was replaced by another one with the same configuration.
     pub(super) fn begin_anew(&mut self) {
         self.revoke();
         self.documents.clear();
         self.roles.drain(..self.roles.len().saturating_sub(1));
     }
 
-    /// What is wrong with an answer that no rule has touched.
+    /// Returns what is wrong with a response that no rule affected.
     pub(super) fn check(
         &mut self,
         request: &Parts,
@@ -121,77 +121,74 @@ impl Model {
             let granted = answer.headers.get(TTL).and_then(|ttl| ttl.to_str().ok());
             if status != 200 || granted != Some(asked.to_string().as_str()) {
                 return Some(format!(
-                    "a token for {asked} s is answered {status}, {granted:?}"
+                    "a request for a token with a TTL of {asked} s: {status}, TTL {granted:?}"
                 ));
             }
             self.tokens.retain(|_, ends| *ends > now - ON_THE_WAY);
             let token = String::from_utf8_lossy(&answer.body).into_owned();
             if token.is_empty() || self.tokens.contains_key(&token) {
-                return Some("a token is empty, or that of somebody else".into());
+                return Some("a token is empty or was issued before".into());
             }
             self.tokens.insert(token, now + TimeDelta::seconds(asked));
             return None;
         }
         let required = config.metadata_options.http_tokens == HttpTokens::Required;
-        let refused = status == 401;
+        let rejected = status == 401;
         match header(TOKEN) {
-            None if required != refused => {
+            None if required != rejected => {
                 return Some(format!(
-                    "no token, which is needed: {required}, is answered {status}"
+                    "a request without a token (required: {required}): {status}"
                 ));
             }
             None => {}
             Some(token) => match self.tokens.get(token) {
-                Some(ends) if *ends > now + ON_THE_WAY && refused => {
-                    return Some("a good token is refused".into());
+                Some(ends) if *ends > now + ON_THE_WAY && rejected => {
+                    return Some("a valid token is rejected".into());
                 }
-                Some(ends) if *ends <= now - ON_THE_WAY && !refused => {
-                    return Some(format!("a token that is over is answered {status}"));
+                Some(ends) if *ends <= now - ON_THE_WAY && !rejected => {
+                    return Some(format!("a request with an expired token: {status}"));
                 }
-                None if self.revoked.contains(token) && !refused => {
-                    return Some(format!("a token that was revoked is answered {status}"));
+                None if self.revoked.contains(token) && !rejected => {
+                    return Some(format!("a request with a revoked token: {status}"));
                 }
-                // One that a rule has granted is not known here.
+                // A token that a rule issued is unknown here.
                 _ => {}
             },
         }
-        if refused {
+        if rejected {
             return None;
         }
         let (asked, extended) = Asked::new(path);
         let iam = config.instance.iam.as_ref();
-        let is_there = !extended || iam.is_some_and(|iam| iam.extended_path);
+        let exists = !extended || iam.is_some_and(|iam| iam.extended_path);
         let text = std::str::from_utf8(&answer.body).unwrap_or_default();
-        let may_be = |role: &str| self.roles.iter().position(|one| one == role);
+        let position = |role: &str| self.roles.iter().position(|one| one == role);
         let (fits, wanted) = match asked {
-            Asked::Roles if is_there && status == 200 => {
-                let Some(at) = may_be(text) else {
-                    return Some(format!(
-                        "the role is {text}, and not one of {:?}",
-                        self.roles
-                    ));
+            Asked::Roles if exists && status == 200 => {
+                let Some(at) = position(text) else {
+                    return Some(format!("the role is {text}, not one of {:?}", self.roles));
                 };
-                // There is no way back.
+                // A rotation does not return to an earlier role.
                 self.roles.drain(..at);
                 return None;
             }
-            Asked::Roles if is_there => (false, "the role"),
-            Asked::Document(role) if is_there && status == 200 => {
-                if may_be(role).is_none() {
-                    return Some(format!("{path} is there, and not one of {:?}", self.roles));
+            Asked::Roles if exists => (false, "the role"),
+            Asked::Document(role) if exists && status == 200 => {
+                if position(role).is_none() {
+                    return Some(format!("{path} exists, but is not one of {:?}", self.roles));
                 }
                 return self.document(path, &answer.body, now);
             }
-            Asked::Document(role) if is_there && self.roles == [role] => (false, "a document"),
-            Asked::InstanceId => (status == 200 && text.starts_with("i-"), "the id"),
+            Asked::Document(role) if exists && self.roles == [role] => (false, "a document"),
+            Asked::InstanceId => (status == 200 && text.starts_with("i-"), "the instance ID"),
             _ => (status == 404, "404"),
         };
-        (!fits).then(|| format!("{path} is answered {status}, in place of {wanted}"))
+        (!fits).then(|| format!("{path}: {status} instead of {wanted}"))
     }
 
     fn document(&mut self, path: &str, body: &[u8], now: DateTime<Utc>) -> Option<String> {
         let Ok(document) = serde_json::from_slice::<Value>(body) else {
-            return Some(format!("{path} is no JSON"));
+            return Some(format!("{path} is not JSON"));
         };
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         if text("Code") != Some("Success") {
@@ -210,7 +207,7 @@ impl Model {
         let expires = expires.to_utc();
         if updated.to_utc() > now + ON_THE_WAY || expires < now - ON_THE_WAY {
             return Some(format!(
-                "{path} is of {updated}, ends {expires}, and it is {now}"
+                "{path} was updated {updated} and expires {expires}, and it is {now}"
             ));
         }
         let seen = Seen {
@@ -221,13 +218,13 @@ impl Model {
         let same = before.access_key_id == id;
         (same != (before.expires == expires) || before.expires > expires).then(|| {
             format!(
-                "{path} went from {}, to {expires}, same key: {same}",
+                "{path} changed its expiration from {} to {expires}; same key: {same}",
                 before.expires
             )
         })
     }
 
-    /// Another role, other credentials, or a rotation by hand: what was seen before means nothing.
+    /// After another role, other credentials or a manual rotation, earlier documents do not matter.
     pub(super) fn forget_documents(&mut self) {
         self.documents.clear();
     }
@@ -271,7 +268,7 @@ mod tests {
         }
     }
 
-    /// It has seen the token `good`.
+    /// A model that has seen the token `good`.
     fn model() -> Model {
         let mut model = Model::new(&config());
         let put = request(Method::PUT, "/latest/api/token", None);

@@ -1,7 +1,7 @@
-//! The component as WebAssembly, in its host, on virtual time.
+//! The component as WebAssembly in its host, in virtual time.
 //!
-//! The host has a thread of its own. Time goes on only when that thread has nothing left to do, so that a
-//! run is the same every time.
+//! The host has its own thread. Time advances only when that thread is idle, so that a run is the same
+//! every time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ use super::logs;
 use super::machine::{Machine, Moment};
 use super::server::Broken;
 
-/// Whether the host's thread has anything left to do. Clones are one.
+/// Whether the host's thread is idle. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
     runtime: Arc<OnceLock<Handle>>,
@@ -36,12 +36,11 @@ pub(super) struct Rest {
     called: Arc<AtomicUsize>,
 }
 
-/// Who works for so long of real time at one moment of the virtual one goes in circles.
+/// A host that works for this much real time without virtual time advancing does not settle.
 const RESTLESS: Duration = Duration::from_secs(60);
 
 impl Rest {
-    /// Lets `run` run until neither it nor the host has anything left to do at this moment. `false`: the host
-    /// goes in circles.
+    /// Runs `run` until both it and the host are idle. Returns `false` if the host does not settle.
     pub(super) fn settle(&self, mut run: impl FnMut()) -> bool {
         let began = Instant::now();
         loop {
@@ -57,11 +56,11 @@ impl Rest {
         }
     }
 
-    /// Until the host rests, but not for ever. Gives how often it has begun and ended to; `None` where that is not
-    /// known yet.
+    /// Waits until the host is idle, or for a limited time. Returns how often its thread was parked and unparked, or `None`
+    /// if that is not known yet.
     fn wait(&self, began: Instant) -> Option<u64> {
         let Some(runtime) = self.runtime.get() else {
-            // Before its first request it does not rest long, if it is called.
+            // Before the first request, a host with a call in progress is not idle for long.
             if self.called.load(Ordering::Acquire) > 0 {
                 thread::yield_now();
                 return None;
@@ -70,7 +69,7 @@ impl Rest {
         };
         let metrics = runtime.metrics();
         loop {
-            // In this order: what is taken from the queue makes the thread busy before that.
+            // In this order, because a thread is busy before it takes work from the queue.
             let queued = metrics.global_queue_depth();
             let turns = metrics.worker_park_unpark_count(0);
             if queued == 0 && turns % 2 == 1 {
@@ -88,8 +87,8 @@ impl Rest {
 #[derive(Debug)]
 pub(super) struct Hosted {
     provider: Ec2RoleProvider,
-    /// Calls for credentials go on beside each other. Every other has its turn alone, so that it is known
-    /// whose exchanges are whose.
+    /// Calls for credentials are concurrent. Every other call runs alone, so that its exchanges can be
+    /// attributed to it.
     turns: RwLock<()>,
     background: bool,
     machine: Machine,
@@ -101,10 +100,10 @@ pub(super) struct Hosted {
 /// Calls that wait for a refresh.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How many there are, and when the first of them began.
+    /// Their number, and when the first of them began.
     calls: usize,
     first: Option<Moment>,
-    /// When the last one was over whose exchanges have been looked at.
+    /// When the last judged call with exchanges ended.
     over: Option<Moment>,
 }
 
@@ -155,7 +154,7 @@ impl Hosted {
         let log = network.log.clone();
         let random = Mutex::new(random);
         let mut limits = Limits::default();
-        // It is about the machine that this runs on, and that may have much to do.
+        // This bound is on real time, and this machine may be busy.
         limits.call = Some(Duration::from_secs(600));
         let mut builder = Ec2RoleProvider::builder()
             .environment(Environment::empty())
@@ -218,7 +217,7 @@ impl Hosted {
         })
     }
 
-    /// Asks for credentials, and goes away after `patience`.
+    /// Asks for credentials, and gives up after `patience`.
     pub(super) async fn get(
         &self,
         patience: Option<Duration>,
@@ -261,7 +260,7 @@ impl Hosted {
         let status = self.provider.status();
         let exchanges = match served {
             Served::DuringRefresh if !self.background => Vec::new(),
-            // What happens in the background is nobody's: who comes next has a look at it.
+            // Exchanges in the background are judged with the next call.
             _ => self.log.take(),
         };
         let (mut shown, mut logged) = (String::new(), String::new());
@@ -289,7 +288,7 @@ impl Hosted {
 
     pub(super) async fn reject(&self, access_key_id: &str, judge: impl FnOnce(Moment)) {
         let _turn = self.turns.write().await;
-        // The component cannot fail at it; and if it did, the restart would be seen.
+        // The component cannot fail here, and a restart would be noticed.
         let _ = self.called(self.provider.reject(access_key_id)).await;
         judge(self.machine.now());
     }

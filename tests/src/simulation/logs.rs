@@ -1,17 +1,17 @@
-//! All that the host logs in this process, at the level `trace`, to be searched for secrets.
+//! Collects the host's log at the level `trace`, to search it for secrets.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// More than that is not kept for who looks at it late.
+/// The most bytes that are kept.
 const MOST: usize = 1 << 20;
 
 static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Begins to collect it, if nobody has before. A process has one place for what is logged, so that worlds that run
-/// side by side find each other's lines.
+/// Starts to collect the log. A process has one log, so worlds that run concurrently find each other's
+/// lines.
 pub(super) fn begin() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
@@ -19,12 +19,12 @@ pub(super) fn begin() {
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
             .with_writer(Collect);
-        // Where another one is there already, nothing is collected, which a test would notice.
+        // If another subscriber is installed, nothing is collected, and a test fails.
         let _ = collect.try_init();
     });
 }
 
-/// What there was since the last time.
+/// Returns the log since the last call.
 pub(super) fn take() -> String {
     let logged = std::mem::take(&mut *logged());
     String::from_utf8_lossy(&logged).into_owned()

@@ -1,4 +1,4 @@
-//! A client's machine: its clocks, which can be wrong, and its sleep, from which it can be late to wake.
+//! A client's machine: its clocks, which can be wrong, and its suspensions.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,25 @@ use ec2_role_component::time::{Monotonic, UnixTime};
 
 use super::timeline::Timeline;
 
-/// A virtual machine. Clones are one machine.
+/// A virtual machine. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     timeline: Timeline,
-    /// What the wall clock shows at the beginning of time.
+    /// The wall clock at the start of the world.
     epoch: Duration,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// So far the wall clock is ahead, or behind, in seconds.
+    /// By how many seconds the wall clock is ahead.
     skew: i64,
-    /// So long it was suspended so far. The monotonic clock stood meanwhile.
+    /// How long it was suspended in total. The monotonic clock stood still meanwhile.
     suspended: Duration,
     wakes: Duration,
 }
 
-/// One look at both clocks.
+/// A reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Moment {
     /// Since 1970.
@@ -62,12 +62,12 @@ impl Machine {
         }
     }
 
-    /// Sets the wall clock forward or back. It keeps that until it is set again.
+    /// Moves the wall clock forward or back.
     pub(super) fn shift(&self, seconds: i64) {
         self.state().skew += seconds;
     }
 
-    /// Nothing runs on it for so long.
+    /// Suspends the machine for this time.
     pub(super) fn suspend(&self, time: Duration) {
         let now = self.timeline.now();
         let mut state = self.state();
@@ -76,12 +76,12 @@ impl Machine {
         state.wakes = wakes;
     }
 
-    /// When it wakes, or woke last.
+    /// When it wakes or last woke.
     pub(super) fn woke(&self) -> Duration {
         self.state().wakes
     }
 
-    /// Ends at once, but on a machine that is suspended.
+    /// Waits until the machine is not suspended.
     pub(super) async fn awake(&self) {
         loop {
             let wakes = self.state().wakes;
@@ -92,7 +92,7 @@ impl Machine {
         }
     }
 
-    /// Until the monotonic clock shows this.
+    /// Sleeps until the monotonic clock shows this time.
     pub(super) async fn sleep_until(&self, monotonic: Duration) {
         loop {
             self.awake().await;

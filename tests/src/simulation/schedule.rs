@@ -192,7 +192,7 @@ fn kind(random: &mut impl Rng, number: usize, clients: usize) -> Kind {
     }
 }
 
-/// Where a fault can be.
+/// The paths that a fault can affect.
 const PATHS: [&str; 6] = [
     "/latest/api/token",
     "/latest/meta-data/iam/security-credentials*/",
@@ -202,7 +202,7 @@ const PATHS: [&str; 6] = [
     "/**",
 ];
 
-/// A rule with one of all faults, somewhere, as it comes.
+/// A random rule.
 pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let fault = fault(random);
     let is_down = matches!(fault, Fault::Down { .. });
@@ -215,7 +215,7 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     );
     if !is_down && !on_accept {
         let paths = match &rule.fault {
-            // What is counted is all, and some faults are of tokens alone, or of credentials.
+            // Rate limits count all requests, and some faults affect only tokens or only credentials.
             Fault::Throttle { .. }
             | Fault::Quota { .. }
             | Fault::HopLimit { .. }
@@ -240,18 +240,18 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     rule
 }
 
-/// One of all that the emulator can do.
+/// A random fault.
 fn fault(random: &mut impl Rng) -> Fault {
     loop {
         let at = random.random_range(0..KINDS);
-        // What is written here is what the vocabulary says, and a test sees to it.
+        // A test verifies that every written fault is valid.
         if let Ok(fault) = serde_json::from_value(written(random, at)) {
             return fault;
         }
     }
 }
 
-/// The names of all faults of the emulator's vocabulary, as its schema has them.
+/// The types of all faults, from the schema of the emulator.
 pub fn vocabulary() -> BTreeSet<String> {
     let schema = Config::schema();
     let variants = schema
@@ -266,10 +266,10 @@ pub fn vocabulary() -> BTreeSet<String> {
     variants.into_iter().flatten().filter_map(name).collect()
 }
 
-/// So many kinds [`written`] knows.
+/// The number of faults that [`written`] knows.
 pub(super) const KINDS: usize = 53;
 
-/// A fault as the configuration of the emulator has it.
+/// A fault in the format of the emulator's configuration.
 pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
     let mut time = |most: f64| {
         let time = spread(random, 0.001, most);
@@ -359,7 +359,7 @@ pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
                 "name": of(&[json!("AccessKeyId"), json!("SecretAccessKey"), json!("Token"), json!("Expiration")]),
                 "how": of(&[json!("missing"), json!("empty"), json!("null"), json!("wrong_type"), json!("bad_date")]) }),
         },
-        // Of these two the clients here should see nothing.
+        // The clients here should not notice these two.
         49 => json!({ "type": "wrong_server" }),
         50 => {
             json!({ "type": "listing_inconsistent", "path": "meta-data/iam/security-credentials/*" })
@@ -370,7 +370,7 @@ pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
     }
 }
 
-/// The shortest part of `incidents` that still fails: parts are left out, the larger ones first.
+/// Minimises `incidents` that fail: omits parts of them, larger parts first.
 pub(super) fn shrink(
     incidents: Vec<Incident>,
     mut still_fails: impl FnMut(&[Incident]) -> bool,

@@ -1,4 +1,4 @@
-//! The emulator's core, without sockets, on virtual time. What it answers is held against `answers`.
+//! The emulator's core without sockets, in virtual time. Its responses are compared with `answers`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
@@ -23,14 +23,14 @@ use tokio::sync::oneshot;
 use super::answers::Model;
 use super::timeline::Timeline;
 
-/// The header that a token comes and lives with.
+/// The headers with a token and its TTL.
 pub(super) const TOKEN: &str = "x-aws-ec2-metadata-token";
 pub(super) const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
-/// An answer is at most so long on its way through memory.
+/// The size of the buffer between server and client.
 const PIPE: usize = 64 * 1024;
 
-/// IMDS of one instance, or what many instances have each for themselves.
+/// The IMDS of one instance.
 #[derive(Debug)]
 pub(super) struct Server {
     timeline: Timeline,
@@ -41,22 +41,22 @@ pub(super) struct Server {
 #[derive(Debug)]
 struct State {
     imds: Imds,
-    /// The rules of now, which a restart does not end.
+    /// The current rules, which survive a restart.
     rules: Vec<Rule>,
     is_up: bool,
     random: ChaCha8Rng,
     model: Model,
-    /// Who waits for the next request, of a client or of any.
+    /// Tasks that wait for the next request of a client, or of any client.
     waiting: Vec<(Option<u16>, oneshot::Sender<()>)>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(super) struct Exchanged {
     /// The names of the rules that applied.
     pub(super) rules: Vec<Arc<str>>,
     pub(super) outcome: Result<Answer, Broken>,
-    /// What the server should have answered otherwise.
+    /// What is wrong with the response, if anything is.
     pub(super) wrong: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     Refused,
@@ -101,7 +101,7 @@ impl Server {
         })
     }
 
-    /// Does `change` to it, at this moment.
+    /// Applies `change` now.
     pub(super) fn change<E>(
         &self,
         change: impl FnOnce(&Imds, DateTime<Utc>) -> Result<Imds, E>,
@@ -114,11 +114,11 @@ impl Server {
         Ok(())
     }
 
-    /// Until the next request is on its way, from that client or from any.
+    /// Waits for the next request of that client, or of any client.
     pub(super) async fn request(&self, from: Option<u16>) {
         let (tell, told) = oneshot::channel();
         self.state().waiting.push((from, tell));
-        // The server outlives who waits.
+        // The server outlives this task.
         let _ = told.await;
     }
 
@@ -136,24 +136,24 @@ impl Server {
         }
     }
 
-    /// Tokens from before are known no more.
+    /// Revokes all tokens.
     pub(super) fn revoke_tokens(&self) {
         let mut state = self.state();
         state.imds = state.imds.with_tokens_revoked();
         state.model.revoke();
     }
 
-    /// There are other credentials now.
+    /// Records that the credentials were replaced.
     pub(super) fn forget_documents(&self) {
         self.state().model.forget_documents();
     }
 
-    /// It is down, and for good: another takes its place with [`start`](Self::start).
+    /// Stops the server. [`start`](Self::start) replaces it.
     pub(super) fn stop(&self) {
         self.state().is_up = false;
     }
 
-    /// It begins anew. With another seed it knows no token from before, and gives other credentials.
+    /// Starts the server. With another seed, it does not recognise earlier tokens, and issues other credentials.
     pub(super) fn start(
         &self,
         with_the_same_seed: bool,
@@ -173,7 +173,7 @@ impl Server {
         Ok(())
     }
 
-    /// Sends a request, and waits for the answer until a moment on the timeline.
+    /// Sends a request, and waits for the response until a moment on the timeline.
     pub(super) async fn exchange(&self, request: Parts, from: u16, until: Duration) -> Exchanged {
         let mut rules = None;
         let outcome = {
@@ -184,7 +184,7 @@ impl Server {
             }
         };
         let wrong = match (&rules, &outcome) {
-            // What a rule has had its hands in can be anything.
+            // A response that a rule affected can be anything.
             (Some(rules), Ok(answer)) if rules.is_empty() => {
                 let now = self.now();
                 let mut state = self.state();
@@ -210,7 +210,7 @@ impl Server {
             let mut state = self.state();
             let wanted = |(client, _): &mut (Option<u16>, _)| client.is_none_or(|it| it == from);
             for (_, tell) in state.waiting.extract_if(.., wanted) {
-                // Who waited is gone.
+                // The task that waited is gone.
                 let _ = tell.send(());
             }
             Duration::from_micros(state.random.random_range(100..2_000))
@@ -258,7 +258,7 @@ impl Server {
         }
     }
 
-    /// What a client makes of bytes that come like this.
+    /// How a client reads bytes that arrive in these steps.
     async fn play(&self, request: &Parts, steps: Vec<Step>) -> Result<Answer, Broken> {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let reads = pin!(read(request, theirs));
@@ -274,7 +274,7 @@ impl Server {
         for step in steps {
             match step {
                 Step::Send(bytes) => {
-                    // The client has gone, and knows more.
+                    // The client has closed the connection and has its outcome.
                     if pipe.write_all(&bytes).await.is_err() {
                         return Ok(());
                     }
@@ -303,7 +303,7 @@ fn since(time: Duration) -> TimeDelta {
 
 async fn read(request: &Parts, pipe: DuplexStream) -> Result<Answer, Broken> {
     let mut request = Request::from_parts(request.clone(), Empty::<Bytes>::new());
-    // A script that sends less than it says is a connection that breaks.
+    // A script that sends less than its Content-Length is a broken connection.
     request.headers_mut().remove("content-length");
     let exchange = async {
         let (mut sender, connection) =

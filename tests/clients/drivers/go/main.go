@@ -1,5 +1,5 @@
-// The AWS SDK for Go v2 for imds-conformance: the credentials of its default configuration, over the line
-// protocol. That is IMDS behind a cache, as every client of the SDK that is made from it has it.
+// A driver of imds-conformance for the AWS SDK for Go v2. It reports the credentials of the default
+// configuration over the line protocol: IMDS behind the cache that every client of the SDK has.
 package main
 
 import (
@@ -62,7 +62,7 @@ func metadata(ctx context.Context, client *imds.Client, path string) string {
 
 func main() {
 	ctx := context.Background()
-	// No request is sent for it.
+	// This sends no request.
 	cfg, configured := config.LoadDefaultConfig(ctx, config.WithRegion("us-east-1"))
 	var client *imds.Client
 	if configured == nil {

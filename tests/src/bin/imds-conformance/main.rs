@@ -50,7 +50,7 @@ Examples:
   imds-conformance server --endpoint http://localhost:1338
   imds-conformance simulate --years 10
 
-Exit status: 0 if everything that must hold does, 1 otherwise, 2 if the arguments or the scenarios are invalid.";
+Exit status: 0 on success, 1 if a `must` scenario, a `must` check or an invariant failed, 2 if the arguments or the scenarios are invalid.";
 
 type Outcome = anyhow::Result<ExitCode>;
 

@@ -19,7 +19,7 @@ pub(crate) struct Reports {
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 
-    /// Fail whatever the weight, as if everything were a `must`
+    /// Treat every weight as `must`
     #[arg(long)]
     strict: bool,
 }

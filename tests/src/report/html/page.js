@@ -1,13 +1,13 @@
 "use strict";
 const find = (id) => document.getElementById(id);
 const dialog = find("detail");
-// What belongs to every timeline, and is put under the one that is open.
+// The legend and the text below the timeline that is open.
 const key = find("key");
 const words = find("words");
 key.remove();
 words.remove();
 const cells = [...document.querySelectorAll(".cell")];
-// The address names the cell that is open: it can be sent to others, and "back" closes it.
+// The address names the open cell, so that it can be shared and that "back" closes the cell.
 const linked = () => {
   try {
     return decodeURIComponent(location.hash.slice(1));
@@ -44,7 +44,7 @@ function show() {
   dialog.scrollTop = 0;
 }
 
-// The same in words, for who cannot see the picture or point at it.
+// The timeline as text, for people who cannot see it or use a pointer.
 function tell(lanes) {
   const list = words.querySelector("dl");
   list.replaceChildren();
@@ -64,7 +64,7 @@ function tell(lanes) {
 for (const cell of cells) {
   cell.addEventListener("click", () => {
     location.hash = encodeURIComponent(cell.dataset.link).replaceAll("%2F", "/");
-    // If the address was this one already, nothing else would open it.
+    // If the address already names the cell, there is no other event.
     show();
   });
 }
@@ -73,7 +73,7 @@ dialog.addEventListener("close", () => {
   if (linked()) history.replaceState(null, "", "#");
   opened?.focus();
 });
-// Beside the panel.
+// A click beside the panel.
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
