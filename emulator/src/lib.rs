@@ -52,6 +52,7 @@ pub mod imds;
 pub mod journal;
 pub mod timeline;
 
+#[cfg(feature = "admin")]
 mod admin;
 mod clock;
 mod control;
@@ -77,12 +78,17 @@ pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
 pub use self::timeline::{Command, Outcome};
 
-/// The description of the admin API, as OpenAPI 3.1 has it. A running emulator serves it at
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use self::admin::ctl;
+
+/// The description of the admin API, as OpenAPI 3.1. A running emulator serves it at
 /// `/__admin/openapi.json`.
 ///
 /// ```
 /// assert_eq!(imds_emulator::openapi()["openapi"], "3.1.0");
 /// ```
+#[cfg(feature = "admin")]
 pub fn openapi() -> serde_json::Value {
     admin::description()
 }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-mod ctl;
-
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -14,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::{Certificate, Imds};
-use imds_emulator::{Clock, Emulator, StartError, variables};
+use imds_emulator::{Clock, Emulator, StartError, ctl, variables};
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -243,7 +241,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(Order::Ctl { arguments }) = arguments.command {
         let name = OsString::from("imds-emulator ctl");
         let arguments = CtlArguments::parse_from(std::iter::once(name).chain(arguments));
-        return ctl::run(arguments.ctl).await;
+        return Ok(ctl::run(arguments.ctl).await?);
     }
     let mut config = arguments.settings.config(std::env::vars_os())?;
     match arguments.command {

@@ -444,11 +444,11 @@ fn ctl_is_the_admin_api_from_a_shell() {
     ok(&["clock", "set", "2026-01-02T03:04:05Z"]);
     assert_eq!(
         ok(&["clock", "advance", "6h"]),
-        "2026-01-02T09:04:05Z standing\n"
+        "2026-01-02T09:04:05Z frozen\n"
     );
     assert_eq!(
         ok(&["clock", "advance", "-1h"]),
-        "2026-01-02T08:04:05Z standing\n"
+        "2026-01-02T08:04:05Z frozen\n"
     );
     assert!(ok(&["clock", "run"]).ends_with(" running\n"));
     assert!(ok(&["options", "HttpTokens=optional"]).contains("\"HttpTokens\": \"optional\""));
@@ -467,6 +467,40 @@ fn ctl_is_the_admin_api_from_a_shell() {
     assert!(ok(&["metrics"]).contains("# TYPE imds_requests_total counter"));
     assert_eq!(ctl(socket, &["health"]), ("ok\n".into(), Some(0)));
 
+    let steps = r#"[{"name": "x", "do": [{"heal": "y"}]}]"#;
+    assert_eq!(ok(&["timeline", "set", steps]), "x: pending\n");
+    ok(&["clock", "freeze"]);
+    ok(&["clock", "set", "2026-01-02T03:04:05Z"]);
+    assert_eq!(ok(&["timeline", "take", "x"]), "");
+    assert_eq!(
+        ok(&["timeline", "show"]),
+        "x: done at 2026-01-02T03:04:05Z\n"
+    );
+    assert_eq!(ok(&["timeline", "clear"]), "");
+
+    for (arguments, error, code) in [
+        (&["fault", "add", "x", "statu"][..], "`statu`", 1),
+        (&["fault", "add", "{\"name\""], "is not valid JSON", 1),
+        (
+            &["fault", "add", r#"{"name": "x", "when": {"cuont": 1}}"#],
+            "error: when.cuont: ",
+            1,
+        ),
+        (&["fault", "add", "x", "down", "--ttl", "soon"], "6h 20m", 2),
+        (&["requests", "find", "colour=red"], "`colour`", 1),
+        (&["requests", "find", "red"], "\"red\" is not KEY=VALUE", 1),
+        (&["verify", "nonsense"], "`nonsense`", 1),
+        (&["preset", "apply", "imds-outrage"], "imds-outage", 2),
+        (
+            &["timeline", "take", "none"],
+            "the timeline has no step \"none\" (404 Not Found)",
+            1,
+        ),
+    ] {
+        let (text, status) = ctl(&admin, arguments);
+        assert_eq!(status, Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(error), "{error} in {text}");
+    }
     let (error, code) = ctl(&admin, &["fault", "add", "x", "status", "code=9"]);
     assert_eq!(code, Some(1));
     assert!(error.starts_with("error: fault.code: "), "{error}");
@@ -482,6 +516,42 @@ fn ctl_is_the_admin_api_from_a_shell() {
         !std::path::Path::new(socket).exists(),
         "it leaves no socket behind"
     );
+}
+
+#[test]
+fn ctl_follows_requests_whose_characters_come_in_two_frames() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let admin = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let event = "data: {\"number\":7,\"at\":\"2026-01-02T03:04:05Z\",\"uptime-ms\":0,\
+            \"client\":\"127.0.0.1\",\"method\":\"GET\",\"path\":\"/\",\"imds\":\"v1\",\
+            \"token\":\"none\",\"user-agent\":\"\u{e4}/1\",\"forwarded\":false,\"rules\":[],\
+            \"outcome\":\"answered\",\"status\":401,\"bytes\":0,\"duration-ms\":1.5}\n\n";
+        let within = event.find('\u{e4}').unwrap() + 1;
+        for part in [
+            &event.as_bytes()[..within],
+            &event.as_bytes()[within..],
+            b"",
+        ] {
+            write!(stream, "{:x}\r\n", part.len()).unwrap();
+            stream.write_all(part).unwrap();
+            stream.write_all(b"\r\n").unwrap();
+            stream.flush().unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(
+        ctl(&admin, &["requests", "follow"]),
+        (
+            "#7 2026-01-02T03:04:05.000Z 127.0.0.1 GET / 401 v1 token:none \"\u{e4}/1\"\n".into(),
+            Some(0)
+        )
+    );
+    server.join().unwrap();
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! What comes in, and what is said when it is not accepted (RFC 9457).
+//! Extractors, and the problem (RFC 9457) that answers a request which is not accepted.
+
+use std::borrow::Cow;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -9,37 +11,37 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::NotManual;
 use crate::value::Invalid;
 
 /// Why a request was not accepted.
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(super) struct Problem {
     /// The status of the answer.
     status: u16,
     /// The status in words.
-    title: &'static str,
-    /// What is wrong, and what is accepted.
-    detail: String,
-    /// Where it is wrong, in the body.
+    title: Cow<'static, str>,
+    /// The value that is not accepted, and what is accepted.
+    pub(super) detail: String,
+    /// The field of the body that has this value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    pub(super) field: Option<String>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status: status.as_u16(),
-            title: status.canonical_reason().unwrap_or_default(),
+            title: status.canonical_reason().unwrap_or_default().into(),
             detail: detail.into(),
             field: None,
         }
     }
 
-    /// About this field of the body.
+    /// The problem is the value of this field of the body.
     pub(super) fn at(mut self, field: &str) -> Self {
         self.field = (!field.is_empty() && field != ".").then(|| field.to_owned());
         self
@@ -81,7 +83,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
         if !matches!(kind, "application/json" | "application/merge-patch+json") {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!("the Content-Type is {kind:?}; accepted is application/json"),
+                format!("the Content-Type is {kind:?}; accepted: application/json"),
             ));
         }
         let bytes =

@@ -1,19 +1,23 @@
-//! Counts, in the text format of Prometheus.
+//! Counters in the text format of Prometheus.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use crate::control::Control;
+use crate::journal::word;
 
 pub(super) fn text(control: &Control) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, u64)]| {
-        // Writing into a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in samples {
             let _ = writeln!(text, "{name}{labels} {value}");
         }
     };
     let requests: Vec<(String, u64)> = control
+        .shared
+        .journal
         .counts()
         .into_iter()
         .map(|((imds, outcome, status), count)| {
@@ -27,7 +31,7 @@ pub(super) fn text(control: &Control) -> String {
     family(
         "imds_requests_total",
         "counter",
-        "Requests, by the version of IMDS, what became of them, and the status.",
+        "Requests by version of IMDS, outcome and status.",
         &requests,
     );
     let faults: Vec<(String, u64)> = control
@@ -45,29 +49,21 @@ pub(super) fn text(control: &Control) -> String {
     family(
         "imds_connections",
         "gauge",
-        "Connections that are open.",
-        &single(control.connections()),
+        "Open connections.",
+        &single(control.shared.connections.load(Ordering::Relaxed) as u64),
     );
-    let (kept, dropped) = control.journal_length();
+    let (kept, dropped) = control.shared.journal.length();
     family(
         "imds_journal_exchanges",
         "gauge",
-        "Exchanges that the journal has.",
+        "Exchanges in the journal.",
         &single(kept),
     );
     family(
         "imds_journal_dropped_total",
         "counter",
-        "Exchanges that the journal has dropped to keep newer ones.",
+        "Exchanges that the journal has dropped to make room for newer exchanges.",
         &single(dropped),
     );
     text
-}
-
-/// A unit variant as JSON has it, without quotes.
-fn word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
 }

@@ -1,4 +1,4 @@
-//! Routes together with their description, so that neither is without the other.
+//! Routes together with their descriptions: there is no route without one.
 
 use axum::Router;
 use axum::routing::MethodRouter;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::Problem;
 
-/// An API in the making.
+/// Routes and their descriptions.
 pub(super) struct Api<S> {
     router: Router<S>,
     paths: Vec<(&'static str, Vec<Operation>)>,
@@ -22,7 +22,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         }
     }
 
-    /// A path with its methods and what they do.
+    /// Adds a path with its methods, and a description of each.
     pub(super) fn path<const N: usize>(
         mut self,
         path: &'static str,
@@ -34,12 +34,19 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self
     }
 
+    /// This API and another one.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.paths.extend(other.paths);
+        self
+    }
+
     /// The routes.
     pub(super) fn router(self) -> Router<S> {
         self.router
     }
 
-    /// Their description as OpenAPI 3.1 has it.
+    /// The description, as OpenAPI 3.1.
     pub(super) fn description(self) -> Value {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.definitions_path = "/components/schemas".into();
@@ -67,7 +74,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
             "info": {
                 "title": "imds-emulator: admin API",
                 "version": env!("CARGO_PKG_VERSION"),
-                "description": "Faults, clock, events and journal of an emulator of the EC2 Instance Metadata Service",
+                "description": "Faults, clock, events and journal of an emulator of the EC2 Instance Metadata Service (IMDS)",
             },
             "paths": paths,
             "components": {"schemas": schemas},
@@ -75,7 +82,7 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 }
 
-/// What a method does.
+/// The description of a method.
 pub(super) struct Operation {
     method: &'static str,
     id: &'static str,
@@ -115,13 +122,13 @@ impl Operation {
         }
     }
 
-    /// It has a body.
+    /// The body of the request.
     pub(super) fn takes<T: JsonSchema>(mut self) -> Self {
         self.body = Some(SchemaGenerator::subschema_for::<T>);
         self.fails(&[400, 413, 415])
     }
 
-    /// It has parameters.
+    /// The parameters of the query.
     pub(super) fn asks<T: JsonSchema>(mut self) -> Self {
         self.query = Some(SchemaGenerator::root_schema_for::<T>);
         self.fails(&[400])
@@ -134,7 +141,7 @@ impl Operation {
     }
 
     pub(super) fn gives_nothing(mut self) -> Self {
-        self.answers.push((204, "it is done", Content::Nothing));
+        self.answers.push((204, "done", Content::Nothing));
         self
     }
 
@@ -146,12 +153,12 @@ impl Operation {
     pub(super) fn fails(mut self, statuses: &[u16]) -> Self {
         for status in statuses {
             let why = match status {
-                400 => "the body or the query cannot be read",
-                404 => "there is nothing of that name",
-                409 => "it is in the way of what there is",
+                400 => "the body or the query is malformed",
+                404 => "nothing has this name",
+                409 => "the request conflicts with the emulator's state",
                 413 => "the body is too long",
-                415 => "the body is no JSON",
-                _ => "a value is not accepted; `field` says which",
+                415 => "the Content-Type is not application/json",
+                _ => "a value is not accepted; `field` names it",
             };
             let content = Content::Json(SchemaGenerator::subschema_for::<Problem>);
             self.answers.push((*status, why, content));
@@ -205,7 +212,7 @@ impl Operation {
     }
 }
 
-/// The properties of a schema as parameters of a query.
+/// The properties of a schema, as parameters of a query.
 fn parameters(schema: &Schema) -> Value {
     let properties = schema.get("properties").and_then(Value::as_object);
     properties
@@ -215,7 +222,7 @@ fn parameters(schema: &Schema) -> Value {
         .collect()
 }
 
-/// A parameter is absent, but never null.
+/// The schema of a parameter, which may be absent but never null.
 fn plain(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(kinds) = schema.get_mut("type")

@@ -6,7 +6,6 @@ mod shared;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
@@ -19,7 +18,7 @@ use crate::config::Config;
 use crate::credentials::RoleKeys;
 use crate::fault::Rule;
 use crate::imds::{Certificate, IdentityError};
-use crate::journal::{Assertion, Exchange, Filter, Found, Kind, Report};
+use crate::journal::{Assertion, Exchange, Filter, Found, Report};
 use crate::preset::Preset;
 use crate::timeline::{Command, Outcome, StepStatus, TimelineStep, ToState};
 use crate::value::Invalid;
@@ -305,21 +304,6 @@ impl Control {
     /// [`IdentityError`] if the certificate cannot be made.
     pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
         self.shared.imds().certificate(certificate)
-    }
-
-    /// How many exchanges of each kind there were since the start.
-    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
-        self.shared.journal.counts()
-    }
-
-    /// How many connections are open.
-    pub(crate) fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed) as u64
-    }
-
-    /// How many exchanges the journal has, and how many it has dropped.
-    pub(crate) fn journal_length(&self) -> (u64, u64) {
-        self.shared.journal.length()
     }
 }
 

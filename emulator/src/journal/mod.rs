@@ -31,7 +31,7 @@ const LONGEST: usize = 512;
 const BEHIND: usize = 1024;
 
 /// A request and what became of it.
-#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Exchange {
@@ -82,11 +82,12 @@ impl fmt::Display for Exchange {
             ..
         } = self;
         let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        write!(f, "#{number} {at} {client} {method} {path}")?;
+        write!(f, "#{number} {at} {client} {method} {path} ")?;
         match self.status {
-            Some(status) => write!(f, " {status}")?,
-            None => write!(f, " {:?}", self.outcome)?,
+            Some(status) => write!(f, "{status}")?,
+            None => f.write_str(&word(&self.outcome))?,
         }
+        write!(f, " {} token:{}", word(&self.imds), word(&self.token))?;
         if let Some(agent) = &self.user_agent {
             write!(f, " {agent:?}")?;
         }
@@ -94,6 +95,14 @@ impl fmt::Display for Exchange {
             write!(f, " [{}]", self.rules.join(", "))?;
         }
         Ok(())
+    }
+}
+
+/// A unit variant, as in JSON but without the quotes.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
     }
 }
 
@@ -246,7 +255,7 @@ struct Kept {
 pub(crate) type Kind = (ImdsVersion, Outcome, Option<u16>);
 
 /// What a journal has.
-#[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Found {
@@ -313,6 +322,7 @@ impl Journal {
     }
 
     /// How many exchanges of each kind there ever were.
+    #[cfg(any(feature = "admin", test))]
     pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.counts
@@ -322,6 +332,7 @@ impl Journal {
     }
 
     /// How many it has, and how many it has dropped.
+    #[cfg(any(feature = "admin", test))]
     pub(crate) fn length(&self) -> (u64, u64) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         (kept.exchanges.len() as u64, kept.dropped)
@@ -412,7 +423,7 @@ mod tests {
         let found = journal.find(&Filter::default()).unwrap();
         assert_eq!(
             found.exchanges[0].to_string(),
-            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / Silence \"me/1\" [one, two]"
+            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / silence v1 token:none \"me/1\" [one, two]"
         );
         journal.clear();
         assert_eq!(journal.counts(), [(kind, 3)]);

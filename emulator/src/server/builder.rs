@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::admin_listener::serve_admin;
 use super::listener::{bind, listen};
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
@@ -107,6 +106,7 @@ impl Builder {
     }
 
     /// With the admin API, on that address; with port 0, on any free port. Default: without it.
+    #[cfg(feature = "admin")]
     pub fn admin(self, address: SocketAddr) -> Self {
         self.with(|config| {
             config.admin.enabled = true;
@@ -170,7 +170,18 @@ impl Builder {
         let control = Control { shared };
         control.shared.start_timers();
         let admin = match control.shared.initial.admin.enabled {
-            true => Some(serve_admin(&control, &stopped, &mut listeners).await?),
+            #[cfg(feature = "admin")]
+            true => {
+                use super::admin_listener::serve_admin;
+                Some(serve_admin(&control, &stopped, &mut listeners).await?)
+            }
+            #[cfg(not(feature = "admin"))]
+            true => {
+                return Err(StartError {
+                    doing: "cannot serve the admin API".into(),
+                    source: "imds-emulator was built without its feature `admin`".into(),
+                });
+            }
             false => None,
         };
         Ok(Emulator {

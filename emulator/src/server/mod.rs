@@ -1,5 +1,6 @@
 //! The shell: sockets in, core, sockets out.
 
+#[cfg(feature = "admin")]
 mod admin_listener;
 mod builder;
 mod connection;

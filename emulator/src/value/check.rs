@@ -11,7 +11,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// The same, with a key that does not begin with `root.` any more.
+    /// The same value, with a key that no longer begins with `root.`.
+    #[cfg(feature = "admin")]
     pub(crate) fn below(mut self, root: &str) -> Self {
         let rest = self.key.strip_prefix(root);
         if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) {
