@@ -17,9 +17,17 @@
 //! ```
 //!
 //! It fails on demand ([`fault`]), follows a script ([`timeline`]), and remembers what was asked
-//! ([`journal`]). What can be done to it while it runs is in [`Control`].
+//! ([`journal`]). [`Emulator`] has the methods that change it while it runs, and [`Command`] names
+//! them as data.
 //!
-//! What IMDS does stands in numbered rules in [`protocol`]; code and tests cite them.
+//! [`protocol`] describes IMDS as numbered rules; code and tests cite them.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `admin` | the admin API: the same operations over HTTP |
+//! | `cli` | the command `imds-emulator`; includes `admin` |
+//!
+//! By default the crate has neither, so that it suits a dev-dependency.
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
@@ -40,14 +48,15 @@
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
 //! | `tree` | paths, listings, versions, presence | `value`, `dialect`, `instance`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `events`, `fault`, `config`, `tree` |
-//! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
-//! | `server` | sockets in, core, sockets out | `clock`, `decision`, `instance`, `fault`, `journal`, `config`, `imds`, `control`, `admin` |
+//! | `server` | sockets in, core, sockets out | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod fault;
+#[doc(hidden)]
 pub mod imds;
 pub mod journal;
 pub mod timeline;
@@ -71,9 +80,10 @@ mod tree;
 mod value;
 
 pub use self::clock::{Clock, NotManual};
-pub use self::control::{Control, FaultGuard, StepError};
+pub use self::control::{Control, ExpectGuard, FaultGuard, StepError};
 pub use self::credentials::RoleKeys;
 pub use self::dialect::Dialect;
+pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
 pub use self::timeline::{Command, Outcome};

@@ -270,10 +270,10 @@ async fn max_token_puts_and_max_and_min_requests() {
         bench.ask("GET / HTTP/1.1").await;
     }
     let max = |max, within: Option<&str>, path: Option<&str>| {
-        Assertion::MaxRequests(MaxRequests {
-            max,
-            within: within.map(|within| within.parse().unwrap()),
-            filter: path.map(Filter::path).unwrap_or_default(),
+        let max = MaxRequests::new(max).of(path.map(Filter::path).unwrap_or_default());
+        Assertion::from(match within {
+            Some(within) => max.within(within.parse::<Span>().unwrap()),
+            None => max,
         })
     };
     assert!(bench.holds(max(10, None, None)).0);
@@ -284,21 +284,11 @@ async fn max_token_puts_and_max_and_min_requests() {
         bench.holds(max(2, Some("2s"), None)),
         (false, "3 requests within 2 seconds; at most 2".into())
     );
-    let min = |min, path: &str| {
-        Assertion::MinRequests(MinRequests {
-            min,
-            filter: Filter::path(path),
-        })
-    };
+    let min = |min, path: &str| MinRequests::new(min).of(Filter::path(path)).into();
     assert!(bench.holds(min(7, "/")).0);
     assert!(bench.holds(min(8, "/")).0);
     assert!(!bench.holds(min(9, "/")).0);
-    let number = |number| {
-        Assertion::Requests(Requests {
-            number,
-            filter: Filter::path("/"),
-        })
-    };
+    let number = |number| Requests::new(number).of(Filter::path("/")).into();
     assert!(bench.holds(number(8)).0);
     assert!(!bench.holds(number(7)).0 && !bench.holds(number(9)).0);
 }
@@ -339,10 +329,8 @@ async fn backs_off_after() {
         .fault(Rule::new("unavailable", unavailable))
         .unwrap();
     let after = |status, at_least: &str| {
-        Assertion::BacksOffAfter(BacksOff {
-            status,
-            at_least: at_least.parse().unwrap(),
-        })
+        let at_least: Span = at_least.parse().unwrap();
+        BacksOff::new(status).at_least(at_least).into()
     };
     bench.ask("GET / HTTP/1.1").await;
     bench.ask("GET /other HTTP/1.1").await;
@@ -358,14 +346,79 @@ async fn backs_off_after() {
     assert!(bench.holds(after(500, "100ms")).0);
 }
 
+/// What a panic says.
+fn panic_of(panics: impl FnOnce()) -> Option<String> {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).err()?;
+    Some(*panic.downcast::<String>().unwrap())
+}
+
+#[tokio::test]
+async fn an_expectation_is_checked_when_its_guard_is_dropped() {
+    let bench = Bench::new().await;
+    bench.ask("GET / HTTP/1.1").await;
+    let met = bench.imds.expect(Assertion::NoImdsv1);
+    let (line, two) = (line!(), bench.imds.expect(Requests::new(2)));
+    bench.token("60").await;
+    assert_eq!(panic_of(|| drop(met)), None, "it counts from its creation");
+    let text = panic_of(|| drop(two)).unwrap();
+    for part in [
+        format!("the expectation of emulator/tests/journal.rs:{line}:"),
+        "FAILS  {\"requests\":{\"number\":2,\"of\":{}}}: 1 requests".to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part} in {text}");
+    }
+
+    let early = bench.imds.expect(Requests::new(1));
+    assert!(panic_of(|| early.verify()).unwrap().contains("0 requests"));
+    let done = bench.imds.expect(Requests::new(1));
+    bench.token("60").await;
+    assert_eq!(panic_of(|| done.verify()), None);
+    bench.token("60").await;
+
+    let invalid = bench.imds.expect(UserAgent::new("["));
+    let text = panic_of(|| drop(invalid)).unwrap();
+    assert!(
+        text.contains("is invalid: assertions[0].user_agent.matches: \"[\""),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_expectation_knows_what_the_journal_dropped_and_survives_that_it_is_cleared() {
+    let bench = Bench::configured("journal.capacity = 2").await;
+    bench.token("60").await;
+    bench.token("60").await;
+    let three = bench.imds.expect(Requests::new(3));
+    for _ in 0..3 {
+        bench.token("60").await;
+    }
+    let text = panic_of(|| drop(three)).unwrap();
+    assert!(
+        text.contains("2 requests; 3 expected (1 older ones were dropped)"),
+        "{text}"
+    );
+    let one = bench.imds.expect(Requests::new(1));
+    bench.token("60").await;
+    bench.imds.clear_journal();
+    bench.token("60").await;
+    assert_eq!(panic_of(|| drop(one)), None);
+}
+
+#[tokio::test]
+async fn a_test_that_fails_already_is_not_aborted_by_an_expectation() {
+    let bench = Bench::new().await;
+    let expected = bench.imds.expect(Requests::new(1));
+    let text = panic_of(|| {
+        let _expected = expected;
+        panic!("{}", "first".to_owned());
+    });
+    assert_eq!(text.as_deref(), Some("first"));
+}
+
 #[tokio::test]
 async fn user_agent() {
     let bench = Bench::new().await;
-    let matches = |matches: &str| {
-        Assertion::UserAgent(UserAgent {
-            matches: matches.into(),
-        })
-    };
+    let matches = |matches: &str| UserAgent::new(matches).into();
     bench.ask("GET / HTTP/1.1\nUser-Agent: Boto3/1.44").await;
     assert!(bench.holds(matches("Boto3/*")).0);
     bench.ask("GET / HTTP/1.1").await;

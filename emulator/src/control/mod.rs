@@ -1,6 +1,7 @@
 //! What can be done to a running emulator, and asked of it.
 
 mod apply;
+mod expect;
 mod player;
 mod shared;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 
+pub use self::expect::ExpectGuard;
 pub(crate) use self::player::Player;
 pub(crate) use self::shared::Shared;
 
@@ -17,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::RoleKeys;
 use crate::fault::Rule;
-use crate::imds::{Certificate, IdentityError};
+use crate::identity::{Certificate, IdentityError};
 use crate::journal::{Assertion, Exchange, Filter, Found, Report};
 use crate::preset::Preset;
 use crate::timeline::{Command, Outcome, StepStatus, TimelineStep, ToState};
@@ -246,6 +248,26 @@ impl Control {
     /// ```
     pub fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
         self.shared.journal.verify(assertions)
+    }
+
+    /// Expects that an assertion holds for the requests from now on. The guard checks it when it is
+    /// dropped, and panics if it does not hold, so a test cannot forget to.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use imds_emulator::Emulator;
+    /// use imds_emulator::journal::{Assertion, Filter, MaxRequests};
+    ///
+    /// let imds = Emulator::builder().start().await?;
+    /// let _only_imdsv2 = imds.expect(Assertion::NoImdsv1);
+    /// let one_token = imds.expect(MaxRequests::new(1).of(Filter::path("/latest/api/token")));
+    /// // … the program under test runs …
+    /// one_token.verify();
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn expect(&self, assertion: impl Into<Assertion>) -> ExpectGuard {
+        ExpectGuard::new(Arc::clone(&self.shared), assertion.into())
     }
 
     /// Receives all exchanges from now on, when they end. A slow receiver loses the oldest exchanges

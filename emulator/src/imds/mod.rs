@@ -1,7 +1,7 @@
 //! The core: a request and a moment in, a decision out.
 //!
 //! It reads no socket, no clock and no randomness of its own, so that a simulation can use it as it
-//! is.
+//! is. Nothing here is part of the stable API.
 
 mod answer;
 mod live;

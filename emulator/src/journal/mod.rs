@@ -247,6 +247,8 @@ struct Kept {
     exchanges: VecDeque<Arc<Exchange>>,
     capacity: usize,
     dropped: u64,
+    /// How many exchanges there were since the start, whatever became of them.
+    added: u64,
     /// Of all there ever were.
     counts: BTreeMap<Kind, u64>,
 }
@@ -273,6 +275,7 @@ impl Journal {
                 exchanges: VecDeque::new(),
                 capacity,
                 dropped: 0,
+                added: 0,
                 counts: BTreeMap::new(),
             }),
             followers: broadcast::Sender::new(BEHIND),
@@ -285,6 +288,7 @@ impl Journal {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let kind = (exchange.imds, exchange.outcome, exchange.status);
             *kept.counts.entry(kind).or_default() += 1;
+            kept.added += 1;
             if kept.exchanges.len() >= kept.capacity {
                 kept.exchanges.pop_front();
                 kept.dropped += 1;
@@ -346,6 +350,27 @@ impl Journal {
     pub(crate) fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
         let found = self.find(&Filter::default())?;
         verify::verify(assertions, &found)
+    }
+
+    /// The place after the newest exchange.
+    pub(crate) fn end(&self) -> u64 {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.added
+    }
+
+    /// Checks an assertion about the exchanges after a place in the journal.
+    pub(crate) fn verify_after(&self, place: u64, assertion: Assertion) -> Result<Report, Invalid> {
+        let found = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = kept.added.saturating_sub(place);
+            let there = kept.exchanges.len() as u64;
+            let before = usize::try_from(there.saturating_sub(wanted)).unwrap_or(usize::MAX);
+            Found {
+                exchanges: kept.exchanges.iter().skip(before).cloned().collect(),
+                dropped: kept.dropped.min(wanted.saturating_sub(there)),
+            }
+        };
+        verify::verify(&[assertion], &found)
     }
 }
 

@@ -47,6 +47,7 @@ pub enum Assertion {
 /// At most so many requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct MaxRequests {
     /// How many.
     pub max: usize,
@@ -58,9 +59,41 @@ pub struct MaxRequests {
     pub filter: Filter,
 }
 
+impl MaxRequests {
+    /// At most `max` requests.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max,
+            within: None,
+            filter: Filter::default(),
+        }
+    }
+
+    /// In any time of this length, on the emulator's clock.
+    #[must_use]
+    pub fn within(mut self, within: impl Into<Span>) -> Self {
+        self.within = Some(within.into());
+        self
+    }
+
+    /// Of the requests that pass `filter`.
+    #[must_use]
+    pub fn of(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+}
+
+impl From<MaxRequests> for Assertion {
+    fn from(assertion: MaxRequests) -> Self {
+        Self::MaxRequests(assertion)
+    }
+}
+
 /// At least so many requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct MinRequests {
     /// How many.
     pub min: usize,
@@ -69,9 +102,33 @@ pub struct MinRequests {
     pub filter: Filter,
 }
 
+impl MinRequests {
+    /// At least `min` requests.
+    pub fn new(min: usize) -> Self {
+        Self {
+            min,
+            filter: Filter::default(),
+        }
+    }
+
+    /// Of the requests that pass `filter`.
+    #[must_use]
+    pub fn of(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+}
+
+impl From<MinRequests> for Assertion {
+    fn from(assertion: MinRequests) -> Self {
+        Self::MinRequests(assertion)
+    }
+}
+
 /// So many requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Requests {
     /// How many.
     pub number: usize,
@@ -80,15 +137,62 @@ pub struct Requests {
     pub filter: Filter,
 }
 
+impl Requests {
+    /// Exactly `number` requests.
+    pub fn new(number: usize) -> Self {
+        Self {
+            number,
+            filter: Filter::default(),
+        }
+    }
+
+    /// Of the requests that pass `filter`.
+    #[must_use]
+    pub fn of(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+}
+
+impl From<Requests> for Assertion {
+    fn from(assertion: Requests) -> Self {
+        Self::Requests(assertion)
+    }
+}
+
 /// Waiting after a failure.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BacksOff {
     /// The status of the answer.
     pub status: u16,
     /// How long at least, on the machine's clock. Default: 100ms.
     #[serde(default = "default_back_off")]
     pub at_least: Span,
+}
+
+impl BacksOff {
+    /// After an answer with `status`, for 100 ms at least.
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            at_least: default_back_off(),
+        }
+    }
+
+    /// For this long at least, on the machine's clock.
+    #[must_use]
+    pub fn at_least(mut self, at_least: impl Into<Span>) -> Self {
+        self.at_least = at_least.into();
+        self
+    }
+}
+
+impl From<BacksOff> for Assertion {
+    fn from(assertion: BacksOff) -> Self {
+        Self::BacksOffAfter(assertion)
+    }
 }
 
 fn default_back_off() -> Span {
@@ -98,9 +202,25 @@ fn default_back_off() -> Span {
 /// A `User-Agent`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct UserAgent {
     /// A glob of it, like `Boto3/*`.
     pub matches: String,
+}
+
+impl UserAgent {
+    /// The glob that every `User-Agent` matches.
+    pub fn new(matches: impl Into<String>) -> Self {
+        Self {
+            matches: matches.into(),
+        }
+    }
+}
+
+impl From<UserAgent> for Assertion {
+    fn from(assertion: UserAgent) -> Self {
+        Self::UserAgent(assertion)
+    }
 }
 
 /// Whether an assertion holds.

@@ -5,10 +5,10 @@ mod admin_listener;
 mod builder;
 mod connection;
 mod listener;
+mod operations;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::Deref;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,8 +21,10 @@ use crate::control::Control;
 /// After a stop, answers on their way may take so long.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A running emulator. It stops when this is dropped. What can be done to it and asked of it is in
-/// [`Control`].
+/// A running emulator. It stops when this is dropped.
+///
+/// Its methods change it and ask it for what happened; [`control`](Self::control) gives a handle with
+/// the same methods, which can be cloned and given away.
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
@@ -32,14 +34,6 @@ pub struct Emulator {
     control: Control,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
-}
-
-impl Deref for Emulator {
-    type Target = Control;
-
-    fn deref(&self) -> &Control {
-        &self.control
-    }
 }
 
 impl Emulator {
@@ -80,7 +74,7 @@ impl Emulator {
         variables(self.address)
     }
 
-    /// A hold on it that can be cloned and given away.
+    /// A handle that can be cloned and given away.
     pub fn control(&self) -> &Control {
         &self.control
     }

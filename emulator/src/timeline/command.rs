@@ -9,9 +9,9 @@ use crate::fault::Rule;
 use crate::preset::Preset;
 
 /// Something to do to a running emulator: an operation of the library, of the admin API or of a
-/// timeline. [`Control::apply`](crate::Control::apply) does it.
+/// timeline. [`Emulator::apply`](crate::Emulator::apply) does it.
 ///
-/// The commands from [`PutFault`](Self::PutFault) on are not for timelines.
+/// A timeline can have the commands up to [`Scenario`](Self::Scenario).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[schemars(
@@ -60,6 +60,30 @@ pub enum Command {
     /// journal and the states of scenarios. The clock, tokens and credentials stay.
     #[serde(skip)]
     Reset,
+}
+
+impl Command {
+    /// Whether a timeline can have the command, and a configuration file with it.
+    pub(crate) fn is_for_timelines(&self) -> bool {
+        match self {
+            Self::Change(_)
+            | Self::Fault(_)
+            | Self::Heal(_)
+            | Self::HealAll
+            | Self::Preset(_)
+            | Self::RemovePreset(_)
+            | Self::RotateCredentials
+            | Self::RevokeTokens
+            | Self::Scenario(_) => true,
+            Self::PutFault(_)
+            | Self::ReplaceFaults(_)
+            | Self::ClearEvents
+            | Self::SetTimeline(_)
+            | Self::TakeStep(_)
+            | Self::ClearJournal
+            | Self::Reset => false,
+        }
+    }
 }
 
 /// A scenario, and the state to set it to.
