@@ -7,14 +7,13 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use imds_child_process::Signals;
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::{Certificate, Imds};
 use imds_emulator::{Clock, Emulator, StartError, ctl, variables};
-use tokio::process::Command;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
 ///
@@ -57,6 +56,9 @@ enum Order {
     /// Print the variables that point an AWS SDK at the emulator, for a shell to evaluate.
     Env,
     /// Run a command with those variables set, and an emulator on a free port as long as it runs.
+    ///
+    /// SIGTERM is forwarded to the command. The exit status is that of the command, 127 if the
+    /// command is not found, and 126 if it cannot be run.
     Run {
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
@@ -232,7 +234,9 @@ async fn main() -> ExitCode {
                     "remedy: choose another address with --host or another port with --port or --admin-port; --port 0 takes any free ones"
                 );
             }
-            ExitCode::FAILURE
+            error
+                .downcast_ref::<imds_child_process::Error>()
+                .map_or(ExitCode::FAILURE, imds_child_process::Error::exit_code)
         }
     }
 }
@@ -265,6 +269,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             }
             for host in config.server.hosts.iter().take(1) {
                 for (name, value) in variables((*host, port).into()) {
+                    let value = shlex::try_quote(&value)?;
                     writeln!(io::stdout(), "export {name}={value}")?;
                 }
             }
@@ -297,7 +302,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
 
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     // Before the ready line, so that whoever has read it can stop us.
-    let mut stop = Stop::new()?;
+    let mut signals = Signals::new()?;
     let emulator = start(config).await?;
     let urls: Vec<String> = emulator
         .addresses()
@@ -314,7 +319,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     writeln!(out, "{ready}")?;
     out.flush()?;
     drop(out);
-    stop.asked_for().await;
+    signals.next().await;
     emulator.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -323,30 +328,16 @@ async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, B
     let Some((program, arguments)) = command.split_first() else {
         return Err("no command was given".into());
     };
-    let mut stop = Stop::new()?;
+    let mut signals = Signals::new()?;
     let emulator = start(config).await?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .envs(emulator.variables())
-        .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)))
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        // A terminal interrupts the command as well; a SIGTERM is for us alone.
-        () = stop.asked_for() => {
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), child.wait()).await;
-            child.kill().await?;
-            child.wait().await?
-        }
-    };
+        .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)));
+    let outcome = imds_child_process::run(command, &mut signals).await;
     emulator.stop().await;
-    // As shells do for a command that was ended by a signal.
-    let code = status.code().unwrap_or_else(|| {
-        128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default()
-    });
-    Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(outcome?)
 }
 
 async fn start(config: Config) -> Result<Emulator, StartError> {
@@ -355,28 +346,6 @@ async fn start(config: Config) -> Result<Emulator, StartError> {
         .clock(Clock::adjustable())
         .start()
         .await
-}
-
-/// The signals that stop us.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn asked_for(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 fn in_one_line(error: &dyn Error) -> String {

@@ -334,7 +334,7 @@ fn env_prints_what_points_an_sdk_at_it() {
          export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv4\n\
          export AWS_EC2_METADATA_DISABLED=false\n"
     );
-    assert!(output(&["env", "--host", "::1"]).contains("http://[::1]:1338\n"));
+    assert!(output(&["env", "--host", "::1"]).contains("='http://[::1]:1338'\n"));
     assert!(
         output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338\n"),
         "nobody can ask an address that means all"
@@ -357,8 +357,32 @@ fn run_gives_a_command_an_emulator_of_its_own() {
         let output = command(&["run", "sh", "-c", script]).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{script}");
     }
-    let error = failure(&["run", "/there/is/no/such/command"]);
-    assert!(error.contains("/there/is/no/such/command"), "{error}");
+    for (program, code) in [("/there/is/no/such/command", 127), ("/", 126)] {
+        let output = command(&["run", program]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{program}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains(&format!("cannot run {program}: ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn run_forwards_a_sigterm_and_waits_for_the_command() {
+    let script =
+        "trap 'echo asked; exit 7' TERM; echo ready; for i in $(seq 400); do sleep 0.05; done";
+    let mut child = command(&["run", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(lines.next().unwrap().unwrap(), "asked");
+    assert_eq!(child.wait().unwrap().code(), Some(7));
 }
 
 #[test]

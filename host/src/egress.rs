@@ -23,13 +23,13 @@
 //! | `http://169.254.169.254` | `POST http://169.254.169.254/latest/meta-data/` | refused: method |
 //! | `http://169.254.169.254` | `GET http://169.254.169.254/other` | refused: path |
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
+
+use crate::endpoint::{Endpoint, InvalidEndpoint};
 
 /// The one endpoint that requests may go to.
 ///
@@ -38,19 +38,11 @@ use percent_encoding::percent_decode_str;
 ///
 /// let egress: Egress = "http://127.0.0.1:1338".parse()?;
 /// assert!("https://127.0.0.1:1338".parse::<Egress>().is_err());
-/// # Ok::<(), ec2_role_host::egress::InvalidEndpoint>(())
+/// # Ok::<(), ec2_role_host::InvalidEndpoint>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Egress {
-    host: Host,
-    port: u16,
-    base: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
-    Address(IpAddr),
-    Name(String),
+    endpoint: Endpoint,
 }
 
 /// Why a request is refused.
@@ -68,24 +60,6 @@ pub enum Refusal {
 }
 
 impl Egress {
-    /// `http://169.254.169.254`, where IMDS is on EC2.
-    pub fn ipv4() -> Self {
-        Self::well_known(Ipv4Addr::new(169, 254, 169, 254).into())
-    }
-
-    /// `http://[fd00:ec2::254]`, where IMDS is on EC2 for those who speak IPv6.
-    pub fn ipv6() -> Self {
-        Self::well_known(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254).into())
-    }
-
-    fn well_known(address: IpAddr) -> Self {
-        Self {
-            host: Host::Address(address),
-            port: 80,
-            base: String::new(),
-        }
-    }
-
     /// Whether a request may leave.
     ///
     /// # Errors
@@ -95,14 +69,17 @@ impl Egress {
         if uri.scheme() != Some(&Scheme::HTTP) {
             return Err(Refusal::Scheme);
         }
-        let authority = uri.authority().and_then(parse_authority);
-        if authority.is_none_or(|(host, port)| host != self.host || port != self.port) {
+        if !uri
+            .authority()
+            .is_some_and(|authority| self.endpoint.has_authority(authority))
+        {
             return Err(Refusal::Authority);
         }
         if *method != Method::GET && *method != Method::PUT {
             return Err(Refusal::Method);
         }
-        let path = uri.path().strip_prefix(&self.base).ok_or(Refusal::Path)?;
+        let base = self.endpoint.base();
+        let path = uri.path().strip_prefix(base).ok_or(Refusal::Path)?;
         match path.starts_with("/latest/") && path.split('/').all(stays) {
             true => Ok(()),
             false => Err(Refusal::Path),
@@ -118,73 +95,19 @@ fn stays(segment: &str) -> bool {
     !matches!(name, "." | "..") && !plain.contains(['/', '\\', '%'])
 }
 
-/// Host and port, without user information.
-pub(crate) fn parse_authority(authority: &Authority) -> Option<(Host, u16)> {
-    if authority.as_str().contains('@') {
-        return None;
+impl From<Endpoint> for Egress {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { endpoint }
     }
-    let port = match authority.port() {
-        Some(port) => port.as_u16(),
-        // A colon and no port, or one that is no number.
-        None if authority.as_str() != authority.host() => return None,
-        None => 80,
-    };
-    let host = authority.host();
-    let host = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        Some(address) => Host::Address(address.parse::<Ipv6Addr>().ok()?.into()),
-        None => match host.parse::<IpAddr>() {
-            Ok(address) => Host::Address(address),
-            Err(_) if host.is_empty() => return None,
-            Err(_) => Host::Name(host.to_ascii_lowercase()),
-        },
-    };
-    (port != 0).then_some((host, port))
 }
 
 impl FromStr for Egress {
     type Err = InvalidEndpoint;
 
     fn from_str(endpoint: &str) -> Result<Self, InvalidEndpoint> {
-        let invalid = || InvalidEndpoint(endpoint.to_owned());
-        let uri: Uri = endpoint.parse().map_err(|_| invalid())?;
-        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() || endpoint.contains('#') {
-            return Err(invalid());
-        }
-        let (host, port) = uri
-            .authority()
-            .and_then(parse_authority)
-            .ok_or_else(invalid)?;
-        Ok(Self {
-            host,
-            port,
-            base: uri.path().trim_end_matches('/').to_owned(),
-        })
+        endpoint.parse().map(|endpoint| Self { endpoint })
     }
 }
-
-/// Not the URL of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidEndpoint(String);
-
-impl InvalidEndpoint {
-    pub(crate) const ACCEPTED: &str = "http://HOST, http://HOST:PORT or http://HOST:PORT/PATH, where HOST is a name, an IPv4 address or an IPv6 address in brackets";
-}
-
-impl fmt::Display for InvalidEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the endpoint is {:?}; accepted: {}",
-            self.0,
-            Self::ACCEPTED
-        )
-    }
-}
-
-impl std::error::Error for InvalidEndpoint {}
 
 #[cfg(test)]
 mod tests {
@@ -309,33 +232,5 @@ mod tests {
             check(below, Method::GET, "http://127.0.0.1:1338/latest/x"),
             Err(Refusal::Path)
         );
-    }
-
-    #[test]
-    fn the_well_known_endpoints() {
-        assert_eq!("http://169.254.169.254".parse(), Ok(Egress::ipv4()));
-        assert_eq!("http://[fd00:ec2::254]/".parse(), Ok(Egress::ipv6()));
-    }
-
-    #[test]
-    fn endpoints_that_are_none() {
-        for endpoint in [
-            "",
-            "http://",
-            "169.254.169.254",
-            "localhost:80",
-            "[::1]",
-            "https://localhost",
-            "http://user@host",
-            "http://host:",
-            "http://host:0",
-            "http://host:65536",
-            "http://[::g]",
-            "http://host/?query",
-            "http://host/#fragment",
-            "http://ho st",
-        ] {
-            assert!(endpoint.parse::<Egress>().is_err(), "{endpoint:?}");
-        }
     }
 }

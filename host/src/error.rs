@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap as _;
 
+use crate::endpoint::without_user_information;
 use crate::wit::provider as wit;
 
 /// Why there are no credentials, or no metadata.
@@ -247,13 +248,19 @@ impl From<wit::Error> for Error {
                 ErrorKind::Disabled,
                 "the use of IMDS is disabled by configuration",
             ),
-            wit::Error::InvalidConfiguration(invalid) => Self::new(
-                ErrorKind::InvalidConfiguration,
-                format!(
-                    "option {} is {:?}; accepted: {}",
-                    invalid.name, invalid.value, invalid.accepted
-                ),
-            ),
+            wit::Error::InvalidConfiguration(invalid) => {
+                let value = match invalid.name.as_str() {
+                    "endpoint" => without_user_information(&invalid.value),
+                    _ => invalid.value,
+                };
+                Self::new(
+                    ErrorKind::InvalidConfiguration,
+                    format!(
+                        "option {} is {value:?}; accepted: {}",
+                        invalid.name, invalid.accepted
+                    ),
+                )
+            }
             wit::Error::Failed(failure) => failure.into(),
             wit::Error::Unsupported(what) => Self::new(ErrorKind::Unsupported, what),
             wit::Error::Other(what) => Self::new(ErrorKind::Other, what),
@@ -302,9 +309,29 @@ impl From<wit::Failure> for Error {
     }
 }
 
+/// The error alone. The alternate form, `{:#}`, adds its sources.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&self.0.message)?;
+        match self.source() {
+            Some(source) if f.alternate() => write!(f, ": {}", WithSources(source)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Displays an error with its sources, on one line.
+pub(crate) struct WithSources<'a>(pub(crate) &'a dyn StdError);
+
+impl fmt::Display for WithSources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 

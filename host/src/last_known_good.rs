@@ -4,7 +4,6 @@
 //! command that is started for each request never holds any. With a folder for them, the last
 //! known good credentials outlive the process, until the expiration that their document states.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credentials::Credentials;
 use crate::digest::sha256_hex;
+use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
 use crate::private::Folder;
 use crate::wit::provider as wit;
@@ -44,9 +44,9 @@ struct Entry {
 
 impl LastKnownGood {
     /// Every machine (home directories can be shared), endpoint and role has a file of its own.
-    pub(crate) fn new(folder: PathBuf, endpoint: &dyn fmt::Debug, role: Option<&str>) -> Self {
+    pub(crate) fn new(folder: PathBuf, endpoint: &Endpoint, role: Option<&str>) -> Self {
         let machine = machine();
-        let place = format!("{machine} {endpoint:?} {role:?}");
+        let place = format!("{machine} {endpoint} {role:?}");
         let name = format!("{}.json", sha256_hex(place.as_bytes()));
         Self { folder, name }
     }

@@ -26,7 +26,6 @@
 //!
 //! No secret is in any of them: no secret key, no token, no body.
 
-use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,6 +33,7 @@ use http::{Method, Response, Uri};
 
 use crate::credentials::Credentials;
 use crate::egress::Refusal;
+use crate::error::WithSources;
 use crate::status::Event;
 use crate::transport::TransportError;
 
@@ -75,7 +75,7 @@ pub(crate) fn event(event: &Event) {
             extensions,
             cause,
         } => {
-            let error = cause.as_ref().map(|cause| chain(cause));
+            let error = cause.as_ref().map(|cause| format!("{cause:#}"));
             tracing::warn!(
                 access_key_id,
                 ?expires,
@@ -85,12 +85,15 @@ pub(crate) fn event(event: &Event) {
             );
         }
         Event::FailingSince { error, .. } => {
-            tracing::warn!(error = chain(error), "refreshes have begun to fail");
+            tracing::warn!(error = format!("{error:#}"), "refreshes have begun to fail");
         }
         Event::Recovered { since } => tracing::info!(%since, "refreshes succeed again"),
         Event::Restarted { error } => {
             metrics::counter!("ec2_role_component_restarts_total").increment(1);
-            tracing::error!(error = chain(error), "the component is started again");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the component is started again"
+            );
         }
     }
 }
@@ -136,7 +139,8 @@ impl Exchange {
         match outcome {
             Ok(_) => tracing::debug!(%method, path, status, ?elapsed, "request"),
             Err(error) => {
-                tracing::debug!(%method, path, error = chain(error), ?elapsed, "request");
+                let error = WithSources(error);
+                tracing::debug!(%method, path, %error, ?elapsed, "request");
             }
         }
         // Two methods leave the sandbox, and there are some hundred statuses: labels are few.
@@ -145,16 +149,4 @@ impl Exchange {
             .increment(1);
         metrics::histogram!("ec2_role_request_seconds", "method" => method).record(elapsed);
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::egress::{Host, parse_authority};
+use crate::endpoint::{Host, parse_authority};
 
 /// More bytes of head than this are not read. The answers of IMDS have some hundred.
 pub const HEAD_LIMIT: usize = 16 * 1024;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
-use ec2_role_host::{Ec2RoleProvider, Error, ErrorKind, ImdsVersion, Step};
+use ec2_role_host::{Ec2RoleProvider, Endpoint, Error, ErrorKind, ImdsVersion, Step};
 use tokio::net::TcpStream;
 
 use crate::Outcome;
@@ -46,14 +46,14 @@ impl Arguments {
         let opened = match self.source.open().await {
             Ok(opened) => opened,
             Err(error) => {
-                report.fail(&Problem::new("settings", crate::in_one_line(&*error), None));
+                report.fail(&Problem::new("settings", format!("{error:#}"), None));
                 return report.print();
             }
         };
         let provider = &opened.provider;
         let set: Vec<String> = VARIABLES
             .iter()
-            .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)))
+            .filter_map(|name| Some(format!("{name}={}", shown(name, std::env::var(name).ok()?))))
             .collect();
         let from = match set.is_empty() {
             true => "nothing set in the environment".to_owned(),
@@ -67,6 +67,14 @@ impl Arguments {
             report.fail(&problem);
         }
         report.print()
+    }
+}
+
+/// The value of a variable, a URL without user information.
+fn shown(name: &str, value: String) -> String {
+    match value.parse::<Endpoint>() {
+        Err(invalid) if name == "AWS_EC2_METADATA_SERVICE_ENDPOINT" => invalid.url().to_owned(),
+        _ => value,
     }
 }
 
@@ -157,7 +165,7 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
             );
             let status = provider.status();
             if let (Some(_), Some(failure)) = (status.failing_since, status.last_failure) {
-                report.warn("refresh", &crate::in_one_line(&failure.error));
+                report.warn("refresh", &format!("{:#}", failure.error));
                 report.remedy(failure.error.remedy());
             }
             Ok(())
@@ -169,11 +177,8 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
 const NOT_EC2: &str = "check that this runs on an EC2 instance and that the endpoint is right; in a container, that its network reaches the host's; elsewhere, use an emulator (--emulator)";
 const NO_ROLE: &str = "attach an instance profile with a role to the instance";
 
-async fn connect(endpoint: &str) -> Result<(), String> {
-    let uri: http::Uri = endpoint.parse().map_err(|_| "the endpoint is no URL")?;
-    let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let connection = TcpStream::connect((host, uri.port_u16().unwrap_or(80)));
+async fn connect(endpoint: &Endpoint) -> Result<(), String> {
+    let connection = TcpStream::connect((endpoint.host(), endpoint.port()));
     match tokio::time::timeout(Duration::from_secs(2), connection).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("no connection to {endpoint}: {error}")),
@@ -198,7 +203,7 @@ impl Problem {
     }
 
     fn of(step: &'static str, error: &Error) -> Self {
-        Self::new(step, crate::in_one_line(error), error.remedy())
+        Self::new(step, format!("{error:#}"), error.remedy())
     }
 }
 

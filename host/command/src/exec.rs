@@ -1,11 +1,12 @@
 //! `exec`: a command with the credentials in its environment.
 
 use std::ffi::OsString;
+use std::process::Command;
 
-use crate::command;
+use imds_child_process::Signals;
+
 use crate::format;
 use crate::source::{Log, Source};
-use crate::stop::Stop;
 use crate::{Outcome, Usage};
 
 #[derive(Debug, clap::Args)]
@@ -52,19 +53,20 @@ impl Arguments {
         let alone = opened.emulator.is_none();
         #[cfg(not(feature = "emulator"))]
         let alone = true;
+        let mut command = Command::new(program);
+        for name in HIDDEN {
+            command.env_remove(name);
+        }
+        command.args(arguments).envs(variables);
         // Nothing is left for us to do: the command takes our place, with our signals and terminal.
         #[cfg(unix)]
         if alone {
             use std::os::unix::process::CommandExt as _;
 
-            let mut command = std::process::Command::new(program);
-            for name in HIDDEN {
-                command.env_remove(name);
-            }
-            let error = command.args(arguments).envs(variables).exec();
-            return Err(command::CannotRun::new(program, error).into());
+            let error = command.exec();
+            return Err(imds_child_process::Error::new(program, error).into());
         }
         let _ = alone;
-        command::run(program, arguments, &HIDDEN, variables, &mut Stop::new()?).await
+        Ok(imds_child_process::run(command, &mut Signals::new()?).await?)
     }
 }

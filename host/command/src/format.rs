@@ -1,5 +1,6 @@
 //! How credentials are written.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -117,13 +118,10 @@ pub(crate) fn export(variables: &[(&'static str, String)]) -> String {
         })
 }
 
-/// In single quotes, where the shell takes everything as it is.
-fn quoted(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+,-./:=@_".contains(&byte);
-    match value.bytes().all(plain) && !value.is_empty() {
-        true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', r"'\''")),
-    }
+/// A word for a shell, which takes it as it is.
+fn quoted(value: &str) -> Cow<'_, str> {
+    // Environment variables have no NUL in them, which is all that cannot be quoted.
+    shlex::try_quote(value).unwrap_or_default()
 }
 
 pub(crate) fn written(moment: DateTime<Utc>) -> String {
@@ -168,11 +166,14 @@ mod tests {
 
     #[test]
     fn a_shell_takes_values_as_they_are() {
-        let variables = [("A", "plain/+=".to_owned()), ("B", "it's $HOME".to_owned())];
-        assert_eq!(
-            export(&variables),
-            "export A=plain/+=\nexport B='it'\\''s $HOME'\n"
-        );
+        let value = "it's $HOME \"\\\n`id` !! ~ a=b";
+        let script = export(&[("A", value.to_owned())]) + "printf %s \"$A\"";
+        let shell = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(str::from_utf8(&shell.stdout), Ok(value));
+        assert_eq!(export(&[("A", "plain/+".into())]), "export A=plain/+\n");
         assert_eq!(quoted(""), "''");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use ec2_role_host::COMPONENT;
 use ec2_role_host::inspect::Inspection;
 
@@ -27,9 +28,8 @@ impl Arguments {
     pub(crate) fn run(self) -> Outcome {
         let inspection = match &self.component {
             Some(file) => {
-                let component = std::fs::read(file).map_err(|error| {
-                    format!("cannot read the component {}: {error}", file.display())
-                })?;
+                let component = std::fs::read(file)
+                    .with_context(|| format!("cannot read the component {}", file.display()))?;
                 Inspection::new(&component)?
             }
             None => Inspection::new(COMPONENT)?,

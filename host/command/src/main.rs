@@ -5,14 +5,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-mod command;
 mod doctor;
 mod exec;
 mod format;
@@ -21,7 +19,6 @@ mod inspect;
 mod metadata;
 mod serve;
 mod source;
-mod stop;
 mod watch;
 
 /// AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
@@ -98,14 +95,14 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            complain(&*error);
-            exit_code(&*error)
+            complain(&error);
+            exit_code(&error)
         }
     }
 }
 
 /// What a command gives: its exit status, after it has printed its result.
-type Outcome = Result<ExitCode, Box<dyn Error>>;
+type Outcome = anyhow::Result<ExitCode>;
 
 fn completions(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
@@ -135,10 +132,10 @@ impl fmt::Display for Usage {
     }
 }
 
-impl Error for Usage {}
+impl std::error::Error for Usage {}
 
-fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
-    if let Some(error) = error.downcast_ref::<command::CannotRun>() {
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<imds_child_process::Error>() {
         return error.exit_code();
     }
     let settings = error
@@ -150,24 +147,12 @@ fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
     }
 }
 
-fn complain(error: &(dyn Error + 'static)) {
-    eprintln!("error: {}", in_one_line(error));
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
     if let Some(remedy) = error
         .downcast_ref::<ec2_role_host::Error>()
         .and_then(ec2_role_host::Error::remedy)
     {
         eprintln!("remedy: {remedy}");
     }
-}
-
-/// An error with its causes.
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

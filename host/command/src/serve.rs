@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,14 +13,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use chrono::{DateTime, TimeDelta, Utc};
 use ec2_role_host::{Credentials, Ec2RoleProvider, RefreshPolicy};
+use imds_child_process::Signals;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 
-use crate::command;
 use crate::format;
 use crate::source::{Log, Source};
-use crate::stop::Stop;
 use crate::{Outcome, Usage};
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ impl Arguments {
             "ec2_role_host=info,warn"
         };
         self.log.start(Some(log))?;
-        let mut stop = Stop::new()?;
+        let mut signals = Signals::new()?;
         let opened = self
             .source
             .open_with(|builder| {
@@ -96,7 +96,7 @@ impl Arguments {
             .await?;
         let listener = TcpListener::bind(self.listen)
             .await
-            .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
         let token = token();
         let mut variables = vec![
             (
@@ -117,11 +117,16 @@ impl Arguments {
         match self.command.split_first() {
             Some((program, arguments)) => {
                 variables.extend(opened.variables());
-                command::run(program, arguments, &HIDDEN, variables, &mut stop).await
+                let mut command = Command::new(program);
+                for name in HIDDEN {
+                    command.env_remove(name);
+                }
+                command.args(arguments).envs(variables);
+                Ok(imds_child_process::run(command, &mut signals).await?)
             }
             None => {
                 crate::print(format::export(&variables).as_bytes())?;
-                stop.signal().await;
+                signals.next().await;
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -164,11 +169,7 @@ async fn credentials(State(served): State<Arc<Served>>, headers: HeaderMap) -> R
         Err(error) => {
             let code = serde_json::to_value(error.kind()).unwrap_or_default();
             let code = code.as_str().unwrap_or("error");
-            refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                code,
-                &crate::in_one_line(&error),
-            )
+            refusal(StatusCode::SERVICE_UNAVAILABLE, code, &format!("{error:#}"))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Where credentials come from: the arguments that all commands share which ask IMDS.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,7 +99,7 @@ impl Opened {
 }
 
 impl Source {
-    pub(crate) async fn open(&self) -> Result<Opened, Box<dyn Error>> {
+    pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
         self.open_with(|builder| builder).await
     }
 
@@ -108,7 +107,7 @@ impl Source {
     pub(crate) async fn open_with(
         &self,
         defaults: impl FnOnce(Builder) -> Builder,
-    ) -> Result<Opened, Box<dyn Error>> {
+    ) -> anyhow::Result<Opened> {
         let builder = self.settings(defaults(Ec2RoleProvider::builder()))?;
         #[cfg(feature = "emulator")]
         let (builder, emulator) = match &self.emulator {
@@ -131,7 +130,7 @@ impl Source {
         })
     }
 
-    fn settings(&self, mut builder: Builder) -> Result<Builder, Box<dyn Error>> {
+    fn settings(&self, mut builder: Builder) -> anyhow::Result<Builder> {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.endpoint(endpoint);
         }
@@ -198,14 +197,12 @@ fn user_folder() -> Option<PathBuf> {
 }
 
 #[cfg(feature = "emulator")]
-async fn start(
-    config: Option<&std::path::Path>,
-) -> Result<imds_emulator::Emulator, Box<dyn Error>> {
+async fn start(config: Option<&std::path::Path>) -> anyhow::Result<imds_emulator::Emulator> {
     let mut layers = imds_emulator::config::Layers::new();
     if let Some(file) = config {
         layers
             .file(file)
-            .map_err(|error| crate::Usage(crate::in_one_line(&error)))?;
+            .map_err(|error| crate::Usage(format!("{:#}", anyhow::Error::from(error))))?;
     }
     let emulator = imds_emulator::Emulator::builder()
         .config(layers.config().clone())
@@ -250,7 +247,7 @@ pub(crate) struct Log {
 
 impl Log {
     /// Begins to log, if asked to, or if this command does so by default.
-    pub(crate) fn start(&self, default: Option<&str>) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn start(&self, default: Option<&str>) -> anyhow::Result<()> {
         let Some(filter) = self.log.as_deref().or(default) else {
             return Ok(());
         };

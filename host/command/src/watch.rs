@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ec2_role_host::{ImdsVersion, RefreshPolicy, Status};
+use ec2_role_host::{Endpoint, ImdsVersion, RefreshPolicy, Status};
+use imds_child_process::Signals;
 
 use crate::Outcome;
 use crate::format::{distance, written};
 use crate::source::{Log, Source};
-use crate::stop::Stop;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
         self.log.start(None)?;
-        let mut stop = Stop::new()?;
+        let mut signals = Signals::new()?;
         let opened = self
             .source
             .open_with(|builder| {
@@ -70,7 +70,7 @@ impl Arguments {
                         return Ok(ExitCode::SUCCESS);
                     }
                 }
-                _ = stop.signal() => return Ok(ExitCode::SUCCESS),
+                _ = signals.next() => return Ok(ExitCode::SUCCESS),
             }
             let status = provider.status();
             let text = match self.json {
@@ -106,7 +106,7 @@ impl Drop for Screen {
     }
 }
 
-fn view(endpoint: &str, status: &Status, now: DateTime<Utc>) -> String {
+fn view(endpoint: &Endpoint, status: &Status, now: DateTime<Utc>) -> String {
     let when = |moment: DateTime<Utc>| format!("{} ({})", written(moment), distance(moment, now));
     let or_dash = |moment: Option<DateTime<Utc>>| moment.map_or_else(|| "-".to_owned(), when);
     let requests = &status.requests;
@@ -116,7 +116,7 @@ fn view(endpoint: &str, status: &Status, now: DateTime<Utc>) -> String {
             match status.imds_version {
                 Some(ImdsVersion::V1) => format!("{endpoint}, IMDSv1"),
                 Some(ImdsVersion::V2) => format!("{endpoint}, IMDSv2"),
-                _ => endpoint.to_owned(),
+                _ => endpoint.to_string(),
             },
         ),
         (

@@ -25,7 +25,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::egress::{Egress, InvalidEndpoint};
+use crate::endpoint::{Endpoint, InvalidEndpoint, without_user_information};
 use crate::error::{Error, ErrorKind};
 use crate::wit::provider as wit;
 
@@ -182,25 +182,24 @@ impl Resolved {
                 .iter()
                 .find(|(option, _)| *option == invalid.name)
         {
-            return origin.refuse(&invalid.accepted);
+            let value = match invalid.name.as_str() {
+                "endpoint" => without_user_information(origin.value()),
+                _ => origin.value().to_owned(),
+            };
+            return origin.refuse_value(&value, &invalid.accepted);
         }
         error.into()
     }
 
     /// The base URL of IMDS.
-    pub(crate) fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, Error> {
         match (&self.settings.endpoint, self.settings.endpoint_mode) {
-            (Some(endpoint), _) => endpoint,
-            (None, Some(EndpointMode::Ipv6)) => "http://[fd00:ec2::254]",
-            (None, _) => "http://169.254.169.254",
+            (Some(url), _) => url.parse().map_err(|error: InvalidEndpoint| {
+                Error::new(ErrorKind::InvalidConfiguration, error.to_string())
+            }),
+            (None, Some(EndpointMode::Ipv6)) => Ok(Endpoint::ipv6()),
+            (None, None | Some(EndpointMode::Ipv4)) => Ok(Endpoint::ipv4()),
         }
-    }
-
-    /// What requests may go to.
-    pub(crate) fn egress(&self) -> Result<Egress, Error> {
-        self.endpoint().parse().map_err(|error: InvalidEndpoint| {
-            Error::new(ErrorKind::InvalidConfiguration, error.to_string())
-        })
     }
 }
 
@@ -214,9 +213,13 @@ impl Origin {
     }
 
     fn refuse(&self, accepted: &str) -> Error {
+        self.refuse_value(self.value(), accepted)
+    }
+
+    fn refuse_value(&self, value: &str, accepted: &str) -> Error {
         Error::new(
             ErrorKind::InvalidConfiguration,
-            format!("{self} is {:?}; accepted: {accepted}", self.value()),
+            format!("{self} is {value:?}; accepted: {accepted}"),
         )
     }
 }
@@ -248,9 +251,9 @@ fn mode(origin: &Origin) -> Result<EndpointMode, Error> {
 }
 
 fn endpoint(origin: &Origin) -> Result<String, Error> {
-    match origin.value().parse::<Egress>() {
+    match origin.value().parse::<Endpoint>() {
         Ok(_) => Ok(origin.value().to_owned()),
-        Err(_) => Err(origin.refuse(InvalidEndpoint::ACCEPTED)),
+        Err(invalid) => Err(origin.refuse_value(invalid.url(), InvalidEndpoint::ACCEPTED)),
     }
 }
 

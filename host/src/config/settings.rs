@@ -1,13 +1,15 @@
 //! The settings of a provider, and their translation for the component.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::policy::{EndpointMode, Imdsv1Policy, RefreshPolicy};
+use crate::endpoint::without_user_information;
 use crate::wit::ec2_role as wit;
 
 /// The settings of a provider, from the program, the environment and the profile. `None` stands for
 /// the component's default, which the methods of [`Builder`](crate::Builder) name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(
     missing_docs,
@@ -29,6 +31,47 @@ pub struct Settings {
     pub refresh_policy: Option<RefreshPolicy>,
     pub max_extension: Option<Duration>,
     pub extended_path: Option<bool>,
+}
+
+/// The endpoint is shown without user information, which may hold a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            disabled,
+            endpoint,
+            endpoint_mode,
+            imdsv1,
+            role_name,
+            connect_timeout,
+            read_timeout,
+            operation_timeout,
+            attempts,
+            token_ttl,
+            expiry_window,
+            expiry_window_jitter,
+            refresh_policy,
+            max_extension,
+            extended_path,
+        } = self;
+        let endpoint = &endpoint.as_deref().map(without_user_information);
+        f.debug_struct("Settings")
+            .field("disabled", disabled)
+            .field("endpoint", endpoint)
+            .field("endpoint_mode", endpoint_mode)
+            .field("imdsv1", imdsv1)
+            .field("role_name", role_name)
+            .field("connect_timeout", connect_timeout)
+            .field("read_timeout", read_timeout)
+            .field("operation_timeout", operation_timeout)
+            .field("attempts", attempts)
+            .field("token_ttl", token_ttl)
+            .field("expiry_window", expiry_window)
+            .field("expiry_window_jitter", expiry_window_jitter)
+            .field("refresh_policy", refresh_policy)
+            .field("max_extension", max_extension)
+            .field("extended_path", extended_path)
+            .finish()
+    }
 }
 
 /// The one place where settings become options of the component.

@@ -16,7 +16,7 @@ fn refusal(variables: &[(&str, &str)]) -> String {
 fn without_anything_nothing_is_set() {
     let resolved = resolve(Settings::default(), &Environment::empty(), None).unwrap();
     assert_eq!(resolved.settings, Settings::default());
-    assert_eq!(resolved.egress().unwrap(), Egress::ipv4());
+    assert_eq!(resolved.endpoint().unwrap(), Endpoint::ipv4());
 }
 
 #[test]
@@ -91,11 +91,12 @@ fn an_empty_variable_counts_as_not_set() {
 #[test]
 fn the_mode_decides_where_there_is_no_endpoint() {
     let mode = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
-    let egress = from_environment(&[mode]).unwrap().egress().unwrap();
-    assert_eq!(egress, Egress::ipv6());
-    let endpoint = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
-    let egress = from_environment(&[mode, endpoint]).unwrap().egress();
-    assert_eq!(egress.unwrap(), "http://127.0.0.1:1".parse().unwrap());
+    let endpoint = from_environment(&[mode]).unwrap().endpoint();
+    assert_eq!(endpoint.unwrap(), Endpoint::ipv6());
+    let url = "http://127.0.0.1:1";
+    let variables = [mode, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)];
+    let endpoint = from_environment(&variables).unwrap().endpoint();
+    assert_eq!(endpoint.unwrap(), url.parse().unwrap());
 }
 
 #[test]
@@ -166,6 +167,34 @@ fn what_the_component_refuses_is_named_as_the_user_knows_it() {
         error.to_string().starts_with("option role-name is \"a/b\""),
         "{error}"
     );
+}
+
+#[test]
+fn no_url_is_shown_with_its_user_information() {
+    const URL: &str = "http://user:hunter2@127.0.0.1:1";
+    let name = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    let by_environment = builder(&[(name, URL)]).build_blocking().unwrap_err();
+    assert!(
+        by_environment.to_string().starts_with(
+            "the environment variable AWS_EC2_METADATA_SERVICE_ENDPOINT is \"http://..@127.0.0.1:1\"; accepted: "
+        ),
+        "{by_environment}"
+    );
+    let by_program = builder(&[]).endpoint(URL);
+    let shown = format!("{by_program:?} {:?}", by_program.settings());
+    assert!(shown.contains("http://..@127.0.0.1:1"), "{shown}");
+    let refused = by_program.build_blocking().unwrap_err();
+    let by_component = Error::from(wit::Error::InvalidConfiguration(wit::InvalidOption {
+        name: "endpoint".into(),
+        value: URL.into(),
+        accepted: "another".into(),
+    }));
+    for text in [
+        shown,
+        format!("{by_environment:?} {refused:?} {by_component:?}"),
+    ] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
 
 #[test]

@@ -324,11 +324,9 @@ impl Builder {
             Source::File(file) => Sandbox::new(&read(&file)?, cache),
         }?;
         let clock = clock.unwrap_or_else(|| Arc::new(clock::System::new()));
+        let endpoint = resolved.endpoint()?;
         let surroundings = Surroundings {
-            egress: match egress {
-                Some(egress) => egress,
-                None => resolved.egress()?,
-            },
+            egress: egress.unwrap_or_else(|| endpoint.clone().into()),
             transport: transport.unwrap_or_else(|| Arc::new(Direct)),
             clock: Arc::clone(&clock),
             randomness: randomness.unwrap_or_else(system_randomness),
@@ -337,7 +335,7 @@ impl Builder {
         let common = Arc::new(Common {
             snapshot: Snapshot::new(),
             clock,
-            endpoint: resolved.endpoint().to_owned(),
+            endpoint: endpoint.clone(),
             windowed: resolved.settings.refresh_policy == Some(RefreshPolicy::Windowed),
             refresh: Mutex::new(None),
             status: Mutex::new(Status::default()),
@@ -347,7 +345,7 @@ impl Builder {
         });
         let last_known_good = last_known_good.map(|folder| {
             let role = resolved.settings.role_name.as_deref();
-            LastKnownGood::new(folder, &surroundings.egress, role)
+            LastKnownGood::new(folder, &endpoint, role)
         });
         let owner = Owner::start(
             Arc::clone(&common),

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 #[cfg(feature = "profile")]
 use crate::config::AssumeRole;
 use crate::credentials::Credentials;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::status::{Event, Events, Status};
@@ -55,7 +56,7 @@ pub struct Ec2RoleProvider {
 struct Common {
     snapshot: Snapshot,
     clock: Arc<dyn Clock>,
-    endpoint: String,
+    endpoint: Endpoint,
     windowed: bool,
     refresh: Mutex<Option<Refresh>>,
     status: Mutex<Status>,
@@ -191,7 +192,7 @@ impl Ec2RoleProvider {
     }
 
     /// The base URL of IMDS, from wherever it was set.
-    pub fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &Endpoint {
         &self.common.endpoint
     }
 

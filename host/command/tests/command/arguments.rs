@@ -55,6 +55,10 @@ fn wrong_settings_are_named() {
             "the endpoint is \"https://127.0.0.1\"; accepted: http://HOST",
         ),
         (
+            &["get", "--endpoint", "http://user:hunter2@127.0.0.1"],
+            "the endpoint is \"http://..@127.0.0.1\"; accepted: http://HOST",
+        ),
+        (
             &["get", "--endpoint", &closed, "--role-name", "a/b"],
             "option role-name is \"a/b\"; accepted: ",
         ),
@@ -81,6 +85,7 @@ fn wrong_settings_are_named() {
     ] {
         let complaint = failure(arguments, 2);
         assert!(complaint.contains(message), "{complaint}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
     }
     let complaint = failure(&["get", "--component", "/nowhere/x.wasm", "--emulator"], 1);
     assert!(

@@ -67,6 +67,24 @@ fn no_secret_is_shown() {
 }
 
 #[test]
+fn no_password_of_a_url_is_shown() {
+    let imds = Imds::start(Emulator::builder());
+    let output = command(&["doctor", "--endpoint", imds.url()])
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "http://user:hunter2@127.0.0.1",
+        )
+        .output()
+        .unwrap();
+    let text = stdout(&output);
+    assert!(
+        text.contains("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://..@127.0.0.1"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
 fn imds_is_switched_off() {
     let output = command(&["doctor", "--endpoint", &closed()])
         .env("AWS_EC2_METADATA_DISABLED", "true")
