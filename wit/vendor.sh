@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Puts the WASI packages that the worlds name into wit/deps (0.2.6) and wit/preview/deps (0.3.0), as they stand
-# in crates of the registry, and writes their checksums to wit/deps.sha256. A test compares the two, so that nobody
-# edits them by hand.
+# Copies the WASI packages that the worlds name into wit/deps (0.2.6) and wit/preview/deps (0.3.0) from crates of
+# the registry, and writes their checksums to wit/deps.sha256. A test verifies the checksums, so that nobody edits the
+# files by hand.
 #
-#   wit/vendor.sh            vendor again
-#   wit/vendor.sh --check    say whether what is here is what the crates carry
+#   wit/vendor.sh            copy the files again
+#   wit/vendor.sh --check    check that the files are those in the crates
 #
-# The crates are used for their WIT alone.
+# The crates are used only for their WIT.
 set -euo pipefail
 
 crate=wasmtime-wasi-http
@@ -37,13 +37,13 @@ TOML
     done
 }
 
-# wasmtime 36 is the last line with 0.2.6.
+# wasmtime 36 is the last release series with WASI 0.2.6.
 vendor 36.0.20 wit/deps deps cli clocks filesystem http io random sockets
 vendor 48.0.8 src/p3/wit/deps preview/deps cli.wit clocks.wit filesystem.wit http.wit random.wit sockets.wit
 
 for folder in deps preview/deps; do
     if [ "${1:-}" = --check ]; then
-        diff -r "$work/wit/$folder" "$wit/$folder" && echo "wit/$folder is what $crate carries"
+        diff -r "$work/wit/$folder" "$wit/$folder" && echo "wit/$folder is the same as in $crate"
     else
         rm -rf "${wit:?}/$folder"
         mkdir -p "$(dirname "$wit/$folder")"

@@ -1,4 +1,4 @@
-//! The credentials held: both refresh policies, failures, clocks that jump `[B5.1]` to `[B5.9]`.
+//! The held credentials: both refresh policies, failures, clocks that jump `[B5.1]` to `[B5.9]`.
 
 use std::iter::repeat_n;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use super::support::{
     token,
 };
 
-/// What an instance is that gets its documents one by one, or an error in their place, without
-/// looking up the role.
+/// An instance with a configured role that receives these documents or errors one by one.
 fn cached<I>(options: Options, documents: I) -> World
 where
     I: IntoIterator<Item = Outcome, IntoIter: 'static>,
@@ -50,8 +49,8 @@ fn get(world: &mut World) -> Credentials {
     ready(world.instance.get_credentials()).unwrap()
 }
 
-/// How many documents were asked for since the last look.
-fn asked(world: &World) -> usize {
+/// The number of document requests since the last call.
+fn requested(world: &World) -> usize {
     world
         .imds
         .requests()
@@ -60,13 +59,13 @@ fn asked(world: &World) -> usize {
         .count()
 }
 
-/// IMDS is away, in a way that is not repeated.
-fn away() -> Outcome {
+/// IMDS is unavailable, with a failure that is not retried.
+fn unavailable() -> Outcome {
     status(501)
 }
 
 #[test]
-fn credentials_are_kept_until_they_end_and_the_token_longer() {
+fn credentials_are_held_until_they_expire_and_the_token_longer() {
     let mut world = World::playing([
         token("t1", 21_600),
         ok("role"),
@@ -93,7 +92,7 @@ fn credentials_are_kept_until_they_end_and_the_token_longer() {
 }
 
 #[test]
-fn with_imds_away_credentials_are_extended_and_status_says_so() {
+fn without_imds_credentials_are_extended_and_status_reports_it() {
     let mut world = World::playing([
         token("t1", 21_600),
         ok("role"),
@@ -148,7 +147,7 @@ fn invalidated_credentials_are_gone_and_rejected_ones_are_replaced() {
         document("b", 1800),
         ok("role"),
         document("c", 1800),
-        away(),
+        unavailable(),
     ]);
     let id = |world: &mut World| {
         ready(world.instance.get_credentials())
@@ -170,7 +169,7 @@ fn invalidated_credentials_are_gone_and_rejected_ones_are_replaced() {
 }
 
 #[test]
-fn a_window_ends_credentials_early_and_leaves_them_five_minutes() {
+fn a_window_makes_credentials_expire_earlier_and_leaves_them_five_minutes() {
     for (left, minutes, jitter, dice, expires) in [
         (60, 5, 0, 0.0, 55 * 60),
         (60, 5, 0, 0.9, 55 * 60),
@@ -194,17 +193,17 @@ fn a_window_ends_credentials_early_and_leaves_them_five_minutes() {
         );
         assert_eq!(Some(credentials.refresh_after), at(expires));
         get(&mut world);
-        assert_eq!(asked(&world), 1, "and they are held");
+        assert_eq!(requested(&world), 1, "and they are held");
     }
 }
 
 #[test]
-fn extensions_go_on_without_end_and_are_counted() {
+fn extensions_are_unlimited_and_counted() {
     let mut world = cached(
         Options::default(),
         [document("a", 600)]
             .into_iter()
-            .chain(repeat_n(away(), 10_000)),
+            .chain(repeat_n(unavailable(), 10_000)),
     );
     get(&mut world);
     world.clock.advance(10 * MINUTE);
@@ -217,7 +216,7 @@ fn extensions_go_on_without_end_and_are_counted() {
         world.clock.advance(5 * MINUTE - SECOND);
         get(&mut world);
         assert_eq!(
-            asked(&world),
+            requested(&world),
             if n == 1 { 2 } else { 1 },
             "one exchange an extension"
         );
@@ -226,7 +225,7 @@ fn extensions_go_on_without_end_and_are_counted() {
 }
 
 #[test]
-fn extensions_end_where_the_settings_say() {
+fn extensions_end_at_max_extension() {
     let bounded = |policy| Options {
         max_extension: Some(12 * 60_000),
         refresh_policy: Some(policy),
@@ -237,7 +236,7 @@ fn extensions_end_where_the_settings_say() {
             bounded(policy),
             [document("a", 600)]
                 .into_iter()
-                .chain(repeat_n(away(), 10_000)),
+                .chain(repeat_n(unavailable(), 10_000)),
         );
         get(&mut world);
         let mut last = 0;
@@ -257,7 +256,7 @@ fn extensions_end_where_the_settings_say() {
 }
 
 #[test]
-fn credentials_that_had_ended_when_they_came_are_extended_and_reported() {
+fn credentials_received_expired_are_extended_and_reported() {
     let mut world = cached(
         Options::default(),
         [document("a", -60), document("b", 0), document("c", 3600)],
@@ -276,7 +275,7 @@ fn credentials_that_had_ended_when_they_came_are_extended_and_reported() {
     for _ in 0..10 {
         get(&mut world);
     }
-    assert_eq!(asked(&world), 1, "not two requests a call, as in Go");
+    assert_eq!(requested(&world), 1, "not two requests a call, as in Go");
 
     world.clock.advance(5 * MINUTE);
     let second = get(&mut world);
@@ -292,7 +291,7 @@ fn credentials_that_had_ended_when_they_came_are_extended_and_reported() {
 }
 
 #[test]
-fn of_two_that_end_together_the_later_go_on() {
+fn of_two_that_expire_together_the_later_received_is_extended() {
     let mut world = cached(Options::default(), [document("a", 600), document("b", 600)]);
     get(&mut world);
     world.clock.advance(10 * MINUTE);
@@ -305,13 +304,13 @@ fn of_two_that_end_together_the_later_go_on() {
 }
 
 #[test]
-fn without_an_earlier_value_a_failure_is_an_error_again_and_again() {
-    let mut world = cached(Options::default(), vec![away(); 3]);
+fn without_held_credentials_every_failure_is_an_error() {
+    let mut world = cached(Options::default(), vec![unavailable(); 3]);
     for _ in 0..3 {
         ready(world.instance.get_credentials()).unwrap_err();
         world.clock.advance(SECOND);
     }
-    assert_eq!(asked(&world), 3);
+    assert_eq!(requested(&world), 3);
     assert_eq!(world.instance.status().record.failing_since, at(0));
 }
 
@@ -335,7 +334,7 @@ fn windowed_refreshes_in_the_advisory_window() {
 }
 
 #[test]
-fn windowed_takes_the_window_from_the_settings_but_not_more_than_the_life() {
+fn windowed_uses_the_configured_window_if_it_is_shorter_than_the_lifetime() {
     for (minutes, jitter, dice, due) in [
         (10, 0, 0.0, 50 * 60),
         (10, 50, 0.5, 52 * 60 + 30),
@@ -358,10 +357,15 @@ fn windowed_takes_the_window_from_the_settings_but_not_more_than_the_life() {
 }
 
 #[test]
-fn windowed_keeps_credentials_as_they_are_and_pauses_after_a_failure() {
+fn windowed_leaves_credentials_unchanged_and_backs_off_after_a_failure() {
     let mut world = cached(
         windowed(),
-        [document("a", 1200), away(), away(), document("b", 7200)],
+        [
+            document("a", 1200),
+            unavailable(),
+            unavailable(),
+            document("b", 7200),
+        ],
     );
     let first = get(&mut world);
     world.clock.advance(15 * MINUTE);
@@ -376,17 +380,17 @@ fn windowed_keeps_credentials_as_they_are_and_pauses_after_a_failure() {
         first.expires,
         "promised until their end and no longer"
     );
-    assert_eq!(asked(&world), 2);
+    assert_eq!(requested(&world), 2);
     world.clock.advance(Duration::from_secs(449));
     let expired = get(&mut world);
     assert_eq!(
         expired.expires, first.expires,
         "over by now, and handed out during the pause"
     );
-    assert_eq!(asked(&world), 0);
+    assert_eq!(requested(&world), 0);
     world.clock.advance(SECOND);
     get(&mut world);
-    assert_eq!(asked(&world), 1);
+    assert_eq!(requested(&world), 1);
     assert_eq!(world.instance.status().held.unwrap().extensions, 2);
     world.clock.advance(Duration::from_secs(450));
     assert_eq!(get(&mut world).access_key_id, "id-b");
@@ -394,7 +398,7 @@ fn windowed_keeps_credentials_as_they_are_and_pauses_after_a_failure() {
 }
 
 #[test]
-fn windowed_takes_credentials_that_are_over_for_a_failure() {
+fn windowed_treats_expired_credentials_as_a_failure() {
     let mut world = cached(windowed(), [document("a", 1200), document("b", 600)]);
     get(&mut world);
     world.clock.advance(15 * MINUTE);
@@ -408,17 +412,17 @@ fn windowed_takes_credentials_that_are_over_for_a_failure() {
 }
 
 #[test]
-fn a_rejected_key_is_replaced_but_not_within_the_pause_of_windowed() {
+fn a_rejected_key_is_replaced_but_not_within_the_back_off_of_windowed() {
     let mut world = cached(
         windowed(),
-        [document("a", 1200), away(), document("b", 7200)],
+        [document("a", 1200), unavailable(), document("b", 7200)],
     );
     get(&mut world);
     world.clock.advance(15 * MINUTE);
     get(&mut world);
     world.instance.reject("id-a");
     get(&mut world);
-    assert_eq!(asked(&world), 2);
+    assert_eq!(requested(&world), 2);
     world.clock.advance(5 * MINUTE);
     assert_eq!(get(&mut world).access_key_id, "id-b");
 
@@ -449,22 +453,25 @@ fn a_wall_clock_that_is_set_back_does_not_lock_the_cache() {
 }
 
 #[test]
-fn after_a_clock_set_back_a_failure_is_followed_by_a_rest() {
-    let mut world = cached(Options::default(), [document("a", 3600), away(), away()]);
+fn after_a_clock_set_back_a_failure_is_followed_by_a_back_off() {
+    let mut world = cached(
+        Options::default(),
+        [document("a", 3600), unavailable(), unavailable()],
+    );
     get(&mut world);
     world.clock.jump(-3600);
     world.clock.advance(HOUR);
     for _ in 0..10 {
         get(&mut world);
     }
-    assert_eq!(asked(&world), 2, "the first, and one that failed");
+    assert_eq!(requested(&world), 2, "the first, and one that failed");
     world.clock.advance(5 * MINUTE);
     get(&mut world);
-    assert_eq!(asked(&world), 1);
+    assert_eq!(requested(&world), 1);
 }
 
 #[test]
-fn a_wall_clock_that_is_set_forward_ends_credentials() {
+fn a_wall_clock_that_is_set_forward_makes_credentials_expire() {
     for options in [Options::default(), windowed()] {
         let mut world = cached(options, [document("a", 1800), document("b", 7200)]);
         get(&mut world);
@@ -472,14 +479,14 @@ fn a_wall_clock_that_is_set_forward_ends_credentials() {
         assert_eq!(
             get(&mut world).access_key_id,
             "id-b",
-            "the document says that the first are dead"
+            "by the new time, the first have expired"
         );
     }
 }
 
 #[test]
 fn a_machine_that_slept_gets_new_credentials() {
-    // The monotonic clock stands still meanwhile.
+    // The monotonic clock stops meanwhile.
     let mut world = cached(
         Options::default(),
         [document("a", 1800), document("b", 90_000)],

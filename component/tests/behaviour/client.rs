@@ -1,4 +1,4 @@
-//! Look-ups: tokens, repetitions, deadlines, IMDSv1 `[B1.4]` to `[B1.7]` `[B2.1]` to `[B2.8]` `[B3.1]`.
+//! Look-ups: tokens, retries, time limits, IMDSv1 `[B1.4]` to `[B1.7]` `[B2.1]` to `[B2.8]` `[B3.1]`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::support::{
 };
 
 const FOO: &str = "GET /latest/meta-data/foo";
-const SILENCE: Outcome = Err(TransportError::Timeout("silence"));
+const NO_RESPONSE: Outcome = Err(TransportError::Timeout("silence"));
 const REFUSED: Outcome = Err(TransportError::Unavailable("refused"));
 
 /// An instance that looks up `foo`, with this policy.
@@ -66,7 +66,7 @@ fn a_rejected_token_is_replaced_once_within_the_call() {
 }
 
 #[test]
-fn a_token_that_was_rejected_takes_none_of_the_attempts() {
+fn a_rejected_token_does_not_count_as_an_attempt() {
     let mut world = World::playing([
         token("t1", 60),
         status(401),
@@ -84,7 +84,7 @@ fn a_token_that_was_rejected_takes_none_of_the_attempts() {
 }
 
 #[test]
-fn a_failure_says_what_failed_where() {
+fn a_failure_names_its_reason_and_its_step() {
     use Reason::{
         Denied, Forbidden, InvalidResponse, NoRole, Throttled, Timeout, Unavailable,
         UnexpectedStatus,
@@ -199,7 +199,7 @@ fn bodies_are_read_to_their_limits() {
 }
 
 #[test]
-fn what_may_pass_is_repeated_after_a_pause_that_grows() {
+fn transient_failures_are_retried_with_growing_back_off() {
     for bad in [status(500), status(502), status(504), REFUSED] {
         let mut world = World::playing([token("t1", 60), bad.clone(), bad.clone(), ok("bar")]);
         world.dice.load(0.5);
@@ -222,7 +222,7 @@ fn what_may_pass_is_repeated_after_a_pause_that_grows() {
 }
 
 #[test]
-fn what_will_not_get_better_is_not_repeated() {
+fn permanent_failures_are_not_retried() {
     let hopeless = [
         status(301),
         status(400),
@@ -245,7 +245,7 @@ fn what_will_not_get_better_is_not_repeated() {
 }
 
 #[test]
-fn attempts_are_as_many_as_configured_for_the_token_and_for_the_path() {
+fn attempts_are_counted_for_the_token_and_for_the_path_separately() {
     for attempts in [1, 2, 5] {
         let mut world = World::new(move |request| match request.starts_with("PUT") {
             true => token("t1", 60),
@@ -287,8 +287,8 @@ fn retry_after_is_honoured_unless_it_leads_past_the_deadline() {
 }
 
 #[test]
-fn a_look_up_ends_with_its_deadline_and_names_what_was_wrong() {
-    let mut world = World::playing([SILENCE, SILENCE, SILENCE]);
+fn a_look_up_ends_at_its_deadline_and_reports_the_last_failure() {
+    let mut world = World::playing([NO_RESPONSE, NO_RESPONSE, NO_RESPONSE]);
     let silent = failure(foo(&mut world));
     assert_eq!(
         (silent.reason, silent.step, silent.attempts),
@@ -296,8 +296,15 @@ fn a_look_up_ends_with_its_deadline_and_names_what_was_wrong() {
     );
     assert!(silent.elapsed <= 5 * SECOND, "{:?}", silent.elapsed);
 
-    // Token and path take their attempts, and the status is not lost to the deadline (Go: Q21).
-    let mut world = World::playing([SILENCE, SILENCE, token("t1", 60), status(500), status(500)]);
+    // Token and path each take all attempts, and the failure reports the status, not the deadline
+    // (unlike Go, Q21).
+    let mut world = World::playing([
+        NO_RESPONSE,
+        NO_RESPONSE,
+        token("t1", 60),
+        status(500),
+        status(500),
+    ]);
     let options = Options {
         operation_timeout: Some(4900),
         ..Options::default()
@@ -313,7 +320,7 @@ fn a_look_up_ends_with_its_deadline_and_names_what_was_wrong() {
 }
 
 #[test]
-fn the_remaining_life_in_an_answer_corrects_that_of_the_token() {
+fn the_remaining_lifetime_in_a_response_shortens_that_of_the_token() {
     let remaining = |seconds| token("bar", seconds);
     let mut world = World::playing([
         token("t1", 21_600),
@@ -351,7 +358,7 @@ fn the_remaining_life_in_an_answer_corrects_that_of_the_token() {
 }
 
 #[test]
-fn status_says_when_the_token_came_and_when_it_ends() {
+fn status_reports_when_the_token_was_received_and_expires() {
     let mut world = World::playing([token("t1", 60), ok("bar")]);
     world.clock.advance(10 * SECOND);
     foo(&mut world).unwrap();
@@ -362,7 +369,7 @@ fn status_says_when_the_token_came_and_when_it_ends() {
 }
 
 #[test]
-fn without_leave_nothing_is_ever_sent_without_a_token() {
+fn under_never_no_request_is_sent_without_a_token() {
     for bad in [
         status(400),
         status(401),
@@ -371,7 +378,7 @@ fn without_leave_nothing_is_ever_sent_without_a_token() {
         status(405),
         status(429),
         status(500),
-        SILENCE,
+        NO_RESPONSE,
         REFUSED,
         ok(""),
     ] {
@@ -387,7 +394,7 @@ fn without_leave_nothing_is_ever_sent_without_a_token() {
 }
 
 #[test]
-fn on_refusal_a_refused_token_leads_to_imdsv1_and_nothing_else_does() {
+fn under_on_refusal_only_a_refused_token_leads_to_imdsv1() {
     for code in [403, 404, 405] {
         let mut world = under(
             Imdsv1Policy::OnRefusal,
@@ -406,7 +413,7 @@ fn on_refusal_a_refused_token_leads_to_imdsv1_and_nothing_else_does() {
         status(401),
         status(429),
         status(500),
-        SILENCE,
+        NO_RESPONSE,
         REFUSED,
         ok(""),
     ] {
@@ -421,8 +428,8 @@ fn on_refusal_a_refused_token_leads_to_imdsv1_and_nothing_else_does() {
 }
 
 #[test]
-fn on_any_failure_imdsv1_comes_when_the_attempts_are_used_up() {
-    // For this request alone: something answers there, and may give a token next time.
+fn under_on_any_failure_imdsv1_follows_the_last_attempt() {
+    // For this request only: there is a server, which may issue a token next time.
     for (bad, attempts) in [
         (status(401), 1),
         (status(408), 1),
@@ -450,11 +457,11 @@ fn on_any_failure_imdsv1_comes_when_the_attempts_are_used_up() {
         assert_eq!(
             world.instance.status().session.unwrap().fallback(),
             None,
-            "there is a token again"
+            "a token is held again"
         );
     }
-    // For those after it too: nothing answers there.
-    for bad in [SILENCE, REFUSED] {
+    // For later requests too: there is no server.
+    for bad in [NO_RESPONSE, REFUSED] {
         let answers = vec![bad.clone(); 3]
             .into_iter()
             .chain([ok("bar"), ok("bar")]);
@@ -470,8 +477,8 @@ fn on_any_failure_imdsv1_comes_when_the_attempts_are_used_up() {
 }
 
 #[test]
-fn the_end_of_our_own_time_says_nothing_about_imds() {
-    let mut world = World::playing([SILENCE, token("t1", 60), ok("bar")]);
+fn a_look_up_that_reaches_its_time_limit_does_not_fall_back() {
+    let mut world = World::playing([NO_RESPONSE, token("t1", 60), ok("bar")]);
     let options = Options {
         imdsv1: Some(Imdsv1Policy::OnAnyFailure),
         operation_timeout: Some(500),
@@ -485,7 +492,7 @@ fn the_end_of_our_own_time_says_nothing_about_imds() {
 }
 
 #[test]
-fn a_401_or_the_life_of_a_token_ends_imdsv1() {
+fn a_401_or_the_lifetime_of_a_token_ends_imdsv1() {
     let mut world = under(
         Imdsv1Policy::OnRefusal,
         [
@@ -542,7 +549,7 @@ fn an_error_is_the_same_for_one_second_without_a_request() {
     world.clock.advance(Duration::from_millis(1));
     ready(world.instance.get_credentials()).unwrap_err();
     assert_eq!(world.imds.requests(), [TOKEN]);
-    // Whoever invalidates wants to know now.
+    // After `invalidate`, the next call sends a request.
     world.instance.invalidate();
     assert_eq!(
         ready(world.instance.get_credentials())

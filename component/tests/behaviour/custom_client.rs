@@ -51,7 +51,7 @@ fn healthy(path: &str) -> Asked {
 }
 
 #[test]
-fn it_is_asked_once_for_each_look_up_and_counted() {
+fn each_look_up_calls_the_client_once_and_is_counted() {
     let mut instance = instance(healthy);
     for _ in 0..2 {
         let credentials = ready(instance.get_credentials()).unwrap();
@@ -69,7 +69,7 @@ fn it_is_asked_once_for_each_look_up_and_counted() {
 }
 
 #[test]
-fn its_errors_have_the_reasons_of_ours() {
+fn errors_of_the_client_have_the_reasons_of_the_built_in_client() {
     let words = || "a\nlong story ".repeat(100);
     for (error, reason, status) in [
         (ClientError::Denied(words()), Reason::Denied, None),
@@ -112,7 +112,7 @@ fn its_errors_have_the_reasons_of_ours() {
 }
 
 #[test]
-fn what_is_not_a_failure_of_an_exchange_is_passed_on() {
+fn errors_that_are_not_failures_of_an_exchange_are_passed_on() {
     let mut disabled = instance(|_| Err(ClientError::Disabled));
     assert_eq!(ready(disabled.get_credentials()), Err(Error::Disabled));
     let mut other = instance(|_| Err(ClientError::Other("odd".into())));
@@ -121,11 +121,11 @@ fn what_is_not_a_failure_of_an_exchange_is_passed_on() {
 }
 
 #[test]
-fn its_bodies_are_bounded() {
+fn bodies_from_the_client_are_limited() {
     for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
         let mut instance = instance(|path| {
             let mut body = healthy(path)?;
-            // White space before a document is no harm.
+            // White space before a document is accepted.
             body.splice(0..0, vec![b' '; length - body.len()]);
             Ok(body)
         });
@@ -143,7 +143,7 @@ fn its_bodies_are_bounded() {
 
 /// `[B7.2]`
 #[test]
-fn options_of_the_built_in_client_are_refused_and_the_others_hold() {
+fn options_of_the_built_in_client_are_unsupported_and_all_others_apply() {
     let mut instance = instance(healthy);
     for (name, options) in [
         (

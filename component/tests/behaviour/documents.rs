@@ -69,7 +69,7 @@ fn the_region_is_that_of_the_identity_document() {
 }
 
 #[test]
-fn an_identity_document_of_another_form_is_named() {
+fn a_malformed_identity_document_is_reported() {
     assert_eq!(
         ready(answering("{}").instance.identity_document()).unwrap(),
         IdentityDocument::default()

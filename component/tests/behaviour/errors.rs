@@ -1,4 +1,4 @@
-//! What errors say of themselves `[B3.3]`.
+//! The texts of errors `[B3.3]`.
 
 use ec2_role_component::config::Options;
 use ec2_role_component::error::Error;
@@ -27,7 +27,7 @@ fn a_failure_names_the_step_and_what_happened() {
 }
 
 #[test]
-fn a_wrong_option_is_named_with_its_value_and_what_would_be_accepted() {
+fn an_invalid_option_is_reported_with_its_value_and_the_accepted_values() {
     for (options, words) in [
         (
             Options {

@@ -1,4 +1,4 @@
-//! The unit tests of the AWS SDK for Go v2, case by case. Those of IMDSv1 run under
+//! The unit tests of the AWS SDK for Go v2, case by case. Those that concern IMDSv1 run under
 //! `on-any-failure`, which is what Go does.
 //!
 //! `credentials/ec2rolecreds`
@@ -7,48 +7,48 @@
 //! | --- | --- |
 //! | `TestProvider` | [`a_provider_gives_what_the_document_says`] |
 //! | `TestProvider_FailAssume` | `provider::a_document_with_an_error_code_is_a_refusal_with_that_code` |
-//! | `TestProvider_IsExpired` | [`credentials_are_expired_from_their_end_on`] |
-//! | `TestProvider_HandleFailToRetrieve`, 4 cases | [`a_failed_refresh`], `provider::a_failed_refresh_extends_what_ends_within_five_minutes` |
-//! | `TestProvider_AdjustExpiresBy`, 3 cases | [`adjusting`], `provider::adjusting_moves_the_end_of_what_lasts_fifteen_minutes_or_longer` |
-//! | the provider satisfies both strategy interfaces | left out: there are no such types here |
+//! | `TestProvider_IsExpired` | [`credentials_are_expired_from_their_expiration_on`] |
+//! | `TestProvider_HandleFailToRetrieve`, 4 cases | [`a_failed_refresh`], `provider::a_failed_refresh_extends_what_expires_within_five_minutes` |
+//! | `TestProvider_AdjustExpiresBy`, 3 cases | [`adjusting`], `provider::adjusting_moves_expirations_at_least_fifteen_minutes_away` |
+//! | the provider satisfies both strategy interfaces | omitted: there are no such types here |
 //!
 //! `feature/ec2/imds`
 //!
 //! | Go | here |
 //! | --- | --- |
 //! | `TestClientEndpoint`, the cases without environment | [`endpoints`] |
-//! | `TestClientEndpoint`, the cases with environment | left out: the host reads the environment |
+//! | `TestClientEndpoint`, the cases with environment | omitted: the host reads the environment |
 //! | `TestClientEnableState`: default, disabled option | [`operations`], `settings::nothing_is_sent_when_disabled` |
-//! | `TestClientEnableState`, the cases with environment | left out: the host reads the environment |
-//! | `TestNewFromConfig` | left out: the host reads the configuration |
-//! | `TestClientRetryerBackoff` | left out: the pauses are not to be replaced; `imds::retry` tests them |
+//! | `TestClientEnableState`, the cases with environment | omitted: the host reads the environment |
+//! | `TestNewFromConfig` | omitted: the host reads the configuration |
+//! | `TestClientRetryerBackoff` | omitted: the back-off cannot be replaced; `imds::retry` tests them |
 //! | `TestGetMetadata`, `TestGetDynamicData`, 4 cases each | [`operations`] |
-//! | `TestGetUserData`, 2 cases | [`operations`], [`user_data_that_is_refused`] |
+//! | `TestGetUserData`, 2 cases | [`operations`], [`forbidden_user_data`] |
 //! | `TestGetIAMInfo`, 2 cases | `documents::iam_info_has_all_its_fields`, `documents::iam_info_with_another_code_is_a_refusal` |
 //! | `TestGetInstanceIdentityDocument` | `documents::the_identity_document_has_all_its_fields` |
 //! | `TestGetRegion` | `documents::the_region_is_that_of_the_identity_document` |
-//! | `TestGetToken` | [`a_token_has_the_life_that_was_asked_for`] |
-//! | `TestAddRequestMiddleware` | left out: there is no stack of middleware |
-//! | `TestOperationTimeoutMiddleware` | `client::a_look_up_ends_with_its_deadline_and_names_what_was_wrong` |
-//! | `…_noDefaultTimeout`, `…_withCustomDeadline`, `…_Disabled` | left out: every look-up has a deadline, `operation-timeout` |
-//! | `TestDeserailizeResponse_cacheBody` | left out: a body is read before its look-up ends, or the look-up fails |
+//! | `TestGetToken` | [`a_token_has_the_requested_lifetime`] |
+//! | `TestAddRequestMiddleware` | omitted: there is no stack of middleware |
+//! | `TestOperationTimeoutMiddleware` | `client::a_look_up_ends_at_its_deadline_and_reports_the_last_failure` |
+//! | `…_noDefaultTimeout`, `…_withCustomDeadline`, `…_Disabled` | omitted: every look-up has a deadline, `operation-timeout` |
+//! | `TestDeserailizeResponse_cacheBody` | omitted: a body is read before its look-up ends, or the look-up fails |
 //! | `TestRequestGetToken`, 10 cases | [`request_get_token`] |
-//! | `TestUnauthorizedErrorUnwrapsToResponseError` | [`a_401_that_stays_keeps_its_status`] |
+//! | `TestUnauthorizedErrorUnwrapsToResponseError` | [`a_repeated_401_keeps_its_status`] |
 //!
 //! `aws.CredentialsCache`
 //!
 //! | Go | here |
 //! | --- | --- |
-//! | `TestCredentialsCache_Cache` | [`a_cached_value_is_given_again`] |
+//! | `TestCredentialsCache_Cache` | [`a_cached_value_is_returned_again`] |
 //! | `TestCredentialsCache_Expires`, case 0 | [`an_expired_value_is_replaced`] |
-//! | `TestCredentialsCache_Expires`, case 1 (cannot expire) | left out: IMDS gives no credentials without an end `[B4.3]` |
-//! | `TestCredentialsCache_Expires`, case 2 (expires now) | `cache::credentials_that_had_ended_when_they_came_are_extended_and_reported`: mended (Q2) |
+//! | `TestCredentialsCache_Expires`, case 1 (cannot expire) | omitted: IMDS returns no credentials without an expiration `[B4.3]` |
+//! | `TestCredentialsCache_Expires`, case 2 (expires now) | `cache::credentials_received_expired_are_extended_and_reported`: fixed here (Q2) |
 //! | `TestCredentialsCache_ExpireTime`, 4 cases | [`expire_time`] |
-//! | `TestCredentialsCache_Error` | `cache::without_an_earlier_value_a_failure_is_an_error_again_and_again` |
-//! | `TestCredentialsCache_Race`, `…_RetrieveConcurrent` | left out: calls come one at a time; the host's tests have many callers |
-//! | `TestCredentialsCache_IsCredentialsProvider`, `TestIsCredentialsProvider` | left out: they are about Go's types |
+//! | `TestCredentialsCache_Error` | `cache::without_held_credentials_every_failure_is_an_error` |
+//! | `TestCredentialsCache_Race`, `…_RetrieveConcurrent` | omitted: calls come one at a time; the host's tests have many callers |
+//! | `TestCredentialsCache_IsCredentialsProvider`, `TestIsCredentialsProvider` | omitted: they concern Go's types |
 //! | `TestCredentialsCache_cacheStrategies`: default, with window, with jitter, handle refresh, adjust expires | [`cache_strategies`] |
-//! | the same: strategies that fail | left out: those of this provider do not fail but with the cause |
+//! | the same: strategies that fail | omitted: those of this provider fail only with the cause |
 
 use ec2_role_component::config::{EndpointMode, Imdsv1Policy, Options};
 use ec2_role_component::credentials::Credentials;
@@ -62,7 +62,7 @@ use super::support::{
     HOUR, LIST, MINUTE, Outcome, SECOND, World, at, document, failure, ok, ready, status, token,
 };
 
-/// The largest number that the dice can show: Go's random bytes are all 0xFF.
+/// The largest random number: Go's random bytes are all 0xFF.
 const ALMOST_ONE: f64 = 1.0 - f64::EPSILON / 2.0;
 
 fn credentials(expires: Option<UnixTime>) -> Credentials {
@@ -93,7 +93,7 @@ fn a_provider_gives_what_the_document_says() {
 }
 
 #[test]
-fn credentials_are_expired_from_their_end_on() {
+fn credentials_are_expired_from_their_expiration_on() {
     let credentials = credentials(at(56 * 60));
     assert!(!credentials.expired(at(56 * 60 - 1).unwrap()));
     assert!(credentials.expired(at(56 * 60).unwrap()));
@@ -221,14 +221,14 @@ fn operations() {
 }
 
 #[test]
-fn user_data_that_is_refused() {
+fn forbidden_user_data() {
     let mut world = World::playing([token("tokenA", 300), status(400)]);
     let failure = failure(ready(world.instance.metadata(Tree::UserData, "")));
     assert_eq!((failure.step, failure.status), (Step::Metadata, Some(400)));
 }
 
 #[test]
-fn a_token_has_the_life_that_was_asked_for() {
+fn a_token_has_the_requested_lifetime() {
     let mut world = World::playing([token("tokenABC", 10), ok("success")]);
     let options = Options {
         token_ttl: Some(10),
@@ -240,7 +240,7 @@ fn a_token_has_the_life_that_was_asked_for() {
     assert_eq!(Some(held.expires()), at(10));
 }
 
-/// A server that wants tokens, and gives these one after the other; the last one again and again.
+/// A server that requires tokens and issues these one after the other, then the last one repeatedly.
 fn secure(tokens: &'static [&'static str], ttl: u32) -> impl FnMut(&str) -> Outcome {
     let mut given = 0;
     move |request| {
@@ -254,7 +254,7 @@ fn secure(tokens: &'static [&'static str], ttl: u32) -> impl FnMut(&str) -> Outc
     }
 }
 
-/// A server that gives no tokens and wants none.
+/// A server that issues no tokens and requires none.
 fn insecure(code: u16, api: bool) -> impl FnMut(&str) -> Outcome {
     move |request| {
         if request == "PUT /latest/api/token" {
@@ -266,7 +266,7 @@ fn insecure(code: u16, api: bool) -> impl FnMut(&str) -> Outcome {
     }
 }
 
-/// A server that has no tokens until it has answered 401.
+/// A server that issues no tokens until it has answered 401.
 fn unauthorized() -> impl FnMut(&str) -> Outcome {
     let mut secure = secure(&["A"], 300);
     let mut unauthorized = false;
@@ -392,7 +392,7 @@ fn request_get_token() {
 }
 
 #[test]
-fn a_401_that_stays_keeps_its_status() {
+fn a_repeated_401_keeps_its_status() {
     // Without the header with its life a token is taken all the same: [B2.3].
     let mut world = World::playing([ok("token"), status(401), ok("token"), status(401)]);
     let failure = failure(ready(world.instance.text(Tree::Metadata, "foo")));
@@ -403,7 +403,7 @@ fn a_401_that_stays_keeps_its_status() {
 }
 
 #[test]
-fn a_cached_value_is_given_again() {
+fn a_cached_value_is_returned_again() {
     let mut world = World::playing([token("t1", 60), ok("role"), document("a", 600)]);
     let first = ready(world.instance.get_credentials()).unwrap();
     assert_eq!(ready(world.instance.get_credentials()).unwrap(), first);
@@ -431,7 +431,7 @@ fn an_expired_value_is_replaced() {
     }
 }
 
-/// The end of the first credentials, in seconds, of a document that ends in `life` seconds.
+/// The expiration of credentials whose document expires in `life` seconds, in seconds.
 fn cached_end(options: Options, life: i64, dice: f64) -> Option<UnixTime> {
     let mut world = World::playing([token("t1", 60), ok("role"), document("a", life)]);
     world.instance.configure(options).unwrap();
@@ -449,8 +449,7 @@ fn window(milliseconds: Option<u64>, jitter: Option<u32>) -> Options {
 
 #[test]
 fn expire_time() {
-    // Go has 100 and 50 in units that are no time at all; here they are minutes, below the cap of
-    // one hour.
+    // Go uses 100 and 50 nanoseconds; here they are minutes, below the cap of one hour.
     let minutes = |minutes: u64| Some(minutes * 60_000);
     assert_eq!(cached_end(window(None, None), 3600, 0.5), at(3600));
     assert_eq!(cached_end(window(minutes(30), None), 3600, 0.5), at(1800));
@@ -479,8 +478,8 @@ fn cache_strategies() {
         at(57 * 60 + 29),
         "default with window jitterFrac"
     );
-    // Adjust expires: by the provider's own strategy, which leaves alone what ends within 15
-    // minutes.
+    // Adjust expires: by the provider's strategy, which does not adjust credentials that expire within
+    // 15 minutes.
     assert_eq!(
         cached_end(window(Some(300_000), None), 899, ALMOST_ONE),
         at(899),

@@ -1,5 +1,5 @@
-//! What the component does, rule by rule of `docs/behaviour.md`, through the public door of the
-//! logic: natively, on a manual clock, with an IMDS that is a function.
+//! Tests of the rules in `docs/behaviour.md` through the public API of the logic: natively, with a
+//! manual clock, and with a function as IMDS.
 
 #![expect(
     clippy::expect_used,

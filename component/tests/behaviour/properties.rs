@@ -1,4 +1,4 @@
-//! What holds for any sequence of answers, of calls, and of things that happen to the clocks.
+//! Invariants that hold for any sequence of responses, calls and clock changes.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 use super::support::{Outcome, START, World, ready};
 
-/// An answer before it is known when it will be given.
+/// A response, before it is known when IMDS sends it.
 #[derive(Clone, Debug)]
 enum Answer {
-    /// As it should be, for whatever is asked; credentials end so many seconds from then.
+    /// A valid response to any request. Credentials expire `life` seconds later.
     Good {
         ttl: u32,
         life: i64,
@@ -135,7 +135,7 @@ fn good(request: &str, ttl: u32, expires: UnixTime) -> Response {
     }
 }
 
-/// IMDS gives these answers, and is away when there are none left.
+/// IMDS sends these responses, and is unavailable after the last one.
 fn world(answers: Vec<Answer>) -> World {
     let mut answers = answers.into_iter();
     let mut world = World::playing([]);
@@ -179,7 +179,7 @@ proptest! {
         let mut world = world(answers);
         world.instance.configure(options.clone()).unwrap();
         let attempts = usize::try_from(options.attempts.unwrap()).unwrap();
-        // A list and a document; on the extended path three of each, and the other list.
+        // A list and a document; on the extended path three of each, and the plain list.
         let look_ups = if options.extended_path.unwrap() { 7 } else { 2 };
         for event in events {
             let began = world.clock.monotonic();
@@ -210,13 +210,13 @@ proptest! {
             };
             let requests = world.imds.requests();
 
-            // Bounded: a token twice over (the second after a 401), and the path once more for
-            // that.
+            // The number of requests is limited: all attempts for two tokens (the second one after a
+            // 401), and one more for the path.
             prop_assert!(requests.len() <= look_ups * (3 * attempts + 1), "{requests:?}");
             let took = world.clock.monotonic().since(began);
             prop_assert!(took <= Duration::from_secs(5) * u32::try_from(look_ups).unwrap(), "{took:?}");
 
-            // IMDSv1 only with leave.
+            // IMDSv1 only if the policy allows it.
             if options.imdsv1 == Some(Imdsv1Policy::Never) {
                 prop_assert!(requests.iter().all(|request| request.starts_with("PUT") || request.split(' ').count() == 3));
             }
@@ -229,13 +229,13 @@ proptest! {
                     let status = world.instance.status();
                     let held = status.held.unwrap();
                     if options.refresh_policy == Some(RefreshPolicy::Classic) {
-                        prop_assert!(now < expires, "handed out past their end");
+                        prop_assert!(now < expires, "handed out past their expiration");
                     } else {
-                        // Past their end only while IMDS gives no others.
+                        // Past their expiration only while refreshes fail.
                         prop_assert!(now < expires || status.record.failing_since.is_some());
                     }
-                    // Past what the document says only while IMDS gives no others, and within the
-                    // bound.
+                    // Past the expiration in the document only while refreshes fail, and within
+                    // `max_extension`.
                     if held.document_expires <= now {
                         prop_assert!(status.record.failing_since.is_some());
                         prop_assert!(held.extensions > 0);
@@ -254,7 +254,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_a_body_end_in_a_value_or_an_error(
+    fn any_body_leads_to_a_value_or_an_error(
         token in vec(any::<u8>(), 0..100),
         list in prop_oneof![Just(b"role".to_vec()), vec(any::<u8>(), 0..100)],
         document in prop_oneof![vec(any::<u8>(), 0..300), "\\PC{0,200}".prop_map(String::into_bytes), jsonish()],
@@ -284,14 +284,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_as_an_endpoint_is_refused_or_comes_back_as_it_was(text in "(http://)?[a-z0-9.:/\\[\\]@?#%-]{0,30}") {
+    fn any_text_as_an_endpoint_is_rejected_or_printed_unchanged(text in "(http://)?[a-z0-9.:/\\[\\]@?#%-]{0,30}") {
         if let Ok(endpoint) = text.parse::<ec2_role_component::imds::endpoint::Endpoint>() {
             prop_assert_eq!(endpoint.to_string(), text.trim_end_matches('/'));
         }
     }
 }
 
-/// Objects that are nearly credentials.
+/// JSON objects that resemble credentials documents.
 fn jsonish() -> impl Strategy<Value = Vec<u8>> {
     let name = prop_oneof![
         Just("Code"),

@@ -1,4 +1,4 @@
-//! The role's name, its document, and the steps of `ec2-role` `[B4.1]` to `[B4.8]`.
+//! The name of the role, its document, and the steps of `ec2-role` `[B4.1]` to `[B4.8]`.
 
 use ec2_role_component::config::Options;
 use ec2_role_component::credentials::Credentials;
@@ -31,7 +31,7 @@ fn credentials_take_a_token_a_list_and_a_document() {
 }
 
 #[test]
-fn credentials_end_at_most_one_hour_from_now() {
+fn credentials_expire_at_most_one_hour_from_now() {
     for (document_expires, expires) in [(3599, 3599), (3600, 3600), (3601, 3600), (22_800, 3600)] {
         let mut world =
             World::playing([token("t1", 60), ok("role"), document("a", document_expires)]);
@@ -41,7 +41,7 @@ fn credentials_end_at_most_one_hour_from_now() {
 }
 
 #[test]
-fn a_role_that_is_given_is_not_looked_up() {
+fn a_configured_role_is_not_looked_up() {
     let mut world = World::playing([token("t1", 60), document("a", 1800)]);
     let options = Options {
         role_name: Some("given".into()),
@@ -100,7 +100,7 @@ fn a_document_with_an_error_code_is_a_refusal_with_that_code() {
 }
 
 #[test]
-fn a_document_that_is_not_whole_is_named() {
+fn an_incomplete_document_is_reported() {
     let whole = r#"{"Code":"success","AccessKeyId":"i","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T00:30:00+00:00"}"#;
     let mut world = World::playing([token("t1", 60), ok("role"), ok(whole)]);
     assert_eq!(
@@ -147,7 +147,7 @@ fn a_document_that_is_not_whole_is_named() {
 }
 
 #[test]
-fn a_field_of_another_type_is_told_from_one_that_is_missing_and_only_where_it_is_needed() {
+fn a_required_field_of_the_wrong_type_is_distinguished_from_a_missing_one() {
     let whole = serde_json::json!({
         "Code": "Success", "AccessKeyId": "i", "SecretAccessKey": "s", "Token": "t",
         "Expiration": "2026-01-01T00:30:00Z", "AccountId": "123456789012",
@@ -195,7 +195,7 @@ fn credentials(expires: Option<UnixTime>) -> Credentials {
 }
 
 #[test]
-fn adjusting_moves_the_end_of_what_lasts_fifteen_minutes_or_longer() {
+fn adjusting_moves_expirations_at_least_fifteen_minutes_away() {
     let world = World::playing([]);
     let sooner = Shift::from_milliseconds(-300_000);
     for (expires, adjusted) in [
@@ -232,7 +232,7 @@ fn adjusting_moves_the_end_of_what_lasts_fifteen_minutes_or_longer() {
 }
 
 #[test]
-fn a_failed_refresh_extends_what_ends_within_five_minutes() {
+fn a_failed_refresh_extends_what_expires_within_five_minutes() {
     let mut world = World::playing([]);
     world.clock.advance(HOUR);
     let cause = Error::Other("cause".into());
@@ -272,7 +272,7 @@ fn extended(answers: impl IntoIterator<Item = super::support::Outcome>) -> World
 }
 
 #[test]
-fn the_extended_path_is_asked_first_and_the_name_remembered() {
+fn the_extended_path_is_tried_first_and_the_role_remembered() {
     let account = r#"{"Code":"Success","AccessKeyId":"i","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T00:30:00Z","AccountId":"123456789012"}"#;
     let mut world = extended([token("t1", 21_600), ok("role"), ok(account), ok(account)]);
     let credentials = ready(world.instance.retrieve()).unwrap();
@@ -286,7 +286,7 @@ fn the_extended_path_is_asked_first_and_the_name_remembered() {
 }
 
 #[test]
-fn a_404_on_the_extended_list_leads_to_the_plain_path_for_good() {
+fn a_404_on_the_extended_list_leads_to_the_plain_path_permanently() {
     let mut world = extended([
         token("t1", 21_600),
         status(404),
@@ -316,7 +316,7 @@ fn a_404_on_the_extended_list_leads_to_the_plain_path_for_good() {
 }
 
 #[test]
-fn nothing_but_a_404_leads_to_the_plain_path() {
+fn only_a_404_leads_to_the_plain_path() {
     for code in [400, 403, 500] {
         let mut world = extended(
             [token("t1", 21_600)]
@@ -336,7 +336,7 @@ fn nothing_but_a_404_leads_to_the_plain_path() {
 }
 
 #[test]
-fn with_a_role_that_is_given_a_404_on_its_document_leads_to_the_plain_path() {
+fn with_a_configured_role_a_404_on_its_document_leads_to_the_plain_path() {
     let mut world = World::playing([
         token("t1", 21_600),
         status(404),

@@ -27,7 +27,7 @@ fn nothing_is_sent_when_disabled() {
 }
 
 #[test]
-fn configure_forgets_token_and_credentials_and_a_wrong_value_changes_nothing() {
+fn configure_forgets_token_and_credentials_and_an_invalid_value_changes_nothing() {
     let mut world = World::playing([
         token("t1", 60),
         ok("role"),
@@ -64,7 +64,7 @@ fn configure_forgets_token_and_credentials_and_a_wrong_value_changes_nothing() {
 }
 
 #[test]
-fn settings_are_accepted_up_to_their_bounds_and_not_beyond() {
+fn settings_are_accepted_within_their_ranges_only() {
     type Set = fn(&mut Options, u64);
     let options: [(&str, Set, &[u64], &[u64]); 7] = [
         (

@@ -1,5 +1,5 @@
-//! An instance on ports that a test holds in its hands: an IMDS that is a function, a clock moved
-//! by hand, a dice that was thrown before.
+//! An instance with ports that a test controls: a function as IMDS, a manual clock, and a random
+//! number that the test sets.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) type Outcome = Result<Response, TransportError>;
 
-/// The world around one instance.
+/// One instance and its ports.
 pub(crate) struct World {
     pub(crate) instance:
         Instance<Client<ScriptedImds, ManualClock, LoadedDice>, ManualClock, LoadedDice>,
@@ -38,8 +38,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// IMDS is `answer`, which sees each request as `METHOD path`, with the token after it if there
-    /// was one.
+    /// IMDS responds with `answer`, which gets each request as `METHOD path`, followed by the token if
+    /// there is one.
     pub(crate) fn new(answer: impl FnMut(&str) -> Outcome + 'static) -> Self {
         let clock = ManualClock::default();
         let imds = ScriptedImds {
@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    /// IMDS gives these answers, one after the other.
+    /// IMDS sends these responses one after the other.
     pub(crate) fn playing(answers: impl IntoIterator<Item = Outcome>) -> Self {
         let mut answers: VecDeque<Outcome> = answers.into_iter().collect();
         Self::new(move |request| {
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// So many seconds after [`START`].
+/// The time `seconds` after [`START`].
 pub(crate) fn at(seconds: u64) -> Option<UnixTime> {
     Some(UnixTime::from_seconds(START + seconds))
 }
@@ -83,7 +83,7 @@ pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Failure 
     }
 }
 
-/// The outcome of a future on ports that never wait.
+/// The output of a future whose ports never wait.
 pub(crate) fn ready<O>(future: impl Future<Output = O>) -> O {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
@@ -103,24 +103,24 @@ pub(crate) struct ScriptedImds {
 }
 
 impl ScriptedImds {
-    /// Where the last request went to.
+    /// The authority of the last request.
     pub(crate) fn authority(&self) -> String {
         self.authority.borrow().clone()
     }
 
-    /// How long the bodies may be, of the requests since the last look.
+    /// The body limits of the requests since the last call.
     pub(crate) fn limits(&self) -> Vec<usize> {
         self.limits.take()
     }
 
-    /// The requests since the last look.
+    /// The requests since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.take()
     }
 }
 
 impl ScriptedImds {
-    /// From now on IMDS is `answer`.
+    /// Makes IMDS respond with `answer` from now on.
     pub(crate) fn replace(&mut self, answer: impl FnMut(&str) -> Outcome + 'static) {
         *self.answer.borrow_mut() = Box::new(answer);
     }
@@ -146,7 +146,7 @@ impl Transport for ScriptedImds {
             .unwrap_or_default();
         assert!(
             self.clock.monotonic() < request.deadline,
-            "sent when its time was over"
+            "sent after the time limit"
         );
         let Request {
             deadline,
@@ -157,7 +157,7 @@ impl Transport for ScriptedImds {
         self.requests.borrow_mut().push(request.clone());
         let outcome = (self.answer.borrow_mut())(&request);
         if matches!(outcome, Err(TransportError::Timeout(_))) {
-            // Silence on an open connection takes as long as it is given.
+            // Without a response, an exchange takes until its time limit.
             let left = deadline.since(self.clock.monotonic());
             self.clock.advance(read_timeout.min(left));
         }
@@ -177,12 +177,12 @@ impl ManualClock {
         self.since_start.set(self.since_start.get() + by);
     }
 
-    /// Sets the wall clock forward or back by so many seconds. The monotonic clock notices nothing.
+    /// Sets the wall clock forward or back. The monotonic clock does not change.
     pub(crate) fn jump(&self, seconds: i64) {
         self.jumped.set(self.jumped.get() + seconds);
     }
 
-    /// The pauses since the last look.
+    /// The sleeps since the last call.
     pub(crate) fn slept(&self) -> Vec<Duration> {
         self.slept.take()
     }
@@ -252,7 +252,7 @@ pub(crate) fn token(value: &str, ttl: u32) -> Outcome {
     })
 }
 
-/// A document whose keys are named after `name` and end so many seconds after [`START`].
+/// A credentials document for the key `id-NAME` that expires `expires` seconds after [`START`].
 pub(crate) fn document(name: &str, expires: i64) -> Outcome {
     let expires =
         chrono::DateTime::from_timestamp(i64::try_from(START).unwrap() + expires, 0).unwrap();

@@ -1,4 +1,4 @@
-//! Secrets, moments, and endpoints.
+//! Secrets, times and endpoints.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ec2_role_component::time::{Monotonic, UnixTime};
 use super::support::SECOND;
 
 #[test]
-fn a_secret_is_shown_to_whoever_asks_for_it_by_name_and_to_nobody_else() {
+fn only_expose_shows_a_secret() {
     let secret = Secret::new("hush".into());
     assert_eq!(secret.expose(), "hush");
     assert_eq!(format!("{secret:?}"), "Secret(..)");
@@ -17,7 +17,7 @@ fn a_secret_is_shown_to_whoever_asks_for_it_by_name_and_to_nobody_else() {
 }
 
 #[test]
-fn the_time_from_a_later_moment_is_nothing() {
+fn the_duration_since_a_later_time_is_zero() {
     let (early, late) = (UnixTime::from_seconds(1), UnixTime::from_seconds(3));
     assert_eq!(late.since(early), 2 * SECOND);
     assert_eq!(early.since(late), Duration::ZERO);
@@ -28,7 +28,7 @@ fn the_time_from_a_later_moment_is_nothing() {
 }
 
 #[test]
-fn an_endpoint_names_whom_to_connect_to() {
+fn an_endpoint_has_an_authority() {
     for (url, authority) in [
         ("http://LOCALHOST/base", "localhost"),
         ("http://127.0.0.1:1338", "127.0.0.1:1338"),
