@@ -5,6 +5,7 @@
 //! anything being remembered.
 
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -169,12 +170,18 @@ impl Issuer {
         }
     }
 
-    /// When the next ones come.
+    /// When the generation after that of `now` is issued.
     pub(crate) fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.generation(now)
+        self.current(self.generation(now)).end
+    }
+
+    /// The time between two rotations in which `generation` is the current one.
+    pub(crate) fn current(&self, generation: Generation) -> Range<DateTime<Utc>> {
+        let next = generation
             .issued
             .checked_add_signed(TimeDelta::milliseconds(self.every()))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        generation.issued..next
     }
 
     fn every(&self) -> i64 {

@@ -1,4 +1,4 @@
-//! Documents, in the layout that IMDS gives them `[I44]` `[I47]` `[I53]` `[I59]`.
+//! JSON documents in the layout of IMDS `[I44]` `[I47]` `[I53]` `[I59]`.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
@@ -7,24 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::{Generation, RoleKeys};
 use crate::instance::{Iam, Instance};
 
-/// What is wrong with a field.
+/// How a field of a document is damaged.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Broken {
-    /// It is not there.
+    /// The field is missing.
     #[default]
     Missing,
-    /// It is an empty text.
+    /// Its value is an empty string.
     Empty,
-    /// It is `null`.
+    /// Its value is `null`.
     Null,
-    /// It is a number.
+    /// Its value is a number.
     WrongType,
-    /// It is a text that is no date.
+    /// Its value is a string that is not a date.
     BadDate,
 }
 
-/// `[I47]` `[I48]` `[I52]`: the credentials of a role.
+/// The credentials of a role `[I47]` `[I52]`, or the error in their place `[I48]`. `broken` are the
+/// fields to damage.
 pub(crate) fn role(
     iam: &Iam,
     role: &str,
@@ -34,7 +35,7 @@ pub(crate) fn role(
     broken: &[(String, Broken)],
 ) -> String {
     if iam.code == "Success" {
-        let mut fields = good(account_id, generation, keys);
+        let mut fields = valid(account_id, generation, keys);
         for (name, how) in broken {
             spoil(&mut fields, name, *how);
         }
@@ -53,16 +54,16 @@ pub(crate) fn role(
     ])
 }
 
-/// `[I47]` `[I53]`: credentials that are good.
+/// Valid credentials `[I47]` `[I53]`.
 pub(crate) fn credentials(
     account_id: Option<&str>,
     generation: Generation,
     keys: &RoleKeys,
 ) -> String {
-    object(&good(account_id, generation, keys))
+    object(&valid(account_id, generation, keys))
 }
 
-fn good(
+fn valid(
     account_id: Option<&str>,
     generation: Generation,
     keys: &RoleKeys,
@@ -82,7 +83,7 @@ fn good(
     fields
 }
 
-/// Makes one field what it should not be.
+/// Damages one field.
 fn spoil(fields: &mut Vec<(&str, String)>, name: &str, how: Broken) {
     let value = match how {
         Broken::Missing => {
@@ -99,7 +100,7 @@ fn spoil(fields: &mut Vec<(&str, String)>, name: &str, how: Broken) {
     }
 }
 
-/// `[I44]` `[I45]`: the instance profile.
+/// The instance profile `[I44]` `[I45]`.
 pub(crate) fn profile_info(
     instance: &Instance,
     iam: &Iam,
@@ -130,7 +131,7 @@ pub(crate) fn profile_info(
     object(&fields)
 }
 
-/// `[I53]`: what is said of the credentials of the instance itself.
+/// The document about the credentials of the instance itself `[I53]`.
 pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> String {
     object(&[
         ("Code", text("Success")),
@@ -139,7 +140,7 @@ pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> St
     ])
 }
 
-/// `[I59]`: the identity of the instance.
+/// The identity document `[I59]`.
 pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     let list = |values: &[String]| match values {
         [] => "null".to_owned(),
@@ -175,22 +176,22 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     ])
 }
 
-/// A moment as documents write it.
+/// A moment as documents show it: RFC 3339 in UTC, to the second.
 pub(crate) fn seconds(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A text as JSON.
+/// A JSON string.
 pub(crate) fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// An object: two spaces, and ` : ` between name and value.
+/// A JSON object: indented by two spaces, with ` : ` between name and value.
 fn object(fields: &[(&str, String)]) -> String {
     format!("{{\n{}\n}}", fields_indented(fields, "  "))
 }
 
-/// A list of objects, or `[]`.
+/// A JSON array of objects; `[]` if there are none.
 pub(crate) fn list(objects: &[Vec<(&str, String)>]) -> String {
     if objects.is_empty() {
         return "[]".to_owned();

@@ -1,18 +1,20 @@
-//! Events `[I54]` to `[I57]`. Their times are fixed once they are announced.
+//! The documents of events `[I54]` to `[I57]`. Once an event is announced, its times stay the same.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::documents::{list, seconds, text};
-use crate::instance::{Maintenance, MaintenanceState, SpotAction, SpotInterruption};
+use crate::instance::{
+    Maintenance, MaintenanceState, RebalanceRecommendation, SpotAction, SpotInterruption,
+};
 use crate::value::Moment;
 
-/// A document, and when it became what it is.
+/// The document of an event, and when it became what it is.
 pub(crate) struct Event {
     pub(crate) document: String,
     pub(crate) since: DateTime<Utc>,
 }
 
-/// `[I54]`. Nothing before the notice.
+/// The interruption of a spot instance, once it is announced `[I54]`.
 pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -> Option<Event> {
     let (since, time) = times(interruption, now)?;
     Some(Event {
@@ -25,7 +27,7 @@ pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -
     })
 }
 
-/// `[I55]`: only of instances that are terminated.
+/// The time at which a spot instance is terminated, once the termination is announced `[I55]`.
 pub(crate) fn spot_termination(
     interruption: &SpotInterruption,
     now: DateTime<Utc>,
@@ -37,6 +39,7 @@ pub(crate) fn spot_termination(
     })
 }
 
+/// When an interruption is announced, and when it happens; nothing before it is announced.
 fn times(
     interruption: &SpotInterruption,
     now: DateTime<Utc>,
@@ -49,25 +52,28 @@ fn times(
     Some((since, later(interruption.time, since, lead, now)))
 }
 
-/// `[I56]`
-pub(crate) fn rebalance(moment: Moment, now: DateTime<Utc>) -> Option<Event> {
-    let since = announced(moment, now)?;
+/// The recommendation to rebalance, once it is announced `[I56]`.
+pub(crate) fn rebalance(
+    recommendation: &RebalanceRecommendation,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let since = announced(recommendation.announced, now)?;
     Some(Event {
         document: format!("{{\"noticeTime\": {}}}", text(&seconds(since))),
         since,
     })
 }
 
-/// `[I57]`: the active events, or the others.
+/// The announced maintenance in the states that `includes` accepts `[I57]`, if there is any.
 pub(crate) fn maintenance(
     events: &[Maintenance],
-    active: bool,
+    includes: fn(MaintenanceState) -> bool,
     now: DateTime<Utc>,
 ) -> Option<Event> {
     let shown: Vec<(usize, &Maintenance, DateTime<Utc>)> = events
         .iter()
         .enumerate()
-        .filter(|(_, event)| (event.state == MaintenanceState::Active) == active)
+        .filter(|(_, event)| includes(event.state))
         .filter_map(|(at, event)| Some((at, event, announced(event.announced, now)?)))
         .collect();
     let objects: Vec<_> = shown
@@ -80,6 +86,7 @@ pub(crate) fn maintenance(
     })
 }
 
+/// One event of maintenance, the one at `at` in the configuration.
 fn fields(
     at: usize,
     event: &Maintenance,
@@ -113,11 +120,13 @@ fn fields(
     ]
 }
 
+/// The moment of an announcement, unless it is still to come.
 fn announced(moment: Moment, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let moment = moment.after(now);
     (moment <= now).then_some(moment)
 }
 
+/// The configured moment, or by default `lead` after `since`.
 fn later(
     moment: Option<Moment>,
     since: DateTime<Utc>,

@@ -46,8 +46,8 @@
 //! | `preset` | faults by name | `value`, `fault` |
 //! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
-//! | `tree` | paths, listings, versions, presence | `value`, `dialect`, `instance`, `config` |
-//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `events`, `fault`, `config`, `tree` |
+//! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
+//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `fault`, `config`, `tree` |
 //! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
 //! | `server` | sockets in, core, sockets out | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
@@ -87,6 +87,8 @@ pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, variables};
 pub use self::timeline::{Command, Outcome};
+#[doc(hidden)]
+pub use self::tree::{LEAVES, Leaf};
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -17,7 +17,7 @@ use crate::fault::{self, Asked, Fired};
 use crate::instance::{HttpTokens, Switch};
 use crate::request::{ImdsVersion, Path, SentToken, TokenState};
 use crate::token::TTL_RANGE;
-use crate::tree::{Found, LATEST, Live, VERSIONS, Value};
+use crate::tree::{Found, LATEST, VERSIONS};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -215,29 +215,18 @@ impl Imds {
                 return Kind::NotFound;
             }
         }
-        let phase = self.phase(now);
-        let there = |live| match live {
-            // Signing takes milliseconds.
-            Live::Signature | Live::Pkcs7 | Live::Rsa2048 | Live::Dsa2048 => {
-                phase.tree.identity_document().is_some()
-            }
-            live => self.live(phase, live, now).is_some(),
-        };
-        match phase.tree.find(version, rest, there) {
-            Some(Found::Leaf(Value::Fixed(body))) => Kind::Data {
-                body: body.clone(),
+        let snapshot = self.snapshot(now);
+        match snapshot.tree.find(version, rest, &snapshot) {
+            Some(Found::Leaf(value)) => Kind::Data {
+                body: value.body,
                 content_type: match rest {
                     // [I34]
                     ["user-data"] => "application/octet-stream",
                     _ => "text/plain",
                 },
-                modified: self.modified.min(now),
+                modified: value.modified.unwrap_or(self.modified.min(now)),
             },
-            Some(Found::Leaf(Value::Live(live))) => match self.live(phase, *live, now) {
-                Some((body, modified)) => data(body, modified),
-                None => Kind::NotFound,
-            },
-            Some(Found::Directory(_))
+            Some(Found::Folder(_))
                 if self.config.server.dialect == Dialect::Xen
                     && !path.ends_in_slash
                     && !rest.is_empty() =>
@@ -246,7 +235,7 @@ impl Imds {
                     path: format!("{}/", path.text),
                 }
             }
-            Some(Found::Directory(mut names)) => {
+            Some(Found::Folder(mut names)) => {
                 if !self.quirks.unlisted.is_empty() {
                     let folder = rest.join("/");
                     names.retain(|name| {

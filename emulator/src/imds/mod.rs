@@ -4,7 +4,6 @@
 //! is. Nothing here is part of the stable API.
 
 mod answer;
-mod live;
 mod quirks;
 
 use std::fmt;
@@ -19,15 +18,13 @@ pub use crate::identity::{Certificate, IdentityError};
 
 use crate::config::Config;
 use crate::credentials::{Issuer, RoleKeys, Rotation};
-use crate::documents;
 use crate::fault::{Family, Rule, RuleSet};
 use crate::identity::Identity;
 use crate::request::{ImdsVersion, TokenState};
 use crate::token::Tokens;
-use crate::tree::Tree;
+use crate::tree::{Snapshot, Tree};
 use crate::value::{Invalid, Key, Moment, to_seconds};
 
-use self::live::Memo;
 use self::quirks::Quirks;
 
 /// IMDS of one instance.
@@ -42,26 +39,17 @@ pub struct Imds {
     /// Gives those of the instance itself `[I53]`.
     instance_issuer: Issuer,
     identity: Identity,
-    /// Documents that take long to make, for as long as they are the same.
-    memo: Arc<Memo>,
-    /// When everything that does not change by itself was modified last `[I6]`.
+    /// When the instance was started or last changed `[I6]`.
     modified: DateTime<Utc>,
-    now: Phase,
-    /// After the next rotation, if the role is another one then.
-    to_come: Option<(DateTime<Utc>, Phase)>,
+    tree: Arc<Tree>,
+    /// The tree after the next rotation, if the role is another one then.
+    to_come: Option<(DateTime<Utc>, Arc<Tree>)>,
     /// What goes wrong, and for whom.
     rules: RuleSet,
     /// What is wrong, for the request that is being answered.
     quirks: Quirks,
     /// How many requests there were.
     requests: Arc<AtomicU64>,
-}
-
-/// A time with one role.
-#[derive(Clone, Debug)]
-struct Phase {
-    role: Option<String>,
-    tree: Tree,
 }
 
 /// Who asks.
@@ -103,9 +91,8 @@ impl Imds {
             issuer: Issuer::new(seed, now, rotation.unwrap_or_default()),
             instance_issuer: Issuer::new(seed, now, Rotation::default()),
             identity: Identity::new(&seed),
-            memo: Arc::default(),
             modified,
-            now: Phase::new(&config, role_of(&config), now),
+            tree: Arc::new(Tree::new(&config, role_of(&config))),
             to_come: None,
             rules,
             quirks: Quirks::default(),
@@ -127,12 +114,15 @@ impl Imds {
         let rules = add_rules(self.rules.clone(), &mut config, &self.seed, now)?;
         config.fix_moments(now);
         let rotation = config.instance.iam.as_ref().map(Rotation::from);
-        let present = self.phase(now).role.clone();
+        let present = self.tree(now).role();
         let role = role_of(&config);
         let (shown, to_come) = match (present, role) {
             (Some(present), Some(role)) if present != role => {
-                let phase = Phase::new(&config, Some(role), now);
-                (Some(present), Some((self.issuer.next(now), phase)))
+                let tree = Arc::new(Tree::new(&config, Some(role)));
+                (
+                    Some(present.to_owned()),
+                    Some((self.issuer.next(now), tree)),
+                )
             }
             (_, role) => (role, None),
         };
@@ -145,9 +135,8 @@ impl Imds {
             },
             instance_issuer: self.instance_issuer.clone(),
             identity: self.identity.clone(),
-            memo: Arc::default(),
             modified: now,
-            now: Phase::new(&config, shown, now),
+            tree: Arc::new(Tree::new(&config, shown)),
             to_come,
             rules,
             quirks: Quirks::default(),
@@ -258,13 +247,15 @@ impl Imds {
     /// there now.
     #[must_use]
     pub fn with_credentials_rotated(&self, now: DateTime<Utc>) -> Self {
-        let mut imds = self.clone();
-        imds.memo = Arc::default();
-        imds.issuer = self.issuer.rotated(now);
-        if let Some((_, phase)) = imds.to_come.take() {
-            imds.now = phase;
+        let next = self.to_come.as_ref().map(|(_, tree)| tree);
+        let role = next.unwrap_or(&self.tree).role().map(str::to_owned);
+        Self {
+            issuer: self.issuer.rotated(now),
+            // A new tree, because the old one holds documents of the old credentials.
+            tree: Arc::new(Tree::new(&self.config, role)),
+            to_come: None,
+            ..self.clone()
         }
-        imds
     }
 
     /// Whether another role comes with the next rotation.
@@ -286,27 +277,35 @@ impl Imds {
         self.identity.certificate(certificate)
     }
 
-    fn phase(&self, now: DateTime<Utc>) -> &Phase {
+    fn tree(&self, now: DateTime<Utc>) -> &Tree {
         match &self.to_come {
-            Some((from, phase)) if *from <= now => phase,
-            _ => &self.now,
+            Some((from, tree)) if *from <= now => tree,
+            _ => &self.tree,
+        }
+    }
+
+    fn snapshot(&self, now: DateTime<Utc>) -> Snapshot<'_> {
+        Snapshot {
+            config: &self.config,
+            instance: &self.config.instance,
+            tree: self.tree(now),
+            role_issuer: &self.issuer,
+            instance_issuer: &self.instance_issuer,
+            identity: &self.identity,
+            modified: self.modified,
+            now,
+            skew: self.quirks.skew,
+            frozen: self.quirks.frozen,
+            expires: self.quirks.expires,
+            broken: &self.quirks.broken,
         }
     }
 
     /// The keys of the role's credentials.
     pub fn role_keys(&self, now: DateTime<Utc>) -> Option<RoleKeys> {
-        let role = self.phase(now).role.as_deref()?;
-        Some(self.issuer.keys(role, self.generation(now)))
-    }
-}
-
-impl Phase {
-    fn new(config: &Config, role: Option<String>, now: DateTime<Utc>) -> Self {
-        let document = documents::identity(&config.instance, launched(config, now));
-        Self {
-            tree: Tree::new(config, role.as_deref(), document),
-            role,
-        }
+        let snapshot = self.snapshot(now);
+        let (generation, _) = snapshot.role_credentials();
+        Some(self.issuer.keys(snapshot.tree.role()?, generation))
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use globset::GlobMatcher;
 
-use super::{Imds, Memo, Phase};
-use crate::credentials::Generation;
+use super::Imds;
 use crate::documents::Broken;
 use crate::fault::{Fault, Fired};
 use crate::instance::{HttpTokens, Switch};
 use crate::token::Token;
+use crate::tree::Tree;
 
 /// What is wrong, as far as no configuration could say it.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +34,9 @@ pub(super) struct Quirks {
     /// All are.
     no_token: bool,
     /// The credentials are those of this moment.
-    frozen: Option<DateTime<Utc>>,
+    pub(super) frozen: Option<DateTime<Utc>>,
     /// They end then.
-    expires: Option<DateTime<Utc>>,
+    pub(super) expires: Option<DateTime<Utc>>,
 }
 
 impl Quirks {
@@ -57,8 +57,7 @@ impl Imds {
             return None;
         }
         let mut imds = self.clone();
-        imds.memo = Arc::new(Memo::default());
-        let mut role = self.phase(now).role.clone();
+        let mut role = self.tree(now).role().map(str::to_owned);
         let mut role_is_empty = false;
         for fired in fired {
             let began = fired.began();
@@ -119,20 +118,12 @@ impl Imds {
             }
         }
         imds.to_come = None;
-        imds.now = Phase::new(&imds.config, role, now);
-        if role_is_empty {
-            imds.now.tree = imds.now.tree.with_empty_role();
-        }
+        let tree = Tree::new(&imds.config, role);
+        imds.tree = Arc::new(match role_is_empty {
+            true => tree.with_empty_role_list(),
+            false => tree,
+        });
         Some(imds)
-    }
-
-    /// The credentials of the role that are there at `now`.
-    pub(super) fn generation(&self, now: DateTime<Utc>) -> Generation {
-        let generation = self.issuer.generation(self.quirks.frozen.unwrap_or(now));
-        match self.quirks.expires {
-            Some(expires) => generation.until(expires),
-            None => generation,
-        }
     }
 }
 

@@ -253,6 +253,15 @@ impl Instance {
         self.network_interfaces.first()
     }
 
+    /// The device number of an interface: by default its place in the list.
+    pub(crate) fn device_number(&self, interface: &NetworkInterface) -> Option<u32> {
+        let is_it = |other: &NetworkInterface| other.mac == interface.mac;
+        let place = || self.network_interfaces.iter().position(is_it);
+        interface
+            .device_number
+            .or_else(|| u32::try_from(place()?).ok())
+    }
+
     /// The names of all security groups, each once.
     pub(crate) fn security_group_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

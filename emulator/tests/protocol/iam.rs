@@ -177,6 +177,28 @@ async fn rule_50_another_role_shows_at_the_next_rotation() {
 }
 
 #[tokio::test]
+async fn rule_50_another_role_has_keys_of_its_own_even_in_the_middle_of_a_rotation() {
+    let bench = Bench::new().await;
+    bench.pass(600);
+    // From now on the rotations of the old role and those of the new one come at other times.
+    bench
+        .imds
+        .change(|config| {
+            let iam = config.instance.iam.as_mut().unwrap();
+            iam.role = Some("another".into());
+            iam.rotation = TimeDelta::minutes(90).into();
+        })
+        .unwrap();
+    let first = bench.read(ROLE).await.json();
+    bench.pass(3000);
+    let second = bench.read(&ROLE.replace("the-role", "another")).await;
+    let second = second.json();
+    assert_ne!(first["AccessKeyId"], second["AccessKeyId"]);
+    let keys = bench.imds.role_keys().unwrap();
+    assert_eq!(second["AccessKeyId"], keys.access_key_id);
+}
+
+#[tokio::test]
 async fn credentials_can_be_rotated_before_their_time() {
     let bench = Bench::new().await;
     let first = bench.read(ROLE).await.json();

@@ -65,6 +65,20 @@ fn unwrapped(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn rule_59_the_instance_started_once_whatever_faults_apply() {
+    let fault = "[[faults]]\nname = 'any'\nfault = { type = 'v1_disabled' }";
+    let bench = Bench::configured(fault).await;
+    bench
+        .imds
+        .change(|config| config.instance.pending_time = None)
+        .unwrap();
+    let document = bench.value(&format!("{FOLDER}/document")).await;
+    assert!(document.contains("\"pendingTime\" : \"2026-01-02T03:04:05Z\""));
+    bench.pass(60);
+    assert_eq!(bench.value(&format!("{FOLDER}/document")).await, document);
+}
+
+#[tokio::test]
 async fn rule_59_the_document_agrees_with_the_tree() {
     let bench = Bench::new().await;
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use imds_emulator::LEAVES;
 use imds_emulator::config::{Content, Switch};
 
 use crate::bench::{Bench, NOT_FOUND, OK};
@@ -79,6 +80,24 @@ extended-path = true
 [events]
 spot-interruption = { action = "terminate" }
 rebalance-recommendation = {}
+"#;
+
+/// An instance that has as little as possible.
+const IPV6_ONLY: &str = r#"
+[instance]
+iam = false
+[instance.vpc]
+id = "vpc-00000001"
+ipv4-cidr-blocks = []
+ipv6-cidr-blocks = ["2001:db8::/56"]
+[[instance.network-interfaces]]
+mac = "0a:00:00:00:00:01"
+interface-id = "eni-00000001"
+private-ipv4s = []
+ipv6s = ["2001:db8::5"]
+public-ipv4s = {}
+security-groups = {}
+subnet = { id = "subnet-00000001", ipv6-cidr-blocks = ["2001:db8::/64"] }
 "#;
 
 /// The values of the tree of [`FULL`], without those that are documents.
@@ -205,6 +224,73 @@ async fn rules_35_and_37_to_43_every_category_follows_from_the_instance() {
         found.push_str(&format!("{path}: {}\n", value.replace('\n', "|")));
     }
     assert_eq!(found, VALUES);
+}
+
+/// The rule book lists the categories, so that its page is printed without the emulator.
+/// `UPDATE_RULES=1` writes the list again.
+#[test]
+fn rule_40_lists_the_table_of_leaves() {
+    const BEGIN: &str = "\npaths = [\n";
+    const END: &str = "]\n";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.toml");
+    let book = std::fs::read_to_string(file).unwrap();
+    let (before, rest) = book.split_once("id = \"I40\"\n").unwrap();
+    let (statement, rest) = rest.split_once(BEGIN).unwrap();
+    let (paths, after) = rest.split_once(END).unwrap();
+    let mut expected: Vec<String> = LEAVES
+        .iter()
+        .map(|leaf| leaf.path().into_owned())
+        // Not among the categories: user data [I43], and what AWS does not document [I52].
+        .filter(|path| path != "user-data" && !path.contains("-extended/"))
+        .map(|path| format!("  {path:?},\n"))
+        .collect();
+    expected.sort_unstable();
+    let expected = expected.concat();
+    if std::env::var_os("UPDATE_RULES").is_some() {
+        let book = [
+            before,
+            "id = \"I40\"\n",
+            statement,
+            BEGIN,
+            &expected,
+            END,
+            after,
+        ]
+        .concat();
+        return std::fs::write(file, book).unwrap();
+    }
+    assert_eq!(
+        paths, expected,
+        "run this test with UPDATE_RULES=1, then `cargo xtask rules`"
+    );
+}
+
+#[tokio::test]
+async fn rule_40_every_instance_has_what_the_table_says() {
+    for configuration in ["", IPV6_ONLY] {
+        let bench = Bench::configured(configuration).await;
+        for leaf in LEAVES.iter().filter(|leaf| leaf.is_on_every_instance()) {
+            let path = leaf
+                .path()
+                .replace("<mac>", &bench.value("meta-data/mac").await);
+            assert!(bench.has(&path).await, "{path}");
+            let folder = path.rsplit_once('/').unwrap().0;
+            let listing = bench.value(&format!("{folder}/")).await;
+            let is_listed = listing
+                .lines()
+                .any(|name| path == format!("{folder}/{name}"));
+            assert!(is_listed, "{path} in {listing}");
+        }
+    }
+}
+
+#[test]
+fn rule_28_every_leaf_came_with_a_version() {
+    for leaf in LEAVES {
+        let since = leaf.since();
+        let is_date = since.parse::<chrono::NaiveDate>().is_ok();
+        assert!(since == "1.0" || is_date, "{leaf:?}");
+    }
 }
 
 #[tokio::test]
@@ -384,25 +470,7 @@ async fn rule_34_everything_is_plain_text_but_user_data() {
 
 #[tokio::test]
 async fn rule_35_what_the_instance_does_not_have_is_not_there_and_not_listed() {
-    let bench = Bench::configured(
-        r#"
-        [instance]
-        iam = false
-        [instance.vpc]
-        id = "vpc-00000001"
-        ipv4-cidr-blocks = []
-        ipv6-cidr-blocks = ["2001:db8::/56"]
-        [[instance.network-interfaces]]
-        mac = "0a:00:00:00:00:01"
-        interface-id = "eni-00000001"
-        private-ipv4s = []
-        ipv6s = ["2001:db8::5"]
-        public-ipv4s = {}
-        security-groups = {}
-        subnet = { id = "subnet-00000001", ipv6-cidr-blocks = ["2001:db8::/64"] }
-        "#,
-    )
-    .await;
+    let bench = Bench::configured(IPV6_ONLY).await;
     let listing = bench.value("meta-data/").await;
     for name in [
         "ancestor-ami-ids",
@@ -494,6 +562,28 @@ async fn any_value_can_be_replaced_or_taken_away_and_any_path_added() {
     }
     // The rest of the folder is as it was.
     assert!(bench.has("meta-data/placement/availability-zone").await);
+}
+
+#[tokio::test]
+async fn rule_28_data_in_place_of_a_category_is_as_old_as_the_category() {
+    let bench = Bench::configured(
+        r#"
+        [data]
+        "meta-data/kernel-id" = "aki-of-mine"
+        "meta-data/ipv6" = { base64 = "OjoxCg==" }
+        "meta-data/mine" = "of all times"
+        "#,
+    )
+    .await;
+    for (path, before, from) in [
+        ("kernel-id", "2007-12-15", "2008-02-01"),
+        ("ipv6", "2020-10-27", "2021-01-03"),
+    ] {
+        let read = async |version| bench.read(&format!("/{version}/meta-data/{path}")).await;
+        assert_eq!(read(before).await.status, NOT_FOUND, "{path}");
+        assert_eq!(read(from).await.status, OK, "{path}");
+    }
+    assert_eq!(bench.read("/1.0/meta-data/mine").await.status, OK);
 }
 
 #[tokio::test]
