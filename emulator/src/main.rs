@@ -2,29 +2,32 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_child_process::Signals;
 use imds_emulator::config::{Config, ConfigError, Layers};
-use imds_emulator::imds::{Certificate, Imds};
-use imds_emulator::{Clock, Emulator, StartError, ctl, variables};
+use imds_emulator::imds::Imds;
+use imds_emulator::{Certificate, Clock, Emulator, StartError, ctl, variables};
 
-/// Emulates the EC2 Instance Metadata Service (IMDS), for tests.
+/// Emulate the EC2 Instance Metadata Service (IMDS), for tests
 ///
-/// Once it listens, it prints one line on standard output:
-/// {"ready":true,"metadata":"http://127.0.0.1:1338","listening":["http://127.0.0.1:1338"],"admin":"http://127.0.0.1:1339"}.
-/// It stops on SIGINT and SIGTERM.
+/// Without a command, run the emulator until SIGINT or SIGTERM. When it listens, it prints a ready
+/// line to standard output: JSON with the URLs of the metadata service and of the admin API, such as
+/// {"ready":true,"metadata":"http://127.0.0.1:1338",…,"admin":"http://127.0.0.1:1339"}.
+///
+/// The credentials that the emulator issues are well-formed and worthless: AWS rejects them.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Order>,
+    command: Option<Command>,
 
     #[command(flatten)]
     settings: Settings,
@@ -34,56 +37,59 @@ const AFTER_HELP: &str = "\
 Examples:
   imds-emulator
   imds-emulator --port 0 --role web-server --http-tokens optional
-  imds-emulator --set instance.instance-type=m7g.large --set instance.placement.availability-zone=eu-central-1b
+  imds-emulator --set instance.instance-type=m7g.large
   imds-emulator run -- aws sts get-caller-identity
   imds-emulator ctl preset apply imds-outage
   eval \"$(imds-emulator env)\"
 
-Every key of the configuration (`imds-emulator config` shows them) can be set in a file, in the
-environment as IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE, and with --set. Later ones win: file,
-environment, --set, the other flags.
-
-The credentials that it gives are well-formed and worthless: AWS does not accept them.";
+The configuration comes from a file, environment variables, --set and the other options; the later \
+ones in this list take precedence. The environment variable for instance.instance-type is \
+IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE. `imds-emulator config` lists all keys.";
 
 #[derive(Debug, Subcommand)]
-enum Order {
-    /// Print the configuration in effect, as TOML.
+enum Command {
+    /// Print the effective configuration as TOML
     Config {
-        /// Print the JSON schema of the configuration file instead.
+        /// Print the JSON schema of the configuration file instead
         #[arg(long)]
         schema: bool,
     },
-    /// Print the variables that point an AWS SDK at the emulator, for a shell to evaluate.
-    Env,
-    /// Run a command with those variables set, and an emulator on a free port as long as it runs.
+    /// Print shell commands that export the environment variables for AWS SDKs
     ///
-    /// SIGTERM is forwarded to the command. The exit status is that of the command, 127 if the
-    /// command is not found, and 126 if it cannot be run.
+    /// The variables point AWS SDKs at an emulator with this configuration.
+    Env,
+    /// Run a command with an emulator of its own
+    ///
+    /// The emulator listens on a free port while the command runs. The command gets the environment
+    /// variables that point AWS SDKs at the emulator, and IMDS_EMULATOR_ADMIN_URL for `imds-emulator
+    /// ctl`. SIGTERM is forwarded to the command.
+    ///
+    /// Exit status: that of the command; 127 if the command is not found, 126 if it cannot be run.
     Run {
-        /// The command and its arguments.
+        /// The command and its arguments
         #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
-    /// Print a certificate that signatures of the identity document verify against, as PEM.
+    /// Print the certificate that verifies signatures of the identity document, as PEM
     ///
-    /// The certificate follows from the seed, so a seed must be given.
+    /// The certificate depends on the seed, so --seed is required.
     Certificate {
-        /// The one for `signature` and `rsa2048`, or the one for `pkcs7` and `dsa2048`.
+        /// The key of the certificate
         #[arg(value_enum, default_value = "rsa")]
         key: Key,
     },
-    /// Control a running emulator: faults, clock, events, journal. See `ctl --help`.
+    /// Control a running emulator: faults, clock, events, journal (see `ctl --help`)
     #[command(disable_help_flag = true)]
     Ctl {
-        // Parsed on its own: the options of the others are not for it.
+        // Parsed separately, because the options of the emulator do not apply.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<OsString>,
     },
 }
 
-/// Control a running emulator, over its admin API.
+/// Control a running emulator over its admin API
 #[derive(Debug, Parser)]
-#[command(bin_name = "imds-emulator ctl", after_help = CTL_HELP)]
+#[command(bin_name = "imds-emulator ctl", after_help = CTL_HELP, max_term_width = 100)]
 struct CtlArguments {
     #[command(flatten)]
     ctl: ctl::Ctl,
@@ -96,17 +102,20 @@ Examples:
   imds-emulator ctl options HttpTokens=optional
   imds-emulator ctl verify no_imdsv1 max_token_puts=1
 
-The exit status is 0 if all is well, 1 if not, and 2 if the command is not understood.";
+Exit status: 0 on success, 1 if the request failed or an assertion does not hold, 2 for invalid \
+arguments.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Key {
+    /// Verifies `signature` and `rsa2048`
     Rsa,
+    /// Verifies `pkcs7` and `dsa2048`
     Dsa,
 }
 
 #[derive(Args, Debug)]
 struct Settings {
-    /// A configuration file, TOML or (*.json) JSON.
+    /// Read the configuration from FILE, which is JSON if its name ends in .json, and TOML otherwise
     #[arg(
         long,
         short,
@@ -116,53 +125,54 @@ struct Settings {
     )]
     config: Option<PathBuf>,
 
-    /// A key of the configuration and its value. Can be repeated.
+    /// Set a key of the configuration; can be repeated
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     set: Vec<String>,
 
-    /// An address to listen on, IPv4 or IPv6. Can be repeated. [default: 127.0.0.1]
+    /// Listen on ADDRESS, IPv4 or IPv6; can be repeated [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", global = true)]
     host: Vec<IpAddr>,
 
-    /// The port to listen on; 0 for any free one. [default: 1338]
-    #[arg(long, global = true)]
+    /// Listen on PORT; 0 chooses a free port [default: 1338]
+    #[arg(long, value_name = "PORT", global = true)]
     port: Option<u16>,
 
-    /// The port of the admin API; 0 for any free one. [default: 1339, or 0 if --port is 0]
+    /// Serve the admin API on PORT; 0 chooses a free port [default: 1339, or 0 with --port 0]
     #[arg(long, value_name = "PORT", global = true)]
     admin_port: Option<u16>,
 
-    /// A Unix socket for the admin API as well.
+    /// Serve the admin API on a Unix socket at PATH as well
     #[arg(long, value_name = "PATH", global = true)]
     admin_socket: Option<String>,
 
-    /// Go without the admin API.
+    /// Do not serve the admin API
     #[arg(long, conflicts_with_all = ["admin_port", "admin_socket"], global = true)]
     no_admin: bool,
 
-    /// The name of the instance's role. [default: emulated-role]
+    /// Name the instance's role NAME [default: emulated-role]
     #[arg(long, value_name = "NAME", conflicts_with = "no_role", global = true)]
     role: Option<String>,
 
-    /// Emulate an instance without an instance profile.
+    /// Emulate an instance without an instance profile
     #[arg(long, global = true)]
     no_role: bool,
 
-    /// Whether requests need a token: required or optional. [default: required]
+    /// Reject requests without a token (required) or accept them (optional) [default: required]
     #[arg(long, value_name = "STATE", global = true)]
     http_tokens: Option<String>,
 
-    /// How answers look on the wire: nitro or xen. [default: nitro]
+    /// Write answers as on the generation NAME of instances, nitro or xen [default: nitro]
     #[arg(long, value_name = "NAME", global = true)]
     dialect: Option<String>,
 
-    /// What keys, tokens and certificates are made from. [default: random]
+    /// Derive keys, tokens and certificates from TEXT, so that they are the same at each start
+    /// [default: random]
     #[arg(long, value_name = "TEXT", global = true)]
     seed: Option<String>,
 }
 
 impl Settings {
-    /// The configuration in effect.
+    /// The effective configuration.
     fn config(
         &self,
         environment: impl Iterator<Item = (OsString, OsString)>,
@@ -172,7 +182,7 @@ impl Settings {
         if let Some(path) = &self.config {
             layers.file(path)?;
         }
-        // Those are no keys: one names the file, the other is for `ctl`.
+        // These are not keys of the configuration.
         let others = ["IMDS_EMULATOR_CONFIG", ctl::ADMIN_URL];
         layers.environment(
             environment.filter(|(name, _)| !others.iter().any(|other| name == other)),
@@ -222,17 +232,15 @@ impl Settings {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // Every connection takes a file descriptor, and few systems give many of them unasked. Without
-    // more, those that are too many wait.
+    // Every connection takes a file descriptor, and the default limit of many systems is low.
+    // Connections above the limit wait.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     match run(Arguments::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", in_one_line(&*error));
-            if error.is::<StartError>() {
-                eprintln!(
-                    "remedy: choose another address with --host or another port with --port or --admin-port; --port 0 takes any free ones"
-                );
+            eprintln!("error: {error:#}");
+            if let Some(remedy) = remedy(&error) {
+                eprintln!("remedy: {remedy}");
             }
             error
                 .downcast_ref::<imds_child_process::Error>()
@@ -241,16 +249,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    if let Some(Order::Ctl { arguments }) = arguments.command {
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Ctl { arguments }) = arguments.command {
         let name = OsString::from("imds-emulator ctl");
         let arguments = CtlArguments::parse_from(std::iter::once(name).chain(arguments));
-        return Ok(ctl::run(arguments.ctl).await?);
+        return ctl::run(arguments.ctl).await;
     }
     let mut config = arguments.settings.config(std::env::vars_os())?;
     match arguments.command {
-        None | Some(Order::Ctl { .. }) => serve(config).await,
-        Some(Order::Config { schema }) => {
+        None | Some(Command::Ctl { .. }) => serve(config).await,
+        Some(Command::Config { schema }) => {
             let text = match schema {
                 true => serde_json::to_string_pretty(&Config::schema())?,
                 false => toml::to_string(&config)?,
@@ -258,13 +266,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             writeln!(io::stdout(), "{}", text.trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Order::Env) => {
+        Some(Command::Env) => {
             let port = config.server.port;
             if port == 0 {
-                return Err(
-                    "with port 0 the port is not known before the emulator runs; \
-                            give it with --port, or use `imds-emulator run -- COMMAND`"
-                        .into(),
+                bail!(
+                    "--port 0 chooses a port only when the emulator starts; give a port with \
+                     --port, or use `imds-emulator run -- COMMAND`"
                 );
             }
             for host in config.server.hosts.iter().take(1) {
@@ -275,7 +282,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Some(Order::Run { command }) => {
+        Some(Command::Run { command }) => {
             if arguments.settings.port.is_none() {
                 config.server.port = 0;
                 if arguments.settings.admin_port.is_none() {
@@ -284,9 +291,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             }
             run_command(config, &command).await
         }
-        Some(Order::Certificate { key }) => {
-            let seed = config.server.seed_bytes().ok_or(
-                "without a seed every start has other certificates; give one with --seed TEXT, \
+        Some(Command::Certificate { key }) => {
+            let seed = config.server.seed_bytes().context(
+                "without a seed, each start makes other certificates; give the same --seed TEXT \
                  here and where the emulator is started",
             )?;
             let imds = Imds::new(config, seed, Clock::real().now())?;
@@ -300,8 +307,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
-    // Before the ready line, so that whoever has read it can stop us.
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    // Before the ready line: its reader may send a signal at once.
     let mut signals = Signals::new()?;
     let emulator = start(config).await?;
     let urls: Vec<String> = emulator
@@ -324,13 +331,13 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_command(config: Config, command: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+async fn run_command(config: Config, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let Some((program, arguments)) = command.split_first() else {
-        return Err("no command was given".into());
+        bail!("no command was given");
     };
     let mut signals = Signals::new()?;
     let emulator = start(config).await?;
-    let mut command = Command::new(program);
+    let mut command = std::process::Command::new(program);
     command
         .args(arguments)
         .envs(emulator.variables())
@@ -348,13 +355,11 @@ async fn start(config: Config) -> Result<Emulator, StartError> {
         .await
 }
 
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
+/// What to do about an error, if that is known.
+fn remedy(error: &anyhow::Error) -> Option<&'static str> {
+    let source = error.downcast_ref::<StartError>()?.source()?;
+    source.is::<io::Error>().then_some(
+        "choose another address with --host, or another port with --port or --admin-port; \
+         --port 0 chooses free ports",
+    )
 }

@@ -30,7 +30,7 @@ pub const ADMIN_URL: &str = "IMDS_EMULATOR_ADMIN_URL";
 /// The arguments of `imds-emulator ctl`.
 #[derive(Args, Debug)]
 pub struct Ctl {
-    /// The admin API: its URL, as in the emulator's ready line, or the path of its Unix socket
+    /// The URL of the admin API, as in the emulator's ready line, or the path of its Unix socket
     #[arg(long, value_name = "URL|PATH", env = ADMIN_URL, default_value = "http://127.0.0.1:1339", global = true)]
     admin: String,
     #[command(subcommand)]
@@ -42,7 +42,7 @@ enum Command {
     /// Inject, list and remove faults
     #[command(subcommand)]
     Fault(faults::cli::Command),
-    /// List, apply and remove presets, which are faults by name
+    /// Apply and remove presets, which are common faults by name
     #[command(subcommand)]
     Preset(presets::cli::Command),
     /// Show, move, set, freeze and run the emulator's clock
@@ -59,8 +59,6 @@ enum Command {
     #[command(subcommand)]
     Requests(requests::cli::Command),
     /// Check assertions about the requests so far
-    ///
-    /// Exit status: 0 if every assertion holds, 1 otherwise.
     Verify(requests::cli::Verify),
     /// Show or set the state of a scenario
     Scenario(scenarios::cli::Scenario),

@@ -200,25 +200,26 @@ docs/faults.md lists the types and their parameters.")]
         /// Parameters of the fault, such as code=503
         #[arg(value_name = "KEY=VALUE")]
         parameters: Vec<String>,
-        /// Match only requests whose path matches GLOB (`*` stays within a segment, `**` does not)
+        /// Match only requests whose path matches GLOB: `*` matches within a segment, `**` across
+        /// segments
         #[arg(long, value_name = "GLOB")]
         path: Option<String>,
-        /// Match only requests with this method
+        /// Match only requests with METHOD [default: any]
         #[arg(long, value_name = "METHOD")]
         method: Option<String>,
-        /// Stop after NUM requests
+        /// Stop after NUM requests [default: never]
         #[arg(long, value_name = "NUM")]
         count: Option<u64>,
         /// Skip the first NUM matching requests
         #[arg(long, value_name = "NUM", default_value_t = 0)]
         skip_first: u64,
-        /// Apply to this share of the matching requests, from 0 to 1 [default: 1]
+        /// Apply to SHARE of the matching requests, from 0 to 1 [default: 1]
         #[arg(long, value_name = "SHARE")]
         probability: Option<f64>,
-        /// Stop after DURATION of emulator time, such as 5m
+        /// Stop after DURATION on the emulator's clock, such as 5m [default: never]
         #[arg(long, value_name = "DURATION")]
         duration: Option<Span>,
-        /// Remove the rule after DURATION of real time, such as 5m
+        /// Remove the rule after DURATION on the machine's clock, such as 5m [default: never]
         #[arg(long, value_name = "DURATION")]
         ttl: Option<Span>,
     }

@@ -93,18 +93,18 @@ pub(super) mod cli {
 
     #[derive(Debug, Subcommand)]
     pub(in crate::admin) enum Command {
-        /// List the presets
+        /// List the presets and what they do
         List,
-        /// Apply a preset
+        /// Apply a preset: add its rules, or announce its event
         Apply {
-            /// The preset
-            #[arg(value_parser = presets(), hide_possible_values = true)]
+            /// The name of the preset
+            #[arg(value_parser = presets())]
             name: Preset,
         },
-        /// Remove a preset
+        /// Remove the rules or the event of a preset
         Remove {
-            /// The preset
-            #[arg(value_parser = presets(), hide_possible_values = true)]
+            /// The name of the preset
+            #[arg(value_parser = presets())]
             name: Preset,
         },
     }

@@ -168,14 +168,16 @@ pub(super) mod cli {
             json: bool,
         },
         /// List the exchanges that match every KEY=VALUE, one per line
+        #[command(after_help = FILTERS)]
         Find {
-            /// A condition, such as status=401 or path=/latest/**
+            /// A condition, such as status=401 or path=/latest/** [default: all exchanges]
             #[arg(value_name = "KEY=VALUE")]
             filter: Vec<String>,
         },
         /// Count the exchanges that match every KEY=VALUE
+        #[command(after_help = FILTERS)]
         Count {
-            /// A condition, such as status=401 or path=/latest/**
+            /// A condition, such as status=401 or path=/latest/** [default: all exchanges]
             #[arg(value_name = "KEY=VALUE")]
             filter: Vec<String>,
         },
@@ -185,11 +187,41 @@ pub(super) mod cli {
         Clear,
     }
 
+    const FILTERS: &str = "\
+Keys:
+  path        a glob that the path matches
+  method      the method
+  imds        v1 (no token) or v2
+  token       none, valid, expired or invalid
+  status      the status of the answer
+  outcome     answered, spoiled, reset, silence or abandoned
+  rule        the name of a rule that applied
+  user-agent  a glob that the User-Agent matches
+  client      the address or the network of the client
+  since       exchanges with a higher number than this
+  limit       this many exchanges, the newest";
+
+    const ASSERTIONS: &str = "\
+Assertions:
+  no_imdsv1           every request has a token, or is for one
+  no_forwarded        no request has an X-Forwarded-For
+  max_token_puts=NUM  there are at most NUM requests for a token
+  '{\"max_requests\": {\"max\": 10, \"within\": \"1s\"}}'
+  '{\"min_requests\": {\"min\": 1, \"of\": {\"status\": 200}}}'
+  '{\"requests\": {\"number\": 3}}'
+  '{\"order\": [\"PUT /latest/api/token\", \"GET **\"]}'
+  '{\"backs_off_after\": {\"status\": 503, \"at-least\": \"100ms\"}}'
+  '{\"user_agent\": {\"matches\": \"Boto3/*\"}}'
+
+`of` is a filter with the keys that `ctl requests find --help` lists.
+
+Exit status: 0 if every assertion holds, 1 otherwise.";
+
     #[derive(Args, Debug)]
+    #[command(after_help = ASSERTIONS)]
     pub(in crate::admin) struct Verify {
-        /// An assertion: its name (no_imdsv1), NAME=VALUE (max_token_puts=1) or JSON
-        ///
-        /// A single `-` reads a JSON list of assertions from standard input.
+        /// An assertion: its name, NAME=VALUE or JSON; a single `-` reads a JSON list of assertions
+        /// from standard input
         #[arg(required = true, value_name = "ASSERTION")]
         assertions: Vec<String>,
     }

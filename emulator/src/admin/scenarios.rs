@@ -69,7 +69,7 @@ pub(super) mod cli {
     pub(in crate::admin) struct Scenario {
         /// The name of the scenario
         name: String,
-        /// The new state
+        /// The new state; without it, print the present state
         state: Option<String>,
     }
 

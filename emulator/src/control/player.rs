@@ -12,7 +12,7 @@ use crate::timeline::{StepState, StepStatus, TimelineStep};
 #[derive(Debug)]
 pub(crate) struct Player {
     steps: Mutex<Steps>,
-    /// When the next step is due, in milliseconds since 1970, so that looking costs nothing.
+    /// When the next step is due, in milliseconds since 1970. Reading it takes no lock.
     due: AtomicI64,
     /// Whether a step waits for requests.
     is_counting: AtomicBool,
@@ -40,7 +40,7 @@ impl Player {
         player
     }
 
-    /// Other steps, from `began` on.
+    /// Replaces all steps. Their times count from `began`.
     pub(crate) fn start(&self, steps: Vec<TimelineStep>, began: DateTime<Utc>) {
         let all = steps.into_iter().map(|step| StepStatus {
             step,
@@ -75,7 +75,7 @@ impl Player {
         self.due.load(Ordering::Acquire) != NEVER
     }
 
-    /// The steps whose time has come, in the order of their times. They are taken with this.
+    /// Takes the steps that are due, in the order of their times.
     pub(crate) fn take_due(&self, now: DateTime<Utc>) -> Vec<(TimelineStep, DateTime<Utc>)> {
         if now.timestamp_millis() < self.due.load(Ordering::Acquire) {
             return Vec::new();
@@ -95,7 +95,7 @@ impl Player {
         taken
     }
 
-    /// The steps that wait for no more requests after this one. They are taken with this.
+    /// Takes the steps for which this was the last request that they waited for.
     pub(crate) fn take_after(&self, exchange: &Exchange) -> Vec<TimelineStep> {
         if !self.is_counting.load(Ordering::Acquire) {
             return Vec::new();
@@ -120,7 +120,7 @@ impl Player {
         taken
     }
 
-    /// The step of that name, by hand, even if it was taken before.
+    /// Takes the step with this name, even if it is not due or was taken before.
     pub(crate) fn take(&self, name: &str, now: DateTime<Utc>) -> Option<TimelineStep> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let status = steps

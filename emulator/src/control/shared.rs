@@ -17,21 +17,22 @@ use crate::imds::Imds;
 use crate::journal::Journal;
 use crate::value::Span;
 
-/// What listeners and the handle share.
+/// What listeners and handles share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) imds: ArcSwap<Imds>,
-    /// Held by who changes `imds`; listeners look again after each change.
+    /// Locked while `imds` is changed.
     pub(crate) changing: Mutex<()>,
+    /// Wakes the listeners after each change.
     pub(crate) changes: watch::Sender<()>,
     pub(crate) clock: Clock,
-    /// How many connections there are.
+    /// How many connections are open.
     pub(crate) connections: AtomicUsize,
-    /// Where rules end by themselves.
+    /// Runs the timers of rules with a time to live.
     pub(crate) runtime: Handle,
     pub(crate) journal: Journal,
     pub(crate) began: Instant,
-    /// What it was started as.
+    /// The configuration at the start.
     pub(crate) initial: Config,
     pub(crate) timeline: Player,
     pub(crate) me: Weak<Self>,
@@ -57,13 +58,13 @@ impl Shared {
         Ok(value)
     }
 
-    /// The instance as it is now, after what was due.
+    /// The present instance, after the steps that are due.
     pub(crate) fn imds(&self) -> arc_swap::Guard<Arc<Imds>> {
         self.tick();
         self.imds.load()
     }
 
-    /// Takes the steps of the timeline whose time has come.
+    /// Takes the steps of the timeline that are due.
     pub(crate) fn tick(&self) {
         if !self.timeline.is_waiting() {
             return;
