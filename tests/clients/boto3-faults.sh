@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Tests that an unmodified boto3 behaves as the table in emulator/docs/clients.md says when IMDS fails. With
-# UPDATE_TABLE=1, it updates the table.
+# BLESS=1, it updates the table.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with boto3==1.44.5
 emulated '
 instance.iam.role = "boto3-role"
 metadata-options.HttpTokens = "optional"
-' env UPDATE="${UPDATE_TABLE:-}" "$python" - emulator/docs/clients.md <<'PYTHON'
+' env UPDATE="${BLESS:-}" "$python" - emulator/docs/clients.md <<'PYTHON'
 import json, logging, os, pathlib, re, socket, sys, time, urllib.request
 import botocore.session
 

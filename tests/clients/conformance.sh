@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the component and unmodified AWS SDKs through the scenarios of imds-conformance. It sets up all the
 # clients that it can, and writes the reports to target/conformance. Arguments select scenarios, as for
-# `imds-conformance run`. With UPDATE_MATRIX=1, it also updates tests/docs/matrix.md.
+# `imds-conformance run`. With BLESS=1, it also updates tests/docs/matrix.md.
 #
 # Exit status: 0 if the component passed every scenario, 1 otherwise. Failures of SDKs are findings.
 #
@@ -119,7 +119,7 @@ status=0
 # 1 means that a scenario failed, for any client.
 [ "$status" -le 1 ] || exit "$status"
 
-if [ -n "${UPDATE_MATRIX:-}" ]; then
+if [ -n "${BLESS:-}" ]; then
     python3 - tests/docs/matrix.md "$reports/matrix.md" <<'PYTHON'
 import re, sys
 

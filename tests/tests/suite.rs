@@ -257,7 +257,7 @@ fn the_page_with_the_matrix_has_every_scenario() {
         .collect();
     assert_eq!(
         rows, expected,
-        "run tests/clients/conformance.sh with UPDATE_MATRIX=1"
+        "run tests/clients/conformance.sh with BLESS=1"
     );
 }
 

@@ -10,10 +10,12 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
+mod bless;
 // The host's build script and the tests use it too.
 #[path = "../../host/component.rs"]
 mod component;
 mod dist;
+mod links;
 mod public_api;
 mod release;
 mod reproducible;
@@ -33,6 +35,20 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Rewrite golden files and printed pages, where a change of them is intended. Without a name:
+    /// everything that needs no SDK.
+    Bless {
+        /// What to rewrite.
+        goldens: Vec<bless::Golden>,
+    },
+    /// Run `.ci/run`.
+    Ci {
+        /// Run only the steps that take minutes rather than half an hour.
+        #[arg(long, conflicts_with = "steps")]
+        fast: bool,
+        /// Run only these steps.
+        steps: Vec<String>,
+    },
     /// Build one component and print the path of the artefact.
     Component {
         /// Name of the artefact, without `.wasm`.
@@ -41,6 +57,8 @@ enum Task {
     },
     /// Write everything that a release carries into one folder.
     Dist(dist::Options),
+    /// Check that links in Markdown lead to files and headings that exist, and that its lines are wrapped.
+    Links,
     /// Compare the public API of the libraries with the golden files in tests/golden/api.
     PublicApi(public_api::Options),
     /// Build the components from clean in two different places and compare the bytes.
@@ -78,6 +96,15 @@ fn run(arguments: Arguments) -> Result<()> {
         .parent()
         .ok_or("xtask has no parent folder")?;
     match arguments.command {
+        Task::Bless { goldens } => bless::run(workspace, &target()?, &goldens),
+        Task::Ci { fast, steps } => {
+            let mut command = Command::new("bash");
+            command.arg(".ci/run").current_dir(workspace);
+            if fast {
+                command.arg("--fast");
+            }
+            must(command.args(steps))
+        }
         Task::Component { name } => {
             println!(
                 "{}",
@@ -86,15 +113,10 @@ fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
+        Task::Links => links::run(workspace),
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
-        Task::Rules => {
-            for book in rules::books(workspace)? {
-                std::fs::write(&book.page, book.print())?;
-                println!("{}: {} rules", book.page.display(), book.rules().count());
-            }
-            Ok(())
-        }
+        Task::Rules => print_rules(workspace),
         Task::Wit { preview } => {
             let wit = workspace.join("wit");
             let text = if preview {
@@ -106,6 +128,14 @@ fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn print_rules(workspace: &Path) -> Result<()> {
+    for book in rules::books(workspace)? {
+        std::fs::write(&book.page, book.print())?;
+        println!("{}: {} rules", book.page.display(), book.rules().count());
+    }
+    Ok(())
 }
 
 /// The target folder, by the place of this program: `<target>/<profile>/xtask`.

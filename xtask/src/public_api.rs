@@ -25,9 +25,9 @@ const AS_RUSTDOC: &str = "XTASK_AS_RUSTDOC";
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Rewrite the golden files in place of comparing with them.
+    /// Rewrite the golden files instead of comparing with them.
     #[arg(long)]
-    bless: bool,
+    pub(crate) bless: bool,
 }
 
 /// Runs rustdoc, if cargo calls this program for that.

@@ -1,7 +1,7 @@
 //! `[I2]` to `[I6]` `[I8]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole answers in both dialects,
 //! byte for byte, as they come from a socket.
 //!
-//! They are in `golden/`. Where one is meant to change, `UPDATE_GOLDEN=1` writes them again.
+//! They are in `golden/`. Where one is meant to change, `BLESS=1` writes them again.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ async fn compare(bench: &Bench, name: &str, head: &str) {
         .join(dialect)
         .join(format!("{name}.http"));
     let answer = send(bench.imds.address(), request(head).as_bytes()).await;
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &answer).unwrap();
     }
