@@ -19,6 +19,8 @@ pub(crate) enum Golden {
     Responses,
     /// Pages of rules: component/docs/behaviour.md, emulator/docs/protocol.md.
     Rules,
+    /// The WIT interfaces for WASI 0.3: wit/preview/credentials.wit.
+    Wit,
     /// What SDKs do when IMDS fails: emulator/docs/clients.md. Installs boto3.
     Clients,
     /// The conformance matrix of SDKs: tests/docs/matrix.md. Installs the SDKs and takes minutes.
@@ -27,7 +29,13 @@ pub(crate) enum Golden {
 
 impl Golden {
     /// What is rewritten without a name: everything that needs no SDK.
-    const DEFAULT: [Self; 4] = [Self::Api, Self::Components, Self::Responses, Self::Rules];
+    const DEFAULT: [Self; 5] = [
+        Self::Api,
+        Self::Components,
+        Self::Responses,
+        Self::Rules,
+        Self::Wit,
+    ];
 }
 
 pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<()> {
@@ -44,6 +52,10 @@ pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<
             Golden::Components => components(workspace, target)?,
             Golden::Responses => test(workspace, "protocol", "dialects")?,
             Golden::Rules => print_rules(workspace)?,
+            Golden::Wit => fs::write(
+                workspace.join("wit/preview/credentials.wit"),
+                wit::preview(&workspace.join("wit"))?,
+            )?,
             Golden::Clients => {
                 test(workspace, "aws_sdk", "table")?;
                 script(workspace, "boto3-faults")?;
