@@ -49,8 +49,8 @@ pub(crate) fn role(
     });
     object(&[
         ("Code", text(&iam.code)),
-        ("Message", text(&message)),
-        ("LastUpdated", text(&seconds(generation.issued))),
+        ("Message", text(message)),
+        ("LastUpdated", text(seconds(generation.issued))),
     ])
 }
 
@@ -70,12 +70,12 @@ fn valid(
 ) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("Code", text("Success")),
-        ("LastUpdated", text(&seconds(generation.issued))),
+        ("LastUpdated", text(seconds(generation.issued))),
         ("Type", text("AWS-HMAC")),
         ("AccessKeyId", text(&keys.access_key_id)),
         ("SecretAccessKey", text(&keys.secret_access_key)),
         ("Token", text(&keys.session_token)),
-        ("Expiration", text(&seconds(generation.expires))),
+        ("Expiration", text(seconds(generation.expires))),
     ];
     if let Some(account_id) = account_id {
         fields.push(("AccountId", text(account_id)));
@@ -117,10 +117,10 @@ pub(crate) fn profile_info(
             ),
         ));
     }
-    fields.push(("LastUpdated", text(&seconds(updated))));
+    fields.push(("LastUpdated", text(seconds(updated))));
     fields.push((
         "InstanceProfileArn",
-        text(&format!(
+        text(format!(
             "arn:{}:iam::{}:instance-profile/{}",
             instance.placement.partition(),
             instance.account_id,
@@ -135,7 +135,7 @@ pub(crate) fn profile_info(
 pub(crate) fn instance_role_info(account_id: &str, updated: DateTime<Utc>) -> String {
     object(&[
         ("Code", text("Success")),
-        ("LastUpdated", text(&seconds(updated))),
+        ("LastUpdated", text(seconds(updated))),
         ("AccountId", text(account_id)),
     ])
 }
@@ -145,7 +145,7 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     let list = |values: &[String]| match values {
         [] => "null".to_owned(),
         values => {
-            let values: Vec<String> = values.iter().map(|value| text(value)).collect();
+            let values: Vec<String> = values.iter().map(text).collect();
             format!("[ {} ]", values.join(", "))
         }
     };
@@ -156,7 +156,7 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
         .map(ToString::to_string);
     object(&[
         ("accountId", text(&instance.account_id)),
-        ("architecture", text(instance.architecture.as_str())),
+        ("architecture", text(instance.architecture)),
         (
             "availabilityZone",
             text(&instance.placement.availability_zone),
@@ -168,7 +168,7 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
         ("instanceId", text(&instance.instance_id)),
         ("instanceType", text(&instance.instance_type)),
         ("kernelId", or_null(instance.kernel_id.as_deref())),
-        ("pendingTime", text(&seconds(launched))),
+        ("pendingTime", text(seconds(launched))),
         ("privateIp", or_null(private_ip.as_deref())),
         ("ramdiskId", or_null(instance.ramdisk_id.as_deref())),
         ("region", text(instance.placement.region())),
@@ -182,8 +182,8 @@ pub(crate) fn seconds(moment: DateTime<Utc>) -> String {
 }
 
 /// A JSON string.
-pub(crate) fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+pub(crate) fn text(text: impl ToString) -> String {
+    serde_json::Value::from(text.to_string()).to_string()
 }
 
 /// A JSON object: indented by two spaces, with ` : ` between name and value.

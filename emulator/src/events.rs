@@ -20,8 +20,8 @@ pub(crate) fn spot_action(interruption: &SpotInterruption, now: DateTime<Utc>) -
     Some(Event {
         document: format!(
             "{{\"action\": {}, \"time\": {}}}",
-            text(interruption.action.as_str()),
-            text(&seconds(time))
+            text(interruption.action),
+            text(seconds(time))
         ),
         since,
     })
@@ -59,7 +59,7 @@ pub(crate) fn rebalance(
 ) -> Option<Event> {
     let since = announced(recommendation.announced, now)?;
     Some(Event {
-        document: format!("{{\"noticeTime\": {}}}", text(&seconds(since))),
+        document: format!("{{\"noticeTime\": {}}}", text(seconds(since))),
         since,
     })
 }
@@ -108,15 +108,14 @@ fn fields(
         .event_id
         .clone()
         .unwrap_or_else(|| format!("instance-event-{:017x}", at + 1));
-    let written =
-        |moment: DateTime<Utc>| text(&moment.format("%-d %b %Y %H:%M:%S GMT").to_string());
+    let written = |moment: DateTime<Utc>| text(moment.format("%-d %b %Y %H:%M:%S GMT"));
     vec![
         ("NotBefore", written(begin)),
-        ("Code", text(event.code.as_str())),
-        ("Description", text(&format!("{prefix}{description}"))),
-        ("EventId", text(&id)),
+        ("Code", text(event.code)),
+        ("Description", text(format_args!("{prefix}{description}"))),
+        ("EventId", text(id)),
         ("NotAfter", written(end)),
-        ("State", text(event.state.as_str())),
+        ("State", text(event.state)),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use super::LifeCycle;
 use crate::value::{Invalid, Key, Moment, is_name};
@@ -46,24 +47,13 @@ impl SpotInterruption {
 }
 
 /// What becomes of an interrupted spot instance `[I54]`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum SpotAction {
     Stop,
     Terminate,
     Hibernate,
-}
-
-impl SpotAction {
-    /// The value in `spot/instance-action`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Terminate => "terminate",
-            Self::Hibernate => "hibernate",
-        }
-    }
 }
 
 /// A recommendation to rebalance `[I56]`.
@@ -118,7 +108,7 @@ impl Maintenance {
 }
 
 /// What is done in maintenance.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum MaintenanceCode {
@@ -130,17 +120,6 @@ pub enum MaintenanceCode {
 }
 
 impl MaintenanceCode {
-    /// The value of `Code`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InstanceReboot => "instance-reboot",
-            Self::SystemReboot => "system-reboot",
-            Self::SystemMaintenance => "system-maintenance",
-            Self::InstanceRetirement => "instance-retirement",
-            Self::InstanceStop => "instance-stop",
-        }
-    }
-
     /// What AWS says of it.
     pub(crate) fn description(self) -> &'static str {
         match self {
@@ -153,7 +132,9 @@ impl MaintenanceCode {
 }
 
 /// The state of maintenance.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum MaintenanceState {
@@ -163,23 +144,12 @@ pub enum MaintenanceState {
     Canceled,
 }
 
-impl MaintenanceState {
-    /// The value of `State`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Completed => "completed",
-            Self::Canceled => "canceled",
-        }
-    }
-}
-
 impl Events {
     pub(crate) fn check(&self, life_cycle: LifeCycle, key: &Key) -> Result<(), Invalid> {
         if let Some(interruption) = &self.spot_interruption {
             key.field("spot-interruption").unless(
                 life_cycle == LifeCycle::Spot,
-                interruption.action.as_str(),
+                interruption.action,
                 "an interruption of an instance with instance.life-cycle = \"spot\"",
             )?;
         }

@@ -2,11 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::value::{Invalid, Key};
 
 /// The architecture of a processor.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
+)]
 pub enum Architecture {
     /// 64 bits of Intel and AMD.
     #[default]
@@ -20,19 +23,10 @@ pub enum Architecture {
     I386,
 }
 
-impl Architecture {
-    /// Its name in the identity document.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Arm64 => "arm64",
-            Self::I386 => "i386",
-        }
-    }
-}
-
 /// How an instance was bought `[I42]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum LifeCycle {
@@ -43,20 +37,10 @@ pub enum LifeCycle {
     CapacityBlock,
 }
 
-impl LifeCycle {
-    /// The value of `instance-life-cycle`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OnDemand => "on-demand",
-            Self::Spot => "spot",
-            Self::Scheduled => "scheduled",
-            Self::CapacityBlock => "capacity-block",
-        }
-    }
-}
-
 /// The value of `instance-action` `[I42]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum InstanceAction {
@@ -66,19 +50,8 @@ pub enum InstanceAction {
     BundlePending,
 }
 
-impl InstanceAction {
-    /// The value of `instance-action`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Shutdown => "shutdown",
-            Self::BundlePending => "bundle-pending",
-        }
-    }
-}
-
 /// The value of `autoscaling/target-lifecycle-state` `[I58]`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum TargetLifecycleState {
     Detached,
@@ -93,22 +66,6 @@ pub enum TargetLifecycleState {
     WarmedStopped,
     #[serde(rename = "Warmed:Terminated")]
     WarmedTerminated,
-}
-
-impl TargetLifecycleState {
-    /// The value of `autoscaling/target-lifecycle-state`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Detached => "Detached",
-            Self::InService => "InService",
-            Self::Standby => "Standby",
-            Self::Terminated => "Terminated",
-            Self::WarmedHibernated => "Warmed:Hibernated",
-            Self::WarmedRunning => "Warmed:Running",
-            Self::WarmedStopped => "Warmed:Stopped",
-            Self::WarmedTerminated => "Warmed:Terminated",
-        }
-    }
 }
 
 /// The block devices of an instance, as `block-device-mapping/` shows them.

@@ -5,6 +5,7 @@ mod check;
 mod events;
 mod iam;
 mod machine;
+mod names;
 mod network;
 mod options;
 mod placement;

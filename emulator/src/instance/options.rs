@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::value::{Invalid, Key};
 
@@ -38,7 +39,7 @@ impl Default for MetadataOptions {
 }
 
 /// On or off, in AWS's words.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
 pub enum Switch {
@@ -47,7 +48,7 @@ pub enum Switch {
 }
 
 /// Whether a token is needed `[I17]` `[I18]`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpTokens {
     /// IMDSv1 and IMDSv2: requests without a token are answered.

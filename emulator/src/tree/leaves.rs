@@ -30,9 +30,9 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/ami-launch-index", "1.0", Always, |at| text(at.instance.ami_launch_index)),
     leaf("meta-data/ami-manifest-path", "1.0", Always, |at| text(&at.instance.ami_manifest_path)),
     leaf("meta-data/ancestor-ami-ids", "2007-10-10", Given, |at| lines(&at.instance.ancestor_ami_ids)),
-    leaf("meta-data/instance-action", "2008-09-01", Always, |at| text(at.instance.instance_action.as_str())),
+    leaf("meta-data/instance-action", "2008-09-01", Always, |at| text(at.instance.instance_action)),
     leaf("meta-data/instance-id", "1.0", Always, |at| text(&at.instance.instance_id)),
-    leaf("meta-data/instance-life-cycle", "2019-10-01", Always, |at| text(at.instance.life_cycle.as_str())),
+    leaf("meta-data/instance-life-cycle", "2019-10-01", Always, |at| text(at.instance.life_cycle)),
     leaf("meta-data/instance-type", "2007-08-29", Always, |at| text(&at.instance.instance_type)),
     leaf("meta-data/kernel-id", "2008-02-01", Given, |at| optional(at.instance.kernel_id.as_ref())),
     leaf("meta-data/metrics/vhostmd", "2011-05-01", Always, |_| text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>")),
@@ -115,7 +115,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/identity-credentials/ec2/security-credentials/ec2-instance", "2018-05-23", Always, instance_role_document),
 
     // Events ([I54] to [I58]).
-    leaf("meta-data/autoscaling/target-lifecycle-state", "2021-07-15", Given, |at| optional(at.instance.auto_scaling.map(|state| state.as_str()))),
+    leaf("meta-data/autoscaling/target-lifecycle-state", "2021-07-15", Given, |at| optional(at.instance.auto_scaling)),
     leaf("meta-data/events/maintenance/history", "2018-08-17", Always, |at| maintenance(at, |state| state != MaintenanceState::Active)),
     leaf("meta-data/events/maintenance/scheduled", "2018-08-17", Always, |at| maintenance(at, |state| state == MaintenanceState::Active)),
     leaf("meta-data/events/recommendations/rebalance", "2020-10-27", Given, |at|

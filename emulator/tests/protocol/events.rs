@@ -64,10 +64,7 @@ async fn rules_54_and_55_other_actions_have_no_termination_time() {
             .unwrap();
         assert_eq!(
             bench.value(ACTION).await,
-            format!(
-                r#"{{"action": "{}", "time": "2026-01-02T{time}"}}"#,
-                action.as_str()
-            )
+            format!(r#"{{"action": "{}", "time": "2026-01-02T{time}"}}"#, action)
         );
         assert!(!bench.has(TERMINATION).await);
         // Time passes, and something else is changed.
