@@ -59,8 +59,8 @@ pub(super) fn legend() -> Markup {
             html! { circle cx="6" cy="6" r="4.5" class="none" {} },
             "no valid response",
         ),
-        (22, 12, bar("given"), "credentials that the caller received"),
-        (22, 12, bar("hollow"), "credentials that no caller received"),
+        (22, 12, bar("given"), "credentials received"),
+        (22, 12, bar("hollow"), "credentials not received"),
         (
             22,
             12,
