@@ -25,9 +25,9 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `admin` | the admin API: the same operations over HTTP |
-//! | `cli` | the command `imds-emulator`; includes `admin` |
+//! | `cli` (default) | the command `imds-emulator`; includes `admin` |
 //!
-//! By default the crate has neither, so that it suits a dev-dependency.
+//! A test that uses the library needs neither; `default-features = false` omits them.
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |

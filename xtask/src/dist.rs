@@ -143,10 +143,6 @@ fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
         .arg(target);
     for binary in &BINARIES {
         build.args(["--package", binary.package, "--bin", binary.name]);
-        if let Some(feature) = binary.feature {
-            build.arg("--features");
-            build.arg(format!("{}/{feature}", binary.package));
-        }
     }
     must(&mut build)?;
     for binary in &BINARIES {
@@ -173,9 +169,7 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
     }
     for binary in &BINARIES {
         let artefact = binary.name.to_owned();
-        let features = binary.feature.map(|feature| ["--features", feature]);
-        let arguments = features.into_iter().flatten().collect();
-        lists.push((artefact, binary.folder, binary.package, arguments));
+        lists.push((artefact, binary.folder, binary.package, Vec::new()));
     }
     // The names of this workspace's packages begin with where the copy is.
     let place = format!("path+file://{}/", copy.display());

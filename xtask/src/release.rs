@@ -67,8 +67,6 @@ pub(crate) struct Binary {
     pub(crate) package: &'static str,
     /// The package's folder.
     pub(crate) folder: &'static str,
-    /// The feature of the package that builds it, if it is not built by default.
-    pub(crate) feature: Option<&'static str>,
 }
 
 pub(crate) const BINARIES: [Binary; 3] = [
@@ -76,18 +74,15 @@ pub(crate) const BINARIES: [Binary; 3] = [
         name: "ec2-role-credentials",
         package: "ec2-role-credentials",
         folder: "host/command",
-        feature: None,
     },
     Binary {
         name: "imds-emulator",
         package: "imds-emulator",
         folder: "emulator",
-        feature: Some("cli"),
     },
     Binary {
         name: "imds-conformance",
         package: "imds-conformance",
         folder: "tests",
-        feature: None,
     },
 ];
