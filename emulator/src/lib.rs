@@ -41,7 +41,7 @@
 //! | `credentials` | the life of the role's credentials | `instance` |
 //! | `documents` | JSON documents, and how they are written | `instance`, `credentials` |
 //! | `events` | documents of events | `value`, `instance`, `documents` |
-//! | [`fault`] | rules: match, when, fault; and what faults make of an answer | `value`, `request`, `decision`, `dialect`, `documents` |
+//! | [`fault`] | rules: match, when, fault; what faults make of an instance and of an answer | `value`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents` |
 //! | [`journal`] | what was asked, what was answered, and assertions over it | `value`, `token`, `request` |
 //! | `preset` | faults by name | `value`, `fault` |
 //! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |

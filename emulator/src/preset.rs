@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Distribution, Effect, Fault, Rule, StatusBody};
+use crate::fault::kinds::{CredentialsExpired, Latency};
+use crate::fault::{Distribution, Fault, Rule};
 use crate::value::Span;
 
 /// What often goes wrong, by name.
@@ -92,42 +94,26 @@ impl Preset {
     /// Its rules: the first one has its name, the others have it at their beginning.
     pub fn rules(self) -> Vec<Rule> {
         let faults = match self {
-            Self::ImdsOutage => vec![Fault::Blackhole {}],
+            Self::ImdsOutage => vec![Fault::blackhole()],
             Self::ImdsBrownout => vec![
-                Fault::Latency {
-                    latency: milliseconds(100),
-                    jitter: milliseconds(50),
-                    distribution: Some(Distribution::Lognormal {
-                        median: milliseconds(200),
+                Latency::new(Duration::from_millis(100))
+                    .jitter(Duration::from_millis(50))
+                    .distribution(Distribution::Lognormal {
+                        median: Duration::from_millis(200).into(),
                         sigma: 0.8,
-                    }),
-                },
-                Fault::Status {
-                    code: 503,
-                    body: StatusBody::Aws,
-                    retry_after: None,
-                },
+                    })
+                    .into(),
+                Fault::status(503),
             ],
-            Self::ImdsV2Only => vec![Fault::V1Disabled {}],
-            Self::ImdsV1Only => vec![
-                Fault::TokenUnavailable {
-                    effect: Effect::Status(404),
-                },
-                Fault::V1Enabled {},
-            ],
-            Self::ContainerHopLimit => vec![Fault::HopLimit {}],
-            Self::Throttled => vec![Fault::Throttle {
-                rate: 10,
-                burst: None,
-                effect: Effect::Silence,
-            }],
-            Self::ExpiredCredentials => vec![Fault::CredentialsExpired {
-                by: chrono::TimeDelta::minutes(5).into(),
-            }],
-            Self::RotatingFast => vec![Fault::CredentialsShortLived {
-                lifetime: chrono::TimeDelta::minutes(1).into(),
-            }],
-            Self::RoleDetached => vec![Fault::RoleMissing {}],
+            Self::ImdsV2Only => vec![Fault::v1_disabled()],
+            Self::ImdsV1Only => vec![Fault::token_unavailable(), Fault::v1_enabled()],
+            Self::ContainerHopLimit => vec![Fault::hop_limit()],
+            Self::Throttled => vec![Fault::throttle(10)],
+            Self::ExpiredCredentials => {
+                vec![CredentialsExpired::new().by(Span::minutes(5)).into()]
+            }
+            Self::RotatingFast => vec![Fault::credentials_short_lived(Span::minutes(1))],
+            Self::RoleDetached => vec![Fault::role_missing()],
             Self::SpotInterruption => Vec::new(),
         };
         let mut rules: Vec<Rule> = faults
@@ -148,10 +134,6 @@ impl Preset {
         }
         rules
     }
-}
-
-fn milliseconds(milliseconds: i64) -> Span {
-    chrono::TimeDelta::milliseconds(milliseconds).into()
 }
 
 impl fmt::Display for Preset {

@@ -1,13 +1,15 @@
-//! What a request says: its path, its token, and the version of IMDS that it is for.
+//! What a request says: its path, its token, and the version of IMDS that the client uses.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use globset::{Glob, GlobBuilder, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobMatcher, GlobSetBuilder};
 use http::HeaderName;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::token::{Token, Tokens};
@@ -15,33 +17,33 @@ use crate::value::{Invalid, Key};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 
-/// What a client uses.
+/// The version of IMDS that a client uses.
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum ImdsVersion {
-    /// No token.
+    /// IMDSv1: the request has no token.
     V1,
-    /// A token, or the wish for one.
+    /// IMDSv2: the request has a token, or is a request for one.
     V2,
 }
 
-/// What the token of a request is.
+/// The state of a request's token.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenState {
-    /// There is none.
+    /// The request has no token.
     None,
-    /// It is good.
+    /// The token is valid.
     Valid,
-    /// It was good.
+    /// The token has expired.
     Expired,
-    /// This emulator did not issue it, or has revoked it.
+    /// The emulator did not issue the token, or has revoked it.
     Invalid,
 }
 
-/// The token of a request.
+/// The token that came with a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SentToken {
     None,
@@ -68,17 +70,17 @@ impl SentToken {
     }
 }
 
-/// Whether a path is that of tokens, under whatever version.
+/// Whether a path is `api/token`, below any version.
 pub(crate) fn is_for_tokens(path: &str) -> bool {
     Path::new(path).is_for_tokens()
 }
 
-/// A path as it was asked for.
+/// The path of a request.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,
-    /// Without the empty ones `[I9]`.
+    /// The segments, without empty ones `[I9]`.
     segments: Vec<&'a str>,
-    /// The segments with their escapes undone, if they are UTF-8 then.
+    /// The percent-decoded segments, if all are valid UTF-8.
     pub(crate) decoded: Option<Vec<Cow<'a, str>>>,
     pub(crate) ends_in_slash: bool,
 }
@@ -107,7 +109,7 @@ impl<'a> Path<'a> {
         self.decoded.as_ref()?.first().map(AsRef::as_ref)
     }
 
-    /// The whole with repeated slashes made one.
+    /// The path with repeated slashes reduced to one.
     pub(crate) fn normal(&self) -> Cow<'a, str> {
         if !self.text.contains("//") {
             return self.text.into();
@@ -121,22 +123,97 @@ impl<'a> Path<'a> {
     }
 }
 
-/// A path with wildcards: `*` stays in its segment.
+/// A glob of paths: `*` matches within one segment, `**` across segments.
 pub(crate) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(pattern).literal_separator(true).build()
 }
 
-/// A text with wildcards: `*` is anything.
+/// A glob of texts, without regard to case: `*` matches anything.
 pub(crate) fn text_glob(pattern: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(pattern).case_insensitive(true).build()
 }
 
 pub(crate) fn check_glob(key: &Key, pattern: &str) -> Result<(), Invalid> {
-    // Braces can be deeper in each other than a regular expression may be.
+    // Braces can be nested deeper than the regular expression that they become may be.
     let compiles = |glob| GlobSetBuilder::new().add(glob).build().is_ok();
     key.unless(
         pattern.len() <= 1024 && glob(pattern).is_ok_and(compiles),
         pattern,
         "a glob with * ** ? [a-z] {a,b}",
     )
+}
+
+/// A glob of paths: `*` matches within one segment, `**` across segments.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(from = "String", into = "String")]
+pub struct PathGlob {
+    pattern: String,
+    /// The compiled pattern, once it was used.
+    matcher: OnceLock<Option<GlobMatcher>>,
+}
+
+impl PathGlob {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_glob(key, &self.pattern)
+    }
+
+    /// The compiled pattern, if the pattern is valid.
+    pub(crate) fn matcher(&self) -> Option<&GlobMatcher> {
+        let compile = || Some(glob(&self.pattern).ok()?.compile_matcher());
+        self.matcher.get_or_init(compile).as_ref()
+    }
+}
+
+impl From<String> for PathGlob {
+    fn from(pattern: String) -> Self {
+        Self {
+            pattern,
+            matcher: OnceLock::new(),
+        }
+    }
+}
+
+impl From<&str> for PathGlob {
+    fn from(pattern: &str) -> Self {
+        pattern.to_owned().into()
+    }
+}
+
+impl From<PathGlob> for String {
+    fn from(glob: PathGlob) -> Self {
+        glob.pattern
+    }
+}
+
+impl fmt::Debug for PathGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pattern.fmt(f)
+    }
+}
+
+impl PartialEq for PathGlob {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+}
+
+impl Eq for PathGlob {}
+
+impl JsonSchema for PathGlob {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PathGlob".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
 }

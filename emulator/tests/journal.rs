@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bench::{Bench, LIST, request};
 use imds_emulator::config::{HttpTokens, Span};
-use imds_emulator::fault::{Fault, ImdsVersion, ResetAfter, Rule, StatusBody, TokenState};
+use imds_emulator::fault::{Fault, ImdsVersion, ResetAfter, Rule, TokenState};
 use imds_emulator::journal::{
     Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, Requests, UserAgent,
 };
@@ -41,14 +41,7 @@ async fn an_exchange_says_who_asked_what_and_what_became_of_it() {
     let bench = Bench::new().await;
     let _guard = bench
         .imds
-        .fault(Rule::new(
-            "slow",
-            Fault::Latency {
-                latency: "30ms".parse().unwrap(),
-                jitter: Span::default(),
-                distribution: None,
-            },
-        ))
+        .fault(Rule::new("slow", Fault::latency(Duration::from_millis(30))))
         .unwrap();
     let token = bench.token("60").await.body;
     bench.pass(5);
@@ -103,23 +96,23 @@ async fn every_outcome_is_told() {
     };
     let get = || "GET".to_owned();
     assert_eq!(
-        outcome(Fault::TokenFlap {}).await,
+        outcome(Fault::token_flap()).await,
         (Outcome::Answered, Some(401), get())
     );
     assert_eq!(
-        outcome(Fault::Blackhole {}).await,
+        outcome(Fault::blackhole()).await,
         (Outcome::Silence, None, get())
     );
     assert_eq!(
-        outcome(Fault::EmptyResponse {}).await,
+        outcome(Fault::empty_response()).await,
         (Outcome::Spoiled, None, get())
     );
     assert_eq!(
-        outcome(Fault::Stall { after: 0 }).await,
+        outcome(Fault::stall(0)).await,
         (Outcome::Silence, Some(401), get())
     );
-    for (after, method) in [(ResetAfter::Headers, "GET"), (ResetAfter::Accept, "")] {
-        let (end, status, asked) = outcome(Fault::ResetPeer { after }).await;
+    for (after, method) in [(ResetAfter::Request, "GET"), (ResetAfter::Accept, "")] {
+        let (end, status, asked) = outcome(Fault::reset_peer(after)).await;
         assert_eq!(
             (end, status, asked.as_str()),
             (Outcome::Reset, None, method)
@@ -130,11 +123,7 @@ async fn every_outcome_is_told() {
 #[tokio::test]
 async fn a_client_that_goes_away_is_in_the_journal() {
     let bench = Bench::new().await;
-    let latency = Fault::Latency {
-        latency: Span::minutes(1),
-        jitter: Span::default(),
-        distribution: None,
-    };
+    let latency = Fault::latency(Span::minutes(1));
     let _guard = bench.imds.fault(Rule::new("late", latency)).unwrap();
     let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
     stream
@@ -172,7 +161,7 @@ async fn the_newest_are_kept_and_the_others_counted() {
     assert_eq!((numbers, found.dropped), (vec![3, 4, 5], 2));
     let report = bench.imds.verify(&[Assertion::NoForwarded]).unwrap();
     assert!(
-        report.to_string().contains("2 older ones were dropped"),
+        report.to_string().contains("2 older requests were dropped"),
         "{report}"
     );
     bench.imds.clear_journal();
@@ -189,7 +178,7 @@ async fn exchanges_can_be_found_by_everything() {
         Bench::with(|config| config.metadata_options.http_tokens = HttpTokens::Optional).await;
     let _guard = bench
         .imds
-        .fault(Rule::new("gone", Fault::EndpointDisabled {}).on("/gone"))
+        .fault(Rule::new("gone", Fault::endpoint_disabled()).on("/gone"))
         .unwrap();
     let token = bench.token("60").await.body;
     bench.get(LIST, &token).await;
@@ -309,21 +298,20 @@ async fn order() {
     assert!(!holds);
     assert_eq!(
         why,
-        format!("no request is {LIST:?} after those before it in the order")
+        format!("no request matches {LIST:?} after the requests before it in the order")
     );
     let report = bench.imds.verify(&[order(&["GET /nowhere"])]).unwrap();
     assert!(!report.holds);
-    assert_eq!(report.verdicts[0].why, "no request is \"GET /nowhere\"");
+    assert_eq!(
+        report.verdicts[0].why,
+        "no request matches \"GET /nowhere\""
+    );
 }
 
 #[tokio::test]
 async fn backs_off_after() {
     let bench = Bench::new().await;
-    let unavailable = Fault::Status {
-        code: 503,
-        body: StatusBody::Empty,
-        retry_after: None,
-    };
+    let unavailable = Fault::status(503);
     let _guard = bench
         .imds
         .fault(Rule::new("unavailable", unavailable))

@@ -215,7 +215,7 @@ async fn what_is_due_happens_before_a_command() {
     bench.pass(3600);
     bench
         .imds
-        .put_fault(Rule::new("late", Fault::Blackhole {}))
+        .put_fault(Rule::new("late", Fault::blackhole()))
         .unwrap();
     assert_eq!(bench.imds.faults().len(), 1);
 }

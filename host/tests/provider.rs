@@ -106,7 +106,7 @@ fn count(imds: &Emulator, path: &str) -> usize {
 }
 
 fn broken() -> Rule {
-    Rule::new("broken", Fault::EmptyResponse {})
+    Rule::new("broken", Fault::empty_response())
 }
 
 /// Until `condition` holds; a test that waits in vain fails.
@@ -199,7 +199,7 @@ async fn windowed_one_waits_and_the_others_go_on_until_the_last_minute() {
     // Of one hour, the last quarter is the advisory window.
     clock.advance(TimeDelta::minutes(46));
     let slow = imds
-        .fault(Rule::new("slow", Fault::Blackhole {}).on(DOCUMENTS))
+        .fault(Rule::new("slow", Fault::blackhole()).on(DOCUMENTS))
         .unwrap();
     let refresher = tokio::spawn({
         let provider = provider.clone();
@@ -228,11 +228,7 @@ async fn a_caller_that_goes_away_cancels_nothing() {
     let clock = Virtual::new();
     let imds = emulator(&clock).await;
     let provider = builder(&imds, &clock).build().await.unwrap();
-    let late = Fault::Latency {
-        latency: TimeDelta::milliseconds(200).into(),
-        jitter: TimeDelta::zero().into(),
-        distribution: None,
-    };
+    let late = Fault::latency(TimeDelta::milliseconds(200));
     let _late = imds.fault(Rule::new("late", late).on(DOCUMENTS)).unwrap();
 
     let mut impatient = Box::pin(provider.credentials());
@@ -731,7 +727,7 @@ async fn a_refresh_after_a_restart_is_told_and_kept() {
     provider.credentials().await.unwrap();
     provider.invalidate().await.unwrap();
     let outage = imds
-        .fault(Rule::new("silence", Fault::Blackhole {}))
+        .fault(Rule::new("silence", Fault::blackhole()))
         .unwrap();
     let mut events = provider.subscribe();
     assert!(provider.credentials().await.unwrap_err().is_component());

@@ -82,7 +82,7 @@ fn names_are_as_documented_and_no_secret_is_logged() {
     let credentials = provider.credentials_blocking().unwrap();
     ec2_role_host::wait(provider.metadata().identity_document()).unwrap();
     let broken = imds
-        .fault(Rule::new("broken", Fault::EmptyResponse {}))
+        .fault(Rule::new("broken", Fault::empty_response()))
         .unwrap();
     ec2_role_host::wait(provider.reject(credentials.access_key_id())).unwrap();
     provider.credentials_blocking().unwrap();

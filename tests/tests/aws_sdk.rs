@@ -12,6 +12,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use chrono::{DateTime, Utc};
 use imds_emulator::Emulator;
 use imds_emulator::config::{Content, HttpTokens};
+use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::fault::{Fault, Rule};
 use imds_emulator::journal::Filter;
 
@@ -168,7 +169,7 @@ async fn under(rule: &str) -> String {
     let mut rule: serde_json::Value = serde_json::from_str(rule).unwrap();
     rule["name"] = "the fault".into();
     let rule: Rule = serde_json::from_value(rule).unwrap();
-    let is_down = matches!(rule.fault, Fault::Down { .. });
+    let is_down = matches!(rule.fault, Fault::Connection(ConnectionFault::Down(_)));
     let emulator = Emulator::builder()
         .role("rust-role")
         .with(|config| config.metadata_options.http_tokens = HttpTokens::Optional)

@@ -45,9 +45,7 @@ async fn a_request_that_is_signed_with_another_secret_is_not() {
     let imds = Arc::new(Emulator::builder().start().await.unwrap());
     let authority = s3::serve(Arc::clone(&imds)).await;
     let other = [("SecretAccessKey".to_owned(), "of somebody else".into())];
-    let patch = Fault::Patch {
-        json: other.into_iter().collect(),
-    };
+    let patch = Fault::patch(other.into_iter().collect());
     let rule = Rule::new("another secret", patch).on("**/security-credentials/?*");
     let _fault = imds.fault(rule).unwrap();
     let status = host::Host::new(&composed())

@@ -8,7 +8,7 @@ use imds_emulator::journal::Assertion;
 #[tokio::test]
 async fn it_survives_two_failures() -> Result<(), Box<dyn std::error::Error>> {
     let imds = Emulator::builder().start().await?;
-    let outage = Rule::new("outage", Fault::EmptyResponse {}).on("/latest/api/token");
+    let outage = Rule::new("outage", Fault::empty_response()).on("/latest/api/token");
     let _outage = imds.fault(outage.times(2))?;
     // Both are checked at the end of the test.
     let _no_imdsv1 = imds.expect(Assertion::NoImdsv1);

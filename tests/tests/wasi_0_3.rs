@@ -160,7 +160,7 @@ async fn silence_ends_in_time_and_the_next_call_is_served() {
     let imds = Arc::new(Emulator::builder().start().await.unwrap());
     let mut instance = Instance::at(imds.url()).await;
     {
-        let rule = Rule::new("silence", Fault::Blackhole {}).on("**/security-credentials/?*");
+        let rule = Rule::new("silence", Fault::blackhole()).on("**/security-credentials/?*");
         let _silence = imds.fault(rule).unwrap();
         let [Err(Error::Failed(failure))] = &instance.credentials(1).await[..] else {
             panic!()

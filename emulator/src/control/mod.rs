@@ -146,7 +146,7 @@ impl Control {
     /// use imds_emulator::fault::{Fault, Rule};
     ///
     /// let imds = Emulator::builder().start().await?;
-    /// let outage = imds.fault(Rule::new("outage", Fault::Blackhole {}).on("/latest/api/token"))?;
+    /// let outage = imds.fault(Rule::new("outage", Fault::blackhole()).on("/latest/api/token"))?;
     /// // No client gets a token now.
     /// drop(outage);
     /// assert!(imds.faults().is_empty());

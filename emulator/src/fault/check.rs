@@ -1,18 +1,19 @@
-//! What a rule must be, before it is taken.
+//! What a rule must be to be accepted.
 
-use http::{Method, StatusCode};
+use http::Method;
 
-use super::{Distribution, Effect, Fault, Match, ResetAfter, Rule, header};
+use super::kinds::Nature;
+use super::{Match, Rule, header};
 use crate::request::check_glob;
-use crate::value::{Invalid, Key, Span, is_name};
+use crate::value::{Invalid, Key, is_name};
 
 impl Rule {
-    /// Checks it; `key` is where it stands.
+    /// Checks the rule; `key` is where it stands in the configuration.
     pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
         key.field("name").unless(
             is_name(&self.name, "-_. ") && self.name.trim() == self.name && self.name.len() <= 64,
             &self.name,
-            "1 to 64 letters, digits, spaces and - _ .",
+            "1 to 64 letters, digits, spaces and - _ ., without a space at either end",
         )?;
         self.matches.check(&key.field("match"))?;
         self.check_when(&key.field("when"))?;
@@ -28,8 +29,7 @@ impl Rule {
         }
         for (name, span) in [("duration", when.duration), ("ttl", when.ttl)] {
             if let Some(span) = span {
-                key.field(name)
-                    .unless(span > Span::default(), span, "more than no time")?;
+                key.field(name).longer_than_zero(span)?;
             }
         }
         if let Some(count) = when.count {
@@ -46,19 +46,18 @@ impl Rule {
         Ok(())
     }
 
-    /// What happens before a request is read cannot depend on it.
+    /// A fault that takes effect before a request is read cannot depend on the request.
     fn check_reach(&self, key: &Key) -> Result<(), Invalid> {
         let client = Match {
             client: self.matches.client,
             ..Match::default()
         };
-        match self.fault {
-            Fault::Down { .. } => {
-                let key_of_match = key.field("match");
-                key_of_match.unless(
+        match self.fault.nature() {
+            Nature::Listener(_) => {
+                key.field("match").unless(
                     self.matches == Match::default(),
                     "a condition",
-                    "none with `down`: there is no request",
+                    "no condition, because `down` takes effect before there is a request",
                 )?;
                 let when = &self.when;
                 key.field("when").unless(
@@ -67,17 +66,17 @@ impl Rule {
                         && when.count.is_none()
                         && when.scenario.is_none(),
                     "a condition",
-                    "after, duration and ttl with `down`: there is no request",
+                    "`after`, `duration` and `ttl`, because `down` takes effect before there is a request",
                 )
             }
-            Fault::ResetPeer {
-                after: ResetAfter::Accept,
-            } => key.field("match").unless(
+            Nature::Accept => key.field("match").unless(
                 self.matches == client,
                 "a condition",
-                "client alone with `reset_peer` after `accept`: there is no request yet",
+                "`client`, because `reset_peer` after `accept` takes effect before there is a request",
             ),
-            _ => Ok(()),
+            Nature::Answer(..) | Nature::Delay(..) | Nature::Instance(..) | Nature::Rate(..) => {
+                Ok(())
+            }
         }
     }
 }
@@ -96,7 +95,7 @@ impl Match {
             key.field("method").unless(
                 method.parse::<Method>().is_ok() && method.to_uppercase() == *method,
                 method,
-                "a method, like GET",
+                "a method in upper case, like GET",
             )?;
         }
         for (name, pattern) in &self.headers {
@@ -111,181 +110,10 @@ impl Match {
             key.field("request").unless(
                 numbers.to.is_none_or(|to| to >= numbers.from.max(1)),
                 format_args!("{} to {}", numbers.from, numbers.to.unwrap_or_default()),
-                "a range of numbers from 1 on, the smaller one first",
+                "a range of numbers from 1, the smaller number first",
             )?;
         }
         Ok(())
-    }
-}
-
-impl Fault {
-    fn check(&self, key: &Key) -> Result<(), Invalid> {
-        let share = |name: &str, share: f64| {
-            key.field(name)
-                .unless((0.0..=1.0).contains(&share), share, "0 to 1")
-        };
-        let value = |name: &str, value: &str| {
-            key.field(name).unless(
-                http::HeaderValue::from_str(value).is_ok(),
-                value,
-                "the value of a header",
-            )
-        };
-        match self {
-            Self::Latency {
-                distribution: Some(distribution),
-                ..
-            } => distribution.check(&key.field("distribution")),
-            Self::SlowBody { chunks, .. } => {
-                key.field("chunks").unless(*chunks > 0, chunks, "1 or more")
-            }
-            Self::Slicer {
-                size, variation, ..
-            } => {
-                key.field("size").unless(*size > 0, size, "1 or more")?;
-                key.field("variation").unless(
-                    variation < size,
-                    variation,
-                    format_args!("less than the size, {size}"),
-                )
-            }
-            Self::Status { code, .. } => check_status(&key.field("code"), *code),
-            Self::TruncateBody {
-                fraction, bytes, ..
-            } => {
-                key.unless(
-                    fraction.is_none() || bytes.is_none(),
-                    "fraction and bytes",
-                    "one of them",
-                )?;
-                fraction.map_or(Ok(()), |fraction| share("fraction", fraction))
-            }
-            Self::LongBody { bytes } | Self::RandomDataThenClose { bytes } => {
-                const MOST: usize = 16 * 1024 * 1024;
-                key.field("bytes")
-                    .unless(*bytes <= MOST, bytes, format_args!("{MOST} or less"))
-            }
-            Self::Replace { code, headers, .. } => {
-                if let Some(code) = code {
-                    check_status(&key.field("code"), *code)?;
-                }
-                for (name, text) in headers {
-                    let key = key.field("headers");
-                    key.unless(header(name).is_some(), name, "the name of a header")?;
-                    value(&format!("headers.{name}"), text)?;
-                }
-                Ok(())
-            }
-            Self::DropHeader { name } => {
-                key.field("name")
-                    .unless(header(name).is_some(), name, "the name of a header")
-            }
-            Self::WrongContentType { to } | Self::WrongServer { to } => value("to", to),
-            Self::Redirect { to, code } => {
-                value("to", to)?;
-                key.field("code")
-                    .unless((300..400).contains(code), code, "300 to 399")
-            }
-            Self::Throttle {
-                rate,
-                burst,
-                effect,
-            } => {
-                key.field("rate").unless(*rate > 0, rate, "1 or more")?;
-                let burst = burst.unwrap_or(1);
-                key.field("burst").unless(burst > 0, burst, "1 or more")?;
-                effect.check(&key.field("effect"))
-            }
-            Self::ConnectionLimit { effect, .. } | Self::TokenUnavailable { effect } => {
-                effect.check(&key.field("effect"))
-            }
-            Self::Quota { window, effect, .. } => {
-                key.field("window").unless(
-                    *window > Span::default(),
-                    window,
-                    "more than no time",
-                )?;
-                effect.check(&key.field("effect"))
-            }
-            Self::TtlCap { seconds } => {
-                key.field("seconds")
-                    .unless((1..=21_600).contains(seconds), seconds, "1 to 21600")
-            }
-            Self::CategoryMissing { path } | Self::ListingInconsistent { path } => {
-                check_glob(&key.field("path"), path)
-            }
-            Self::RoleChanged { to } => key.field("to").unless(
-                is_name(to, "_+=,.@-") && to.len() <= 64,
-                to,
-                "1 to 64 letters, digits and _ + = , . @ -",
-            ),
-            Self::CredentialsError { code, message } => {
-                key.field("code").unless(
-                    is_name(code, "") && code != "Success",
-                    code,
-                    "a code, like Failed",
-                )?;
-                message
-                    .as_ref()
-                    .map_or(Ok(()), |message| key.field("message").line(message))
-            }
-            Self::CredentialsShortLived { lifetime } => key.field("lifetime").unless(
-                *lifetime > Span::default(),
-                lifetime,
-                "more than no time",
-            ),
-            Self::CredentialsField { name, .. } => key.field("name").line(name),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn check_status(key: &Key, code: u16) -> Result<(), Invalid> {
-    // Those below 200 are not the last answer.
-    key.unless(
-        code >= 200 && StatusCode::from_u16(code).is_ok(),
-        code,
-        "200 to 999",
-    )
-}
-
-impl Effect {
-    fn check(self, key: &Key) -> Result<(), Invalid> {
-        match self {
-            Self::Status(code) => check_status(key, code),
-            Self::Silence | Self::Reset => Ok(()),
-        }
-    }
-}
-
-impl Distribution {
-    fn check(self, key: &Key) -> Result<(), Invalid> {
-        let positive = |name: &str, number: f64| {
-            key.field(name).unless(
-                number.is_finite() && number > 0.0,
-                number,
-                "a number above 0",
-            )
-        };
-        let some_time = |name: &str, span: Span| {
-            key.field(name)
-                .unless(span > Span::default(), span, "more than no time")
-        };
-        match self {
-            Self::Uniform { lower, upper } => {
-                key.field("upper")
-                    .unless(lower <= upper, upper, format_args!("{lower} or more"))
-            }
-            Self::Lognormal { median, sigma } => {
-                some_time("median", median)?;
-                positive("sigma", sigma)
-            }
-            Self::Normal { .. } => Ok(()),
-            Self::Pareto { scale, shape } => {
-                some_time("scale", scale)?;
-                positive("shape", shape)
-            }
-        }
     }
 }
 
@@ -418,6 +246,7 @@ mod tests {
             [
                 reset("accept", json!({})),
                 reset("accept", client),
+                reset("request", path.clone()),
                 reset("headers", path.clone()),
             ],
             None,

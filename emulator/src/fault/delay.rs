@@ -1,27 +1,19 @@
-//! Randomness and delays. Everything follows from a seed, so that a run can be repeated.
+//! How long a delay is.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, LogNormal, Normal, Pareto};
 
-use super::Distribution;
+use super::kinds::Distribution;
 use crate::value::Span;
 
-/// No delay is longer.
+/// The longest delay.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The randomness of a rule for its `nth` request.
-pub(super) fn random(seed: u64, nth: u64) -> ChaCha8Rng {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(nth);
-    random
-}
-
-/// `latency`, more or less `jitter`, and what `distribution` gives.
+/// `latency` ± `jitter`, plus a delay that `distribution` draws.
 pub(super) fn latency(
     latency: Span,
     jitter: Span,
@@ -37,7 +29,7 @@ pub(super) fn latency(
 }
 
 fn sample(distribution: Distribution, random: &mut ChaCha8Rng) -> f64 {
-    // The parameters were checked when the rule was added: these are no errors then.
+    // The parameters were checked when the rule was added, so these constructors do not fail.
     match distribution {
         Distribution::Uniform { lower, upper } => {
             random.random_range(seconds(lower)..=seconds(upper).max(seconds(lower)))
@@ -55,7 +47,7 @@ fn seconds(span: Span) -> f64 {
     to_std(span).as_secs_f64()
 }
 
-/// A span as the standard library has it.
+/// The span as a `Duration` of the standard library.
 pub(super) fn to_std(span: Span) -> Duration {
     TimeDelta::from(span).to_std().unwrap_or_default()
 }
@@ -69,6 +61,7 @@ fn duration(seconds: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::occurrence::random;
 
     fn all(distribution: Distribution) -> Vec<f64> {
         let mut samples: Vec<f64> = (0..2000)
@@ -101,7 +94,7 @@ mod tests {
             mean: second,
             deviation: Span::seconds(1),
         });
-        assert_eq!(normal[0], 0.0, "never below no time");
+        assert_eq!(normal[0], 0.0, "never negative");
         assert!((0.9..1.1).contains(&normal[1000]));
         let pareto = all(Distribution::Pareto {
             scale: second,

@@ -6,35 +6,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
 use http::header::USER_AGENT;
 use http::request::Parts;
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, Response};
 use ipnet::IpNet;
 use rand::RngExt as _;
-use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::{Effect, Family, Fault, InScenario, ResetAfter, Rule, STARTED, delay, header};
+use super::draft::Draft;
+use super::kinds::{Meter, Nature, Requests};
+use super::occurrence::{Occurrence, random};
+use super::view::View;
+use super::{Family, InScenario, Rule, STARTED, header};
+use crate::decision::Delivery;
+use crate::dialect::Dialect;
 use crate::request::{ImdsVersion, TokenState, glob, text_glob};
 use crate::value::{Invalid, Key};
 
-/// A request, as rules see it.
+/// A request as rules see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) request: &'a Parts,
-    /// With repeated slashes made one.
+    /// With repeated slashes reduced to one.
     pub(crate) path: &'a str,
-    /// It is a `PUT` for a token.
+    /// Whether it is a `PUT` request for a token.
     pub(crate) for_token: bool,
     pub(crate) version: Option<&'a str>,
     pub(crate) imds: ImdsVersion,
     pub(crate) token: TokenState,
     pub(crate) peer: IpAddr,
-    /// How many connections there are at present, this one among them.
+    /// Number of open connections, this one included.
     pub(crate) connections: usize,
-    /// Its number, from 1 on.
+    /// The number of the request, from 1.
     pub(crate) number: u64,
 }
 
@@ -42,7 +48,7 @@ pub(crate) struct Asked<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Fired {
     active: Arc<Active>,
-    nth: u64,
+    occurrence: Occurrence,
 }
 
 impl Fired {
@@ -50,42 +56,54 @@ impl Fired {
         &self.active.name
     }
 
-    pub(crate) fn fault(&self) -> &Fault {
-        &self.active.rule.fault
-    }
-
-    /// The paths that the fault is about.
-    pub(crate) fn paths(&self) -> Option<&GlobMatcher> {
-        self.active.paths.as_ref()
-    }
-
-    /// When the rule was added.
-    pub(crate) fn began(&self) -> DateTime<Utc> {
-        self.active.began
-    }
-
-    /// Tells rules from each other, for as long as the emulator runs.
-    pub(crate) fn id(&self) -> u64 {
-        self.active.id
-    }
-
-    /// Its randomness for this request.
-    pub(crate) fn random(&self) -> ChaCha8Rng {
-        let mut random = delay::random(self.active.seed, self.nth);
-        // The first number decided whether it applies.
-        let _: f64 = random.random();
-        random
-    }
-
-    /// The delay that it is, if it is one.
+    /// How long the fault delays the answer.
     pub(crate) fn delay(&self) -> Duration {
-        match self.fault() {
-            Fault::Latency {
-                latency,
-                jitter,
-                distribution,
-            } => delay::latency(*latency, *jitter, *distribution, &mut self.random()),
-            _ => Duration::ZERO,
+        match self.active.rule.fault.nature() {
+            Nature::Delay(_, fault) => fault.delay(&self.occurrence),
+            Nature::Listener(_)
+            | Nature::Accept
+            | Nature::Answer(..)
+            | Nature::Instance(..)
+            | Nature::Rate(..) => Duration::ZERO,
+        }
+    }
+
+    /// Whether the fault changes the instance.
+    pub(crate) fn alters(&self) -> bool {
+        self.active.rule.fault.nature().alters()
+    }
+
+    /// Changes the instance as this request sees it, if the fault is one that does.
+    pub(crate) fn alter(&self, view: &mut View) {
+        match self.active.rule.fault.nature() {
+            Nature::Instance(_, fault) => fault.alter(view, &self.occurrence),
+            Nature::Listener(_)
+            | Nature::Accept
+            | Nature::Answer(..)
+            | Nature::Delay(..)
+            | Nature::Rate(..) => {}
+        }
+    }
+
+    /// Whether the fault takes the place of the answer.
+    pub(crate) fn replaces(&self) -> bool {
+        self.active.rule.fault.nature().replaces()
+    }
+
+    /// What the client gets in place of `response`, which the fault leaves as it is unless it
+    /// [replaces](Self::replaces) it.
+    pub(crate) fn deliver(&self, response: Response<Bytes>, dialect: Dialect) -> Delivery {
+        let answer = Draft {
+            response,
+            dialect,
+            occurrence: self.occurrence,
+        };
+        match self.active.rule.fault.nature() {
+            Nature::Answer(_, fault) => fault.deliver(answer),
+            Nature::Rate(_, fault) => fault.effect().deliver(answer),
+            Nature::Listener(_) | Nature::Accept | Nature::Delay(..) | Nature::Instance(..) => {
+                answer.into()
+            }
         }
     }
 }
@@ -101,30 +119,20 @@ struct Active {
     method: Option<Method>,
     headers: Vec<(HeaderName, GlobMatcher)>,
     user_agent: Option<GlobMatcher>,
-    /// Of the fault, not of the request.
-    paths: Option<GlobMatcher>,
     matched: AtomicU64,
     fired: AtomicU64,
     meter: Mutex<Meter>,
 }
 
-/// What rates are told by.
-#[derive(Debug, Default)]
-struct Meter {
-    /// When it was looked at last, or when the window began.
-    at: Option<DateTime<Utc>>,
-    /// Requests that may still come.
-    left: f64,
-}
-
-/// The paths of all rules. Clients ask for few different ones, so what matches is remembered.
+/// The path globs of all rules. Clients request few different paths, so the matches of a path are
+/// cached.
 #[derive(Debug, Default)]
 struct Paths {
     globs: GlobSet,
     known: RwLock<HashMap<Box<str>, Arc<[usize]>>>,
 }
 
-/// So many paths are remembered.
+/// Number of cached paths.
 const KNOWN: usize = 64;
 
 impl Paths {
@@ -144,23 +152,28 @@ impl Paths {
     }
 }
 
-/// What most requests fail at, of a rule.
+/// The conditions of a rule that most requests fail.
 #[derive(Clone, Debug)]
 struct Gate {
-    /// Where its path is among the paths of all rules.
+    /// Index of the rule's path glob among those of all rules.
     path: Option<usize>,
     method: Option<Method>,
     client: Option<IpNet>,
-    /// It is for those that ask for tokens alone.
-    puts_alone: bool,
-    /// It is told from the connection alone, before there is a request.
-    shut: bool,
+    /// Whether the rule is for requests, and for which.
+    requests: Option<Requests>,
+    /// Whether the fault takes the place of the answer. Of several such faults the first one
+    /// applies.
+    replaces: bool,
 }
 
 impl Gate {
     fn admits(&self, asked: &Asked<'_>, paths: &[usize]) -> bool {
-        !self.shut
-            && (asked.for_token || !self.puts_alone)
+        let is_for = match self.requests {
+            None => false,
+            Some(Requests::All) => true,
+            Some(Requests::Tokens) => asked.for_token,
+        };
+        is_for
             && self.path.is_none_or(|path| paths.contains(&path))
             && self
                 .method
@@ -175,10 +188,10 @@ impl Gate {
 /// All rules at work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleSet {
-    /// By priority, then in their order.
+    /// By priority, then in the order in which they were added.
     active: Vec<Arc<Active>>,
-    /// Of each rule what most requests fail at. They lie side by side: with many rules, looking at
-    /// each rule itself would take most of the time.
+    /// The gate of each rule. They lie side by side: with many rules, following the pointer to each
+    /// rule would take most of the time.
     gates: Vec<Gate>,
     paths: Arc<Paths>,
     next_id: u64,
@@ -186,7 +199,7 @@ pub(crate) struct RuleSet {
 }
 
 impl RuleSet {
-    /// With one rule more, that begins at `now`.
+    /// The set with `rule` added at `now`.
     pub(crate) fn with(
         &self,
         rule: Rule,
@@ -225,12 +238,6 @@ impl RuleSet {
             user_agent: user_agent
                 .and_then(|pattern| text_glob(pattern).ok())
                 .map(|glob| glob.compile_matcher()),
-            paths: match &rule.fault {
-                Fault::CategoryMissing { path } | Fault::ListingInconsistent { path } => {
-                    glob(path).ok().map(|glob| glob.compile_matcher())
-                }
-                _ => None,
-            },
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             meter: Mutex::default(),
@@ -242,25 +249,25 @@ impl RuleSet {
         Ok(self.of(all, self.next_id + 1))
     }
 
-    /// What tells the rule of that name from all others that ever have it.
+    /// The unique ID of the rule with that name. A later rule with the same name has another ID.
     pub(crate) fn id(&self, name: &str) -> Option<u64> {
         let found = self.active.iter().find(|active| active.rule.name == name);
         found.map(|active| active.id)
     }
 
-    /// Without that rule, if it is still there.
+    /// The set without that rule.
     pub(crate) fn without(&self, id: u64) -> Self {
         let mut all = self.active.clone();
         all.retain(|active| active.id != id);
         self.of(all, self.next_id)
     }
 
-    /// Without any rule.
+    /// The set without rules.
     pub(crate) fn cleared(&self) -> Self {
         self.of(Vec::new(), self.next_id)
     }
 
-    /// Puts the paths together, so that one look finds all that match.
+    /// Combines the path globs of all rules, so that one pass finds all that match.
     fn of(&self, active: Vec<Arc<Active>>, next_id: u64) -> Self {
         let mut paths = GlobSetBuilder::new();
         let mut count = 0;
@@ -271,12 +278,15 @@ impl RuleSet {
         };
         let gates = active
             .iter()
-            .map(|active| Gate {
-                path: place(&active.rule),
-                method: active.method.clone(),
-                client: active.rule.matches.client,
-                puts_alone: active.rule.fault.is_about_puts(),
-                shut: active.rule.fault.is_before_requests(),
+            .map(|active| {
+                let nature = active.rule.fault.nature();
+                Gate {
+                    path: place(&active.rule),
+                    method: active.method.clone(),
+                    client: active.rule.matches.client,
+                    requests: nature.requests(),
+                    replaces: nature.replaces(),
+                }
             })
             .collect();
         Self {
@@ -295,7 +305,7 @@ impl RuleSet {
         self.active.is_empty()
     }
 
-    /// The rules, with how many requests each has applied to.
+    /// The rules, each with the number of requests that it has applied to.
     pub(crate) fn rules(&self) -> impl Iterator<Item = (&Rule, u64)> {
         self.active
             .iter()
@@ -311,7 +321,7 @@ impl RuleSet {
         states.get(name).map_or(STARTED, String::as_str).to_owned()
     }
 
-    /// Puts a scenario into a state.
+    /// Moves a scenario to a state.
     pub(crate) fn set_scenario(&self, name: &str, state: &str) {
         let mut states = self
             .scenarios
@@ -320,7 +330,7 @@ impl RuleSet {
         states.insert(name.to_owned(), state.to_owned());
     }
 
-    /// All scenarios are as at the beginning.
+    /// Moves all scenarios back to their first state.
     pub(crate) fn reset_scenarios(&self) {
         self.scenarios
             .lock()
@@ -328,7 +338,7 @@ impl RuleSet {
             .clear();
     }
 
-    /// The rules that apply to a request; they count it.
+    /// The rules that apply to a request. Each of them counts the request.
     pub(crate) fn fire(&self, asked: &Asked<'_>, now: DateTime<Utc>) -> Vec<Fired> {
         let mut fired = Vec::new();
         if self.active.is_empty() {
@@ -340,15 +350,14 @@ impl RuleSet {
             if !gate.admits(asked, &paths) {
                 continue;
             }
-            let replaces = active.rule.fault.replaces();
-            if (replaces && is_replaced) || !active.is_within(now) || !active.matches(asked) {
+            if (gate.replaces && is_replaced) || !active.is_within(now) || !active.matches(asked) {
                 continue;
             }
             if let Some(nth) = self.applies(active, asked, now) {
-                is_replaced |= replaces;
+                is_replaced |= gate.replaces;
                 fired.push(Fired {
                     active: Arc::clone(active),
-                    nth,
+                    occurrence: active.occurrence(nth),
                 });
             }
         }
@@ -359,50 +368,59 @@ impl RuleSet {
     pub(crate) fn fire_on_accept(&self, peer: SocketAddr, now: DateTime<Utc>) -> Option<Fired> {
         let peer = peer.ip().to_canonical();
         self.active.iter().find_map(|active| {
-            let resets = Fault::ResetPeer {
-                after: ResetAfter::Accept,
-            };
             let client = active.rule.matches.client;
-            if active.rule.fault != resets
+            if !matches!(active.rule.fault.nature(), Nature::Accept)
                 || !active.is_within(now)
                 || client.is_some_and(|client| !client.contains(&peer))
             {
                 return None;
             }
             Some(Fired {
-                nth: self.counts(active)?,
+                occurrence: active.occurrence(self.counts(active)?),
                 active: Arc::clone(active),
             })
         })
     }
 
-    /// Whether nothing listens for a family.
+    /// Whether connections over an address family are refused.
     pub(crate) fn is_down(&self, of: Family, now: DateTime<Utc>) -> bool {
         self.active.iter().any(|active| {
-            matches!(active.rule.fault, Fault::Down { family } if family.is_none_or(|family| family == of))
+            matches!(active.rule.fault.nature(), Nature::Listener(family) if family.is_none_or(|family| family == of))
                 && active.is_within(now)
         })
     }
 
-    /// Whether there is a rule that could make it so.
+    /// Whether there is a rule that refuses connections, now or later.
     pub(crate) fn can_be_down(&self) -> bool {
         self.active
             .iter()
-            .any(|active| matches!(active.rule.fault, Fault::Down { .. }))
+            .any(|active| matches!(active.rule.fault.nature(), Nature::Listener(_)))
     }
 
-    /// Everything but the request's own conditions.
+    /// Checks the rate limit, then the counts, of a rule that matches the request.
     fn applies(&self, active: &Active, asked: &Asked<'_>, now: DateTime<Utc>) -> Option<u64> {
-        if !active.is_over(asked, now) {
-            return None;
+        match active.rule.fault.nature() {
+            Nature::Rate(_, fault) => {
+                let mut meter = active.meter.lock().unwrap_or_else(PoisonError::into_inner);
+                if !fault.is_exceeded(&mut meter, asked.connections, now) {
+                    return None;
+                }
+            }
+            Nature::Listener(_)
+            | Nature::Accept
+            | Nature::Answer(..)
+            | Nature::Delay(..)
+            | Nature::Instance(..) => {}
         }
         self.counts(active)
     }
 
-    /// Counts, probability, and the state of the scenario.
+    /// Checks the counts, the probability and the scenario of a rule. Returns the number of the
+    /// request among those that the rule matched.
     fn counts(&self, active: &Active) -> Option<u64> {
         let when = &active.rule.when;
-        // Held until the state is changed: of two requests at once one alone is in it.
+        // Locked until the state has changed, so that of two simultaneous requests only one finds
+        // the old state.
         let mut states = when.scenario.is_some().then(|| {
             self.scenarios
                 .lock()
@@ -418,7 +436,7 @@ impl RuleSet {
             return None;
         }
         if let Some(probability) = when.probability
-            && delay::random(active.seed, nth).random::<f64>() >= probability
+            && random(active.seed, nth).random::<f64>() >= probability
         {
             return None;
         }
@@ -474,129 +492,12 @@ impl Active {
                 .is_none_or(|glob| holds(glob, &USER_AGENT))
     }
 
-    /// Of rates: whether this request is one too many. Of all else: yes.
-    fn is_over(&self, asked: &Asked<'_>, now: DateTime<Utc>) -> bool {
-        match self.rule.fault {
-            Fault::Throttle { rate, burst, .. } => {
-                let rate = f64::from(rate);
-                self.take(|meter| {
-                    let since = meter.at.map_or(TimeDelta::MAX, |at| now - at);
-                    let seconds = since.num_milliseconds().max(0) as f64 / 1000.0;
-                    let most = burst.map_or(rate, f64::from);
-                    meter.left = (meter.left + seconds * rate).min(most);
-                    meter.at = Some(now);
-                })
-            }
-            Fault::Quota { limit, window, .. } => self.take(|meter| {
-                if meter.at.is_none_or(|at| now - at >= window.into()) {
-                    meter.at = Some(now);
-                    meter.left = limit as f64;
-                }
-            }),
-            Fault::ConnectionLimit { max, .. } => asked.connections > max as usize,
-            _ => true,
-        }
-    }
-
-    /// Takes one of those that may come; whether there was none.
-    fn take(&self, refill: impl FnOnce(&mut Meter)) -> bool {
-        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        refill(&mut meter);
-        let is_over = meter.left < 1.0;
-        if !is_over {
-            meter.left -= 1.0;
-        }
-        is_over
-    }
-}
-
-impl Fault {
-    /// Whether it takes the place of the answer, or of how it comes. Of those one alone applies.
-    pub(crate) fn replaces(&self) -> bool {
-        match self {
-            Self::TokenUnavailable { .. }
-            | Self::Blackhole {}
-            | Self::ResetPeer { .. }
-            | Self::EmptyResponse {}
-            | Self::HopLimit {}
-            | Self::SlowClose { .. }
-            | Self::SlowHeaders { .. }
-            | Self::SlowBody { .. }
-            | Self::Slicer { .. }
-            | Self::Stall { .. }
-            | Self::Status { .. }
-            | Self::TruncateBody { .. }
-            | Self::LongBody { .. }
-            | Self::MalformedChunk {}
-            | Self::RandomDataThenClose { .. }
-            | Self::MalformedJson { .. }
-            | Self::Replace { .. }
-            | Self::Patch { .. }
-            | Self::DropHeader { .. }
-            | Self::WrongContentLength { .. }
-            | Self::WrongContentType { .. }
-            | Self::Redirect { .. }
-            | Self::WrongServer { .. }
-            | Self::Throttle { .. }
-            | Self::ConnectionLimit { .. }
-            | Self::Quota { .. } => true,
-            Self::Down { .. }
-            | Self::Latency { .. }
-            | Self::V1Disabled {}
-            | Self::V1Enabled {}
-            | Self::TokenExpireEarly { .. }
-            | Self::TokenRevokeAll {}
-            | Self::TokenFlap {}
-            | Self::TtlCap { .. }
-            | Self::EndpointDisabled {}
-            | Self::CategoryMissing { .. }
-            | Self::ListingInconsistent { .. }
-            | Self::StaleView { .. }
-            | Self::RoleMissing {}
-            | Self::RoleEmpty {}
-            | Self::RoleChanged { .. }
-            | Self::CredentialsError { .. }
-            | Self::CredentialsExpired { .. }
-            | Self::CredentialsStuck {}
-            | Self::CredentialsShortLived { .. }
-            | Self::CredentialsLateRotation { .. }
-            | Self::CredentialsField { .. }
-            | Self::ExtendedUnavailable {}
-            | Self::ClockSkew { .. } => false,
-        }
-    }
-
-    /// Whether it is told from the connection alone, before there is a request.
-    fn is_before_requests(&self) -> bool {
-        matches!(
-            self,
-            Self::Down { .. }
-                | Self::ResetPeer {
-                    after: ResetAfter::Accept
-                }
-        )
-    }
-
-    /// Whether it is for those that ask for tokens alone.
-    fn is_about_puts(&self) -> bool {
-        matches!(
-            self,
-            Self::HopLimit {} | Self::TokenUnavailable { .. } | Self::TtlCap { .. }
-        )
-    }
-
-    /// What becomes of a request, where that is all there is to the fault.
-    pub(crate) fn effect(&self) -> Option<Effect> {
-        match self {
-            Self::Blackhole {} | Self::HopLimit {} => Some(Effect::Silence),
-            Self::ResetPeer {
-                after: ResetAfter::Accept | ResetAfter::Headers,
-            } => Some(Effect::Reset),
-            Self::TokenUnavailable { effect }
-            | Self::Throttle { effect, .. }
-            | Self::ConnectionLimit { effect, .. }
-            | Self::Quota { effect, .. } => Some(*effect),
-            _ => None,
+    fn occurrence(&self, nth: u64) -> Occurrence {
+        Occurrence {
+            rule: self.id,
+            began: self.began,
+            seed: self.seed,
+            nth,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Faults on demand: a rule says which requests, when, and what goes wrong.
+//! Faults on demand: a rule says what goes wrong, for which requests, and when.
 //!
-//! Rules are the same in the configuration file, over the admin API and in Rust. For each request
-//! they are looked at by priority, then in their order. Delays add up; faults of the instance all
-//! take effect; of the faults that replace an answer the first one wins.
+//! Rules are written the same way in the configuration file, over the admin API and in Rust. For
+//! each request, rules are checked by priority, then in their order. Delays add up. All faults of
+//! the instance take effect. Of the faults that replace the answer, the first one wins.
 //!
 //! ```
 //! use imds_emulator::config::Config;
@@ -20,11 +20,14 @@
 //! # Ok::<(), imds_emulator::config::ConfigError>(())
 //! ```
 
+pub mod kinds;
+
 mod check;
 mod delay;
+mod draft;
 mod engine;
-mod kinds;
-mod response;
+mod occurrence;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -33,12 +36,12 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use engine::{Asked, Fired, RuleSet};
-pub use kinds::*;
-pub(crate) use response::apply;
+pub(crate) use self::engine::{Asked, Fired, RuleSet};
+pub use self::kinds::{Distribution, Effect, Family, Fault, Malformed, ResetAfter, StatusBody};
+pub(crate) use self::view::{Quirks, View};
 
 pub use crate::documents::Broken;
-pub use crate::request::{ImdsVersion, TokenState};
+pub use crate::request::{ImdsVersion, PathGlob, TokenState};
 pub use crate::value::Shift;
 
 use crate::value::Span;
@@ -48,15 +51,15 @@ use crate::value::Span;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Rule {
-    /// What it is called: in the journal, and to take it away. No two rules have the same name.
+    /// Name of the rule: in the journal, and to remove the rule. Each rule has its own name.
     pub name: String,
-    /// Rules with a higher priority come first. Default: 0.
+    /// Rules with a higher priority are checked first. Default: 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub priority: i32,
-    /// Which requests. Default: all.
+    /// The requests that the rule is for. Default: all.
     #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub matches: Match,
-    /// When. Default: always.
+    /// When the rule applies. Default: always.
     #[serde(default, skip_serializing_if = "is_default")]
     pub when: When,
     /// What goes wrong.
@@ -69,48 +72,48 @@ impl Rule {
     /// ```
     /// use imds_emulator::fault::{Fault, Rule};
     ///
-    /// let rule = Rule::new("outage", Fault::Blackhole {}).on("/latest/api/token").times(2);
+    /// let rule = Rule::new("outage", Fault::blackhole()).on("/latest/api/token").times(2);
     /// assert_eq!(rule.when.count, Some(2));
     /// ```
-    pub fn new(name: impl Into<String>, fault: Fault) -> Self {
+    pub fn new(name: impl Into<String>, fault: impl Into<Fault>) -> Self {
         Self {
             name: name.into(),
             priority: 0,
             matches: Match::default(),
             when: When::default(),
-            fault,
+            fault: fault.into(),
         }
     }
 
-    /// For requests to such paths alone: `*` is anything in one segment, `**` anything.
+    /// Matches only paths like this glob: `*` matches within one segment, `**` across segments.
     #[must_use]
     pub fn on(mut self, path: impl Into<String>) -> Self {
         self.matches.path = Some(path.into());
         self
     }
 
-    /// For requests with this method alone.
+    /// Matches only requests with this method.
     #[must_use]
     pub fn method(mut self, method: &Method) -> Self {
         self.matches.method = Some(method.to_string());
         self
     }
 
-    /// For so many requests alone.
+    /// Stops after `count` requests.
     #[must_use]
     pub fn times(mut self, count: u64) -> Self {
         self.when.count = Some(count);
         self
     }
 
-    /// Not for the first so many requests.
+    /// Skips the first `count` matching requests.
     #[must_use]
     pub fn after_requests(mut self, count: u64) -> Self {
         self.when.skip_first = count;
         self
     }
 
-    /// For this share of the requests, from 0 to 1.
+    /// Applies to this share of the matching requests, 0 to 1.
     #[must_use]
     pub fn with_probability(mut self, probability: f64) -> Self {
         self.when.probability = Some(probability);
@@ -118,70 +121,71 @@ impl Rule {
     }
 }
 
-/// Which requests a rule is for: those for which everything that is given holds.
+/// The requests that a rule is for: those that match everything that is given.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Match {
-    /// A glob of the path, from its beginning to its end: `*` is anything in one segment, `**`
-    /// anything at all. Repeated slashes count as one.
+    /// Glob of the whole path: `*` matches within one segment, `**` across segments. Repeated
+    /// slashes count as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The method.
+    /// The method, like `GET`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The first segment of the path: `latest`, or a version.
+    /// The first segment of the path: `latest` or a version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The version of IMDS that the client uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imds: Option<ImdsVersion>,
-    /// The token of the request.
+    /// The state of the request's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenState>,
-    /// The client's address, or its network.
+    /// The client's address or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub client: Option<IpNet>,
-    /// Headers, each with a glob of its value; `*` is anything.
+    /// Headers, each with a glob of its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// A glob of the `User-Agent`, like `Boto3/*`.
+    /// Glob of the `User-Agent`, like `Boto3/*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// Numbers of requests, counted from 1 since the emulator started or was reset.
+    /// Numbers of requests, counted from 1 since the emulator was started or reset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Numbers>,
 }
 
-/// When a rule applies, among the requests that it matches.
+/// When a rule applies to a request that it matches.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct When {
-    /// For this share of the requests, from 0 to 1. Which ones follows from the seed.
+    /// Share of the matching requests, 0 to 1. The seed determines which ones. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// For `probability`. Default: it follows from the emulator's seed.
+    /// Seed for `probability` and for random parameters of the fault. Default: derived from the
+    /// emulator's seed and the rule's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Not for the first so many requests.
+    /// Number of matching requests that are skipped first. Default: 0.
     #[serde(skip_serializing_if = "is_default")]
     pub skip_first: u64,
-    /// For so many requests at most.
+    /// Number of requests after which the rule stops. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// So long after the rule was added, on the emulator's clock.
+    /// Time from when the rule was added until it applies, on the emulator's clock. Default: `0s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Span>,
-    /// For so long from then on, on the emulator's clock.
+    /// Time for which the rule applies from then on, on the emulator's clock. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
-    /// The rule is taken away after this time on the machine's clock, whatever the emulator's shows:
-    /// for who may forget it.
+    /// Real time after which the rule is removed, whatever the emulator's clock shows: a safety net
+    /// for rules that nobody removes. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
-    /// While a scenario is in a state.
+    /// The state that a scenario must be in. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<InScenario>,
 }
@@ -193,16 +197,16 @@ pub struct When {
 pub struct InScenario {
     /// The name of the scenario.
     pub name: String,
-    /// The state that it must be in.
+    /// The state that the scenario must be in. Default: `Started`.
     #[serde(default = "started")]
     pub state: String,
-    /// The state that it is in after the rule has applied. Default: the same.
+    /// The state that the scenario enters when the rule applies. Default: the same state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<String>,
 }
 
 impl InScenario {
-    /// While the scenario `name` is in `state`.
+    /// Requires the scenario `name` to be in `state`.
     pub fn new(name: impl Into<String>, state: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -211,7 +215,7 @@ impl InScenario {
         }
     }
 
-    /// And then in the state `then`.
+    /// Moves the scenario to the state `then` when the rule applies.
     #[must_use]
     pub fn then(mut self, then: impl Into<String>) -> Self {
         self.then = Some(then.into());
@@ -226,21 +230,21 @@ fn started() -> String {
     STARTED.into()
 }
 
-/// Numbers, from one to another.
+/// A range of numbers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Numbers {
-    /// The first one.
+    /// The first number. Default: 0.
     #[serde(default)]
     pub from: u64,
-    /// The last one. Default: there is none.
+    /// The last number. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
 }
 
 impl Numbers {
-    /// From the one to the other, both included.
+    /// The numbers from `from` to `to`, both included.
     pub fn new(from: u64, to: impl Into<Option<u64>>) -> Self {
         Self {
             from,
@@ -257,7 +261,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// A header's name, if it is one.
+/// The name of a header, if `name` is a valid one.
 fn header(name: &str) -> Option<HeaderName> {
     name.parse().ok()
 }

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::{Client, Imds};
 use crate::decision::{Decision, Delivery, Step, Summary, WithoutBody};
 use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
-use crate::fault::{self, Asked, Fired};
+use crate::fault::{Asked, Fired};
 use crate::instance::{HttpTokens, Switch};
 use crate::request::{ImdsVersion, Path, SentToken, TokenState};
 use crate::token::TTL_RANGE;
@@ -91,7 +91,7 @@ impl Imds {
                     .checked_add_signed(self.quirks.skew)
                     .unwrap_or(*modified);
             }
-            let spoiling = fired.iter().find(|fired| fired.fault().replaces());
+            let spoiling = fired.iter().find(|fired| fired.replaces());
             let mut response = dialect.write(
                 answer,
                 request.headers.get(HOST),
@@ -103,7 +103,7 @@ impl Imds {
                 response.extensions_mut().insert(WithoutBody);
             }
             match spoiling {
-                Some(fired) => fault::apply(fired, response, dialect),
+                Some(fired) => fired.deliver(response, dialect),
                 None => Delivery::Response(response),
             }
         };

@@ -1,7 +1,7 @@
 //! The core: a request and a moment in, a decision out.
 //!
-//! It reads no socket, no clock and no randomness of its own, so that a simulation can use it as it
-//! is. Nothing here is part of the stable API.
+//! The core uses neither sockets nor a clock nor randomness of its own, so that a simulation can
+//! use it unchanged. It is not part of the stable API.
 
 mod answer;
 mod quirks;
@@ -18,14 +18,13 @@ pub use crate::identity::{Certificate, IdentityError};
 
 use crate::config::Config;
 use crate::credentials::{Issuer, RoleKeys, Rotation};
-use crate::fault::{Family, Rule, RuleSet};
+use crate::fault::{Family, Quirks, Rule, RuleSet};
 use crate::identity::Identity;
 use crate::request::{ImdsVersion, TokenState};
 use crate::token::Tokens;
 use crate::tree::{Snapshot, Tree};
 use crate::value::{Invalid, Key, Moment, to_seconds};
 
-use self::quirks::Quirks;
 
 /// IMDS of one instance.
 #[derive(Clone)]
@@ -34,30 +33,30 @@ pub struct Imds {
     seed: [u8; 32],
     revocations: u32,
     tokens: Tokens,
-    /// Gives the credentials of the role.
+    /// Issues the credentials of the role.
     issuer: Issuer,
-    /// Gives those of the instance itself `[I53]`.
+    /// Issues the credentials of the instance itself `[I53]`.
     instance_issuer: Issuer,
     identity: Identity,
-    /// When the instance was started or last changed `[I6]`.
+    /// When the instance was launched or last changed `[I6]`.
     modified: DateTime<Utc>,
     tree: Arc<Tree>,
-    /// The tree after the next rotation, if the role is another one then.
+    /// The tree from the next rotation on, if the role changes then.
     to_come: Option<(DateTime<Utc>, Arc<Tree>)>,
-    /// What goes wrong, and for whom.
+    /// The rules at work.
     rules: RuleSet,
-    /// What is wrong, for the request that is being answered.
+    /// What is wrong, for the current request.
     quirks: Quirks,
-    /// How many requests there were.
+    /// The number of requests so far.
     requests: Arc<AtomicU64>,
 }
 
-/// Who asks.
+/// The client of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     /// The client's address.
     pub address: IpAddr,
-    /// How many connections there are at present, this one among them.
+    /// Number of open connections, this one included.
     pub connections: usize,
 }
 
@@ -70,11 +69,11 @@ impl fmt::Debug for Imds {
 }
 
 impl Imds {
-    /// IMDS as `config` says, from `now` on. Everything that looks random follows from `seed`.
+    /// IMDS as configured, from `now` on. Everything that looks random is derived from `seed`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if [`Config::check`] finds a fault.
+    /// [`Invalid`] if [`Config::check`] fails.
     pub fn new(mut config: Config, seed: [u8; 32], now: DateTime<Utc>) -> Result<Self, Invalid> {
         config.check()?;
         let rules = add_rules(RuleSet::default(), &mut config, &seed, now)?;
@@ -102,13 +101,13 @@ impl Imds {
         })
     }
 
-    /// The same instance, changed at `now`. Spans in [`Moment`]s that are new count from `now`;
-    /// another role shows at the next rotation `[I50]`. Its rules come on top of those that there
-    /// are.
+    /// The instance with another configuration from `now` on. Spans in new [`Moment`]s count from
+    /// `now`. Another role appears at the next rotation `[I50]`. The rules of `config` are added to
+    /// the existing rules.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if [`Config::check`] finds a fault, or if there is a rule of the same name.
+    /// [`Invalid`] if [`Config::check`] fails, or if another rule has the same name.
     pub fn changed(&self, mut config: Config, now: DateTime<Utc>) -> Result<Self, Invalid> {
         config.check()?;
         let rules = add_rules(self.rules.clone(), &mut config, &self.seed, now)?;
@@ -146,32 +145,32 @@ impl Imds {
         })
     }
 
-    /// The same with one rule more, that begins at `now`.
+    /// The instance with `rule` added at `now`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if the rule is not accepted, or if there is one of the same name.
+    /// [`Invalid`] if the rule is invalid, or if another rule has the same name.
     pub fn with_fault(&self, rule: Rule, now: DateTime<Utc>) -> Result<Self, Invalid> {
         let key = Key::root("fault");
         Ok(self.with_rules(self.rules.with(rule, &self.seed, now, &key)?))
     }
 
-    /// What tells the rule of that name from all others that ever have it.
+    /// The unique ID of the rule with that name. A later rule with the same name has another ID.
     pub(crate) fn fault_id(&self, name: &str) -> Option<u64> {
         self.rules.id(name)
     }
 
-    /// The same without that rule, if it is still there.
+    /// The instance without that rule.
     pub(crate) fn without_fault_id(&self, id: u64) -> Self {
         self.with_rules(self.rules.without(id))
     }
 
-    /// The same without the rule of that name, if there is one.
+    /// The instance without the rule of that name, or `None` if there is no such rule.
     pub fn without_fault(&self, name: &str) -> Option<Self> {
         Some(self.without_fault_id(self.fault_id(name)?))
     }
 
-    /// The same without rules.
+    /// The instance without rules.
     #[must_use]
     pub fn without_faults(&self) -> Self {
         self.with_rules(self.rules.cleared())
@@ -184,7 +183,7 @@ impl Imds {
         }
     }
 
-    /// The rules, in the order in which they are looked at, each with the number of requests that it
+    /// The rules, in the order in which they are checked, each with the number of requests that it
     /// has applied to.
     pub fn faults(&self) -> impl Iterator<Item = (&Rule, u64)> {
         self.rules.rules()
@@ -195,29 +194,29 @@ impl Imds {
         self.rules.scenario(name)
     }
 
-    /// Puts a scenario into a state.
+    /// Moves a scenario to a state.
     pub fn set_scenario(&self, name: &str, state: &str) {
         self.rules.set_scenario(name, state);
     }
 
-    /// Puts all scenarios into the state that they begin in, and counts requests from 1 again.
+    /// Moves all scenarios to their first state, and restarts the numbering of requests.
     pub fn reset_counts(&self) {
         self.rules.reset_scenarios();
         self.requests.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a rule says that nothing listens for this family of addresses.
+    /// Whether a rule refuses connections over this address family.
     pub fn is_down(&self, family: Family, now: DateTime<Utc>) -> bool {
         self.rules.is_down(family, now)
     }
 
-    /// Whether a rule could make it so.
+    /// Whether a rule refuses connections, now or later.
     pub(crate) fn can_be_down(&self) -> bool {
         self.rules.can_be_down()
     }
 
-    /// Whether a rule resets a connection that `peer` has opened, before a request is read. If so, it
-    /// counts as a request.
+    /// Whether a rule resets the connection from `peer` before a request is read. If so, the
+    /// connection counts as a request.
     pub fn accept(&self, peer: SocketAddr, now: DateTime<Utc>) -> Option<Summary> {
         if self.rules.is_empty() {
             return None;
@@ -232,7 +231,7 @@ impl Imds {
         })
     }
 
-    /// The same, without any token that was issued so far.
+    /// The instance with all tokens revoked.
     #[must_use]
     pub fn with_tokens_revoked(&self) -> Self {
         let revocations = self.revocations.wrapping_add(1);
@@ -243,8 +242,8 @@ impl Imds {
         }
     }
 
-    /// The same with new credentials for the role from `now` on; if another role is to come, it is
-    /// there now.
+    /// The instance with new credentials for the role from `now` on. If the role changes with the
+    /// next rotation, it changes now.
     #[must_use]
     pub fn with_credentials_rotated(&self, now: DateTime<Utc>) -> Self {
         let next = self.to_come.as_ref().map(|(_, tree)| tree);
@@ -258,21 +257,21 @@ impl Imds {
         }
     }
 
-    /// Whether another role comes with the next rotation.
+    /// Whether the role changes with the next rotation.
     pub(crate) fn is_role_to_come(&self) -> bool {
         self.to_come.is_some()
     }
 
-    /// What it is configured as. Moments are fixed.
+    /// The configuration. Spans in moments are replaced by dates.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The certificate that signatures of the identity document verify against `[I60]`, as PEM.
+    /// The certificate that verifies signatures of the identity document `[I60]`, as PEM.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if it cannot be made.
+    /// [`IdentityError`] if the certificate cannot be generated.
     pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
         self.identity.certificate(certificate)
     }
@@ -317,7 +316,7 @@ fn launched(config: &Config, now: DateTime<Utc>) -> DateTime<Utc> {
     config.instance.pending_time.unwrap_or_default().after(now)
 }
 
-/// Puts the rules of a configuration to work, and out of it.
+/// Moves the rules from a configuration to `rules`.
 fn add_rules(
     mut rules: RuleSet,
     config: &mut Config,
@@ -348,10 +347,7 @@ mod tests {
             };
             Imds::new(config, [7; 32], now).unwrap()
         };
-        let (down, other) = (
-            imds(Fault::Down { family: None }),
-            imds(Fault::Blackhole {}),
-        );
+        let (down, other) = (imds(Fault::down()), imds(Fault::blackhole()));
         assert!(down.can_be_down() && !down.is_down(Family::Ipv4, now));
         assert!(!other.can_be_down());
     }

@@ -1,7 +1,7 @@
-//! What was asked and what became of it, and assertions about it.
+//! The journal of requests and their outcomes, and assertions over it.
 //!
-//! It has neither tokens nor secrets in it. It is bounded: the newest exchanges are kept, and how
-//! many were dropped is counted. To add one costs the same however many there are.
+//! It contains neither tokens nor secrets. It is bounded: it keeps the newest exchanges and counts
+//! those that it drops. Adding an exchange takes constant time.
 
 mod verify;
 
@@ -25,24 +25,24 @@ pub use verify::{
 use crate::request::{ImdsVersion, TokenState, check_glob, glob, text_glob};
 use crate::value::{Invalid, Key};
 
-/// A text from a client is kept up to this length.
+/// The length to which a text from a client is truncated, in bytes.
 const LONGEST: usize = 512;
-/// Who follows may be so many exchanges behind.
+/// The number of exchanges that a follower can be behind before it misses some.
 const BEHIND: usize = 1024;
 
-/// A request and what became of it.
+/// A request and its outcome.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Exchange {
-    /// Its number, from 1 on, since the emulator was started or reset.
+    /// The number of the request, counted from 1 since the emulator was started or reset.
     pub number: u64,
-    /// When it came, on the emulator's clock.
+    /// When the request arrived, on the emulator's clock.
     #[schemars(with = "String")]
     pub at: DateTime<Utc>,
-    /// When it came, in milliseconds since the emulator was started, on the machine's clock.
+    /// When the request arrived, in milliseconds of real time since the emulator was started.
     pub uptime_ms: u64,
-    /// Who asked.
+    /// The client's address.
     #[schemars(with = "String")]
     pub client: IpAddr,
     /// The method.
@@ -51,23 +51,23 @@ pub struct Exchange {
     pub path: String,
     /// The version of IMDS that the client used.
     pub imds: ImdsVersion,
-    /// What its token was.
+    /// The state of the request's token.
     pub token: TokenState,
-    /// Its `User-Agent`.
+    /// The `User-Agent` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// Whether it had an `X-Forwarded-For`.
+    /// Whether the request had an `X-Forwarded-For`.
     pub forwarded: bool,
     /// The names of the rules that applied.
     pub rules: Vec<Arc<str>>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// The status of the answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The bytes of the answer's body.
+    /// The length of the answer's body in bytes.
     pub bytes: usize,
-    /// Until the answer was on its way, in milliseconds, on the machine's clock.
+    /// Time until the answer was sent, in milliseconds of real time.
     pub duration_ms: f64,
 }
 
@@ -106,67 +106,67 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It was answered, as HTTP has it.
+    /// The request got an HTTP response.
     Answered,
-    /// Its connection was taken over by a fault that sent something, or nothing, and closed it.
+    /// A fault sent something else than a proper response, or nothing, and closed the connection.
     Spoiled,
-    /// Its connection was reset.
+    /// The connection was reset.
     Reset,
-    /// It was not answered, or not to the end, and the connection stayed open.
+    /// The request got no response, or part of one, and the connection stayed open.
     Silence,
-    /// The client went away before.
+    /// The client closed the connection before the response.
     Abandoned,
 }
 
-/// Which exchanges. Everything that is given must hold.
+/// Selects exchanges: those that match everything that is given.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Filter {
-    /// A glob of the path.
+    /// Glob of the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The version of IMDS.
+    /// The version of IMDS that the client used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imds: Option<ImdsVersion>,
-    /// What the token was.
+    /// The state of the request's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenState>,
     /// The status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What became of it.
+    /// The outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The name of a rule that applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// A glob of the `User-Agent`.
+    /// Glob of the `User-Agent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The client's address or its network.
+    /// The client's address or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub client: Option<IpNet>,
-    /// Those with higher numbers than this.
+    /// Only exchanges with a higher number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// The newest so many.
+    /// Only this number of the newest exchanges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
 impl Filter {
-    /// Exchanges about such paths.
+    /// Selects exchanges by a glob of their path.
     pub fn path(glob: impl Into<String>) -> Self {
         Self {
             path: Some(glob.into()),
@@ -174,7 +174,7 @@ impl Filter {
         }
     }
 
-    /// Checks it, and makes it ready; `key` is where it stands.
+    /// Checks and compiles the filter; `key` is where it stands.
     pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
         if let Some(path) = &self.path {
             check_glob(&key.field("path"), path)?;
@@ -194,7 +194,7 @@ impl Filter {
     }
 }
 
-/// A filter that is ready.
+/// A compiled filter.
 pub(crate) struct Sieve<'a> {
     filter: &'a Filter,
     path: Option<GlobMatcher>,
@@ -247,16 +247,16 @@ struct Kept {
     exchanges: VecDeque<Arc<Exchange>>,
     capacity: usize,
     dropped: u64,
-    /// How many exchanges there were since the start, whatever became of them.
+    /// Number of all exchanges, dropped ones included.
     added: u64,
-    /// Of all there ever were.
+    /// Counts of all exchanges, dropped ones included.
     counts: BTreeMap<Kind, u64>,
 }
 
-/// What exchanges are counted by.
+/// The properties that exchanges are counted by.
 pub(crate) type Kind = (ImdsVersion, Outcome, Option<u16>);
 
-/// What a journal has.
+/// The exchanges that a filter selects.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -264,7 +264,7 @@ pub struct Found {
     /// The exchanges, oldest first.
     #[schemars(with = "Vec<Exchange>")]
     pub exchanges: Vec<Arc<Exchange>>,
-    /// How many were dropped to keep newer ones, whatever was asked for.
+    /// The number of exchanges that the journal dropped, whatever the filter.
     pub dropped: u64,
 }
 
@@ -297,7 +297,7 @@ impl Journal {
                 kept.exchanges.push_back(Arc::clone(&exchange));
             }
         }
-        // Nobody may be following.
+        // Fails if there are no followers, which is fine.
         let _ = self.followers.send(exchange);
     }
 
@@ -325,7 +325,7 @@ impl Journal {
         kept.dropped = 0;
     }
 
-    /// How many exchanges of each kind there ever were.
+    /// The number of exchanges of each kind, dropped ones included.
     #[cfg(any(feature = "admin", test))]
     pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -335,14 +335,14 @@ impl Journal {
             .collect()
     }
 
-    /// How many it has, and how many it has dropped.
+    /// The number of exchanges in the journal, and of those that it dropped.
     #[cfg(any(feature = "admin", test))]
     pub(crate) fn length(&self) -> (u64, u64) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         (kept.exchanges.len() as u64, kept.dropped)
     }
 
-    /// All exchanges from now on.
+    /// Subscribes to exchanges from now on.
     pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
         self.followers.subscribe()
     }
@@ -374,7 +374,8 @@ impl Journal {
     }
 }
 
-/// A text of a client, as it is kept: not too long, and without what looks like a token.
+/// A client's text as the journal stores it: truncated, and without anything that looks like a
+/// token.
 pub(crate) fn kept(text: &str) -> String {
     let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {
@@ -391,7 +392,7 @@ pub(crate) fn kept(text: &str) -> String {
     format!("{before}[token]{}", kept(rest))
 }
 
-/// A time in milliseconds.
+/// The time in milliseconds, to the microsecond.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -14,47 +14,48 @@ use super::{Exchange, Filter, Found};
 use crate::request::{ImdsVersion, check_glob, glob, is_for_tokens, text_glob};
 use crate::value::{Invalid, Key, Span};
 
-/// So many exchanges are shown where an assertion does not hold.
+/// The number of exchanges shown with an assertion that does not hold.
 const SHOWN: usize = 5;
 
-/// What is asserted. In JSON: `"no_imdsv1"`, `{"max_token_puts": 1}`,
-/// `{"max_requests": {"max": 10, "within": "1s"}}`, `{"order": ["PUT /latest/api/token", "GET **"]}`.
+/// An assertion. In JSON: `"no_imdsv1"`, `{"max_token_puts": 1}`, `{"max_requests": {"max": 10,
+/// "within": "1s"}}`, `{"order": ["PUT /latest/api/token", "GET **"]}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Assertion {
-    /// No request is without a token, but those for one.
+    /// Every request has a token or is a request for one.
     NoImdsv1,
     /// No request has an `X-Forwarded-For`.
     NoForwarded,
-    /// Tokens are asked for so many times at most.
+    /// At most this number of requests are for a token.
     MaxTokenPuts(usize),
-    /// There are so many requests at most.
+    /// There are at most this number of requests.
     MaxRequests(MaxRequests),
-    /// There are so many requests at least.
+    /// There are at least this number of requests.
     MinRequests(MinRequests),
-    /// There are so many requests, no more and no fewer.
+    /// There are exactly this number of requests.
     Requests(Requests),
-    /// There are such requests, in this order, whatever comes between them: a method and a glob of
-    /// the path, or the glob alone.
+    /// There are such requests in this order, possibly with others in between. Each is described by
+    /// a glob of its path, with or without a method in front.
     Order(Vec<String>),
-    /// After an answer with this status, a client waits before it asks for the same path again.
+    /// After an answer with this status, a client waits before it requests the same path again.
     BacksOffAfter(BacksOff),
-    /// Every request has such a `User-Agent`.
+    /// The `User-Agent` of every request matches.
     UserAgent(UserAgent),
 }
 
-/// At most so many requests.
+/// A maximum number of requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct MaxRequests {
-    /// How many.
+    /// The maximum.
     pub max: usize,
-    /// In any time of this length, on the emulator's clock. Default: in all.
+    /// Length of the time window that the maximum is for, on the emulator's clock. Default:
+    /// unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
-    /// Which ones. Default: all.
+    /// The requests to count. Default: all.
     #[serde(default, rename = "of")]
     pub filter: Filter,
 }
@@ -90,14 +91,14 @@ impl From<MaxRequests> for Assertion {
     }
 }
 
-/// At least so many requests.
+/// A minimum number of requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct MinRequests {
-    /// How many.
+    /// The minimum.
     pub min: usize,
-    /// Which ones. Default: all.
+    /// The requests to count. Default: all.
     #[serde(default, rename = "of")]
     pub filter: Filter,
 }
@@ -125,14 +126,14 @@ impl From<MinRequests> for Assertion {
     }
 }
 
-/// So many requests.
+/// An exact number of requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Requests {
-    /// How many.
+    /// The number.
     pub number: usize,
-    /// Which ones. Default: all.
+    /// The requests to count. Default: all.
     #[serde(default, rename = "of")]
     pub filter: Filter,
 }
@@ -160,14 +161,14 @@ impl From<Requests> for Assertion {
     }
 }
 
-/// Waiting after a failure.
+/// A back-off after a failure.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct BacksOff {
     /// The status of the answer.
     pub status: u16,
-    /// How long at least, on the machine's clock. Default: 100ms.
+    /// Shortest back-off, in real time. Default: `100ms`.
     #[serde(default = "default_back_off")]
     pub at_least: Span,
 }
@@ -199,12 +200,12 @@ fn default_back_off() -> Span {
     TimeDelta::milliseconds(100).into()
 }
 
-/// A `User-Agent`.
+/// A pattern of the `User-Agent`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct UserAgent {
-    /// A glob of it, like `Boto3/*`.
+    /// Glob of the `User-Agent`, like `Boto3/*`.
     pub matches: String,
 }
 
@@ -230,23 +231,23 @@ impl From<UserAgent> for Assertion {
 pub struct Verdict {
     /// The assertion.
     pub assertion: Assertion,
-    /// Whether it holds, as far as the journal goes back.
+    /// Whether the assertion holds, as far as the journal goes back.
     pub holds: bool,
-    /// Why, or why not.
+    /// The reason.
     pub why: String,
-    /// The exchanges that come nearest to it, or speak against it.
+    /// The exchanges that violate the assertion, or come closest to fulfilling it.
     #[schemars(with = "Vec<Exchange>")]
     pub exchanges: Vec<Arc<Exchange>>,
 }
 
-/// Whether all of several assertions hold.
+/// The verdicts on several assertions.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Report {
-    /// Whether all of them hold.
+    /// Whether all assertions hold.
     pub holds: bool,
-    /// Each of them, in their order.
+    /// The verdict on each assertion, in the order given.
     pub verdicts: Vec<Verdict>,
 }
 
@@ -280,7 +281,7 @@ fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Inv
             let key = Key::root("assertions").item(at);
             let (wrong, mut why) = assertion.wrong(&key, &found.exchanges)?;
             if found.dropped > 0 {
-                why = format!("{why} ({} older ones were dropped)", found.dropped);
+                why = format!("{why} ({} older requests were dropped)", found.dropped);
             }
             Ok(Verdict {
                 assertion: assertion.clone(),
@@ -297,7 +298,7 @@ fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Inv
         .collect()
 }
 
-/// What speaks against an assertion, if something does, and what there is to say.
+/// The exchanges that violate an assertion, or `None` if it holds; and the reason.
 type Findings<'a> = (Option<Vec<&'a Arc<Exchange>>>, String);
 
 impl Assertion {
@@ -376,12 +377,12 @@ impl Assertion {
 
 fn at_most<'a>(requests: Vec<&'a Arc<Exchange>>, most: usize, what: &str) -> Findings<'a> {
     let why = format!("{} requests {what}; at most {most}", requests.len()).replace(" ;", ";");
-    // Those that are too many come first.
+    // The excess requests are listed first.
     let wrong = (requests.len() > most).then(|| requests.into_iter().skip(most).collect());
     (wrong, why)
 }
 
-/// The most requests in any time of this length, and the length in seconds.
+/// The largest group of requests within any window of this length, and the length in seconds.
 fn densest<'a>(
     requests: &[&'a Arc<Exchange>],
     within: TimeDelta,
@@ -429,8 +430,10 @@ fn in_order<'a>(
         let Some(next) = next else {
             let pattern = order.get(at).map(String::as_str).unwrap_or_default();
             let why = match last {
-                None => format!("no request is {pattern:?}"),
-                Some(()) => format!("no request is {pattern:?} after those before it in the order"),
+                None => format!("no request matches {pattern:?}"),
+                Some(()) => format!(
+                    "no request matches {pattern:?} after the requests before it in the order"
+                ),
             };
             let nearest = all
                 .iter()
@@ -442,12 +445,15 @@ fn in_order<'a>(
         let _: &Arc<Exchange> = next;
         last = Some(());
     }
-    Ok((None, format!("all {} are there, in order", wanted.len())))
+    Ok((
+        None,
+        format!("all {} requests were made, in this order", wanted.len()),
+    ))
 }
 
 fn backs_off<'a>(back_off: &BacksOff, all: &'a [Arc<Exchange>]) -> Findings<'a> {
     let least = TimeDelta::from(back_off.at_least).num_milliseconds();
-    // When each client was refused for each path.
+    // When each client last got the status, by method and path.
     let mut refused: BTreeMap<(IpAddr, &str, &str), u64> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut count = 0;

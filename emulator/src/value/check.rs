@@ -1,6 +1,8 @@
-//! Saying what is wrong with a value, and where.
+//! What is wrong with a value, and where it stands.
 
 use std::fmt::{self, Display};
+
+use super::Span;
 
 /// A value that is not accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,7 +13,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// The same value, with a key that no longer begins with `root.`.
+    /// The error with `root.` removed from the start of its key.
     #[cfg(feature = "admin")]
     pub(crate) fn below(mut self, root: &str) -> Self {
         let rest = self.key.strip_prefix(root);
@@ -41,7 +43,7 @@ impl Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// The way to a value in the configuration.
+/// The path to a value in the configuration.
 pub(crate) struct Key(String);
 
 impl Key {
@@ -57,7 +59,7 @@ impl Key {
         Self(format!("{}[{at}]", self.0))
     }
 
-    /// An error, unless `right`.
+    /// Returns an error unless `right`.
     pub(crate) fn unless(
         &self,
         right: bool,
@@ -81,7 +83,15 @@ impl Key {
         }
     }
 
-    /// Accepts one line that is not empty.
+    pub(crate) fn longer_than_zero(&self, span: Span) -> Result<(), Invalid> {
+        self.unless(
+            span > Span::default(),
+            span,
+            "a time longer than zero, like 5s",
+        )
+    }
+
+    /// Accepts one line of text that is not empty.
     pub(crate) fn line(&self, value: &str) -> Result<(), Invalid> {
         self.unless(
             !value.is_empty() && !value.chars().any(char::is_control),
@@ -91,7 +101,7 @@ impl Key {
     }
 }
 
-/// One letter or more: ASCII letters, digits, and those of `others`.
+/// Whether `value` has at least one character, and all are ASCII letters, digits or in `others`.
 pub(crate) fn is_name(value: &str, others: &str) -> bool {
     !value.is_empty()
         && value

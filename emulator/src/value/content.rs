@@ -5,35 +5,35 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Invalid, Key};
 
-/// Bytes, written as a text, as base64, or as the file that has them.
+/// Bytes, written as a text, as base64, or as the path of a file.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "accepted are a text, { base64 = \"…\" }, { file = \"…\" } and { absent = true }"
+    expecting = "expected a text, { base64 = \"…\" }, { file = \"…\" } or { absent = true }"
 )]
 pub enum Content {
     /// This text.
     Text(String),
-    /// These bytes.
+    /// Bytes in base64.
     Base64 {
-        /// In the standard alphabet, with padding.
+        /// The bytes, in the standard alphabet with padding.
         base64: String,
     },
-    /// What the file has when the configuration is read. The path starts from the folder of the
-    /// configuration file.
+    /// The content of a file, read together with the configuration. A relative path starts at the
+    /// folder of the configuration file.
     File {
         /// The path of the file.
         file: std::path::PathBuf,
     },
-    /// Nothing: the path is 404.
+    /// No value: the path answers with 404.
     Absent {
         /// Must be `true`.
         absent: True,
     },
 }
 
-/// The most that user data can have `[I43]`.
+/// The maximum length of user data `[I43]`.
 const MOST_USER_DATA: usize = 16 * 1024;
 
 impl Content {
@@ -54,7 +54,7 @@ impl Content {
                 return key.unless(
                     false,
                     file.display(),
-                    "a file in a configuration file alone, where it is read when that is",
+                    "a text or base64; { file = … } is read from configuration files only",
                 );
             }
             Self::Absent { .. } => 0,
@@ -87,7 +87,7 @@ impl From<True> for bool {
     }
 }
 
-/// What is there by default, and is written as `false` when it is not to be there.
+/// A part that exists by default, and is written as `false` to leave it out.
 pub(crate) mod or_false {
     use std::fmt;
     use std::marker::PhantomData;
@@ -118,7 +118,7 @@ pub(crate) mod or_false {
         type Value = Option<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table or a text, or false for none")
+            f.write_str("a table or a text, or false to leave it out")
         }
 
         fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {

@@ -1,4 +1,4 @@
-//! The values that a configuration is written with, and what is said of those that are not accepted.
+//! The values of a configuration, and the errors for those that are not accepted.
 
 mod check;
 mod content;

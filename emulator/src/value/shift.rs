@@ -10,7 +10,7 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 use super::{NotATime, Span};
 
-/// A length of time forward, or with `-` before it, back: `5m`, `-5m`.
+/// A shift in time: `5m` forward, `-5m` back.
 ///
 /// ```
 /// use imds_emulator::fault::Shift;
@@ -24,6 +24,18 @@ use super::{NotATime, Span};
 pub struct Shift {
     span: Span,
     back: bool,
+}
+
+impl Shift {
+    /// Forward in time.
+    pub const fn forward(span: Span) -> Self {
+        Self { span, back: false }
+    }
+
+    /// Back in time.
+    pub const fn back(span: Span) -> Self {
+        Self { span, back: true }
+    }
 }
 
 impl FromStr for Shift {
@@ -62,7 +74,7 @@ impl JsonSchema for Shift {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a length of time, back if it begins with -",
+            "description": "a length of time, with - in front for back in time",
             "examples": ["5m", "-5m"],
         })
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -34,8 +35,11 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 )]
 pub struct Span(TimeDelta);
 
+/// The longest span. Added to a date, it stays far from the end of the calendar.
+const CENTURY: TimeDelta = TimeDelta::days(36_525);
+
 impl Span {
-    /// A span of that many seconds.
+    /// A span of `seconds` seconds.
     pub const fn seconds(seconds: u32) -> Self {
         // Any u32 of seconds is a TimeDelta.
         match TimeDelta::new(seconds as i64, 0) {
@@ -44,7 +48,7 @@ impl Span {
         }
     }
 
-    /// A span of that many minutes.
+    /// A span of `minutes` minutes.
     pub const fn minutes(minutes: u16) -> Self {
         Self::seconds(minutes as u32 * 60)
     }
@@ -55,10 +59,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let span = humantime::parse_duration(text).map_err(|_| NotATime::span(text))?;
-        // A century and a date stay far from the end of the calendar.
-        let longest = TimeDelta::days(36_525);
         match TimeDelta::from_std(span) {
-            Ok(span) if span <= longest => Ok(Self(span)),
+            Ok(span) if span <= CENTURY => Ok(Self(span)),
             _ => Err(NotATime::span(text)),
         }
     }
@@ -78,9 +80,16 @@ impl From<Span> for TimeDelta {
 }
 
 impl From<TimeDelta> for Span {
-    /// Spans before zero are zero.
+    /// Limits the span to the range from zero to a century.
     fn from(span: TimeDelta) -> Self {
-        Self(span.max(TimeDelta::zero()))
+        Self(span.clamp(TimeDelta::zero(), CENTURY))
+    }
+}
+
+impl From<Duration> for Span {
+    /// Limits the span to a century.
+    fn from(span: Duration) -> Self {
+        Self(TimeDelta::from_std(span).map_or(CENTURY, |span| span.min(CENTURY)))
     }
 }
 
@@ -98,8 +107,7 @@ impl JsonSchema for Span {
     }
 }
 
-/// A moment: a date and time of RFC 3339, or a span after the moment at which it is configured,
-/// written like `+2m`.
+/// A moment: a date and time (RFC 3339), or a span counted from when it is configured, like `+2m`.
 ///
 /// ```
 /// use imds_emulator::config::Moment;
@@ -111,17 +119,18 @@ impl JsonSchema for Span {
 /// ```
 #[derive(Clone, Copy, Debug, DeserializeFromStr, Eq, PartialEq, SerializeDisplay)]
 pub enum Moment {
-    /// That date and time.
+    /// A date and time.
     At(DateTime<Utc>),
-    /// So long after the start, or after the change that brings it in.
+    /// A span after the start of the emulator, or after the change of the configuration that sets
+    /// it.
     After(Span),
 }
 
-/// The seconds since 1970 that RFC 3339 can tell: those of the years 0 to 9999.
-const TELLABLE: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+/// The Unix times that RFC 3339 can express: those of the years 0 to 9999.
+const EXPRESSIBLE: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Moment {
-    /// The moment, for what is configured at `now`.
+    /// The date and time, for a moment that is configured at `now`.
     pub fn after(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(moment) => moment,
@@ -131,13 +140,13 @@ impl Moment {
         }
     }
 
-    /// Fixes the moment, so that it does not recede.
+    /// Turns a span into the date and time that it means at `now`.
     pub(crate) fn fix(&mut self, now: DateTime<Utc>) {
         let moment = self.after(now);
-        // Clocks can be set to years that RFC 3339 cannot tell.
-        let (first, last) = TELLABLE.into_inner();
+        // Clocks can be set to years that RFC 3339 cannot express.
+        let (first, last) = EXPRESSIBLE.into_inner();
         let nearest = moment.timestamp().clamp(first, last);
-        *self = Self::At(match TELLABLE.contains(&moment.timestamp()) {
+        *self = Self::At(match EXPRESSIBLE.contains(&moment.timestamp()) {
             true => moment,
             false => DateTime::from_timestamp(nearest, 0).unwrap_or(moment),
         });
@@ -161,8 +170,10 @@ impl FromStr for Moment {
                 .map_err(|_| NotATime::moment(text));
         }
         match DateTime::parse_from_rfc3339(text) {
-            // Other time zones have hours that lie before the year 0 or after 9999 in UTC.
-            Ok(moment) if TELLABLE.contains(&moment.timestamp()) => Ok(Self::At(moment.to_utc())),
+            // With another time zone, a valid date can lie before the year 0 or after 9999 in UTC.
+            Ok(moment) if EXPRESSIBLE.contains(&moment.timestamp()) => {
+                Ok(Self::At(moment.to_utc()))
+            }
             _ => Err(NotATime::moment(text)),
         }
     }
@@ -185,13 +196,13 @@ impl JsonSchema for Moment {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a date and time of RFC 3339, or + and a span after the start",
+            "description": "a date and time (RFC 3339), or + and a span after the start",
             "examples": ["2026-01-02T03:04:05Z", "+2m"],
         })
     }
 }
 
-/// A text is no span or no moment.
+/// A text that is not a valid span or moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotATime {
     value: String,
@@ -222,7 +233,7 @@ impl fmt::Display for NotATime {
 
 impl std::error::Error for NotATime {}
 
-/// The moment up to which a document of whole seconds is dated.
+/// The moment without its fraction of a second, as documents show it.
 pub(crate) fn to_seconds(moment: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp(moment.timestamp(), 0).unwrap_or(moment)
 }
@@ -230,6 +241,25 @@ pub(crate) fn to_seconds(moment: DateTime<Utc>) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_not_below_zero_and_not_above_a_century() {
+        let century: Span = "100years".parse().unwrap();
+        for (span, expected) in [
+            (TimeDelta::seconds(-1).into(), Span::default()),
+            (TimeDelta::seconds(1).into(), Span::seconds(1)),
+            (TimeDelta::MAX.into(), century),
+            (
+                Duration::from_millis(1500).into(),
+                "1s 500ms".parse().unwrap(),
+            ),
+            (Duration::MAX.into(), century),
+        ] {
+            let span: Span = span;
+            assert_eq!(span, expected);
+        }
+        assert!("101years".parse::<Span>().is_err());
+    }
 
     #[test]
     fn a_moment_that_is_fixed_can_be_told_and_read_again_whatever_the_clock_shows() {

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 use imds_emulator::config::{Config, HttpTokens, Peers, Span};
-use imds_emulator::fault::{Effect, Family, Fault, ImdsVersion, ResetAfter, Rule, TokenState};
+use imds_emulator::fault::kinds::Down;
+use imds_emulator::fault::{Family, Fault, ImdsVersion, ResetAfter, Rule, TokenState};
 use imds_emulator::imds::{Client, Decision, Delivery, Imds};
 
 use crate::bench::began;
@@ -86,13 +87,11 @@ fn a_good_token_that_a_fault_refuses_is_told_as_invalid() {
     };
     let token = std::str::from_utf8(answer.body()).unwrap();
     assert_eq!(with_token(&imds, token, 59), TokenState::Valid);
-    let flap = Rule::new("flap", Fault::TokenFlap {});
+    let flap = Rule::new("flap", Fault::token_flap());
     let imds = imds.with_fault(flap, began()).unwrap();
     assert_eq!(with_token(&imds, token, 59), TokenState::Invalid);
     assert_eq!(with_token(&imds, token, 60), TokenState::Expired);
-    let early = Fault::TokenExpireEarly {
-        after: Span::seconds(10),
-    };
+    let early = Fault::token_expire_early(Span::seconds(10));
     let imds = imds.without_faults();
     let imds = imds.with_fault(Rule::new("early", early), began()).unwrap();
     assert_eq!(with_token(&imds, token, 9), TokenState::Valid);
@@ -102,7 +101,7 @@ fn a_good_token_that_a_fault_refuses_is_told_as_invalid() {
 #[test]
 fn no_escape_in_a_path_leads_around_a_rule() {
     let by_version = |version: &str| {
-        let mut rule = Rule::new("version", Fault::Blackhole {});
+        let mut rule = Rule::new("version", Fault::blackhole());
         rule.matches.version = Some(version.into());
         ask(&alone(vec![rule]), "GET", "/%6catest/")
             .summary
@@ -111,7 +110,7 @@ fn no_escape_in_a_path_leads_around_a_rule() {
     };
     assert_eq!((by_version("latest"), by_version("%6catest")), (1, 0));
 
-    let imds = alone(vec![Rule::new("hops", Fault::HopLimit {})]);
+    let imds = alone(vec![Rule::new("hops", Fault::hop_limit())]);
     let summary = ask(&imds, "PUT", "/latest/api/%74oken").summary;
     assert_eq!(summary.rules.len(), 1);
 
@@ -138,7 +137,7 @@ fn accepted(imds: &Imds, count: usize, at: DateTime<Utc>) -> Vec<u64> {
 
 fn at_accept() -> Rule {
     let after = ResetAfter::Accept;
-    Rule::new("reset", Fault::ResetPeer { after })
+    Rule::new("reset", Fault::reset_peer(after))
 }
 
 #[test]
@@ -153,7 +152,7 @@ fn a_rule_for_connections_keeps_to_its_client_and_its_time() {
 
     let mut rule = at_accept();
     rule.when.after = Some(Span::seconds(1));
-    let imds = alone(vec![Rule::new("other", Fault::Blackhole {}), rule]);
+    let imds = alone(vec![Rule::new("other", Fault::blackhole()), rule]);
     assert!(accepted(&imds, 1, began()).is_empty());
     assert_eq!(accepted(&imds, 1, began() + TimeDelta::seconds(1)), [1]);
 }
@@ -162,7 +161,7 @@ fn a_rule_for_connections_keeps_to_its_client_and_its_time() {
 fn rules_for_connections_are_not_looked_at_again_for_requests() {
     let family = Some(Family::Ipv6);
     let rules = vec![
-        Rule::new("down", Fault::Down { family }),
+        Rule::new("down", Down::new().family(family)),
         at_accept().after_requests(1),
     ];
     let imds = alone(rules);
@@ -179,7 +178,7 @@ fn after_a_time_there_is_no_end_and_for_a_time_no_wait() {
         let delivery = ask_with(imds, Request::get("/"), 1, at).delivery;
         matches!(delivery, Delivery::NoResponse)
     };
-    let mut rule = Rule::new("rule", Fault::Blackhole {});
+    let mut rule = Rule::new("rule", Fault::blackhole());
     rule.when.after = Some(Span::seconds(10));
     let imds = alone(vec![rule.clone()]);
     assert_eq!(
@@ -194,10 +193,7 @@ fn after_a_time_there_is_no_end_and_for_a_time_no_wait() {
 
 #[test]
 fn as_many_connections_as_may_be_are_served() {
-    let limit = Fault::ConnectionLimit {
-        max: 2,
-        effect: Effect::Silence,
-    };
+    let limit = Fault::connection_limit(2);
     let imds = alone(vec![Rule::new("limit", limit)]);
     let silent = [1, 2, 3].map(|connections| {
         let delivery = ask_with(&imds, Request::get("/"), connections, began()).delivery;
@@ -209,7 +205,7 @@ fn as_many_connections_as_may_be_are_served() {
 #[test]
 fn which_requests_a_rule_is_for_follows_from_the_seed_and_its_name() {
     let applies = |seed, name: &str| -> Vec<bool> {
-        let rule = Rule::new(name, Fault::Blackhole {}).with_probability(0.5);
+        let rule = Rule::new(name, Fault::blackhole()).with_probability(0.5);
         let imds = seeded(seed, vec![rule]);
         (0..64)
             .map(|_| !ask(&imds, "GET", "/").summary.rules.is_empty())
@@ -222,7 +218,7 @@ fn which_requests_a_rule_is_for_follows_from_the_seed_and_its_name() {
 
 #[test]
 fn scenarios_and_the_count_of_requests_begin_again_together() {
-    let imds = alone(vec![Rule::new("rule", Fault::TokenFlap {})]);
+    let imds = alone(vec![Rule::new("rule", Fault::token_flap())]);
     imds.set_scenario("outage", "over");
     assert_eq!(ask(&imds, "GET", "/").summary.number, 1);
     let imds = imds.without_faults();

@@ -1,9 +1,8 @@
 //! Faults in answers.
 
-use std::collections::BTreeMap;
-
 use imds_emulator::Dialect;
 use imds_emulator::config::Span;
+use imds_emulator::fault::kinds::{RandomDataThenClose, Redirect, Replace, Status, TruncateBody};
 use imds_emulator::fault::{Fault, Malformed, Rule, StatusBody};
 use serde_json::json;
 
@@ -12,7 +11,7 @@ use crate::bench::{Answer, Bench, OK, request, send};
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/the-role";
 
 /// The answer to a request for the role's document, as text and in parts.
-async fn under(fault: Fault) -> (String, Answer) {
+async fn under(fault: impl Into<Fault>) -> (String, Answer) {
     let bench = Bench::new().await;
     let token = bench.token("60").await.body;
     let _guard = bench.imds.fault(Rule::new("fault", fault)).unwrap();
@@ -28,12 +27,7 @@ fn length(answer: &Answer) -> usize {
 
 #[tokio::test]
 async fn status_with_each_body() {
-    let (_, aws) = under(Fault::Status {
-        code: 503,
-        body: StatusBody::Aws,
-        retry_after: Some(Span::seconds(7)),
-    })
-    .await;
+    let (_, aws) = under(Status::new(503).retry_after(Span::seconds(7))).await;
     assert_eq!(aws.status, "HTTP/1.1 503 Service Unavailable");
     assert!(
         aws.body
@@ -51,12 +45,7 @@ async fn status_with_each_body() {
             "out of order",
         ),
     ] {
-        let (_, answer) = under(Fault::Status {
-            code: 500,
-            body,
-            retry_after: None,
-        })
-        .await;
+        let (_, answer) = under(Status::new(500).body(body)).await;
         assert_eq!(answer.status, "HTTP/1.1 500 Internal Server Error");
         assert_eq!(answer.body, text);
         assert_eq!(length(&answer), text.len());
@@ -66,27 +55,17 @@ async fn status_with_each_body() {
 #[tokio::test]
 async fn truncate_body_with_and_without_a_true_length() {
     let whole = Bench::new().await.read(ROLE).await.body.len();
-    let (text, answer) = under(Fault::TruncateBody {
-        fraction: None,
-        bytes: Some(10),
-        fix_content_length: false,
-    })
-    .await;
+    let (text, answer) = under(TruncateBody::new().bytes(10)).await;
     assert!(text.ends_with("\r\n\r\n{\n  \"Code\""), "{text}");
     assert_eq!(length(&answer), whole, "it says more than comes");
-    let (_, answer) = under(Fault::TruncateBody {
-        fraction: Some(0.5),
-        bytes: None,
-        fix_content_length: true,
-    })
-    .await;
+    let (_, answer) = under(TruncateBody::new().fraction(0.5).fix_content_length()).await;
     assert_eq!(length(&answer), whole / 2);
     assert_eq!(answer.body.len(), whole / 2);
 }
 
 #[tokio::test]
 async fn long_body_says_how_long_it_is() {
-    let (_, answer) = under(Fault::LongBody { bytes: 100_000 }).await;
+    let (_, answer) = under(Fault::long_body(100_000)).await;
     let body = &answer.body;
     assert!(body.len() > 100_000);
     assert!(body.ends_with(' '), "{}", body.len());
@@ -98,13 +77,13 @@ async fn long_body_says_how_long_it_is() {
 
 #[tokio::test]
 async fn malformed_chunk_and_random_data() {
-    let (text, answer) = under(Fault::MalformedChunk {}).await;
+    let (text, answer) = under(Fault::malformed_chunk()).await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
     assert_eq!(answer.header("content-length"), None);
     assert!(text.ends_with("\r\n\r\nthis is no length\r\n"), "{text}");
 
     let bench = Bench::new().await;
-    let rule = Rule::new("random", Fault::RandomDataThenClose { bytes: 100 });
+    let rule = Rule::new("random", RandomDataThenClose::new().bytes(100));
     let _guard = bench.imds.fault(rule).unwrap();
     let get = request("GET / HTTP/1.1");
     let random = crate::bench::send_bytes(bench.imds.address(), get.as_bytes()).await;
@@ -122,7 +101,7 @@ async fn malformed_json_in_each_way() {
         (Malformed::Html, Some("</html>\n")),
         (Malformed::EmptyObject, Some("{}")),
     ] {
-        let (_, answer) = under(Fault::MalformedJson { how }).await;
+        let (_, answer) = under(Fault::malformed_json(how)).await;
         assert_eq!(answer.status, OK);
         assert_eq!(length(&answer), answer.body.len(), "as HTTP it is right");
         let parsed = serde_json::from_str::<serde_json::Value>(&answer.body);
@@ -141,19 +120,13 @@ async fn malformed_json_in_each_way() {
 async fn what_is_wrong_looks_as_in_its_dialect() {
     for (dialect, version, page) in [(Dialect::Nitro, "1.1", false), (Dialect::Xen, "1.0", true)] {
         let bench = Bench::with(|config| config.server.dialect = dialect).await;
-        let unauthorized = Fault::Status {
-            code: 401,
-            body: StatusBody::Aws,
-            retry_after: None,
-        };
+        let unauthorized = Fault::status(401);
         let guard = bench.imds.fault(Rule::new("401", unauthorized)).unwrap();
         let answer = bench.ask("GET / HTTP/1.1").await;
         assert_eq!(answer.body.contains("401 - Unauthorized"), page);
         assert_eq!(answer.body.is_empty(), !page);
         guard.heal();
-        let fault = Fault::DropHeader {
-            name: "Date".into(),
-        };
+        let fault = Fault::drop_header("Date");
         let _guard = bench.imds.fault(Rule::new("no date", fault)).unwrap();
         let answer = bench.ask("GET / HTTP/1.1").await;
         assert_eq!(answer.status, format!("HTTP/{version} 401 Unauthorized"));
@@ -163,11 +136,12 @@ async fn what_is_wrong_looks_as_in_its_dialect() {
 
 #[tokio::test]
 async fn replace_and_patch() {
-    let (_, answer) = under(Fault::Replace {
-        code: Some(202),
-        headers: BTreeMap::from([("x-mine".into(), "yes".into())]),
-        body: Some("other".into()),
-    })
+    let (_, answer) = under(
+        Replace::new()
+            .code(202)
+            .header("x-mine", "yes")
+            .body("other"),
+    )
     .await;
     assert_eq!(answer.status, "HTTP/1.1 202 Accepted");
     assert_eq!(answer.header("x-mine"), Some("yes"));
@@ -175,10 +149,7 @@ async fn replace_and_patch() {
     assert_eq!(length(&answer), 5);
 
     let patch = json!({"Code": "Patched", "Token": null, "New": {"is": 1}});
-    let (_, answer) = under(Fault::Patch {
-        json: patch.as_object().unwrap().clone(),
-    })
-    .await;
+    let (_, answer) = under(Fault::patch(patch.as_object().unwrap().clone())).await;
     let document = answer.json();
     assert_eq!(document["Code"], "Patched");
     assert_eq!(document.get("Token"), None);
@@ -190,33 +161,26 @@ async fn replace_and_patch() {
 async fn headers_are_dropped_or_wrong() {
     let ttl = "x-aws-ec2-metadata-token-ttl-seconds";
     for name in [ttl, "Content-Length", "Server", "Date"] {
-        let (_, answer) = under(Fault::DropHeader { name: name.into() }).await;
+        let (_, answer) = under(Fault::drop_header(name)).await;
         assert_eq!(answer.header(name), None);
         assert!(answer.body.ends_with('}'), "{name}");
         assert!(answer.header("connection").is_some());
     }
     let whole = Bench::new().await.read(ROLE).await.body.len();
     for (delta, length_) in [(7, whole + 7), (-7, whole - 7)] {
-        let (_, answer) = under(Fault::WrongContentLength { delta }).await;
+        let (_, answer) = under(Fault::wrong_content_length(delta)).await;
         assert_eq!(length(&answer), length_);
         assert_eq!(answer.body.len(), whole);
     }
-    let (_, answer) = under(Fault::WrongContentType {
-        to: "application/json".into(),
-    })
-    .await;
+    let (_, answer) = under(Fault::wrong_content_type("application/json")).await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let (_, answer) = under(Fault::WrongServer { to: "nginx".into() }).await;
+    let (_, answer) = under(Fault::wrong_server()).await;
     assert_eq!(answer.header("server"), Some("nginx"));
 }
 
 #[tokio::test]
 async fn redirect() {
-    let (_, answer) = under(Fault::Redirect {
-        to: "http://127.0.0.1:1/login".into(),
-        code: 302,
-    })
-    .await;
+    let (_, answer) = under(Redirect::new("http://127.0.0.1:1/login").code(302)).await;
     assert_eq!(answer.status, "HTTP/1.1 302 Found");
     assert_eq!(answer.header("location"), Some("http://127.0.0.1:1/login"));
     assert_eq!(answer.body, "");
@@ -226,9 +190,7 @@ async fn redirect() {
 async fn the_answer_to_a_head_has_no_body_whatever_goes_wrong() {
     let bench = Bench::new().await;
     let token = bench.token("60").await.body;
-    let fault = Fault::DropHeader {
-        name: "Server".into(),
-    };
+    let fault = Fault::drop_header("Server");
     let _guard = bench.imds.fault(Rule::new("drop", fault)).unwrap();
     let head = format!("HEAD {ROLE} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
     let answer = bench.ask(&head).await;

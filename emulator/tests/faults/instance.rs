@@ -3,6 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use imds_emulator::FaultGuard;
 use imds_emulator::config::{HttpTokens, Span};
+use imds_emulator::fault::kinds::{
+    CredentialsError, CredentialsExpired, CredentialsLateRotation, TokenUnavailable,
+};
 use imds_emulator::fault::{Broken, Effect, Fault, Rule};
 use serde_json::Value;
 
@@ -15,7 +18,7 @@ fn time(value: &Value) -> DateTime<Utc> {
 }
 
 impl Bench {
-    fn fault(&self, fault: Fault) -> FaultGuard {
+    fn fault(&self, fault: impl Into<Fault>) -> FaultGuard {
         self.imds.fault(Rule::new("fault", fault)).unwrap()
     }
 
@@ -35,18 +38,14 @@ async fn token_unavailable_in_each_way_and_imdsv1_goes_on() {
         (405, "HTTP/1.1 405 Method Not Allowed"),
         (500, "HTTP/1.1 500 Internal Server Error"),
     ] {
-        let _guard = bench.fault(Fault::TokenUnavailable {
-            effect: Effect::Status(code),
-        });
+        let _guard = bench.fault(TokenUnavailable::new().effect(Effect::Status(code)));
         assert_eq!(bench.token("60").await.status, status);
         let without = bench.ask(&format!("GET {LIST} HTTP/1.1")).await;
         assert_eq!(without.status, OK);
         assert_eq!(bench.get(LIST, &old).await.status, OK, "one from before");
     }
     // Silence is what `hop_limit` shows as well; see there.
-    let _guard = bench.fault(Fault::TokenUnavailable {
-        effect: Effect::Silence,
-    });
+    let _guard = bench.fault(TokenUnavailable::new().effect(Effect::Silence));
     let asked = tokio::time::timeout(std::time::Duration::from_millis(250), bench.token("60"));
     assert!(asked.await.is_err());
 }
@@ -57,7 +56,7 @@ async fn v1_disabled_needs_tokens() {
         Bench::with(|config| config.metadata_options.http_tokens = HttpTokens::Optional).await;
     let head = format!("GET {LIST} HTTP/1.1");
     assert_eq!(bench.ask(&head).await.status, OK);
-    let _guard = bench.fault(Fault::V1Disabled {});
+    let _guard = bench.fault(Fault::v1_disabled());
     assert_eq!(bench.ask(&head).await.status, UNAUTHORIZED);
     assert_eq!(bench.read(LIST).await.status, OK);
 }
@@ -66,9 +65,7 @@ async fn v1_disabled_needs_tokens() {
 async fn token_expire_early_though_it_says_otherwise() {
     let bench = Bench::new().await;
     let token = bench.token("21600").await.body;
-    let _guard = bench.fault(Fault::TokenExpireEarly {
-        after: Span::minutes(1),
-    });
+    let _guard = bench.fault(Fault::token_expire_early(Span::minutes(1)));
     bench.pass(59);
     assert_eq!(bench.get(LIST, &token).await.header(TTL), Some("21541"));
     bench.pass(1);
@@ -81,7 +78,7 @@ async fn token_revoke_all_refuses_those_from_before() {
     let bench = Bench::new().await;
     let old = bench.token("21600").await.body;
     bench.pass(1);
-    let guard = bench.fault(Fault::TokenRevokeAll {});
+    let guard = bench.fault(Fault::token_revoke_all());
     assert_eq!(bench.get(LIST, &old).await.status, UNAUTHORIZED);
     assert_eq!(bench.read(LIST).await.status, OK);
     guard.heal();
@@ -92,7 +89,7 @@ async fn token_revoke_all_refuses_those_from_before() {
 async fn token_flap_refuses_good_tokens_now_and_then() {
     let bench = Bench::new().await;
     let token = bench.token("21600").await.body;
-    let rule = Rule::new("flap", Fault::TokenFlap {}).with_probability(0.5);
+    let rule = Rule::new("flap", Fault::token_flap()).with_probability(0.5);
     let _guard = bench.imds.fault(rule).unwrap();
     let mut refused = 0;
     for _ in 0..60 {
@@ -106,7 +103,7 @@ async fn token_flap_refuses_good_tokens_now_and_then() {
 #[tokio::test]
 async fn ttl_cap_grants_less() {
     let bench = Bench::new().await;
-    let _guard = bench.fault(Fault::TtlCap { seconds: 30 });
+    let _guard = bench.fault(Fault::ttl_cap(30));
     let answer = bench.token("21600").await;
     assert_eq!(answer.header(TTL), Some("30"));
     bench.pass(30);
@@ -117,7 +114,7 @@ async fn ttl_cap_grants_less() {
 #[tokio::test]
 async fn endpoint_disabled_is_403_for_all() {
     let bench = Bench::new().await;
-    let _guard = bench.fault(Fault::EndpointDisabled {});
+    let _guard = bench.fault(Fault::endpoint_disabled());
     for head in ["GET / HTTP/1.1", "PUT /latest/api/token HTTP/1.1"] {
         assert_eq!(bench.ask(head).await.status, "HTTP/1.1 403 Forbidden");
     }
@@ -126,9 +123,7 @@ async fn endpoint_disabled_is_403_for_all() {
 #[tokio::test]
 async fn category_missing_is_listed_and_404() {
     let bench = Bench::new().await;
-    let _guard = bench.fault(Fault::CategoryMissing {
-        path: "meta-data/{ami-id,iam/**}".into(),
-    });
+    let _guard = bench.fault(Fault::category_missing("meta-data/{ami-id,iam/**}"));
     let listing = bench.value("meta-data/").await;
     assert!(listing.contains("ami-id\n") && listing.contains("iam/\n"));
     for path in ["ami-id", "iam/info", "iam/security-credentials/the-role"] {
@@ -140,9 +135,7 @@ async fn category_missing_is_listed_and_404() {
 #[tokio::test]
 async fn listing_inconsistent_is_served_and_not_listed() {
     let bench = Bench::new().await;
-    let _guard = bench.fault(Fault::ListingInconsistent {
-        path: "meta-data/{ami-id,iam}".into(),
-    });
+    let _guard = bench.fault(Fault::listing_inconsistent("meta-data/{ami-id,iam}"));
     let listing = bench.value("meta-data/").await;
     assert!(!listing.contains("ami-id") && !listing.contains("iam/"));
     assert!(listing.contains("instance-id"));
@@ -156,9 +149,7 @@ async fn stale_view_answers_from_the_past() {
     let first = bench.role().await;
     bench.pass(3600);
     assert_ne!(bench.role().await, first);
-    let _guard = bench.fault(Fault::StaleView {
-        age: Span::minutes(30),
-    });
+    let _guard = bench.fault(Fault::stale_view(Span::minutes(30)));
     assert_eq!(bench.role().await, first);
     bench.pass(30 * 60);
     assert_ne!(bench.role().await, first);
@@ -167,12 +158,12 @@ async fn stale_view_answers_from_the_past() {
 #[tokio::test]
 async fn role_missing_empty_and_changed() {
     let bench = Bench::new().await;
-    let guard = bench.fault(Fault::RoleMissing {});
+    let guard = bench.fault(Fault::role_missing());
     assert!(!bench.has("meta-data/iam/").await);
     assert!(!bench.value("meta-data/").await.contains("iam"));
     guard.heal();
 
-    let guard = bench.fault(Fault::RoleEmpty {});
+    let guard = bench.fault(Fault::role_empty());
     let list = bench.read(LIST).await;
     assert_eq!((list.status.as_str(), list.body.as_str()), (OK, ""));
     assert_eq!(
@@ -183,7 +174,7 @@ async fn role_missing_empty_and_changed() {
     guard.heal();
 
     let before = bench.role().await;
-    let guard = bench.fault(Fault::RoleChanged { to: "other".into() });
+    let guard = bench.fault(Fault::role_changed("other"));
     assert_eq!(bench.read(LIST).await.body, "other");
     assert!(!bench.has(ROLE).await);
     let other = bench.read(&format!("{LIST}other")).await.json();
@@ -195,10 +186,7 @@ async fn role_missing_empty_and_changed() {
 #[tokio::test]
 async fn credentials_error_has_a_code_and_no_credentials() {
     let bench = Bench::new().await;
-    let _guard = bench.fault(Fault::CredentialsError {
-        code: "Failed".into(),
-        message: Some("not today".into()),
-    });
+    let _guard = bench.fault(CredentialsError::new().code("Failed").message("not today"));
     let document = bench.role().await;
     assert_eq!(document["Code"], "Failed");
     assert_eq!(document["Message"], "not today");
@@ -209,9 +197,7 @@ async fn credentials_error_has_a_code_and_no_credentials() {
 async fn credentials_expired_and_stuck_do_not_rotate() {
     let bench = Bench::new().await;
     let first = bench.role().await;
-    let guard = bench.fault(Fault::CredentialsExpired {
-        by: Span::minutes(10),
-    });
+    let guard = bench.fault(CredentialsExpired::new().by(Span::minutes(10)));
     for _ in 0..2 {
         let document = bench.role().await;
         assert_eq!(document["AccessKeyId"], first["AccessKeyId"]);
@@ -225,7 +211,7 @@ async fn credentials_expired_and_stuck_do_not_rotate() {
     guard.heal();
     let second = bench.role().await;
     assert_ne!(second, first);
-    let _guard = bench.fault(Fault::CredentialsStuck {});
+    let _guard = bench.fault(Fault::credentials_stuck());
     bench.pass(8 * 3600);
     assert_eq!(bench.role().await, second);
     assert!(
@@ -238,9 +224,7 @@ async fn credentials_expired_and_stuck_do_not_rotate() {
 async fn credentials_short_lived_come_one_after_the_other() {
     let bench = Bench::new().await;
     let before = bench.role().await;
-    let guard = bench.fault(Fault::CredentialsShortLived {
-        lifetime: Span::seconds(30),
-    });
+    let guard = bench.fault(Fault::credentials_short_lived(Span::seconds(30)));
     let first = bench.role().await;
     assert_ne!(first["AccessKeyId"], before["AccessKeyId"]);
     assert_eq!(time(&first["Expiration"]), began() + TimeDelta::seconds(30));
@@ -254,9 +238,7 @@ async fn credentials_short_lived_come_one_after_the_other() {
     );
     guard.heal();
     assert_eq!(bench.role().await, before);
-    let _again = bench.fault(Fault::CredentialsShortLived {
-        lifetime: Span::minutes(1),
-    });
+    let _again = bench.fault(Fault::credentials_short_lived(Span::minutes(1)));
     let third = bench.role().await;
     assert!(
         ![first, second]
@@ -270,9 +252,7 @@ async fn credentials_late_rotation_leaves_little_time() {
     let bench = Bench::new().await;
     let first = bench.role().await;
     let end = time(&first["Expiration"]);
-    let _guard = bench.fault(Fault::CredentialsLateRotation {
-        before_expiry: Span::minutes(1),
-    });
+    let _guard = bench.fault(CredentialsLateRotation::new().before_expiry(Span::minutes(1)));
     bench.pass((end - began()).num_seconds() - 61);
     assert_eq!(bench.role().await, first);
     bench.pass(1);
@@ -291,10 +271,7 @@ async fn credentials_field_in_each_way() {
         (Broken::BadDate, Some(Value::from("the day after tomorrow"))),
     ] {
         let bench = Bench::new().await;
-        let _guard = bench.fault(Fault::CredentialsField {
-            name: "Expiration".into(),
-            how,
-        });
+        let _guard = bench.fault(Fault::credentials_field("Expiration", how));
         let document = bench.role().await;
         assert_eq!(document.get("Expiration"), value.as_ref(), "{how:?}");
         assert!(document.get("AccessKeyId").is_some());
@@ -309,7 +286,7 @@ async fn extended_unavailable_leaves_the_plain_path() {
     .await;
     let extended = "meta-data/iam/security-credentials-extended/";
     assert!(bench.has(extended).await);
-    let _guard = bench.fault(Fault::ExtendedUnavailable {});
+    let _guard = bench.fault(Fault::extended_unavailable());
     assert!(!bench.has(extended).await);
     assert!(bench.has(ROLE).await);
 }
@@ -319,9 +296,7 @@ async fn clock_skew_moves_all_dates_and_no_token() {
     let bench = Bench::new().await;
     let before = bench.role().await;
     for (by, shift) in [("5m", TimeDelta::minutes(5)), ("-1h", -TimeDelta::hours(1))] {
-        let _guard = bench.fault(Fault::ClockSkew {
-            by: by.parse().unwrap(),
-        });
+        let _guard = bench.fault(Fault::clock_skew(by.parse().unwrap()));
         let answer = bench.read(&format!("/latest/{ROLE}")).await;
         let date = (began() + shift)
             .format("%a, %d %b %Y %H:%M:%S GMT")

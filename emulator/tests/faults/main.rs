@@ -13,4 +13,5 @@ mod http;
 mod instance;
 mod presets;
 mod rules;
+mod table;
 mod transport;

@@ -1,6 +1,7 @@
 //! Which requests a rule is for, when, and in which order rules are looked at.
 
 use imds_emulator::config::{HttpTokens, Span};
+use imds_emulator::fault::kinds::Status;
 use imds_emulator::fault::{
     Fault, ImdsVersion, InScenario, Match, Numbers, Rule, STARTED, StatusBody, TokenState,
 };
@@ -10,11 +11,7 @@ use crate::bench::{Bench, LIST, OK};
 
 /// A fault that shows: this status.
 fn status(code: u16) -> Fault {
-    Fault::Status {
-        code,
-        body: StatusBody::Empty,
-        retry_after: None,
-    }
+    Status::new(code).body(StatusBody::Empty).into()
 }
 
 const TEAPOT: &str = "HTTP/1.1 418 I'm a teapot";
@@ -391,29 +388,12 @@ async fn what_is_no_rule_is_refused_with_its_place() {
             "fault.when.probability",
         ),
         (Rule::new("x", status(500)).times(0), "fault.when.count"),
+        (Rule::new("x", Fault::down()).on("/x"), "fault.match"),
+        (Rule::new("x", Fault::down()).times(1), "fault.when"),
+        (Rule::new("x", Fault::ttl_cap(0)), "fault.fault.seconds"),
+        (Rule::new("x", Fault::role_changed("a b")), "fault.fault.to"),
         (
-            Rule::new("x", Fault::Down { family: None }).on("/x"),
-            "fault.match",
-        ),
-        (
-            Rule::new("x", Fault::Down { family: None }).times(1),
-            "fault.when",
-        ),
-        (
-            Rule::new("x", Fault::TtlCap { seconds: 0 }),
-            "fault.fault.seconds",
-        ),
-        (
-            Rule::new("x", Fault::RoleChanged { to: "a b".into() }),
-            "fault.fault.to",
-        ),
-        (
-            Rule::new(
-                "x",
-                Fault::DropHeader {
-                    name: "no header".into(),
-                },
-            ),
+            Rule::new("x", Fault::drop_header("no header")),
             "fault.fault.name",
         ),
     ];

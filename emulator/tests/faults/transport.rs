@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use imds_emulator::config::Span;
+use imds_emulator::fault::kinds::{ConnectionLimit, Down, Latency, Slicer, Throttle};
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
 use imds_emulator::imds::{Delivery, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -67,7 +68,7 @@ impl Leaf {
         }
     }
 
-    async fn under(&self, fault: Fault) -> (String, End) {
+    async fn under(&self, fault: impl Into<Fault>) -> (String, End) {
         let _guard = self.bench.imds.fault(Rule::new("fault", fault)).unwrap();
         talk(&self.bench, &self.get).await
     }
@@ -81,7 +82,7 @@ impl Leaf {
 #[tokio::test]
 async fn blackhole_answers_nothing_and_stays_open() {
     let leaf = Leaf::new().await;
-    let fault = leaf.under(Fault::Blackhole {}).await;
+    let fault = leaf.under(Fault::blackhole()).await;
     assert_eq!(fault, (String::new(), End::Silence));
     assert!(leaf.is_well().await, "it is healed with its guard");
 }
@@ -89,15 +90,15 @@ async fn blackhole_answers_nothing_and_stays_open() {
 #[tokio::test]
 async fn reset_peer_resets_at_once_or_before_the_answer_or_in_it() {
     let leaf = Leaf::new().await;
-    for after in [ResetAfter::Accept, ResetAfter::Headers] {
-        let fault = leaf.under(Fault::ResetPeer { after }).await;
+    for after in [ResetAfter::Accept, ResetAfter::Request] {
+        let fault = leaf.under(Fault::reset_peer(after)).await;
         assert_eq!(fault, (String::new(), End::Reset), "{after:?}");
     }
     let after = ResetAfter::Bytes { bytes: 4 };
     let guard = leaf
         .bench
         .imds
-        .fault(Rule::new("fault", Fault::ResetPeer { after }))
+        .fault(Rule::new("fault", Fault::reset_peer(after)))
         .unwrap();
     // What was sent before a reset may be lost to the reader; either is what a client can see.
     let (answer, end) = talk(&leaf.bench, &leaf.get).await;
@@ -113,7 +114,7 @@ async fn reset_peer_resets_at_once_or_before_the_answer_or_in_it() {
 #[tokio::test]
 async fn empty_response_closes_without_a_byte() {
     let leaf = Leaf::new().await;
-    let fault = leaf.under(Fault::EmptyResponse {}).await;
+    let fault = leaf.under(Fault::empty_response()).await;
     assert_eq!(fault, (String::new(), End::Closed));
 }
 
@@ -138,7 +139,7 @@ async fn down_refuses_connections_and_the_port_comes_back() {
     let down = |family| {
         bench
             .imds
-            .fault(Rule::new("down", Fault::Down { family }))
+            .fault(Rule::new("down", Down::new().family(family)))
             .unwrap()
     };
     let guard = down(None);
@@ -158,7 +159,7 @@ async fn down_refuses_connections_and_the_port_comes_back() {
 #[tokio::test]
 async fn down_keeps_to_its_time_on_the_clock() {
     let bench = Bench::new().await;
-    let mut rule = Rule::new("down", Fault::Down { family: None });
+    let mut rule = Rule::new("down", Fault::down());
     rule.when.after = Some(Span::minutes(1));
     rule.when.duration = Some(Span::minutes(1));
     let _guard = bench.imds.fault(rule).unwrap();
@@ -179,7 +180,7 @@ async fn down_keeps_to_its_time_on_the_clock() {
 #[tokio::test]
 async fn hop_limit_keeps_the_token_from_coming_but_not_the_data() {
     let leaf = Leaf::new().await;
-    let mut rule = Rule::new("hops", Fault::HopLimit {});
+    let mut rule = Rule::new("hops", Fault::hop_limit());
     rule.matches.client = Some("127.0.0.0/8".parse().unwrap());
     let guard = leaf.bench.imds.fault(rule.clone()).unwrap();
     let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
@@ -195,7 +196,7 @@ async fn hop_limit_keeps_the_token_from_coming_but_not_the_data() {
 async fn slow_close_comes_after_a_whole_answer() {
     let leaf = Leaf::new().await;
     let began = Instant::now();
-    let (answer, end) = leaf.under(Fault::SlowClose { delay: span(150) }).await;
+    let (answer, end) = leaf.under(Fault::slow_close(span(150))).await;
     assert!(answer.ends_with(BODY), "{answer}");
     assert_eq!(end, End::Closed);
     assert!(began.elapsed() >= Duration::from_millis(150));
@@ -204,21 +205,16 @@ async fn slow_close_comes_after_a_whole_answer() {
 #[tokio::test]
 async fn latency_delays_and_delays_add_up() {
     let leaf = Leaf::new().await;
-    let latency = |milliseconds| Fault::Latency {
-        latency: span(milliseconds),
-        jitter: Span::default(),
-        distribution: None,
-    };
+    let latency = |milliseconds| Fault::latency(span(milliseconds));
     let rules = [("one", latency(60)), ("two", latency(50))];
     let _guards = rules.map(|(name, fault)| leaf.bench.imds.fault(Rule::new(name, fault)).unwrap());
-    let uniform = Fault::Latency {
-        latency: Span::default(),
-        jitter: span(10),
-        distribution: Some(Distribution::Uniform {
-            lower: span(30),
-            upper: span(40),
-        }),
-    };
+    let uniform =
+        Latency::new(Span::default())
+            .jitter(span(10))
+            .distribution(Distribution::Uniform {
+                lower: span(30),
+                upper: span(40),
+            });
     let began = Instant::now();
     let (answer, end) = leaf.under(uniform).await;
     assert!(answer.ends_with(BODY));
@@ -232,7 +228,7 @@ async fn latency_delays_and_delays_add_up() {
 }
 
 /// The pieces in which an answer comes, with the time of each.
-async fn pieces(leaf: &Leaf, fault: Fault) -> Vec<(Duration, String)> {
+async fn pieces(leaf: &Leaf, fault: impl Into<Fault>) -> Vec<(Duration, String)> {
     let _guard = leaf.bench.imds.fault(Rule::new("fault", fault)).unwrap();
     let mut stream = TcpStream::connect(leaf.bench.imds.address()).await.unwrap();
     stream
@@ -255,7 +251,7 @@ async fn pieces(leaf: &Leaf, fault: Fault) -> Vec<(Duration, String)> {
 #[tokio::test]
 async fn slow_headers_come_after_the_status_line() {
     let leaf = Leaf::new().await;
-    let pieces = pieces(&leaf, Fault::SlowHeaders { delay: span(100) }).await;
+    let pieces = pieces(&leaf, Fault::slow_headers(span(100))).await;
     let (_, first) = &pieces[0];
     assert_eq!(first, "HTTP/1.1 200 OK\r\n");
     let (late, second) = &pieces[1];
@@ -268,10 +264,7 @@ async fn slow_headers_come_after_the_status_line() {
 #[tokio::test]
 async fn slow_body_dribbles() {
     let leaf = Leaf::new().await;
-    let fault = Fault::SlowBody {
-        chunks: 4,
-        total: span(120),
-    };
+    let fault = Fault::slow_body(4, span(120));
     let pieces = pieces(&leaf, fault).await;
     let (end, _) = pieces.last().unwrap();
     assert!(*end >= Duration::from_millis(115), "{end:?}");
@@ -284,11 +277,7 @@ async fn slow_body_dribbles() {
 #[tokio::test]
 async fn slicer_sends_small_pieces() {
     let leaf = Leaf::new().await;
-    let fault = Fault::Slicer {
-        size: 40,
-        variation: 10,
-        delay: span(5),
-    };
+    let fault = Slicer::new(40, span(5)).variation(10);
     let pieces = pieces(&leaf, fault).await;
     assert!(pieces.len() >= 4, "{pieces:?}");
     let all: String = pieces.into_iter().map(|(_, piece)| piece).collect();
@@ -296,7 +285,7 @@ async fn slicer_sends_small_pieces() {
 }
 
 /// What happens on the connection of a request for the same leaf.
-fn script(fault: Fault) -> Vec<Step> {
+fn script(fault: impl Into<Fault>) -> Vec<Step> {
     let imds = alone(vec![Rule::new("fault", fault)]);
     match ask(&imds, "GET", "/latest/meta-data/ami-id").delivery {
         Delivery::Script(steps) => steps,
@@ -306,10 +295,7 @@ fn script(fault: Fault) -> Vec<Step> {
 
 #[test]
 fn pauses_and_pieces_are_as_long_as_they_should_be() {
-    let steps = script(Fault::SlowBody {
-        chunks: 4,
-        total: span(120),
-    });
+    let steps = script(Fault::slow_body(4, span(120)));
     let [Step::Send(_), body @ .., Step::Close] = steps.as_slice() else {
         panic!("{steps:?}");
     };
@@ -324,11 +310,7 @@ fn pauses_and_pieces_are_as_long_as_they_should_be() {
         .collect();
     assert_eq!(body, expected);
 
-    let steps = script(Fault::Slicer {
-        size: 20,
-        variation: 5,
-        delay: span(5),
-    });
+    let steps = script(Slicer::new(20, span(5)).variation(5));
     let mut lengths: Vec<usize> = steps
         .iter()
         .filter_map(|step| match step {
@@ -345,7 +327,7 @@ fn pauses_and_pieces_are_as_long_as_they_should_be() {
 #[tokio::test]
 async fn stall_stops_in_the_body_and_stays_open() {
     let leaf = Leaf::new().await;
-    let (answer, end) = leaf.under(Fault::Stall { after: 4 }).await;
+    let (answer, end) = leaf.under(Fault::stall(4)).await;
     assert!(answer.contains("Content-Length: 21\r\n"));
     assert!(answer.ends_with("\r\n\r\nami-"), "{answer}");
     assert_eq!(end, End::Silence);
@@ -359,11 +341,7 @@ async fn throttle_refuses_what_is_too_much_in_each_way() {
         (Effect::Status(503), End::Closed),
     ] {
         let leaf = Leaf::new().await;
-        let fault = Fault::Throttle {
-            rate: 2,
-            burst: Some(3),
-            effect,
-        };
+        let fault = Throttle::new(2).burst(3).effect(effect);
         let _guard = leaf.bench.imds.fault(Rule::new("throttle", fault)).unwrap();
         for _ in 0..3 {
             assert!(leaf.is_well().await);
@@ -386,11 +364,7 @@ async fn throttle_refuses_what_is_too_much_in_each_way() {
 #[tokio::test]
 async fn quota_lets_so_many_through_in_a_window() {
     let leaf = Leaf::new().await;
-    let fault = Fault::Quota {
-        limit: 2,
-        window: Span::minutes(1),
-        effect: Effect::Status(429),
-    };
+    let fault = Fault::quota(2, Span::minutes(1));
     let _guard = leaf.bench.imds.fault(Rule::new("quota", fault)).unwrap();
     for _ in 0..2 {
         assert!(leaf.is_well().await && leaf.is_well().await);
@@ -406,10 +380,7 @@ async fn quota_lets_so_many_through_in_a_window() {
 #[tokio::test]
 async fn connection_limit_counts_those_that_are_open() {
     let leaf = Leaf::new().await;
-    let fault = Fault::ConnectionLimit {
-        max: 2,
-        effect: Effect::Status(503),
-    };
+    let fault = ConnectionLimit::new(2).effect(Effect::Status(503));
     let _guard = leaf.bench.imds.fault(Rule::new("limit", fault)).unwrap();
     assert!(leaf.is_well().await);
     let address = leaf.bench.imds.address();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use imds_emulator::fault::Fault;
+use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::journal::Exchange;
 use imds_emulator::{Command, Emulator};
 use tokio::sync::broadcast::Receiver;
@@ -275,7 +276,7 @@ impl Stage {
 
     /// Waits until nothing listens any more, if that is the fault.
     async fn refused(&self, fault: &Fault) {
-        if !matches!(fault, Fault::Down { .. }) {
+        if !matches!(fault, Fault::Connection(ConnectionFault::Down(_))) {
             return;
         }
         for _ in 0..200 {

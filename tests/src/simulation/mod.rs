@@ -53,7 +53,7 @@ pub use self::herd::{Herd, herd};
 pub use self::judge::{Invariant, Violation};
 pub use self::plan::{LENGTH, Plan, WORLDS_A_YEAR};
 pub(crate) use self::schedule::random_rule;
-pub use self::schedule::{Incident, Kind, vocabulary};
+pub use self::schedule::{Incident, Kind};
 pub use self::timeline::{Sleep, Timeline};
 pub use self::world::{Counts, Outcome, run};
 

@@ -1,17 +1,16 @@
 //! The incidents of a world, from a seed: what happens, when, and for how long.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use imds_emulator::config::Config;
+use imds_emulator::fault::kinds::{ConnectionFault, CredentialsFault, RateFault, TokenFault};
 use imds_emulator::fault::{Fault, Rule};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// An incident.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Incident {
     /// Its number in the schedule, for `--only`.
     pub number: usize,
@@ -26,7 +25,8 @@ pub struct Incident {
 }
 
 /// What happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
     /// A fault of the emulator.
@@ -202,29 +202,25 @@ const PATHS: [&str; 6] = [
     "/**",
 ];
 
-/// A random rule.
+/// A rule with a random fault for random requests.
 pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let fault = fault(random);
-    let is_down = matches!(fault, Fault::Down { .. });
+    let is_down = matches!(fault, Fault::Connection(ConnectionFault::Down(_)));
     let mut rule = Rule::new(format!("incident-{number}"), fault);
-    let on_accept = matches!(
-        rule.fault,
-        Fault::ResetPeer {
-            after: imds_emulator::fault::ResetAfter::Accept
-        }
-    );
-    if !is_down && !on_accept {
+    if !rule.fault.precedes_requests() {
         let paths = match &rule.fault {
-            // Rate limits count all requests, and some faults affect only tokens or only credentials.
-            Fault::Throttle { .. }
-            | Fault::Quota { .. }
-            | Fault::HopLimit { .. }
-            | Fault::TokenUnavailable { .. }
-            | Fault::TtlCap { .. } => PATHS.get(5..),
-            Fault::CredentialsError { .. }
-            | Fault::CredentialsExpired { .. }
-            | Fault::CredentialsField { .. }
-            | Fault::CredentialsStuck { .. } => PATHS.get(2..),
+            // Rates count all requests; some faults apply only to tokens, some only to credentials.
+            Fault::Rate(RateFault::Throttle(_) | RateFault::Quota(_))
+            | Fault::Connection(ConnectionFault::HopLimit(_))
+            | Fault::Token(TokenFault::TokenUnavailable(_) | TokenFault::TtlCap(_)) => {
+                PATHS.get(5..)
+            }
+            Fault::Credentials(
+                CredentialsFault::CredentialsError(_)
+                | CredentialsFault::CredentialsExpired(_)
+                | CredentialsFault::CredentialsField(_)
+                | CredentialsFault::CredentialsStuck(_),
+            ) => PATHS.get(2..),
             _ => Some(&PATHS[..]),
         };
         let path = paths.and_then(|paths| paths.choose(random));
@@ -240,134 +236,12 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     rule
 }
 
-/// A random fault.
+/// A random fault of those that the emulator can inject.
 fn fault(random: &mut impl Rng) -> Fault {
-    loop {
-        let at = random.random_range(0..KINDS);
-        // A test verifies that every written fault is valid.
-        if let Ok(fault) = serde_json::from_value(written(random, at)) {
-            return fault;
-        }
-    }
-}
-
-/// The types of all faults, from the schema of the emulator.
-pub fn vocabulary() -> BTreeSet<String> {
-    let schema = Config::schema();
-    let variants = schema
-        .pointer("/$defs/Fault/oneOf")
-        .and_then(Value::as_array);
-    let name = |variant: &Value| {
-        variant
-            .pointer("/properties/type/const")?
-            .as_str()
-            .map(str::to_owned)
-    };
-    variants.into_iter().flatten().filter_map(name).collect()
-}
-
-/// The number of faults that [`written`] knows.
-pub(super) const KINDS: usize = 53;
-
-/// A fault in the format of the emulator's configuration.
-pub(super) fn written(random: &mut impl Rng, at: usize) -> Value {
-    let mut time = |most: f64| {
-        let time = spread(random, 0.001, most);
-        format!("{}ms", time.as_millis().max(1))
-    };
-    let (short, long) = (time(8.0), time(40_000.0));
-    let mut of = |values: &[Value]| values.choose(random).cloned().unwrap_or_default();
-    let effect = of(&[
-        json!("silence"),
-        json!("reset"),
-        json!(429),
-        json!(503),
-        json!(404),
-    ]);
-    match at {
-        0 => json!({ "type": "down" }),
-        1 => json!({ "type": "blackhole" }),
-        2 => json!({ "type": "reset_peer" }),
-        3 => json!({ "type": "reset_peer", "after": "accept" }),
-        4 => {
-            json!({ "type": "reset_peer", "after": { "bytes": of(&[json!(0), json!(7), json!(300)]) } })
-        }
-        5 => json!({ "type": "empty_response" }),
-        6 => json!({ "type": "hop_limit" }),
-        7 => json!({ "type": "slow_close", "delay": short }),
-        8 => json!({ "type": "latency", "latency": short }),
-        9 => json!({ "type": "latency", "latency": "300ms", "jitter": "290ms" }),
-        10 => json!({ "type": "latency", "distribution":
-            { "type": "pareto", "scale": "20ms", "shape": 1.1 } }),
-        11 => json!({ "type": "slow_headers", "delay": short }),
-        12 => json!({ "type": "slow_body", "chunks": 5, "total": short }),
-        13 => json!({ "type": "slicer", "size": 40, "delay": "30ms" }),
-        14 => json!({ "type": "stall", "after": of(&[json!(0), json!(20), json!(400)]) }),
-        15 => json!({ "type": "status", "code": of(&[
-            json!(400), json!(401), json!(403), json!(404), json!(405), json!(429), json!(500),
-            json!(502), json!(503), json!(504), json!(204), json!(301), json!(418)]) }),
-        16 => json!({ "type": "status", "code": 503, "body": "empty", "retry-after": "2s" }),
-        17 => json!({ "type": "status", "code": 429, "retry-after": "1h" }),
-        18 => json!({ "type": "status", "code": 500, "body": { "text": "out of order" } }),
-        19 => json!({ "type": "truncate_body" }),
-        20 => json!({ "type": "truncate_body", "fraction": 0.3, "fix-content-length": true }),
-        21 => {
-            json!({ "type": "long_body", "bytes": of(&[json!(10), json!(70_000), json!(2_000_000)]) })
-        }
-        22 => json!({ "type": "malformed_chunk" }),
-        23 => json!({ "type": "random_data_then_close" }),
-        24 => json!({ "type": "malformed_json", "how": of(&[
-            json!("cut"), json!("trailing_comma"), json!("html"), json!("empty_object")]) }),
-        25 => json!({ "type": "replace", "body": of(&[
-            json!(""), json!("null"), json!("{}"), json!("a role with spaces\n"), json!("\u{7f}"),
-            json!("{\"Code\":\"Success\"}"), json!("<html>")]) }),
-        26 => json!({ "type": "patch", "json": { "Expiration": of(&[
-            json!("2000-01-01T00:00:00Z"), json!("9999-12-31T23:59:59Z"), json!("soon"), json!(7)]) } }),
-        27 => json!({ "type": "drop_header", "name": of(&[
-            json!("content-length"), json!("x-aws-ec2-metadata-token-ttl-seconds"), json!("server")]) }),
-        28 => {
-            json!({ "type": "wrong_content_length", "delta": of(&[json!(-5), json!(5), json!(5000)]) })
-        }
-        29 => json!({ "type": "wrong_content_type", "to": "text/html" }),
-        30 => json!({ "type": "redirect", "to": "http://203.0.113.1/elsewhere" }),
-        31 => json!({ "type": "throttle", "rate": of(&[json!(1), json!(5)]), "effect": effect }),
-        32 => json!({ "type": "connection_limit", "max": 0, "effect": effect }),
-        33 => {
-            json!({ "type": "quota", "limit": of(&[json!(1), json!(2)]), "window": "10m", "effect": effect })
-        }
-        34 => json!({ "type": "token_unavailable", "effect": effect }),
-        35 => json!({ "type": "v1_disabled" }),
-        36 => json!({ "type": "v1_enabled" }),
-        37 => json!({ "type": "token_expire_early", "after": long }),
-        38 => json!({ "type": "token_revoke_all" }),
-        39 => json!({ "type": "token_flap" }),
-        40 => json!({ "type": "ttl_cap", "seconds": of(&[json!(1), json!(60), json!(3600)]) }),
-        41 => json!({ "type": "endpoint_disabled" }),
-        42 => json!({ "type": "category_missing", "path": "meta-data/iam/**" }),
-        43 => json!({ "type": "stale_view", "age": long }),
-        44 => json!({ "type": of(&[json!("role_missing"), json!("role_empty"),
-            json!("extended_unavailable")]) }),
-        45 => json!({ "type": "role_changed", "to": "another-role" }),
-        46 => {
-            json!({ "type": of(&[json!("credentials_expired"), json!("credentials_late_rotation")]) })
-        }
-        47 => json!({ "type": "credentials_short_lived", "lifetime": long }),
-        48 => match of(&[json!(true), json!(false)]).as_bool() {
-            Some(true) => json!({ "type": "clock_skew", "by": of(&[
-                json!("5m"), json!("-5m"), json!("3h"), json!("-3h")]) }),
-            _ => json!({ "type": "credentials_field",
-                "name": of(&[json!("AccessKeyId"), json!("SecretAccessKey"), json!("Token"), json!("Expiration")]),
-                "how": of(&[json!("missing"), json!("empty"), json!("null"), json!("wrong_type"), json!("bad_date")]) }),
-        },
-        // The clients here should not notice these two.
-        49 => json!({ "type": "wrong_server" }),
-        50 => {
-            json!({ "type": "listing_inconsistent", "path": "meta-data/iam/security-credentials/*" })
-        }
-        51 => json!({ "type": "credentials_error" }),
-        52 => json!({ "type": "credentials_stuck" }),
-        _ => Value::Null,
-    }
+    let samples = Fault::samples(random);
+    // There is at least one sample of each kind.
+    let fault = samples.choose(random).cloned();
+    fault.unwrap_or_else(Fault::blackhole)
 }
 
 /// Minimises `incidents` that fail: omits parts of them, larger parts first.
@@ -402,31 +276,40 @@ pub(super) fn shrink(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use imds_emulator::config::Config;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
+    use serde_json::Value;
 
     use super::*;
 
     #[test]
     fn every_fault_of_the_vocabulary_can_happen() {
+        let schema = Config::schema();
+        let kinds = schema.pointer("/$defs/Fault/oneOf").unwrap();
+        let vocabulary: BTreeSet<&str> = kinds
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|kind| {
+                kind.pointer("/properties/type/const")
+                    .unwrap()
+                    .as_str()
+                    .unwrap()
+            })
+            .collect();
+        assert!(vocabulary.len() > 40, "{vocabulary:?}");
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut names = BTreeSet::new();
-        for at in 0..KINDS {
-            for _ in 0..50 {
-                let written = written(&mut random, at);
-                let name = written.get("type").unwrap().as_str().unwrap().to_owned();
-                let fault: Fault = serde_json::from_value(written).unwrap();
-                let toml = format!(
-                    "[[faults]]\nname = 'x'\nfault = {}",
-                    toml::Value::try_from(&fault).unwrap()
-                );
-                Config::from_toml(&toml).unwrap();
-                names.insert(name);
-            }
-        }
-        let all = vocabulary();
-        assert!(all.len() > 40, "{all:?}");
-        assert_eq!(names, all);
+        let drawn: Vec<Value> = (0..3000)
+            .map(|_| serde_json::to_value(fault(&mut random)).unwrap())
+            .collect();
+        let names: BTreeSet<&str> = drawn
+            .iter()
+            .map(|fault| fault["type"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, vocabulary);
     }
 
     #[test]

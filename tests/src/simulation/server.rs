@@ -13,6 +13,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use imds_emulator::config::Config;
+use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::fault::{Family, Fault, Rule};
 use imds_emulator::imds::{Client, Delivery, Imds, Step};
 use rand::{RngExt as _, SeedableRng as _};
@@ -226,7 +227,9 @@ impl Server {
             }
             if state.imds.is_down(Family::Ipv4, now) {
                 let down = state.rules.iter();
-                let down = down.filter(|rule| matches!(rule.fault, Fault::Down { .. }));
+                let down = down.filter(|rule| {
+                    matches!(rule.fault, Fault::Connection(ConnectionFault::Down(_)))
+                });
                 *rules = Some(down.map(|rule| rule.name.as_str().into()).collect());
                 return Err(Broken::Refused);
             }

@@ -129,7 +129,7 @@ fn nothing_listens() {
 
 #[test]
 fn tokens_do_not_come_through() {
-    let (steps, remedy) = under(Emulator::builder(), Some(Fault::HopLimit {}));
+    let (steps, remedy) = under(Emulator::builder(), Some(Fault::hop_limit()));
     assert_eq!(
         steps,
         ["ok settings", "ok connection", "FAIL session token"]
@@ -147,7 +147,7 @@ fn somebody_listens_who_says_nothing() {
 
 #[test]
 fn the_endpoint_is_disabled() {
-    let (steps, remedy) = under(Emulator::builder(), Some(Fault::EndpointDisabled {}));
+    let (steps, remedy) = under(Emulator::builder(), Some(Fault::endpoint_disabled()));
     assert_eq!(steps.last().unwrap(), "FAIL session token");
     assert!(remedy.unwrap().contains("HttpEndpoint"));
 }
@@ -156,7 +156,7 @@ fn the_endpoint_is_disabled() {
 fn there_is_no_role() {
     for (builder, fault) in [
         (Emulator::builder().without_role(), None),
-        (Emulator::builder(), Some(Fault::RoleEmpty {})),
+        (Emulator::builder(), Some(Fault::role_empty())),
     ] {
         let (steps, remedy) = under(builder, fault);
         assert_eq!(steps.last().unwrap(), "FAIL role");
@@ -166,10 +166,7 @@ fn there_is_no_role() {
 
 #[test]
 fn the_role_cannot_be_assumed() {
-    let fault = Fault::CredentialsError {
-        code: "AssumeRoleUnauthorizedAccess".into(),
-        message: None,
-    };
+    let fault = Fault::credentials_error();
     let (steps, remedy) = under(Emulator::builder(), Some(fault));
     assert_eq!(steps.last().unwrap(), "FAIL credentials");
     assert!(remedy.unwrap().contains("trust policy"));

@@ -125,11 +125,7 @@ fn a_reader_that_has_read_enough_is_no_error() {
 fn a_look_up_may_take_as_long_as_its_time_outs() {
     let second = chrono::TimeDelta::seconds(1);
     let imds = Imds::start(Emulator::builder());
-    let slow = imds_emulator::fault::Fault::Latency {
-        latency: (second * 3).into(),
-        jitter: second.into(),
-        distribution: None,
-    };
+    let slow = imds_emulator::fault::kinds::Latency::new(second * 3).jitter(second);
     let rule = imds_emulator::fault::Rule::new("slow", slow);
     let _fault = imds.fault(rule.on("/latest/api/token")).unwrap();
     let arguments = ["get", "--endpoint", imds.url(), "--attempts", "1"];

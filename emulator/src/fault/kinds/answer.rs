@@ -1,0 +1,432 @@
+//! Faults of the answer's status and headers, and other answers.
+
+use std::collections::BTreeMap;
+
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::effect::check_status;
+use super::samples::Draw;
+use super::{Deliver, Kind, Nature, Requests, group};
+use crate::decision::Delivery;
+use crate::fault::delay::to_std;
+use crate::fault::draft::Draft;
+use crate::fault::header;
+use crate::value::{Invalid, Key, Span};
+
+group! {
+    /// Faults of the answer's status and headers, and other answers.
+    Answer(AnswerFault), "Answer":
+    Status = "status" | "error" | "abort", status(code: u16);
+    Replace = "replace", replace();
+    Redirect = "redirect", redirect(to: impl Into<String>);
+    DropHeader = "drop_header", drop_header(name: impl Into<String>);
+    WrongContentType = "wrong_content_type", wrong_content_type(to: impl Into<String>);
+    WrongServer = "wrong_server", wrong_server();
+}
+
+fn check_header_name(key: &Key, name: &str) -> Result<(), Invalid> {
+    key.unless(header(name).is_some(), name, "the name of a header")
+}
+
+fn check_header_value(key: &Key, value: &str) -> Result<(), Invalid> {
+    key.unless(
+        HeaderValue::from_str(value).is_ok(),
+        value,
+        "the value of a header",
+    )
+}
+
+/// Answers with an error.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Status {
+    /// Status code, 200 to 999.
+    pub code: u16,
+    /// `aws` (the error page of IMDS), `empty` or `{ text = "…" }`. Default: `aws`.
+    #[serde(default)]
+    pub body: StatusBody,
+    /// Time in a `Retry-After` header, in whole seconds. Default: no such header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Span>,
+}
+
+impl Status {
+    /// Answers with this status code and the error page of IMDS.
+    pub fn new(code: u16) -> Self {
+        Self {
+            code,
+            body: StatusBody::Aws,
+            retry_after: None,
+        }
+    }
+
+    /// Sends this body.
+    #[must_use]
+    pub fn body(mut self, body: StatusBody) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Adds a `Retry-After` header.
+    #[must_use]
+    pub fn retry_after(mut self, time: impl Into<Span>) -> Self {
+        self.retry_after = Some(time.into());
+        self
+    }
+}
+
+impl Kind for Status {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_status(&key.field("code"), self.code)
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        let code = draw.of(
+            400,
+            [401, 403, 404, 405, 429, 500, 502, 503, 504, 204, 301, 418],
+        );
+        vec![
+            Self::new(code),
+            Self::new(503)
+                .body(StatusBody::Empty)
+                .retry_after(Span::seconds(2)),
+            Self::new(429).retry_after(Span::minutes(60)),
+            Self::new(500).body(StatusBody::Text {
+                text: "out of order".into(),
+            }),
+        ]
+    }
+}
+
+impl Deliver for Status {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        answer.set_status(self.code);
+        match &self.body {
+            StatusBody::Aws => answer.set_error_page(),
+            StatusBody::Empty => answer.set_text(String::new()),
+            StatusBody::Text { text } => answer.set_text(text.clone()),
+        }
+        if let Some(retry_after) = self.retry_after {
+            let seconds = to_std(retry_after).as_secs();
+            answer
+                .response
+                .headers_mut()
+                .insert(RETRY_AFTER, seconds.into());
+        }
+        answer.into()
+    }
+}
+
+/// The body of an error.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusBody {
+    /// The error page of IMDS `[I33]`.
+    #[default]
+    Aws,
+    /// No body.
+    Empty,
+    /// A text.
+    #[serde(untagged)]
+    Text {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Replaces parts of the answer.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Replace {
+    /// Status code, 200 to 999. Default: that of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// Headers that are added or replaced. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The new body. Default: that of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+impl Replace {
+    /// Replaces nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the status code.
+    #[must_use]
+    pub fn code(mut self, code: u16) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Adds or replaces a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Replaces the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+}
+
+impl Kind for Replace {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        if let Some(code) = self.code {
+            check_status(&key.field("code"), code)?;
+        }
+        let key = key.field("headers");
+        self.headers.iter().try_for_each(|(name, value)| {
+            check_header_name(&key, name)?;
+            check_header_value(&key.field(name), value)
+        })
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        let body = draw.of(
+            "",
+            [
+                "null",
+                "{}",
+                "a role with spaces\n",
+                "\u{7f}",
+                "{\"Code\":\"Success\"}",
+                "<html>",
+            ],
+        );
+        vec![Self::new().body(body)]
+    }
+}
+
+impl Deliver for Replace {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        if let Some(code) = self.code {
+            answer.set_status(code);
+        }
+        if let Some(body) = &self.body {
+            answer.set_body(body.clone().into());
+        }
+        for (name, value) in &self.headers {
+            if let Some(name) = header(name) {
+                answer.set_header(name, value);
+            }
+        }
+        answer.into()
+    }
+}
+
+/// Omits a header.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DropHeader {
+    /// Name of the header.
+    pub name: String,
+}
+
+impl DropHeader {
+    fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl Kind for DropHeader {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_header_name(&key.field("name"), &self.name)
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        let name = draw.of(
+            "content-length",
+            ["x-aws-ec2-metadata-token-ttl-seconds", "server"],
+        );
+        vec![Self::new(name)]
+    }
+}
+
+impl Deliver for DropHeader {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        let Some(name) = header(&self.name) else {
+            return answer.into();
+        };
+        // `remove` would leave the other headers in another order.
+        let headers = std::mem::take(answer.response.headers_mut());
+        let kept = headers.iter().filter(|(other, _)| **other != name);
+        answer
+            .response
+            .headers_mut()
+            .extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+        answer.verbatim()
+    }
+}
+
+/// Sends another `Content-Type`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct WrongContentType {
+    /// The content type.
+    pub to: String,
+}
+
+impl WrongContentType {
+    fn new(to: impl Into<String>) -> Self {
+        Self { to: to.into() }
+    }
+}
+
+impl Kind for WrongContentType {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_header_value(&key.field("to"), &self.to)
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new("text/html")]
+    }
+}
+
+impl Deliver for WrongContentType {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        answer.set_header(CONTENT_TYPE, &self.to);
+        answer.into()
+    }
+}
+
+/// Redirects to another URL.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Redirect {
+    /// URL, for the `Location` header.
+    pub to: String,
+    /// Status code, 300 to 399. Default: `301`.
+    #[serde(default = "moved_permanently")]
+    pub code: u16,
+}
+
+impl Redirect {
+    /// Redirects with the status 301.
+    pub fn new(to: impl Into<String>) -> Self {
+        Self {
+            to: to.into(),
+            code: moved_permanently(),
+        }
+    }
+
+    /// Redirects with this status code, 300 to 399.
+    #[must_use]
+    pub fn code(mut self, code: u16) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+impl Kind for Redirect {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_header_value(&key.field("to"), &self.to)?;
+        key.field("code").unless(
+            (300..400).contains(&self.code),
+            self.code,
+            "a status from 300 to 399",
+        )
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new("http://203.0.113.1/elsewhere")]
+    }
+}
+
+impl Deliver for Redirect {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        answer.set_status(self.code);
+        answer.set_text(String::new());
+        answer.set_header(LOCATION, &self.to);
+        answer.into()
+    }
+}
+
+fn moved_permanently() -> u16 {
+    301
+}
+
+/// Sends another `Server` header, as a server that is not IMDS does.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct WrongServer {
+    /// Value of the header. Default: `nginx`.
+    pub to: String,
+}
+
+impl Default for WrongServer {
+    fn default() -> Self {
+        Self { to: "nginx".into() }
+    }
+}
+
+impl WrongServer {
+    /// Sends `Server: nginx`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends this value.
+    #[must_use]
+    pub fn to(mut self, to: impl Into<String>) -> Self {
+        self.to = to.into();
+        self
+    }
+}
+
+impl Kind for WrongServer {
+    fn check(&self, key: &Key) -> Result<(), Invalid> {
+        check_header_value(&key.field("to"), &self.to)
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+impl Deliver for WrongServer {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        answer.set_header(SERVER, &self.to);
+        answer.into()
+    }
+}

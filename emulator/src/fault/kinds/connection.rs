@@ -1,0 +1,280 @@
+//! Faults of the connection.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::samples::Draw;
+use super::{Deliver, Kind, Nature, Requests, group};
+use crate::decision::{Delivery, Step};
+use crate::fault::delay::to_std;
+use crate::fault::draft::Draft;
+use crate::value::{Invalid, Key, Span};
+
+group! {
+    /// Faults of the connection.
+    Connection(ConnectionFault), "Connection":
+    Down = "down" | "unreachable", down();
+    ResetPeer = "reset_peer" | "CONNECTION_RESET_BY_PEER", reset_peer(after: ResetAfter);
+    Blackhole = "blackhole" | "timeout", blackhole();
+    EmptyResponse = "empty_response" | "EMPTY_RESPONSE", empty_response();
+    HopLimit = "hop_limit", hop_limit();
+    SlowClose = "slow_close", slow_close(delay: impl Into<Span>);
+}
+
+/// Refuses new connections, as if nothing listened. Open connections go on. Its rule can have no
+/// `match`, and of `when` only `after`, `duration` and `ttl`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Down {
+    /// Address family: `ipv4` or `ipv6`. Default: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+}
+
+impl Down {
+    /// Refuses connections over both address families.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Refuses connections over one address family only.
+    #[must_use]
+    pub fn family(mut self, family: impl Into<Option<Family>>) -> Self {
+        self.family = family.into();
+        self
+    }
+}
+
+impl Kind for Down {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Listener(self.family)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+/// Resets the connection.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ResetPeer {
+    /// `accept` (once the connection is accepted, before a request is read; the rule can match by
+    /// `client` only), `request` (once the request is read) or `{ bytes = NUM }` (once NUM bytes of
+    /// the body are sent). Default: `request`.
+    #[serde(default)]
+    pub after: ResetAfter,
+}
+
+impl ResetPeer {
+    /// Resets the connection at this point.
+    pub fn new(after: ResetAfter) -> Self {
+        Self { after }
+    }
+}
+
+impl Kind for ResetPeer {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        match self.after {
+            ResetAfter::Accept => Nature::Accept,
+            ResetAfter::Request | ResetAfter::Bytes { .. } => Nature::Answer(Requests::All, self),
+        }
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        let bytes = draw.of(0, [7, 300]);
+        [
+            ResetAfter::Request,
+            ResetAfter::Accept,
+            ResetAfter::Bytes { bytes },
+        ]
+        .map(Self::new)
+        .into()
+    }
+}
+
+impl Deliver for ResetPeer {
+    fn deliver(&self, answer: Draft) -> Delivery {
+        match self.after {
+            ResetAfter::Accept | ResetAfter::Request => Delivery::Script(vec![Step::Reset]),
+            ResetAfter::Bytes { bytes } => answer.cut(bytes, Step::Reset),
+        }
+    }
+}
+
+/// When a connection is reset.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetAfter {
+    /// Once the connection is accepted, before a request is read.
+    Accept,
+    /// Once the request is read, before the status line is sent.
+    #[default]
+    #[serde(alias = "headers")]
+    Request,
+    /// Once so many bytes of the body are sent.
+    #[serde(untagged)]
+    Bytes {
+        /// Number of bytes.
+        bytes: usize,
+    },
+}
+
+/// Never answers the request. The connection stays open.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Blackhole {}
+
+impl Blackhole {
+    fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Kind for Blackhole {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+impl Deliver for Blackhole {
+    fn deliver(&self, _: Draft) -> Delivery {
+        Delivery::NoResponse
+    }
+}
+
+/// Closes the connection without sending a byte.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EmptyResponse {}
+
+impl EmptyResponse {
+    fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Kind for EmptyResponse {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+impl Deliver for EmptyResponse {
+    fn deliver(&self, _: Draft) -> Delivery {
+        Delivery::Script(vec![Step::Close])
+    }
+}
+
+/// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
+/// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HopLimit {}
+
+impl HopLimit {
+    fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Kind for HopLimit {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::Tokens, self)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+impl Deliver for HopLimit {
+    fn deliver(&self, _: Draft) -> Delivery {
+        Delivery::NoResponse
+    }
+}
+
+/// Sends the whole response, and closes the connection late.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct SlowClose {
+    /// Time from the end of the response to the close.
+    pub delay: Span,
+}
+
+impl SlowClose {
+    fn new(delay: impl Into<Span>) -> Self {
+        Self {
+            delay: delay.into(),
+        }
+    }
+}
+
+impl Kind for SlowClose {
+    fn check(&self, _: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn nature(&self) -> Nature<'_> {
+        Nature::Answer(Requests::All, self)
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new(draw.short())]
+    }
+}
+
+impl Deliver for SlowClose {
+    fn deliver(&self, answer: Draft) -> Delivery {
+        let response: Bytes = answer.written().whole();
+        Delivery::Script(vec![
+            Step::Send(response),
+            Step::Wait(to_std(self.delay)),
+            Step::Close,
+        ])
+    }
+}

@@ -1,0 +1,371 @@
+//! The kinds of faults. Their names are those of toxiproxy, WireMock and other tools, where these
+//! have one.
+//!
+//! A kind is a struct of its parameters, in the file of its group, where it says what the
+//! parameters must be and what the fault acts on ([`Nature`]). The list of the group gives the kind
+//! its name in files. The file format, the JSON schema, the table in `docs/faults.md`, the
+//! constructors of [`Fault`] and the samples for the simulation follow from that.
+
+mod answer;
+mod body;
+mod connection;
+mod credentials;
+mod effect;
+mod instance;
+mod rate;
+mod samples;
+mod timing;
+mod token;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+pub use self::answer::*;
+pub use self::body::*;
+pub use self::connection::*;
+pub use self::credentials::*;
+pub use self::effect::Effect;
+pub use self::instance::*;
+pub use self::rate::*;
+pub use self::timing::*;
+pub use self::token::*;
+
+use self::samples::Draw;
+use super::draft::Draft;
+use super::occurrence::Occurrence;
+use super::view::View;
+use crate::decision::Delivery;
+use crate::value::{Invalid, Key};
+
+/// A kind of fault: its parameters, and what it does.
+trait Kind {
+    /// Checks the parameters; `key` is where the fault stands in the configuration.
+    fn check(&self, key: &Key) -> Result<(), Invalid>;
+
+    /// What the fault acts on.
+    fn nature(&self) -> Nature<'_>;
+
+    /// Faults of this kind with parameters that differ in what clients see of them.
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self>
+    where
+        Self: Sized;
+}
+
+/// What a fault acts on, and thereby when it is asked, and how it goes together with others.
+#[derive(Clone, Copy)]
+pub(crate) enum Nature<'a> {
+    /// The listener: connections are refused, over one address family or over both.
+    Listener(Option<Family>),
+    /// A connection that was accepted: it is reset before a request is read.
+    Accept,
+    /// The answer, or how it is sent. Of several such faults the first one applies.
+    Answer(Requests, &'a dyn Deliver),
+    /// The time before the answer is sent. Delays add up.
+    Delay(Requests, &'a dyn Delay),
+    /// The instance that the answer is made from. All such faults apply.
+    Instance(Requests, &'a dyn Alter),
+    /// How many requests are answered. A fault that limits this applies to the requests above the
+    /// limit, as one that acts on the answer.
+    Rate(Requests, &'a dyn Limit),
+}
+
+/// The requests that a fault can apply to, among those that its rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Requests {
+    All,
+    /// `PUT` requests for a token.
+    Tokens,
+}
+
+impl Nature<'_> {
+    /// The requests that the fault can apply to, if it is for requests at all.
+    pub(crate) fn requests(self) -> Option<Requests> {
+        match self {
+            Self::Listener(_) | Self::Accept => None,
+            Self::Answer(requests, _)
+            | Self::Delay(requests, _)
+            | Self::Instance(requests, _)
+            | Self::Rate(requests, _) => Some(requests),
+        }
+    }
+
+    /// Whether the fault takes the place of the answer. Of several such faults one applies.
+    pub(crate) fn replaces(self) -> bool {
+        match self {
+            Self::Answer(..) | Self::Rate(..) => true,
+            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
+        }
+    }
+
+    /// Whether the fault changes the instance.
+    pub(crate) fn alters(self) -> bool {
+        match self {
+            Self::Instance(..) => true,
+            Self::Listener(_)
+            | Self::Accept
+            | Self::Answer(..)
+            | Self::Delay(..)
+            | Self::Rate(..) => false,
+        }
+    }
+}
+
+/// Acts on the answer.
+pub(crate) trait Deliver {
+    /// What the client gets in place of the answer.
+    fn deliver(&self, answer: Draft) -> Delivery;
+}
+
+/// Acts on the time before the answer.
+pub(crate) trait Delay {
+    /// How long the answer is delayed.
+    fn delay(&self, occurrence: &Occurrence) -> Duration;
+}
+
+/// Acts on the instance.
+pub(crate) trait Alter {
+    /// Changes the instance as this request sees it.
+    fn alter(&self, view: &mut View, occurrence: &Occurrence);
+}
+
+/// Limits how many requests are answered.
+pub(crate) trait Limit {
+    /// Whether a request, at the moment `now` and with so many connections open, is above the
+    /// limit. If not, it is counted.
+    fn is_exceeded(&self, meter: &mut Meter, connections: usize, now: DateTime<Utc>) -> bool;
+
+    /// What happens to a request above the limit.
+    fn effect(&self) -> Effect;
+}
+
+/// Declares a group of kinds: its enum, the names of its kinds, and their constructors.
+macro_rules! group {
+    (
+        $(#[$meta:meta])*
+        $variant:ident($group:ident), $title:literal:
+        $($kind:ident = $name:literal $(| $alias:literal)*, $constructor:ident $arguments:tt;)*
+    ) => {
+        $(#[$meta])*
+        #[derive(
+            Clone,
+            Debug,
+            serde::Deserialize,
+            schemars::JsonSchema,
+            PartialEq,
+            serde::Serialize,
+        )]
+        #[serde(tag = "type")]
+        #[allow(missing_docs, reason = "what a kind does is said of its parameters' struct")]
+        #[non_exhaustive]
+        pub enum $group {
+            $(
+                #[serde(rename = $name $(, alias = $alias)*)]
+                #[schemars(extend("x-group" = $title, "x-aliases" = [$($alias),*]))]
+                $kind($kind),
+            )*
+        }
+
+        impl $group {
+            pub(super) const NAMES: &[&str] = &[$($name $(, $alias)*),*];
+
+            pub(super) fn kind(&self) -> &dyn super::Kind {
+                match self {
+                    $(Self::$kind(kind) => kind,)*
+                }
+            }
+
+            pub(super) fn samples(draw: &mut super::Draw<'_>, into: &mut Vec<super::Fault>) {
+                $(
+                    let samples = <$kind as super::Kind>::samples(draw);
+                    into.extend(samples.into_iter().map(super::Fault::from));
+                )*
+            }
+        }
+
+        $(
+            impl From<$kind> for super::Fault {
+                fn from(kind: $kind) -> Self {
+                    Self::$variant($group::$kind(kind))
+                }
+            }
+
+            $crate::fault::kinds::constructor!($kind = $name, $constructor $arguments);
+        )*
+    };
+}
+use group;
+
+/// Declares the constructor of a kind: with the parameters that have no default.
+macro_rules! constructor {
+    ($kind:ident = $name:literal, $constructor:ident($($argument:ident: $type:ty),*)) => {
+        impl super::Fault {
+            #[doc = concat!("`", $name, "`: see [`", stringify!($kind), "`].")]
+            pub fn $constructor($($argument: $type),*) -> Self {
+                $kind::new($($argument),*).into()
+            }
+        }
+    };
+}
+use constructor;
+
+/// Declares [`Fault`] as one of all groups.
+macro_rules! groups {
+    ($($(#[$meta:meta])* $variant:ident($group:ident),)*) => {
+        /// What goes wrong.
+        ///
+        /// In files a fault is a table whose `type` says which kind it is:
+        /// `{ type = "status", code = 503 }`. In Rust there is a constructor for each kind. Where a
+        /// kind has parameters with defaults, its struct in [`kinds`](self) has methods that set
+        /// them.
+        ///
+        /// ```
+        /// use imds_emulator::config::Span;
+        /// use imds_emulator::fault::kinds::Status;
+        /// use imds_emulator::fault::{Fault, Rule};
+        ///
+        /// let outage = Rule::new("outage", Fault::blackhole());
+        /// let busy = Rule::new("busy", Status::new(503).retry_after(Span::seconds(2)));
+        /// ```
+        #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+        #[serde(untagged)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[$meta])* $variant($group),)*
+        }
+
+        /// The names of all kinds, with their aliases.
+        static NAMES: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| [$($group::NAMES),*].concat());
+
+        impl Fault {
+            fn kind(&self) -> &dyn Kind {
+                match self {
+                    $(Self::$variant(group) => group.kind(),)*
+                }
+            }
+
+            /// Faults of all kinds, for simulations.
+            #[doc(hidden)]
+            pub fn samples(random: &mut dyn rand::Rng) -> Vec<Self> {
+                let mut samples = Vec::new();
+                let mut draw = Draw::new(random);
+                $($group::samples(&mut draw, &mut samples);)*
+                samples
+            }
+
+            /// The fault that `parameters` describe, if there is a kind called `name`.
+            fn read(name: &str, parameters: Value) -> Option<serde_json::Result<Self>> {
+                $(
+                    if $group::NAMES.contains(&name) {
+                        return Some($group::deserialize(parameters).map(Self::$variant));
+                    }
+                )*
+                None
+            }
+
+            fn schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
+                vec![$($group::json_schema(generator)),*]
+            }
+        }
+    };
+}
+
+groups! {
+    /// The connection is refused, reset or closed.
+    Connection(ConnectionFault),
+    /// The answer is late, or slow.
+    Timing(TimingFault),
+    /// The answer is an error, or another one.
+    Answer(AnswerFault),
+    /// The body of the answer is incomplete or wrong.
+    Body(BodyFault),
+    /// Too many requests are not answered.
+    Rate(RateFault),
+    /// Tokens are refused, or required.
+    Token(TokenFault),
+    /// The metadata of the instance is incomplete, old or wrong.
+    Instance(InstanceFault),
+    /// The credentials of the role are missing, expired or wrong.
+    Credentials(CredentialsFault),
+}
+
+impl Fault {
+    pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        self.kind().check(key)
+    }
+
+    /// What the fault acts on.
+    pub(crate) fn nature(&self) -> Nature<'_> {
+        self.kind().nature()
+    }
+
+    /// Whether the fault takes effect before there is a request.
+    #[doc(hidden)]
+    pub fn precedes_requests(&self) -> bool {
+        self.nature().requests().is_none()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fault {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parameters = deserializer.deserialize_map(Parameters)?;
+        let name = match parameters.get("type") {
+            Some(Value::String(name)) => name.clone(),
+            Some(other) => {
+                return Err(D::Error::custom(format_args!(
+                    "invalid type: {other}, expected the name of a kind of fault"
+                )));
+            }
+            None => return Err(D::Error::missing_field("type")),
+        };
+        match Self::read(&name, Value::Object(parameters)) {
+            Some(fault) => fault.map_err(D::Error::custom),
+            None => Err(D::Error::unknown_variant(&name, &NAMES)),
+        }
+    }
+}
+
+/// Reads a table in which each name is there once.
+struct Parameters;
+
+impl<'de> Visitor<'de> for Parameters {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a fault, like { type = \"status\", code = 503 }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut parameters = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if parameters.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            parameters.insert(name, value);
+        }
+        Ok(parameters)
+    }
+}
+
+impl JsonSchema for Fault {
+    fn schema_name() -> Cow<'static, str> {
+        "Fault".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<Value> = Self::schemas(generator)
+            .iter()
+            .filter_map(|group| group.get("oneOf")?.as_array())
+            .flatten()
+            .cloned()
+            .collect();
+        json_schema!({ "description": "What goes wrong.", "oneOf": kinds })
+    }
+}
