@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let _four_puts = imds.expect(Assertion::MaxTokenPuts(4));
 
     // The first two token requests fail.
-    let outage = Rule::new("outage", Fault::EmptyResponse {}).on("/latest/api/token");
+    let outage = Rule::new("outage", Fault::empty_response()).on("/latest/api/token");
     let _outage = imds.fault(outage.times(2))?;
     assert_eq!(client.role().await?, "web-server");
 

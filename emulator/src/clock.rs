@@ -1,11 +1,11 @@
-//! The clock that everything in the emulator is dated and timed by.
+//! The clock of the emulator.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Real time, or a time that is moved by hand. Clones are one clock.
+/// The machine's clock, or one that a test moves. Clones share one clock.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -18,7 +18,7 @@ enum Source {
 #[derive(Clone, Copy)]
 enum Time {
     Standing(DateTime<Utc>),
-    /// As far from the machine's clock as this.
+    /// Runs at this offset from the machine's clock.
     Running(TimeDelta),
 }
 
@@ -44,17 +44,17 @@ fn shifted(now: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
 }
 
 impl Clock {
-    /// The machine's clock, which cannot be moved.
+    /// The machine's clock. It cannot be moved.
     pub const fn real() -> Self {
         Self(Source::Real)
     }
 
-    /// A clock that stands at `now` until it is moved.
+    /// A clock that stands still at `now` until it is moved.
     pub fn manual(now: DateTime<Utc>) -> Self {
         Self::by_hand(Time::Standing(now))
     }
 
-    /// A clock that runs like the machine's, and can be moved and stopped.
+    /// A clock that runs like the machine's clock, and can be moved and stopped.
     pub fn adjustable() -> Self {
         Self::by_hand(Time::Running(TimeDelta::zero()))
     }
@@ -63,7 +63,7 @@ impl Clock {
         Self(Source::ByHand(Arc::new(Mutex::new(time))))
     }
 
-    /// The moment.
+    /// The current date and time.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::Real => Utc::now(),
@@ -71,7 +71,7 @@ impl Clock {
         }
     }
 
-    /// Whether time passes by itself.
+    /// Whether the clock is running.
     pub fn is_running(&self) -> bool {
         match &self.0 {
             Source::Real => true,
@@ -82,7 +82,8 @@ impl Clock {
         }
     }
 
-    /// Moves it forward, or back, at most to the end of time. A running clock runs on from there.
+    /// Moves the clock forward or back, at most to the last or first representable date. A running
+    /// clock goes on from there.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl Clock {
         })
     }
 
-    /// Sets it. A running clock runs on from there.
+    /// Sets the clock. A running clock goes on from there.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ impl Clock {
         })
     }
 
-    /// Stops it.
+    /// Stops the clock.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl Clock {
         self.turn(|time| Time::Standing(time.now()))
     }
 
-    /// Lets it run, from where it stands.
+    /// Starts the clock from where it stands.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! The life of credentials `[I47]` to `[I50]`.
+//! Issue, rotation and expiration of credentials `[I47]` to `[I50]`.
 //!
-//! Credentials come in generations. Everything about a generation follows from the seed, the role
-//! and its number, so that the same document is given to everyone until the next rotation, without
-//! anything being remembered.
+//! Credentials come in generations. The seed, the role and the number of the generation determine
+//! its keys. All clients thus get the same document until the next rotation, and the emulator need
+//! not store it.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,12 +15,12 @@ use sha2::Sha256;
 
 use crate::instance::Iam;
 
-/// When credentials are replaced, and how long they live.
+/// When credentials are rotated, and when they expire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rotation {
-    /// New ones come after this time `[I49]`.
+    /// Time from one rotation to the next `[I49]`.
     pub(crate) every: TimeDelta,
-    /// They live for this time.
+    /// Time from the rotation to the expiration.
     pub(crate) lifetime: TimeDelta,
 }
 
@@ -45,28 +45,28 @@ impl Default for Rotation {
     }
 }
 
-/// Makes credentials.
+/// Issues credentials.
 #[derive(Clone)]
 pub(crate) struct Issuer {
     seed: [u8; 32],
     began: DateTime<Utc>,
-    /// The number of the generation that began then.
+    /// The number of the generation that begins at `began`.
     first: i64,
     rotation: Rotation,
 }
 
-/// Credentials between two rotations.
+/// The credentials from one rotation to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation {
     number: i64,
-    /// The moment of the rotation that brought them.
+    /// When they were issued.
     pub(crate) issued: DateTime<Utc>,
-    /// Their end.
+    /// When they expire.
     pub(crate) expires: DateTime<Utc>,
 }
 
 impl Generation {
-    /// The same keys, with other dates.
+    /// The generation with the same keys, and its dates shifted.
     pub(crate) fn shifted(self, by: TimeDelta) -> Self {
         let shifted = |moment: DateTime<Utc>| moment.checked_add_signed(by).unwrap_or(moment);
         Self {
@@ -76,7 +76,7 @@ impl Generation {
         }
     }
 
-    /// The same, with another end.
+    /// The generation with another expiration.
     pub(crate) fn until(self, expires: DateTime<Utc>) -> Self {
         Self {
             expires,
@@ -97,7 +97,7 @@ impl Issuer {
         }
     }
 
-    /// The same, with another rotation from `now` on, if it is another one.
+    /// The issuer with `rotation` from `now` on, if that is another rotation.
     pub(crate) fn with(&self, rotation: Rotation, now: DateTime<Utc>) -> Self {
         if self.rotation == rotation {
             return self.clone();
@@ -105,13 +105,13 @@ impl Issuer {
         Self {
             seed: self.seed,
             began: now,
-            // No key comes twice.
+            // No generation number is used twice, so that no keys are.
             first: self.generation(now).number.saturating_add(1),
             rotation,
         }
     }
 
-    /// The same, with new credentials from `now` on.
+    /// The issuer with new credentials from `now` on.
     pub(crate) fn rotated(&self, now: DateTime<Utc>) -> Self {
         Self {
             began: now,
@@ -120,8 +120,8 @@ impl Issuer {
         }
     }
 
-    /// The same until now, and from `began` on with credentials that live for `lifetime`, the one
-    /// after the other. `mark` keeps their keys apart from all others.
+    /// The issuer with credentials that expire after `lifetime` and are then replaced, from `began`
+    /// on. `mark` keeps their keys apart from all others.
     pub(crate) fn short_lived(&self, lifetime: TimeDelta, began: DateTime<Utc>, mark: u64) -> Self {
         Self {
             seed: self.seed,
@@ -137,8 +137,8 @@ impl Issuer {
         }
     }
 
-    /// The same, but from the credentials of `since` on, new ones come so long before the old ones
-    /// end.
+    /// The issuer that, from the credentials of `since` on, rotates `before_expiry` before they
+    /// expire.
     pub(crate) fn late(&self, before_expiry: TimeDelta, since: DateTime<Utc>) -> Self {
         let present = self.generation(since);
         let lifetime = self.rotation.lifetime;
@@ -170,7 +170,7 @@ impl Issuer {
         }
     }
 
-    /// When the generation after that of `now` is issued.
+    /// When the next rotation is.
     pub(crate) fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.current(self.generation(now)).end
     }
@@ -194,12 +194,12 @@ impl Issuer {
     }
 }
 
-/// Keys of the form that those of AWS have. They are worthless; `Debug` hides them all the same, for
-/// a client's secrets are looked for in what it writes.
+/// Keys in the format of AWS. They are worthless. `Debug` hides them all the same, because tests
+/// search what clients write for them.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoleKeys {
-    /// The id of the access key. Not a secret.
+    /// The access key ID. It is not a secret.
     pub access_key_id: String,
     /// The secret access key.
     pub secret_access_key: String,
@@ -220,7 +220,7 @@ impl RoleKeys {
         let source = Hkdf::<Sha256>::new(None, seed);
         let generation = generation.to_be_bytes();
         let bytes = |what: &[u8], into: &mut [u8]| {
-            // HKDF fails for more than 8160 bytes alone, and then the keys would be of zeros.
+            // HKDF only fails for more than 8160 bytes; the keys would then be zeros.
             let done = source.expand_multi_info(&[what, &generation, role.as_bytes()], into);
             debug_assert!(done.is_ok());
         };
@@ -237,7 +237,7 @@ impl RoleKeys {
         Self {
             access_key_id: format!("ASIA{id}"),
             secret_access_key: STANDARD.encode(secret),
-            // Those of AWS begin like this.
+            // Session tokens of AWS begin like this.
             session_token: format!("IQoJb3JpZ2luX2Vj{}", STANDARD.encode(token)),
         }
     }

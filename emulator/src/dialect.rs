@@ -1,5 +1,5 @@
-//! How answers look on the wire: status line, headers and their order, bodies of errors
-//! `[I2]` to `[I6]` `[I8]` `[I11]` `[I19]` `[I20]` `[I31]` `[I33]`.
+//! The format of answers: status line, headers and their order, bodies of errors `[I2]` to `[I6]`
+//! `[I8]` `[I11]` `[I19]` `[I20]` `[I31]` `[I33]`.
 //!
 //! | | `nitro` | `xen` |
 //! | --- | --- | --- |
@@ -24,33 +24,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::ReasonPhrase;
 
-/// The header in which a token's time is asked for and told.
+/// The header with the TTL of a token, in requests and answers.
 pub(crate) const TOKEN_TTL: HeaderName =
     HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 
-/// One of the two ways in which IMDS speaks.
+/// One of the two formats that IMDS answers in.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// That of instances on the Nitro system.
+    /// The format of instances on the Nitro system.
     #[default]
     Nitro,
-    /// That of older instances.
+    /// The format of older instances.
     Xen,
 }
 
-/// An answer, before it is put into a dialect.
+/// An answer, before it is written in a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) kind: Kind,
-    /// The seconds that the token of the request has left, or that the new one has.
+    /// The remaining seconds of the request's token, or the TTL of the new token.
     pub(crate) ttl: Option<u32>,
 }
 
-/// What is answered.
+/// The kinds of answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    /// A value or a list.
+    /// A value or a listing.
     Data {
         body: Bytes,
         content_type: &'static str,
@@ -58,9 +58,9 @@ pub(crate) enum Kind {
     },
     /// A new token.
     Token(String),
-    /// A directory was asked for without a slash; here it is with one.
+    /// A redirect from a directory without a slash to `path`, with one.
     Directory { path: String },
-    /// The method is none for the path; these are.
+    /// The path does not support the method; it supports these.
     NotAllowed(&'static str),
     /// `[I12]`
     BadRequest,
@@ -73,7 +73,7 @@ pub(crate) enum Kind {
 }
 
 impl Dialect {
-    /// The answer as it is sent. `host` is what the request called the server.
+    /// The answer as it is sent. `host` is the `Host` of the request.
     pub(crate) fn write(
         self,
         answer: Answer,
@@ -130,7 +130,7 @@ impl Dialect {
     }
 }
 
-/// What the headers of an answer say.
+/// The values of an answer's headers.
 struct Fields {
     ttl: Option<u32>,
     content_type: &'static str,
@@ -157,7 +157,7 @@ impl Fields {
         (status, page(status))
     }
 
-    /// `[I4]` `[I8]` `[I11]` `[I19]`. Header maps keep the order in which names come in.
+    /// `[I4]` `[I8]` `[I11]` `[I19]`. Header maps keep the order in which names are inserted.
     fn write_nitro(
         self,
         length: usize,
@@ -219,8 +219,8 @@ impl Fields {
     }
 }
 
-/// The URL of `path` on the server that the client knows as `host`. On an instance that is the
-/// link-local address; here a client is sent nowhere else than where it was.
+/// The URL of `path` on `host`. On an instance the host is the link-local address; the emulator
+/// does not send a client to another host.
 fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
     let host = host.and_then(|host| host.to_str().ok());
     let url = match host {
@@ -230,7 +230,7 @@ fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(url).ok()
 }
 
-/// `[I33]`: the page of an error.
+/// The error page `[I33]`.
 pub(crate) fn page(status: StatusCode) -> Bytes {
     let title = format!(
         "{} - {}",
@@ -255,11 +255,11 @@ pub(crate) fn page(status: StatusCode) -> Bytes {
 }
 
 fn http_date(moment: DateTime<Utc>) -> HeaderValue {
-    // Clocks can be set to years that such a date cannot tell.
+    // Clocks can be set to years that an HTTP date cannot express.
     let seconds = moment.timestamp().clamp(0, LAST_SECOND).unsigned_abs();
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
     HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The end of the year 9999, in seconds since 1970.
+/// The end of the year 9999, as a Unix time.
 const LAST_SECOND: i64 = 253_402_300_799;

@@ -1,7 +1,7 @@
 //! Signatures of the identity document `[I60]`.
 //!
-//! Keys follow from the seed, so that the same emulator has the same certificates tomorrow. They
-//! are made when the first signature is asked for, because that takes a moment.
+//! The keys are derived from the seed, so that an emulator with the same seed has the same
+//! certificates. They are generated with the first signature, because that takes a moment.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -46,7 +46,7 @@ const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3
 const DSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.2");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// The group of RFC 5114, section 2.3, because a new one would take minutes to find.
+/// The DSA parameters of RFC 5114, section 2.3, because new ones would take minutes to generate.
 const DSA_P: &str = "87a8e61db4b6663cffbbd19c651959998ceef608660dd0f25d2ceed4435e3b00\
     e00df8f1d61957d4faf7df4561b2aa3016c3d91134096faa3bf4296d830e9a7c\
     209e0c6497517abd5a8a9d306bcf67ed91f9e6725b4758c022e0b1ef4275bf7b\
@@ -65,19 +65,20 @@ const DSA_G: &str = "3fb32c9b73134d0b2e77506660edbd484ca7b18f21ef205407f4793a1a0
     b3353bbb64e0ec377fd028370df92b52c7891428cdc67eb6184b523d1db246c3\
     2f63078490f00ef8d647d148d47954515e2327cfef98c582664b4c0f6cc41659";
 
-/// From 2000-01-01 until 2100-01-01, in seconds, because an emulator's clock may show anything.
+/// The certificates are valid from 2000-01-01 to 2100-01-01 (Unix times), because an emulator's
+/// clock may show any date.
 const VALID: (u64, u64) = (946_684_800, 4_102_444_800);
 
 /// A certificate of the emulator `[I60]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// `signature` and `rsa2048` verify against it: RSA, 2048 bits.
+    /// Verifies `signature` and `rsa2048`: RSA, 2048 bits.
     Rsa,
-    /// `pkcs7` and `dsa2048` verify against it: DSA, 2048 bits.
+    /// Verifies `pkcs7` and `dsa2048`: DSA, 2048 bits.
     Dsa,
 }
 
-/// Why a document could not be signed, or a certificate not made.
+/// A document could not be signed, or a certificate not generated.
 #[derive(Clone, Debug)]
 pub struct IdentityError(Arc<str>);
 
@@ -89,12 +90,12 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
-/// Errors of four crates become one. It is no `From`, which would take every error there is.
+/// Turns the errors of four crates into one. A `From` for all of them would accept every type.
 fn failed(error: impl fmt::Display) -> IdentityError {
     IdentityError(error.to_string().into())
 }
 
-/// Signs as one emulator.
+/// Signs the documents of one emulator.
 #[derive(Clone)]
 pub(crate) struct Identity {
     seed: [u8; 32],
@@ -102,7 +103,7 @@ pub(crate) struct Identity {
     dsa: Lazy<Dsa>,
 }
 
-/// A signer and its certificate, or why there is none.
+/// A signer and its certificate, or the error that prevented them.
 type Lazy<S> = Arc<OnceLock<Result<Certified<S>, IdentityError>>>;
 
 impl Identity {
@@ -119,7 +120,7 @@ impl Identity {
         Ok(wrapped(&self.rsa()?.signer.sign_bytes(document)?))
     }
 
-    /// The document and its RSA signature as PKCS #7.
+    /// The document and its RSA signature, as PKCS #7.
     pub(crate) fn rsa_pkcs7(
         &self,
         document: &[u8],
@@ -128,7 +129,7 @@ impl Identity {
         Ok(wrapped(&self.rsa()?.signed_data(document, at)?))
     }
 
-    /// The document and its DSA signature as PKCS #7.
+    /// The document and its DSA signature, as PKCS #7.
     pub(crate) fn dsa_pkcs7(
         &self,
         document: &[u8],
@@ -178,12 +179,12 @@ impl Identity {
 
 fn random(seed: &[u8; 32], what: &[u8]) -> ChaCha20Rng {
     let mut own = [0; 32];
-    // It fails for more than 8,160 bytes alone; without it, the keys would still be keys.
+    // HKDF only fails for more than 8160 bytes; the keys would be valid even then.
     let _ = Hkdf::<Sha256>::new(None, seed).expand(what, &mut own);
     ChaCha20Rng::from_seed(own)
 }
 
-/// Base64 in lines of 64 characters, without a line feed at the end.
+/// Base64 in lines of 64 characters, without a final line feed.
 fn wrapped(bytes: &[u8]) -> String {
     let mut text = STANDARD.encode(bytes);
     for end in (64..text.len()).step_by(64).rev() {
@@ -192,9 +193,9 @@ fn wrapped(bytes: &[u8]) -> String {
     text
 }
 
-/// What signs, whatever its algorithm.
+/// A signer of any algorithm.
 trait Signer: Keypair<VerifyingKey: EncodePublicKey> + DynSignatureAlgorithmIdentifier {
-    /// As PKCS #7 names it, which is not always as certificates do.
+    /// The algorithm as PKCS #7 names it, which can differ from its name in certificates.
     fn algorithm(&self) -> Result<AlgorithmIdentifierOwned, IdentityError>;
     fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, IdentityError>;
 }
@@ -212,7 +213,7 @@ impl Signer for pkcs1v15::SigningKey<Sha256> {
     }
 }
 
-/// A DSA key that says which algorithm it signs with.
+/// A DSA key that names the algorithm that it signs with.
 struct Dsa(dsa::SigningKey);
 
 impl Keypair for Dsa {
@@ -326,7 +327,7 @@ fn attribute(oid: ObjectIdentifier, value: der::Result<Any>) -> Result<Attribute
     Ok(Attribute { oid, values })
 }
 
-/// As `UTCTime` where that can tell it (RFC 5280, 4.1.2.5).
+/// The time as `UTCTime` if that can express it (RFC 5280, 4.1.2.5).
 fn time(since_1970: Duration) -> Result<Time, IdentityError> {
     let time = der::DateTime::from_unix_duration(since_1970).map_err(failed)?;
     Ok(match UtcTime::from_date_time(time) {

@@ -47,7 +47,7 @@
 //! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
-//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents`, `fault`, `config`, `tree` |
+//! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
 //! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
 //! | `server` | sockets in, core, sockets out | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |

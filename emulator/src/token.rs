@@ -1,8 +1,7 @@
 //! Session tokens `[I10]` to `[I17]`.
 //!
-//! A token carries its own end and a seal that only this instance can make. So nothing has to be
-//! remembered, however many tokens are asked for, and a restarted emulator with the same seed still
-//! knows them.
+//! A token contains its expiration and a seal (HMAC) that only this instance can make. The emulator
+//! thus need not store tokens, and after a restart with the same seed it still accepts them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -10,21 +9,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The lives that can be asked for, in seconds `[I10]`.
+/// The TTLs that can be requested, in seconds `[I10]`.
 pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 
-/// Gives tokens of 56 characters that begin with `AQAEA` `[I11]`: 40 bytes of which the first are
-/// these.
+/// The first of the 40 bytes of a token, for a text of 56 characters that begins with `AQAEA`
+/// `[I11]`.
 const PREFIX: [u8; 4] = [1, 0, 4, 0];
-/// What the text of every token begins with.
+/// The beginning of every token.
 pub(crate) const BEGINNING: &str = "AQAEA";
-/// When it ends, in milliseconds since 1970, and the seconds that it lives.
+/// Expiration (Unix time in milliseconds) and TTL (in seconds).
 const LIFE: usize = 8 + 4;
-/// What tells it from others of the same moment.
+/// Distinguishes tokens that were issued at the same moment.
 const NUMBER: usize = 4;
 const SEAL: usize = 20;
 
-/// What a token of ours says.
+/// The content of a token that this instance issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     issued: DateTime<Utc>,
@@ -32,28 +31,29 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// When it was issued.
+    /// When the token was issued.
     pub(crate) fn issued(self) -> DateTime<Utc> {
         self.issued
     }
 
-    /// The whole seconds that it has left; none if it is over.
+    /// The whole seconds until the token expires, or `None` if it has expired.
     pub(crate) fn remaining(self, now: DateTime<Utc>) -> Option<u32> {
         let left = self.ends.signed_duration_since(now);
         (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
     }
 }
 
-/// Issues tokens, and knows them again.
+/// Issues and recognises tokens.
 #[derive(Clone)]
 pub(crate) struct Tokens {
     seal: Hmac<Sha256>,
 }
 
 impl Tokens {
-    /// The tokens of `instance`, after so many times that all were revoked.
+    /// The tokens of `instance` after this number of revocations.
     pub(crate) fn new(seed: &[u8; 32], instance: &str, revocations: u32) -> Self {
-        // HMAC fills a short key up with zeros; said here, it cannot fail.
+        // HMAC pads a short key with zeros. A key that is padded here makes the constructor
+        // infallible.
         let mut block = [0; 64];
         let (begin, _) = block.split_at_mut(seed.len());
         begin.copy_from_slice(seed);
@@ -72,7 +72,7 @@ impl Tokens {
         }
     }
 
-    /// A token that lives for `ttl` seconds. `number` is that of the request.
+    /// Issues a token with a TTL of `ttl` seconds. `number` is the number of the request.
     pub(crate) fn issue(&self, ttl: u32, now: DateTime<Utc>, number: u64) -> String {
         let end = now
             .checked_add_signed(TimeDelta::seconds(ttl.into()))
@@ -81,7 +81,7 @@ impl Tokens {
         token.extend(PREFIX);
         token.extend(end.timestamp_millis().to_be_bytes());
         token.extend(ttl.to_be_bytes());
-        // Long before it begins anew, no token of then is left.
+        // By the time the number wraps around, the earlier tokens have expired.
         token.extend(number.to_be_bytes().iter().skip(8 - NUMBER));
         let seal = self
             .seal
@@ -93,7 +93,7 @@ impl Tokens {
         URL_SAFE.encode(token)
     }
 
-    /// What `token` says, if it is one of ours `[I15]`.
+    /// The content of `token`, if this instance issued it `[I15]`.
     pub(crate) fn read(&self, token: &str) -> Option<Token> {
         let token = URL_SAFE.decode(token).ok()?;
         let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE + NUMBER)?;

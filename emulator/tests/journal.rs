@@ -382,7 +382,7 @@ async fn an_expectation_knows_what_the_journal_dropped_and_survives_that_it_is_c
     }
     let text = panic_of(|| drop(three)).unwrap();
     assert!(
-        text.contains("2 requests; 3 expected (1 older ones were dropped)"),
+        text.contains("2 requests; 3 expected (1 older requests were dropped)"),
         "{text}"
     );
     let one = bench.imds.expect(Requests::new(1));

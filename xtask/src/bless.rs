@@ -15,6 +15,8 @@ pub(crate) enum Golden {
     Api,
     /// Imports and exports of the components: tests/golden/*.txt.
     Components,
+    /// The table of the emulator's faults: emulator/docs/faults.md.
+    Faults,
     /// Responses of the emulator: emulator/tests/golden.
     Responses,
     /// Pages of rules: component/docs/behaviour.md, emulator/docs/protocol.md.
@@ -29,9 +31,10 @@ pub(crate) enum Golden {
 
 impl Golden {
     /// What is rewritten without a name: everything that needs no SDK.
-    const DEFAULT: [Self; 5] = [
+    const DEFAULT: [Self; 6] = [
         Self::Api,
         Self::Components,
+        Self::Faults,
         Self::Responses,
         Self::Rules,
         Self::Wit,
@@ -50,6 +53,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<
                 public_api::run(workspace, target, &public_api::Options { bless: true })?
             }
             Golden::Components => components(workspace, target)?,
+            Golden::Faults => test(workspace, "faults", "table")?,
             Golden::Responses => test(workspace, "protocol", "dialects")?,
             Golden::Rules => print_rules(workspace)?,
             Golden::Wit => fs::write(

@@ -1,4 +1,4 @@
-//! The sources of a configuration, one over the other: defaults, file, environment, flags.
+//! The sources of a configuration, in layers: defaults, file, environment, flags.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 
 use super::{Config, Content};
 
-/// Environment variables for the configuration begin so. The rest is the path of the key in upper
-/// case, with `__` between its parts and `_` for `-`: `IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE`.
+/// The prefix of environment variables for the configuration. The rest of a variable's name is the
+/// path of the key in upper case, with `__` between its parts and `_` for `-`:
+/// `IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE`.
 pub const ENVIRONMENT: &str = "IMDS_EMULATOR_";
 
-/// A configuration that is put together from several sources; later ones win.
+/// A configuration that is merged from several sources. Later sources take precedence.
 #[derive(Clone, Debug)]
 pub struct Layers {
     written: Value,
@@ -28,7 +29,7 @@ impl Default for Layers {
 }
 
 impl Layers {
-    /// The defaults alone.
+    /// Only the defaults.
     pub fn new() -> Self {
         Self {
             written: Value::Object(Map::new()),
@@ -41,11 +42,11 @@ impl Layers {
         &self.config
     }
 
-    /// A file: JSON if its name ends in `.json`, else TOML.
+    /// Adds a file: JSON if its name ends in `.json`, TOML otherwise.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it cannot be read, or is not accepted.
+    /// [`ConfigError`] if the file cannot be read or is invalid.
     pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let source = path.display().to_string();
         let failed = |what: String| ConfigError::new(&source, "", what);
@@ -63,17 +64,17 @@ impl Layers {
         self.apply(&source, layer)
     }
 
-    /// A TOML document.
+    /// Adds a TOML document. `source` names it in errors.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], with `source` for where it is from.
+    /// [`ConfigError`] if the document is invalid.
     pub fn toml(&mut self, source: &str, document: &str) -> Result<(), ConfigError> {
         let layer = parse_toml(source, document)?;
         self.apply(source, layer)
     }
 
-    /// Those environment variables that begin with [`ENVIRONMENT`].
+    /// Adds the environment variables that begin with [`ENVIRONMENT`].
     ///
     /// # Errors
     ///
@@ -91,32 +92,34 @@ impl Layers {
         for (name, value) in ours {
             let value = value
                 .into_string()
-                .map_err(|_| ConfigError::new(&name, "", "it is not UTF-8".into()))?;
+                .map_err(|_| ConfigError::new(&name, "", "the value is not UTF-8".into()))?;
             let parts: Vec<&str> = name.trim_start_matches(ENVIRONMENT).split("__").collect();
             self.set_parts(&name, &parts, &value)?;
         }
         Ok(())
     }
 
-    /// One key, like `instance.instance-type`, with a value as TOML writes it; a text needs no
-    /// quotes. Parts of the key that have a dot are put in quotes: `data."meta-data/a.b"`.
+    /// Sets one key, like `instance.instance-type`, to a value in TOML; a text needs no quotes.
+    /// Quote parts of the key that contain a dot: `data."meta-data/a.b"`. `source` names the
+    /// setting in errors.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], with `source` for where it is from.
+    /// [`ConfigError`] if the key or the value is invalid.
     pub fn set(&mut self, source: &str, key: &str, value: &str) -> Result<(), ConfigError> {
         let parts = split_key(key).ok_or_else(|| {
             ConfigError::new(
                 source,
                 key,
-                format!("{key:?} is no key; accepted are names with dots between them"),
+                format!("{key:?} is not a key; accepted: names with dots in between, like instance.instance-type"),
             )
         })?;
         self.set_parts(source, &parts, value)
     }
 
     fn set_parts(&mut self, source: &str, parts: &[&str], value: &str) -> Result<(), ConfigError> {
-        // What does not fit as TOML may be meant as a text: `123456789012` for an account.
+        // A value that does not fit as TOML may be meant as a text, like `123456789012` for an
+        // account ID.
         let text = Value::String(value.into());
         let toml = format!("value = {value}")
             .parse::<toml::Table>()
@@ -128,7 +131,7 @@ impl Layers {
             Ok(()) => Ok(()),
             Err(error) if toml.is_string() => Err(error),
             Err(as_text) => self.apply_at(source, parts, toml).map_err(|as_toml| {
-                // Of the two the one that got further.
+                // Returns the error of the attempt that got further.
                 if as_toml.is_about_kind() {
                     as_text
                 } else {
@@ -143,7 +146,7 @@ impl Layers {
         let mut names = Vec::new();
         let mut place = Some(&known);
         for part in parts {
-            // The environment knows no lower case and no hyphens.
+            // Environment variables have neither lower case nor hyphens.
             let name = place
                 .and_then(Value::as_object)
                 .and_then(|table| table.keys().find(|name| plain(name) == plain(part)))
@@ -161,7 +164,7 @@ impl Layers {
         self.apply(source, layer)
     }
 
-    /// Puts `layer` over what there is, if the whole is accepted then.
+    /// Adds `layer` on top, if the result is valid.
     fn apply(&mut self, source: &str, layer: Value) -> Result<(), ConfigError> {
         let mut written = self.written.clone();
         merge(&mut written, layer);
@@ -192,12 +195,12 @@ fn parse_toml(source: &str, document: &str) -> Result<Value, ConfigError> {
     Ok(json(toml::Value::Table(table)))
 }
 
-/// The same as JSON, which has no dates: they become texts.
+/// The TOML value as JSON. Dates become texts.
 fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),
-        // Nor has it numbers that are none: as `null` they would count as not set.
+        // JSON has no infinity and no NaN. As `null` they would count as not set.
         toml::Value::Float(number) => serde_json::Number::from_f64(number)
             .map_or_else(|| number.to_string().into(), Value::Number),
         toml::Value::Boolean(is) => is.into(),
@@ -211,7 +214,7 @@ fn json(value: toml::Value) -> Value {
     }
 }
 
-/// Tables are merged, everything else is replaced.
+/// Merges tables, and replaces everything else.
 fn merge(below: &mut Value, above: Value) {
     match (below, above) {
         (Value::Object(below), Value::Object(above)) => {
@@ -223,13 +226,13 @@ fn merge(below: &mut Value, above: Value) {
     }
 }
 
-/// Puts what the files hold in place of their names.
+/// Replaces the paths of files by their contents.
 fn read_files(source: &str, layer: &mut Value, folder: &Path) -> Result<(), ConfigError> {
     let user_data = layer
         .pointer_mut("/instance/user-data")
         .map(|content| ("instance.user-data".to_owned(), content));
     let mut contents: Vec<(String, &mut Value)> = Vec::new();
-    // One borrow of the layer at a time.
+    // Only one borrow of the layer at a time.
     if let Some((key, content)) = user_data {
         read_file(source, &key, content, folder)?;
     }
@@ -263,7 +266,7 @@ fn read_file(
     Ok(())
 }
 
-/// The parts of a key with dots, of which some may be in quotes.
+/// Splits a key at its dots, except those in quotes.
 fn split_key(key: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut rest = key;
@@ -293,7 +296,7 @@ fn split_key(key: &str) -> Option<Vec<&str>> {
     }
 }
 
-/// Adds the accepted name that is most like the wrong one.
+/// Adds the valid name that is most similar to the unknown one.
 fn with_suggestion(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = message
@@ -312,7 +315,7 @@ fn with_suggestion(message: &str) -> String {
     }
 }
 
-/// A configuration that is not accepted.
+/// An invalid configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigError {
     source: String,
@@ -324,7 +327,7 @@ impl ConfigError {
     fn new(source: &str, key: &str, what: String) -> Self {
         Self {
             source: source.into(),
-            // What serde_path_to_error says of the whole.
+            // The path that `serde_path_to_error` reports for the root.
             key: if key == "." {
                 String::new()
             } else {
@@ -334,7 +337,7 @@ impl ConfigError {
         }
     }
 
-    /// Whether a value is of the wrong kind, rather than one that is not accepted.
+    /// Whether a value has the wrong type, as opposed to an invalid value.
     fn is_about_kind(&self) -> bool {
         self.what.starts_with("invalid type")
     }

@@ -1,4 +1,4 @@
-//! What can be configured: one schema for the file, the environment, the flags and Rust.
+//! The configuration: one schema for the file, the environment, the flags and Rust.
 //!
 //! ```
 //! use imds_emulator::config::Config;
@@ -45,20 +45,20 @@ use crate::value::Key;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Config {
-    /// Where and how it answers.
+    /// Where and how the emulator answers.
     pub server: Server,
     /// The instance's metadata options.
     pub metadata_options: MetadataOptions,
     /// The instance.
     pub instance: Instance,
-    /// What happens to it.
+    /// Events that are announced to the instance.
     pub events: Events,
-    /// Paths of a version's tree, like `meta-data/ami-id`, with what they give in place of what
-    /// follows from the instance; and paths that IMDS does not have.
+    /// Paths below the version, like `meta-data/ami-id`, each with a value in place of the one
+    /// derived from the instance. They can be paths that IMDS does not have.
     pub data: BTreeMap<String, Content>,
-    /// What goes wrong, from the start on.
+    /// Faults that are injected from the start.
     pub faults: Vec<Rule>,
-    /// What happens to it all, when, or after which requests.
+    /// Commands that are applied at certain times or after certain requests.
     pub timeline: Vec<TimelineStep>,
     /// The journal of requests.
     pub journal: Journal,
@@ -71,7 +71,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is no TOML, has unknown keys, or values that are not accepted.
+    /// [`ConfigError`] if the document is not TOML, or has unknown keys or invalid values.
     pub fn from_toml(document: &str) -> Result<Self, ConfigError> {
         let mut layers = Layers::new();
         layers.toml("the TOML document", document)?;
@@ -83,7 +83,7 @@ impl Config {
         schemars::schema_for!(Self).to_value()
     }
 
-    /// Checks all values, and that they agree with each other.
+    /// Checks all values, and that they are consistent.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Config {
         key.unless(
             right,
             path,
-            "user-data, or a path below meta-data/ or dynamic/ without a slash at its end",
+            "user-data, or a path below meta-data/ or dynamic/ without a final slash",
         )?;
         let below = self.data.keys().find(|other| {
             other
@@ -141,13 +141,13 @@ impl Config {
             Some(below) => key.unless(
                 false,
                 path,
-                format_args!("a path that has no other below it, like {below:?}"),
+                format_args!("a path without another one below it; there is {below:?}"),
             ),
             None => Ok(()),
         }
     }
 
-    /// Fixes all moments that are given as a span after `now`.
+    /// Turns moments that are given as spans into dates, counted from `now`.
     pub(crate) fn fix_moments(&mut self, now: DateTime<Utc>) {
         let events = &mut self.events;
         if let Some(interruption) = &mut events.spot_interruption {

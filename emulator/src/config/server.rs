@@ -1,4 +1,4 @@
-//! The emulator itself: listeners, admin API, journal.
+//! The configuration of the emulator itself: listeners, admin API, journal.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use crate::dialect::Dialect;
 use crate::value::{Invalid, Key, Span};
 
-/// The admin API. It is on a listener of its own.
+/// The admin API. It has its own listener.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Admin {
-    /// Whether there is one. Default: in the command yes, in the library no.
+    /// Whether the admin API is enabled. Default: `true` for the command, `false` for the library.
     pub enabled: bool,
-    /// The address to listen on.
+    /// Address to listen on. Default: 127.0.0.1.
     pub host: IpAddr,
-    /// The port to listen on; 0 for any free one.
+    /// Port to listen on; 0 for any free port. Default: 1339.
     pub port: u16,
-    /// A Unix socket to listen on as well.
+    /// Path of a Unix socket to listen on as well. Default: none.
     pub socket: Option<PathBuf>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Admin {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Journal {
-    /// How many exchanges it keeps; then the oldest ones are dropped. 0 for none.
+    /// Number of exchanges that are kept; older ones are dropped. Default: 1024.
     pub capacity: usize,
 }
 
@@ -57,20 +57,22 @@ impl Default for Journal {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Server {
-    /// The addresses to listen on, IPv4 and IPv6.
+    /// IPv4 and IPv6 addresses to listen on. Default: 127.0.0.1.
     pub hosts: Vec<IpAddr>,
-    /// The port to listen on; 0 for any free one.
+    /// Port to listen on; 0 for any free port. Default: 1338.
     pub port: u16,
-    /// How answers look on the wire.
+    /// Format of the answers. Default: `nitro`.
     pub dialect: Dialect,
-    /// Whether a connection is kept for further requests. IMDS closes it `[I2]`.
+    /// Whether connections stay open for further requests. IMDS closes them `[I2]`. Default:
+    /// `false`.
     pub keep_alive: bool,
-    /// A connection is closed when the head of a request takes longer.
+    /// Time within which the head of a request must arrive. Default: `10s`.
     pub head_timeout: Span,
-    /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
-    /// credentials and certificates are the same. Default: random at each start.
+    /// Seed that keys and tokens are derived from. With the same seed, tokens stay valid across a
+    /// restart, and credentials and certificates are the same. Default: random at each start.
     pub seed: Option<Seed>,
-    /// Clients that are further away than the instance itself, for `HttpPutResponseHopLimit`.
+    /// Clients and their number of network hops, for `HttpPutResponseHopLimit`. Default: 1 hop for
+    /// all clients.
     pub peers: Vec<Peers>,
 }
 
@@ -89,7 +91,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The seed that the text stands for.
+    /// The seed, derived from its text.
     pub fn seed_bytes(&self) -> Option<[u8; 32]> {
         use sha2::Digest as _;
         let Seed(text) = self.seed.as_ref()?;
@@ -101,12 +103,8 @@ impl Server {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
         key.field("hosts")
             .unless(!self.hosts.is_empty(), "[]", "at least one address")?;
-        let timeout = self.head_timeout;
-        key.field("head-timeout").unless(
-            timeout > Span::default(),
-            timeout,
-            "more than no time",
-        )?;
+        key.field("head-timeout")
+            .longer_than_zero(self.head_timeout)?;
         for (at, peers) in self.peers.iter().enumerate() {
             key.field("peers").item(at).field("hops").unless(
                 (1..=64).contains(&peers.hops),
@@ -118,7 +116,7 @@ impl Server {
     }
 }
 
-/// A text that keys and tokens are made from. It does not show in `Debug`.
+/// A text that keys and tokens are derived from. `Debug` hides it.
 #[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Seed(String);
 
@@ -134,21 +132,21 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// Clients, and how far away they are.
+/// Clients and their number of network hops.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Peers {
-    /// Their addresses.
+    /// The addresses of the clients.
     #[schemars(with = "String")]
     pub network: IpNet,
-    /// 1 for a program on the instance, 2 for one in a container behind a bridge. Who is in several
-    /// networks is in the first.
+    /// Number of hops, 1 to 64: 1 for a program on the instance, 2 for one in a container behind a
+    /// bridge. For a client in several networks the first one counts.
     pub hops: u8,
 }
 
 impl Peers {
-    /// Clients of `network`, `hops` away.
+    /// The clients in `network` are `hops` network hops away.
     pub fn new(network: IpNet, hops: u8) -> Self {
         Self { network, hops }
     }

@@ -25,7 +25,6 @@ use crate::token::Tokens;
 use crate::tree::{Snapshot, Tree};
 use crate::value::{Invalid, Key, Moment, to_seconds};
 
-
 /// IMDS of one instance.
 #[derive(Clone)]
 pub struct Imds {

@@ -83,7 +83,7 @@ impl Instance {
 
 pub(super) const HEX: &str = "8 or 17 hexadecimal digits in lower case";
 
-/// Whether `value` is an id of AWS's form.
+/// Whether `value` is an ID in the format of AWS.
 pub(super) fn is_resource(value: &str, prefix: &str) -> bool {
     value.strip_prefix(prefix).is_some_and(|digits| {
         matches!(digits.len(), 8 | 17)

@@ -7,16 +7,16 @@ use strum::VariantArray;
 use super::LifeCycle;
 use crate::value::{Invalid, Key, Moment, is_name};
 
-/// What happens to an instance `[I54]` to `[I58]`.
+/// The events that are announced to an instance `[I54]` to `[I58]`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Events {
-    /// It is a spot instance that is to be interrupted `[I54]` `[I55]`.
+    /// Interruption of a spot instance `[I54]` `[I55]`.
     pub spot_interruption: Option<SpotInterruption>,
-    /// It is more likely than before to be interrupted `[I56]`.
+    /// Recommendation to rebalance, because an interruption has become more likely `[I56]`.
     pub rebalance_recommendation: Option<RebalanceRecommendation>,
-    /// Maintenance that is scheduled or over `[I57]`.
+    /// Maintenance that is scheduled, completed or cancelled `[I57]`.
     pub maintenance: Vec<Maintenance>,
 }
 
@@ -25,18 +25,19 @@ pub struct Events {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct SpotInterruption {
-    /// What becomes of the instance.
+    /// What happens to the instance.
     pub action: SpotAction,
-    /// When the notice appears. Default: at once.
+    /// When it is announced. Default: at once.
     #[serde(default)]
     pub announced: Moment,
-    /// When it happens. Default: two minutes after the notice; for `hibernate` with it.
+    /// When it happens. Default: two minutes after it is announced; for `hibernate`, at the same
+    /// time.
     #[serde(default)]
     pub time: Option<Moment>,
 }
 
 impl SpotInterruption {
-    /// An interruption that is announced at once, and happens when AWS would do it.
+    /// An interruption that is announced at once, and happens when it would on AWS.
     pub fn new(action: SpotAction) -> Self {
         Self {
             action,
@@ -46,7 +47,7 @@ impl SpotInterruption {
     }
 }
 
-/// What becomes of an interrupted spot instance `[I54]`.
+/// What happens to an interrupted spot instance `[I54]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
@@ -61,7 +62,7 @@ pub enum SpotAction {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct RebalanceRecommendation {
-    /// When it appears; its `noticeTime`. Default: at once.
+    /// When it is announced (`noticeTime`). Default: at once.
     pub announced: Moment,
 }
 
@@ -70,30 +71,31 @@ pub struct RebalanceRecommendation {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Maintenance {
-    /// What is done.
+    /// The kind of maintenance.
     pub code: MaintenanceCode,
-    /// In words. Default: AWS's words for the code.
+    /// Description. Default: AWS's description of the code.
     #[serde(default)]
     pub description: Option<String>,
-    /// `instance-event-` and 17 hexadecimal digits. Default: from its place in the list.
+    /// ID: `instance-event-` and 17 hexadecimal digits. Default: derived from the index in the
+    /// list.
     #[serde(default)]
     pub event_id: Option<String>,
-    /// When it appears. Default: at once.
+    /// When it is announced. Default: at once.
     #[serde(default)]
     pub announced: Moment,
-    /// When it begins at the earliest. Default: seven days after it appears.
+    /// Earliest start. Default: seven days after it is announced.
     #[serde(default)]
     pub not_before: Option<Moment>,
-    /// When it ends at the latest. Default: two hours after it begins at the earliest.
+    /// Latest end. Default: two hours after the earliest start.
     #[serde(default)]
     pub not_after: Option<Moment>,
-    /// `active` ones are in `scheduled`, the others in `history`.
+    /// State. `scheduled` lists events that are `active`, `history` all others. Default: `active`.
     #[serde(default)]
     pub state: MaintenanceState,
 }
 
 impl Maintenance {
-    /// Active maintenance, announced at once, a week ahead.
+    /// Active maintenance, announced at once, a week in advance.
     pub fn new(code: MaintenanceCode) -> Self {
         Self {
             code,
@@ -107,7 +109,7 @@ impl Maintenance {
     }
 }
 
-/// What is done in maintenance.
+/// The kind of maintenance.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
@@ -120,7 +122,7 @@ pub enum MaintenanceCode {
 }
 
 impl MaintenanceCode {
-    /// What AWS says of it.
+    /// AWS's description.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::InstanceReboot | Self::SystemReboot => "scheduled reboot",
@@ -150,7 +152,7 @@ impl Events {
             key.field("spot-interruption").unless(
                 life_cycle == LifeCycle::Spot,
                 interruption.action,
-                "an interruption of an instance with instance.life-cycle = \"spot\"",
+                "an interruption only with instance.life-cycle = \"spot\"",
             )?;
         }
         for (at, event) in self.maintenance.iter().enumerate() {

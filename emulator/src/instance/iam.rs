@@ -1,40 +1,40 @@
-//! The instance profile, and the life of its credentials.
+//! The instance profile, and the rotation of its credentials.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Invalid, Key, Span, is_name};
 
-/// The instance profile, the role in it, and the life of the role's credentials.
+/// The instance profile, its role, and the rotation of the role's credentials.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Iam {
-    /// The role; `false` for an instance profile without one `[I45]`.
+    /// Name of the role. `false` for an instance profile without a role `[I45]`.
     #[serde(with = "crate::value::or_false")]
     #[schemars(with = "crate::value::OrFalse<String>")]
     pub role: Option<String>,
-    /// The name of the instance profile. Default: that of the role.
+    /// Name of the instance profile. Default: the name of the role.
     pub instance_profile: Option<String>,
-    /// `AIPA` and 17 letters and digits.
+    /// ID of the instance profile: `AIPA` and 17 letters and digits.
     pub instance_profile_id: String,
-    /// The `Code` of `iam/info`, like `InstanceProfileNotFound` `[I45]`.
+    /// `Code` of `iam/info`, like `InstanceProfileNotFound` `[I45]`. Default: `Success`.
     pub info_code: String,
-    /// The `Code` of the role's document, like `AssumeRoleUnauthorizedAccess` `[I48]`. Any but
-    /// `Success` comes with a message and without credentials.
+    /// `Code` of the role's document, like `AssumeRoleUnauthorizedAccess` `[I48]`. With any other
+    /// code than `Success`, the document has a message and no credentials. Default: `Success`.
     pub code: String,
-    /// The `Message` that goes with another `code` than `Success`. Default: one that names the
-    /// role.
+    /// `Message` of the role's document, for any other `code` than `Success`. Default: a message
+    /// that names the role.
     pub message: Option<String>,
-    /// Whether there is `iam/security-credentials-extended/` `[I52]`.
+    /// Whether `iam/security-credentials-extended/` exists `[I52]`. Default: `false`.
     pub extended_path: bool,
-    /// New credentials come after this time `[I49]`.
+    /// Time from one rotation of the credentials to the next `[I49]`. Default: `1h`.
     pub rotation: Span,
-    /// Credentials live for this time `[I49]`.
+    /// Time from the rotation to the expiration of the credentials `[I49]`. Default: `6h 20m`.
     pub lifetime: Span,
-    /// New credentials are there at least so long before the old ones end `[I49]`: if `rotation`
-    /// is too long for it, they come earlier. With `0s` they come as `rotation` says, even too
-    /// late.
+    /// Time before the expiration by which the credentials are rotated at the latest `[I49]`: if
+    /// `rotation` is too long for that, they are rotated earlier. With `0s` they are rotated as
+    /// `rotation` says, even after they have expired. Default: `5m`.
     pub lead: Span,
 }
 
@@ -57,8 +57,8 @@ impl Default for Iam {
 
 impl Iam {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        // The alphabet of IAM.
-        const NAMES: &str = "1 to 64 letters, digits and _ + = , . @ - (of a path, the last part)";
+        // The characters that IAM allows.
+        const NAMES: &str = "1 to 64 letters, digits and _ + = , . @ - (without the path)";
         if let Some(role) = &self.role {
             key.field("role")
                 .unless(is_name(role, "_+=,.@-") && role.len() <= 64, role, NAMES)?;
@@ -73,7 +73,7 @@ impl Iam {
         key.field("instance-profile").unless(
             self.role.is_some() || self.instance_profile.is_some(),
             "none",
-            "a name, because there is no role to take it from",
+            "a name, which is required without a role",
         )?;
         key.field("instance-profile-id").unless(
             is_name(&self.instance_profile_id, ""),
@@ -84,10 +84,8 @@ impl Iam {
             key.field(name)
                 .unless(is_name(code, ""), code, "a code, like Success")?;
         }
-        let zero = Span::default();
         for (name, span) in [("rotation", self.rotation), ("lifetime", self.lifetime)] {
-            key.field(name)
-                .unless(span > zero, span, "more than no time")?;
+            key.field(name).longer_than_zero(span)?;
         }
         key.field("lead").unless(
             self.lead < self.lifetime,

@@ -11,19 +11,19 @@ use crate::value::{Invalid, Key};
     Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
 )]
 pub enum Architecture {
-    /// 64 bits of Intel and AMD.
+    /// 64-bit Intel and AMD.
     #[default]
     #[serde(rename = "x86_64")]
     X86_64,
-    /// 64 bits of Arm.
+    /// 64-bit Arm.
     #[serde(rename = "arm64")]
     Arm64,
-    /// 32 bits of Intel and AMD.
+    /// 32-bit Intel and AMD.
     #[serde(rename = "i386")]
     I386,
 }
 
-/// How an instance was bought `[I42]`.
+/// The purchasing option of an instance `[I42]`.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
 )]
@@ -68,7 +68,7 @@ pub enum TargetLifecycleState {
     WarmedTerminated,
 }
 
-/// The block devices of an instance, as `block-device-mapping/` shows them.
+/// The block devices of an instance, as in `block-device-mapping/`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -97,19 +97,19 @@ impl Default for BlockDevices {
     }
 }
 
-/// A key that may log in.
+/// A public key for logging in.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct PublicKey {
     /// The name of the key pair.
     pub name: String,
-    /// Type and key, like `ssh-ed25519 AAAA…`; the name is added `[I37]`.
+    /// Type and key, like `ssh-ed25519 AAAA…`. The emulator appends the name `[I37]`.
     pub openssh_key: String,
 }
 
 impl PublicKey {
-    /// The key pair `name`, with the type and the key.
+    /// The key pair `name`, with its type and key.
     pub fn new(name: impl Into<String>, openssh_key: impl Into<String>) -> Self {
         Self {
             name: name.into(),

@@ -1,5 +1,5 @@
-//! The model of one instance, from which every path, listing and document is derived, so that
-//! nothing contradicts.
+//! The model of one instance. Every path, listing and document is derived from it, so that they are
+//! consistent.
 
 mod check;
 mod events;
@@ -29,66 +29,67 @@ pub use placement::Placement;
 
 use crate::value::{Content, Moment};
 
-/// An instance. By default a plausible t3.micro with a role.
+/// An instance. The default is a plausible t3.micro with a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Instance {
-    /// `i-` and 8 or 17 hexadecimal digits.
+    /// Instance ID: `i-` and 8 or 17 hexadecimal digits.
     pub instance_id: String,
-    /// Like `t3.micro`.
+    /// Instance type, like `t3.micro`.
     pub instance_type: String,
-    /// Of the processor.
+    /// Architecture of the processor.
     pub architecture: Architecture,
-    /// The account that it belongs to: 12 digits.
+    /// Account ID: 12 digits.
     pub account_id: String,
-    /// The image that it was started from: `ami-` and 8 or 17 hexadecimal digits.
+    /// ID of the image that the instance was launched from: `ami-` and 8 or 17 hexadecimal digits.
     pub image_id: String,
-    /// Its number among those started by one call.
+    /// Number of the instance among those launched by one call, from 0.
     pub ami_launch_index: u32,
-    /// The path of the image's manifest; `(unknown)` for one backed by EBS.
+    /// Path of the image's manifest; `(unknown)` for an image backed by EBS.
     pub ami_manifest_path: String,
-    /// The images that this one was made from.
+    /// IDs of the images that the image was built from.
     pub ancestor_ami_ids: Vec<String>,
-    /// The kernel, for a paravirtual image.
+    /// Kernel ID, for a paravirtual image.
     pub kernel_id: Option<String>,
-    /// The RAM disk, for a paravirtual image.
+    /// RAM disk ID, for a paravirtual image.
     pub ramdisk_id: Option<String>,
-    /// `r-` and 8 or 17 hexadecimal digits.
+    /// Reservation ID: `r-` and 8 or 17 hexadecimal digits.
     pub reservation_id: String,
     /// Product codes of the AWS Marketplace.
     pub product_codes: Vec<String>,
     /// Billing products, like `bp-6fa54006` for Windows.
     pub billing_products: Vec<String>,
-    /// When it was started (`pendingTime`); default: five minutes before the emulator.
+    /// Time of the launch (`pendingTime`). Default: five minutes before the start of the emulator.
     pub pending_time: Option<Moment>,
-    /// How it was bought.
+    /// Purchasing option.
     pub life_cycle: LifeCycle,
-    /// What it is told to do to be bundled `[I42]`.
+    /// Action that the instance is notified of before it is bundled `[I42]`.
     pub instance_action: InstanceAction,
-    /// The profile of its virtualisation.
+    /// Virtualisation profile.
     pub profile: String,
-    /// Whether it is monitored in detail `[I42]`.
+    /// Whether detailed monitoring is enabled `[I42]`.
     pub detailed_monitoring: bool,
-    /// Where it stands.
+    /// Placement.
     pub placement: Placement,
-    /// Its network.
+    /// Network.
     pub vpc: Vpc,
-    /// Its network interfaces; the first one is the primary.
+    /// Network interfaces. The first one is the primary interface.
     pub network_interfaces: Vec<NetworkInterface>,
-    /// Its block devices.
+    /// Block devices.
     pub block_devices: BlockDevices,
-    /// The keys that may log in `[I37]`.
+    /// Public keys for logging in `[I37]`.
     pub public_keys: Vec<PublicKey>,
-    /// Its tags `[I38]`.
+    /// Tags `[I38]`.
     pub tags: BTreeMap<String, String>,
-    /// Opaque bytes, at most 16 KiB `[I43]`.
+    /// User data: opaque bytes, at most 16 KiB `[I43]`.
     pub user_data: Option<Content>,
-    /// Its instance profile and role. `false` for none: there is no `iam/` then `[I35]`.
+    /// Instance profile and role. `false` for an instance without a profile, which has no `iam/`
+    /// `[I35]`.
     #[serde(with = "crate::value::or_false")]
     #[schemars(with = "crate::value::OrFalse<Iam>")]
     pub iam: Option<Iam>,
-    /// Its state in its auto scaling group, if it is in one `[I58]`.
+    /// Target state in the auto scaling group, if the instance is in a group `[I58]`.
     pub auto_scaling: Option<TargetLifecycleState>,
 }
 

@@ -16,12 +16,12 @@ use crate::value::{Invalid, Key};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Vpc {
-    /// `vpc-` and 8 or 17 hexadecimal digits.
+    /// VPC ID: `vpc-` and 8 or 17 hexadecimal digits.
     pub id: String,
-    /// The first one is the primary.
+    /// IPv4 blocks. The first one is the primary block.
     #[schemars(with = "Vec<String>")]
     pub ipv4_cidr_blocks: Vec<Ipv4Net>,
-    /// None for a network without IPv6.
+    /// IPv6 blocks. Empty for a network without IPv6.
     #[schemars(with = "Vec<String>")]
     pub ipv6_cidr_blocks: Vec<Ipv6Net>,
 }
@@ -41,28 +41,28 @@ impl Default for Vpc {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct NetworkInterface {
-    /// Six pairs of hexadecimal digits in lower case with colons.
+    /// MAC address: six pairs of lower-case hexadecimal digits, with colons in between.
     pub mac: String,
-    /// `eni-` and 8 or 17 hexadecimal digits.
+    /// Interface ID: `eni-` and 8 or 17 hexadecimal digits.
     pub interface_id: String,
-    /// Default: its place in the list.
+    /// Device number. Default: the index in the list of interfaces.
     #[serde(default)]
     pub device_number: Option<u32>,
-    /// The network card, on types that have several.
+    /// Index of the network card, for instance types that have several.
     #[serde(default)]
     pub network_card_index: Option<u32>,
     /// The subnet.
     pub subnet: Subnet,
-    /// The first one is the primary. None on an IPv6-only subnet.
+    /// Private IPv4 addresses. The first one is the primary address. Empty on an IPv6-only subnet.
     #[serde(default)]
     pub private_ipv4s: Vec<Ipv4Addr>,
-    /// Public addresses, each with the private address that it is associated with.
+    /// Public IPv4 addresses, each with the private address that it is associated with.
     #[serde(default)]
     pub public_ipv4s: BTreeMap<Ipv4Addr, Ipv4Addr>,
-    /// Its IPv6 addresses.
+    /// IPv6 addresses.
     #[serde(default)]
     pub ipv6s: Vec<Ipv6Addr>,
-    /// Its security groups, each with its name.
+    /// IDs of the security groups, each with the name of the group.
     #[serde(default)]
     pub security_groups: BTreeMap<String, String>,
 }
@@ -89,13 +89,13 @@ impl Default for NetworkInterface {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Subnet {
-    /// `subnet-` and 8 or 17 hexadecimal digits.
+    /// Subnet ID: `subnet-` and 8 or 17 hexadecimal digits.
     pub id: String,
-    /// None for an IPv6-only subnet.
+    /// IPv4 block. Not set for an IPv6-only subnet.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ipv4_cidr_block: Option<Ipv4Net>,
-    /// None for a subnet without IPv6.
+    /// IPv6 blocks. Empty for a subnet without IPv6.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub ipv6_cidr_blocks: Vec<Ipv6Net>,
@@ -112,7 +112,7 @@ impl Default for Subnet {
 }
 
 impl NetworkInterface {
-    /// Its first public address: the one of the first private address, if that has one.
+    /// The first public address: that of the first private address, if there is one.
     pub(crate) fn public_ipv4(&self) -> Option<&Ipv4Addr> {
         let primary = self.private_ipv4s.first();
         self.public_ipv4s
@@ -134,7 +134,7 @@ impl NetworkInterface {
         key.field("mac").unless(
             right,
             &self.mac,
-            "six pairs of hexadecimal digits in lower case with colons",
+            "six pairs of lower-case hexadecimal digits with colons in between",
         )?;
         for (name, prefix, value) in [
             ("interface-id", "eni-", &self.interface_id),
@@ -169,7 +169,7 @@ impl NetworkInterface {
                     .iter()
                     .any(|of_vpc| of_vpc.contains(block)),
                 block,
-                "blocks inside one of instance.vpc.ipv6-cidr-blocks",
+                "a block inside one of instance.vpc.ipv6-cidr-blocks",
             )?;
         }
         for address in &self.private_ipv4s {
@@ -178,7 +178,7 @@ impl NetworkInterface {
                 .ipv4_cidr_block
                 .is_some_and(|block| block.contains(address));
             key.field("private-ipv4s")
-                .unless(inside, address, "addresses inside the subnet")?;
+                .unless(inside, address, "an address inside the subnet")?;
         }
         for address in &self.ipv6s {
             let inside = self
@@ -187,7 +187,7 @@ impl NetworkInterface {
                 .iter()
                 .any(|block| block.contains(address));
             key.field("ipv6s")
-                .unless(inside, address, "addresses inside the subnet")?;
+                .unless(inside, address, "an address inside the subnet")?;
         }
         for (public, private) in &self.public_ipv4s {
             key.field("public-ipv4s").field(public).unless(
@@ -241,7 +241,7 @@ impl Instance {
                 key.unless(
                     addresses.insert(*address),
                     address,
-                    "addresses that no other interface has",
+                    "an address that no other interface has",
                 )?;
             }
         }
@@ -277,8 +277,8 @@ impl Instance {
         names
     }
 
-    /// The private host name of an interface: from its address, or of the instance where there is
-    /// none.
+    /// The private host name of an interface, derived from its private address, or from the
+    /// instance ID if it has none.
     pub(crate) fn local_hostname(&self, interface: &NetworkInterface) -> String {
         let region = self.placement.region();
         match interface.private_ipv4s.first() {

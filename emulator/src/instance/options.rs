@@ -11,18 +11,18 @@ use crate::value::{Invalid, Key};
 #[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct MetadataOptions {
-    /// `disabled`: every answer is 403 `[I23]`. Default: enabled.
+    /// `disabled` answers every request with 403 `[I23]`. Default: `enabled`.
     pub http_endpoint: Switch,
-    /// Whether requests without a token are refused `[I17]` `[I18]`. Default: required, as for
-    /// new images; AWS's own default is optional.
+    /// `required` rejects requests without a token, `optional` answers them `[I17]` `[I18]`.
+    /// Default: `required`, as for new images; AWS's own default is `optional`.
     pub http_tokens: HttpTokens,
-    /// How far answers to `PUT` reach: 1 to 64 `[I21]`. `server.peers` says who is how far away.
-    /// Default: 1.
+    /// Network hops within which answers to `PUT` requests arrive, 1 to 64 `[I21]`. `server.peers`
+    /// sets the number of hops of clients. Default: 1.
     pub http_put_response_hop_limit: u8,
-    /// Whether connections over IPv6 are answered; the emulator must listen on an IPv6 address,
-    /// too `[I1]`. Default: enabled; AWS's own default is disabled.
+    /// Whether IMDS is available over IPv6, if the emulator listens on an IPv6 address `[I1]`.
+    /// Default: `enabled`; AWS's own default is `disabled`.
     pub http_protocol_ipv6: Switch,
-    /// Whether there is `tags/` `[I36]`. Default: enabled; AWS's own default is disabled.
+    /// Whether `tags/` exists `[I36]`. Default: `enabled`; AWS's own default is `disabled`.
     pub instance_metadata_tags: Switch,
 }
 
@@ -47,13 +47,13 @@ pub enum Switch {
     Disabled,
 }
 
-/// Whether a token is needed `[I17]` `[I18]`.
+/// Whether a token is required `[I17]` `[I18]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpTokens {
     /// IMDSv1 and IMDSv2: requests without a token are answered.
     Optional,
-    /// IMDSv2 alone: requests without a token are 401.
+    /// IMDSv2 only: requests without a token are answered with 401.
     Required,
 }
 

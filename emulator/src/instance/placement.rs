@@ -5,21 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Invalid, Key, is_name};
 
-/// Where an instance stands.
+/// The placement of an instance.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Placement {
-    /// The availability zone, like `us-east-1a`. Region, partition, domain and host names follow
+    /// Availability zone, like `us-east-1a`. Region, partition, domain and host names are derived
     /// from it.
     pub availability_zone: String,
-    /// Default: from the zone, like `use1-az1`.
+    /// ID of the zone, like `use1-az1`. Default: derived from the zone.
     pub availability_zone_id: Option<String>,
-    /// The placement group.
+    /// Name of the placement group.
     pub group_name: Option<String>,
-    /// The dedicated host.
+    /// ID of the dedicated host.
     pub host_id: Option<String>,
-    /// The partition in a partition placement group.
+    /// Number of the partition in a partition placement group.
     pub partition_number: Option<u32>,
 }
 
@@ -36,8 +36,8 @@ impl Default for Placement {
 }
 
 impl Placement {
-    /// The region: that part of the zone that ends with the first number, as in `us-east-1` for
-    /// `us-east-1a` and `us-west-2` for `us-west-2-lax-1a`.
+    /// The region: the part of the zone up to the first number, like `us-east-1` for `us-east-1a`
+    /// and `us-west-2` for `us-west-2-lax-1a`.
     pub fn region(&self) -> &str {
         let zone = self.availability_zone.as_str();
         let digits = zone.find(|letter: char| letter.is_ascii_digit());
@@ -50,7 +50,7 @@ impl Placement {
         end.and_then(|end| zone.get(..end)).unwrap_or(zone)
     }
 
-    /// The id of the zone: that of the configuration, or one made as AWS makes them (`use1-az1`).
+    /// The ID of the zone: the configured one, or one in the format of AWS (`use1-az1`).
     pub fn zone_id(&self) -> String {
         if let Some(id) = &self.availability_zone_id {
             return id.clone();
@@ -64,7 +64,7 @@ impl Placement {
                 "northwest" => "nw",
                 "southeast" => "se",
                 "southwest" => "sw",
-                // The first part is a continent or a country; numbers stay.
+                // The first part is a continent or a country. Numbers are kept.
                 part if at == 0 || part.starts_with(|letter: char| letter.is_ascii_digit()) => part,
                 part => part.get(..1).unwrap_or(part),
             })

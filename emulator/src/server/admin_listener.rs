@@ -12,7 +12,7 @@ use super::{StartError, reachable};
 use crate::admin;
 use crate::control::Control;
 
-/// Serves the admin API, and gives its URL.
+/// Serves the admin API. Returns its URL.
 pub(super) async fn serve_admin(
     control: &Control,
     stopped: &watch::Receiver<bool>,
@@ -48,7 +48,7 @@ pub(super) async fn serve_admin(
     Ok(format!("http://{}", reachable(address)))
 }
 
-/// A Unix socket, whose file is gone when it is.
+/// A Unix socket. Its file is removed when this is dropped.
 struct Socket {
     listener: UnixListener,
     file: SocketFile,
@@ -59,7 +59,8 @@ struct SocketFile(PathBuf);
 impl Socket {
     fn bind(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-        // One that an emulator left behind, because it was killed, is in nobody's use.
+        // The socket of an emulator that was killed can be replaced: nothing accepts its
+        // connections.
         let is_socket =
             std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
         if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {

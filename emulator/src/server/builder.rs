@@ -1,4 +1,4 @@
-//! What to emulate and where, until it is started.
+//! The builder of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicUsize;
@@ -20,7 +20,7 @@ use crate::imds::Imds;
 use crate::instance::Iam;
 use crate::journal::Journal;
 
-/// What to emulate, and where.
+/// What to emulate, and where to listen.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -40,7 +40,7 @@ impl Builder {
         }
     }
 
-    /// Everything at once; what was set before is lost.
+    /// Replaces the whole configuration, with everything that was set before.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -60,7 +60,7 @@ impl Builder {
         self
     }
 
-    /// Listens there alone; with port 0, on any free port. Default: 127.0.0.1, port 0.
+    /// Listens on this address only; with port 0, on any free port. Default: 127.0.0.1, port 0.
     pub fn bind(self, address: SocketAddr) -> Self {
         self.with(|config| {
             config.server.hosts = vec![address.ip()];
@@ -75,13 +75,13 @@ impl Builder {
         })
     }
 
-    /// An instance without an instance profile `[I35]`.
+    /// Removes the instance profile `[I35]`.
     pub fn without_role(self) -> Self {
         self.with(|config| config.instance.iam = None)
     }
 
-    /// When credentials are replaced and how long they live `[I49]`, even if that leaves a time
-    /// without good ones. Default: every hour; six hours and twenty minutes.
+    /// Sets how often credentials are rotated and after which time they expire `[I49]`, even if
+    /// they then expire before the next rotation. Default: every hour; 6 hours and 20 minutes.
     pub fn rotation(self, every: TimeDelta, lifetime: TimeDelta) -> Self {
         self.with(|config| {
             let iam: &mut Iam = config.instance.iam.get_or_insert_default();
@@ -91,21 +91,21 @@ impl Builder {
         })
     }
 
-    /// The clock for everything that is dated and timed. Default: the machine's.
+    /// The clock of the emulator. Default: the machine's clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// What keys and tokens are made from. With the same seed tokens stay good over a restart, and
-    /// credentials are the same at the same age of the emulator. Default: that of the
-    /// configuration, or random.
+    /// The seed that keys and tokens are derived from. With the same seed, tokens stay valid across
+    /// a restart, and credentials are the same at the same age of the emulator. Default: the seed
+    /// of the configuration, or a random one.
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// With the admin API, on that address; with port 0, on any free port. Default: without it.
+    /// Enables the admin API on this address; with port 0, on any free port. Default: no admin API.
     #[cfg(feature = "admin")]
     pub fn admin(self, address: SocketAddr) -> Self {
         self.with(|config| {
@@ -115,19 +115,19 @@ impl Builder {
         })
     }
 
-    /// Begins to listen. Needs a tokio runtime.
+    /// Starts the emulator. Requires a tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`StartError`] if the configuration is not accepted, an address is not to be had, or the
-    /// machine has no randomness.
+    /// [`StartError`] if the configuration is invalid, an address is not available, or the
+    /// operating system provides no randomness.
     pub async fn start(self) -> Result<Emulator, StartError> {
         let seed = match self.seed.or_else(|| self.config.server.seed_bytes()) {
             Some(seed) => seed,
             None => {
                 let mut seed = [0; 32];
                 getrandom::fill(&mut seed).map_err(|error| StartError {
-                    doing: "no random seed".into(),
+                    doing: "cannot get a random seed".into(),
                     source: Box::new(error),
                 })?;
                 seed
@@ -138,12 +138,12 @@ impl Builder {
         let initial = self.config.clone();
         let imds =
             Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
-                doing: "the configuration is not accepted".into(),
+                doing: "the configuration is invalid".into(),
                 source: Box::new(invalid),
             })?;
         let bound = bind(&hosts, port).await?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
-        // The check has seen to it that there is one.
+        // The check of the configuration requires at least one address.
         let address = addresses
             .first()
             .copied()

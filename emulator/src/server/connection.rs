@@ -1,4 +1,4 @@
-//! One connection: what it asks goes to the core, what the core decides goes back.
+//! One connection: passes its requests to the core, and carries out what the core decides.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,10 +31,10 @@ use crate::imds::Client;
 use crate::instance::Switch;
 use crate::journal::{self, Exchange, Outcome};
 
-/// A request's head may have so many bytes.
+/// The maximum length of a request's head in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// One connection more, as long as this lives.
+/// Counts a connection until it is dropped.
 struct Counted(Arc<Shared>);
 
 impl Counted {
@@ -80,16 +80,16 @@ pub(super) async fn serve(
         }
         http(&imds.config().server)
     };
-    // An answer is written at once, there is nothing to wait for.
+    // Answers are written at once, so that there is nothing to coalesce.
     let _ = stream.set_nodelay(true);
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);
     let steps = {
-        // There is one surface with one way in, so a router would only cost.
+        // All paths go to the core, so a router would add nothing but its cost.
         let service = service_fn(|request| respond(&shared, peer, &hand_over, request));
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
-        // What goes wrong with a connection is the client's business.
+        // Errors of the connection concern only the client.
         tokio::select! {
             _ = connection.as_mut() => return,
             steps = taken_over.recv() => steps,
@@ -107,14 +107,14 @@ pub(super) async fn serve(
     }
 }
 
-/// Answers, or hands over what is to happen to the connection.
+/// Answers the request, or hands over the steps for its connection.
 async fn respond(
     shared: &Shared,
     peer: SocketAddr,
     hand_over: &mpsc::Sender<Vec<Step>>,
     request: Request<Incoming>,
 ) -> Result<Response<Whole>, Infallible> {
-    // A body is not for us; hyper reads past it if the connection goes on.
+    // IMDS ignores bodies. hyper skips the body if the connection stays open.
     let (request, _) = request.into_parts();
     let client = Client {
         address: peer.ip(),
@@ -150,11 +150,11 @@ async fn respond(
     };
     entry.end(outcome, wire::body_length(&steps));
     let _ = hand_over.send(steps).await;
-    // The connection is taken from under us.
+    // The connection is taken from the HTTP library, which drops this future.
     std::future::pending().await
 }
 
-/// An exchange that goes into the journal, at its end or when the client is gone.
+/// An exchange that is written to the journal when it ends or the client disconnects.
 struct Entry<'a> {
     shared: &'a Shared,
     began: Instant,
@@ -223,8 +223,8 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// A body that is there even if it has no bytes: without one hyper puts `Content-Length` after all
-/// other headers.
+/// A body that exists even if it is empty: without one, hyper puts `Content-Length` after all other
+/// headers.
 struct Whole(Option<Bytes>);
 
 impl Body for Whole {

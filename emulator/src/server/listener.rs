@@ -1,4 +1,4 @@
-//! Listening: ports, which faults can close, and the connections that they accept.
+//! Ports, which faults can close, and the connections that they accept.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +14,14 @@ use super::connection::serve;
 use crate::control::Shared;
 use crate::fault::Family;
 
-/// After a failure to accept (no file descriptor is left), the next attempt waits so long.
+/// The pause after a failure to accept a connection, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Where a rule can close the port, whether it does is looked at again after this time.
+/// How often rules are checked that can close the port.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// So many connections may wait to be accepted.
+/// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// With port 0 and several addresses a port is looked for that is free on all, so many times.
+/// The number of attempts, with port 0 and several addresses, to find a port that is free on all of
+/// them.
 const PORT_ATTEMPTS: usize = 16;
 
 /// Listens on all hosts, on the same port.
@@ -57,10 +58,10 @@ pub(super) async fn bind_once(
     Ok(bound)
 }
 
-/// A port, with somebody behind it or not.
+/// A port that accepts or refuses connections.
 enum Port {
     Open(TcpListener),
-    /// Bound, so that nobody else takes it, but connections are refused.
+    /// Refuses connections, but stays bound, so that no other process takes the port.
     Refusing(Option<TcpSocket>),
 }
 
@@ -76,7 +77,7 @@ impl Port {
         matches!(self, Self::Open(_))
     }
 
-    /// Closes an open one, and opens a closed one. What fails is tried again later.
+    /// Opens a closed port, and closes an open one. A failure is retried later.
     fn turned(self, address: SocketAddr) -> Self {
         match self {
             Self::Open(listener) => {
@@ -107,7 +108,7 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts connections until it is told to stop, and then waits for those that are being answered.
+/// Accepts connections until the emulator stops, then waits for those with a request in progress.
 pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
@@ -120,7 +121,7 @@ pub(super) async fn listen(
     };
     let mut port = Port::Open(listener);
     let mut changes = shared.changes.subscribe();
-    // They end with this task.
+    // Connections are aborted with this task.
     let mut connections = JoinSet::new();
     loop {
         shared.tick();
@@ -128,7 +129,7 @@ pub(super) async fn listen(
         if port.is_open() == imds.is_down(family, shared.clock.now()) {
             port = port.turned(address);
         }
-        // Nobody tells when the time of a rule comes.
+        // No event says when a rule begins or ends.
         let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
         drop(imds);
         let accepted = tokio::select! {
@@ -150,7 +151,7 @@ pub(super) async fn listen(
     while connections.join_next().await.is_some() {}
 }
 
-/// Comes when the emulator is to stop.
+/// Returns when the emulator is to stop.
 pub(super) async fn end(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

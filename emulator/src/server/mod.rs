@@ -1,4 +1,4 @@
-//! The shell: sockets in, core, sockets out.
+//! The server around the core: sockets, HTTP, real time.
 
 #[cfg(feature = "admin")]
 mod admin_listener;
@@ -18,7 +18,7 @@ pub use self::builder::Builder;
 
 use crate::control::Control;
 
-/// After a stop, answers on their way may take so long.
+/// How long a stopped emulator waits for answers in progress.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running emulator. It stops when this is dropped.
@@ -37,32 +37,33 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// A plausible instance with a role, on a free port of the loopback interface.
+    /// A builder for a plausible instance with a role, on a free port of the loopback interface.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// The first address that it listens on; it can be one that means all, like 0.0.0.0.
+    /// The first address that the emulator listens on. It can be one that stands for all addresses,
+    /// like 0.0.0.0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// All addresses that it listens on.
+    /// All addresses that the emulator listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The URL to point a client at: `http://127.0.0.1:PORT`, without a slash at its end.
+    /// The URL for clients: `http://127.0.0.1:PORT`, without a final slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The URL of the admin API, if there is one.
+    /// The URL of the admin API, if that is enabled.
     pub fn admin_url(&self) -> Option<&str> {
         self.admin.as_deref()
     }
 
-    /// The environment variables that point an AWS SDK at it, with their values.
+    /// The environment variables that point an AWS SDK to the emulator, with their values.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -79,16 +80,16 @@ impl Emulator {
         &self.control
     }
 
-    /// Stops listening, lets the answers on their way go out, and returns.
+    /// Stops listening, waits for answers in progress, and returns.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let ended = async { while self.listeners.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, ended).await;
-        // What is left is cut off with the tasks.
+        // Dropping the tasks aborts the remaining connections.
     }
 }
 
-/// The environment variables that point an AWS SDK at an emulator that listens on `address`.
+/// The environment variables that point an AWS SDK to an emulator that listens on `address`.
 pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
     let address = reachable(address);
     let mode = if address.is_ipv6() { "IPv6" } else { "IPv4" };
@@ -102,7 +103,7 @@ pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
     ]
 }
 
-/// The address itself, or, where that means all of them, the loopback one.
+/// The address itself, or the loopback address if it stands for all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(all) if all.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

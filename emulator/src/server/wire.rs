@@ -1,4 +1,4 @@
-//! A connection that can be taken out of the HTTP library's hands.
+//! A connection that can be taken back from the HTTP library.
 
 use std::io;
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 
 use crate::decision::Step;
 
-/// A closed connection waits so long for what the client still sends: closing it with bytes unread
-/// would be a reset.
+/// How long a connection that is closed still reads from the client: closing it with unread bytes
+/// would reset it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// One end of a connection, for the HTTP library; another one stays with us.
+/// The HTTP library's handle of a connection. The emulator keeps another one.
 pub(super) struct Wire(pub(super) Arc<TcpStream>);
 
 impl AsyncRead for Wire {
@@ -80,7 +80,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Does to a connection what `steps` say, until its end.
+/// Carries out `steps` on a connection, and closes it.
 pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
     for step in steps {
         let done = match step {
@@ -93,7 +93,7 @@ pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
             Step::Reset => return reset(stream),
             Step::Stall => return until_it_ends(&stream).await,
         };
-        // The client has gone.
+        // The client has disconnected.
         if done.is_err() {
             return;
         }
@@ -101,7 +101,7 @@ pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
     close(stream).await;
 }
 
-/// The bytes of the body that `steps` send, after a head or without one.
+/// The number of body bytes that `steps` send, after a head or without one.
 pub(super) fn body_length(steps: &[Step]) -> usize {
     let mut sent = Vec::new();
     for step in steps {
@@ -113,18 +113,18 @@ pub(super) fn body_length(steps: &[Step]) -> usize {
     sent.len() - head.map_or(0, |at| at + 4)
 }
 
-/// Nothing more is said, and the client sees the end.
+/// Closes the connection, so that the client sees its end.
 async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let _ = tokio::time::timeout(LINGER, until_it_ends(&stream)).await;
 }
 
-/// The client sees an error.
+/// Resets the connection, so that the client sees an error.
 pub(super) fn reset(stream: TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-/// Reads and throws away, until the client closes.
+/// Reads and discards bytes until the client closes the connection.
 async fn until_it_ends(stream: &TcpStream) {
     let mut bytes = [0; 1024];
     loop {

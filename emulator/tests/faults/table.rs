@@ -12,10 +12,11 @@ use std::path::Path;
 use imds_emulator::config::Config;
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- Printed from src/fault/kinds: UPDATE_GOLDEN=1 cargo test -p imds-emulator --test faults -->\n";
+const BEGIN: &str =
+    "<!-- Printed from emulator/src/fault/kinds by `cargo xtask bless faults`. -->\n";
 const END: &str = "<!-- End of what is printed. -->\n";
 
-/// With `UPDATE_GOLDEN=1` the table is written again.
+/// With `BLESS=1` the table is written again.
 #[test]
 fn the_table_in_the_documentation_is_that_of_the_types() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
@@ -23,7 +24,7 @@ fn the_table_in_the_documentation_is_that_of_the_types() {
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
     let printed = format!("{before}{BEGIN}{}{END}{after}", tables());
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, &printed).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
