@@ -1,10 +1,10 @@
 //! Builds the component, which the library embeds.
 //!
-//! A nested cargo does it, in a target folder of its own: cargo has no stable way to depend on an
-//! artefact for another target, and in the outer folder the two would wait for each other's lock.
-//! The folder is shared by all profiles and features of the host, so that the component is built
-//! once. The environment is cleaned, for what is meant for the host (flags for its processor,
-//! instrumentation for coverage, a linker) is wrong for WebAssembly.
+//! A nested cargo builds it in a target folder of its own: cargo has no stable way to depend on an
+//! artefact for another target, and in a common folder the two would wait for each other's lock. All
+//! profiles and features of the host share the folder, so the component is built once. The nested
+//! cargo gets a clean environment, because flags for the host (its processor, coverage
+//! instrumentation, a linker) are wrong for WebAssembly.
 
 use std::env;
 use std::error::Error;
@@ -47,7 +47,7 @@ fn build() -> Result<(), Box<dyn Error>> {
         "ec2-role-component",
         &[],
     )?;
-    // A copy of one's own: another build may replace the artefact while this one is read.
+    // A private copy: another build may replace the artefact while this one is read.
     fs::copy(&artefact, out.join("ec2_role_component.wasm"))?;
     for source in sources(&artefact.with_extension("d"))? {
         println!("cargo::rerun-if-changed={source}");
@@ -63,7 +63,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sees to it that the toolchain can build for WebAssembly.
+/// Installs the Rust target for WebAssembly if it is missing.
 fn ensure_target() -> Result<(), Box<dyn Error>> {
     if has_target()? {
         return Ok(());
@@ -81,7 +81,7 @@ fn ensure_target() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     Err(
-        format!("the component needs the Rust target {TARGET}; run `{by_hand}` and build again")
+        format!("the component needs the Rust target {TARGET}; run `{by_hand}`, then build again")
             .into(),
     )
 }
@@ -94,12 +94,12 @@ fn has_target() -> Result<bool, Box<dyn Error>> {
     Ok(output.status.success() && Path::new(folder.trim()).is_dir())
 }
 
-/// The files that the artefact was made of, from the list that cargo leaves beside it.
+/// The source files of the artefact, from the list that cargo writes beside it.
 fn sources(list: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let list = fs::read_to_string(list)?;
     let (_, files) = list
         .split_once(": ")
-        .ok_or("cargo's list of sources is not as expected")?;
+        .ok_or("cargo's list of source files has an unexpected format")?;
     // Spaces in paths are escaped.
     Ok(files
         .trim()

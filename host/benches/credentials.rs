@@ -1,12 +1,12 @@
-//! What credentials cost, here and with `aws-config`'s provider behind the identity cache that an
-//! SDK's client has, in one run and against one emulator.
+//! The cost of credentials with this provider, and with the provider of `aws-config` behind the
+//! identity cache of an SDK client. Both run against the same emulator.
 //!
 //! `cargo bench -p ec2-role-host --bench credentials`
 //!
-//! * `cached`: credentials that are held. `through_the_component` has every caller ask the component,
-//!   as it would be without the snapshot.
-//! * `cold`: a new provider's first ones, which take three requests. `component` has compiled the
-//!   component before, as a process does once.
+//! * `cached`: held credentials. In `through_the_component` every call reaches the component, as it
+//!   would without the snapshot.
+//! * `cold`: the first credentials of a new provider, which take three requests. In `component` the
+//!   component was compiled before, which a process does only once.
 
 #![expect(
     clippy::unwrap_used,
@@ -44,7 +44,7 @@ use tokio::runtime::Runtime;
 const THREADS: [usize; 2] = [1, 2];
 
 fn main() {
-    // Everything that is shared is there before anything is measured.
+    // Start everything that is shared before anything is measured.
     emulator();
     divan::main();
 }
@@ -174,14 +174,14 @@ mod cached {
         runtime().block_on(sdk.credentials());
         bencher.bench(|| {
             if !INSIDE.replace(true) {
-                // For good, for the thread is divan's.
+                // Leaked, because the thread belongs to divan.
                 std::mem::forget(runtime().enter());
             }
             pollster::block_on(sdk.credentials())
         });
     }
 
-    /// The look at the clock that is in all of the above.
+    /// Reading the clock, which is part of all benchmarks above.
     #[divan::bench(threads = THREADS)]
     fn clock_alone() -> SystemTime {
         SystemTime::now()

@@ -1,11 +1,11 @@
-//! The provider in a program with the AWS SDK for Rust: `aws-config` takes it as its source of
-//! credentials, and a request is signed with them.
+//! The provider in a program with the AWS SDK for Rust: `aws-config` gets its credentials from the
+//! provider, and a request is signed with them.
 //!
 //! ```sh
 //! cargo run -p ec2-role-host --example aws_sdk --features aws-sdk
 //! ```
 //!
-//! An emulator plays IMDS, and the request is not sent.
+//! An emulator takes the place of IMDS. The request is not sent.
 
 use std::error::Error;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ use imds_emulator::Emulator;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // On EC2, leave this line and `endpoint` away.
+    // On EC2, omit this line and `endpoint`.
     let imds = Emulator::builder().role("example").start().await?;
 
     let provider = Ec2RoleProvider::builder()
@@ -35,8 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .load()
         .await;
 
-    // From here on it is the SDK's: `aws_sdk_s3::Client::new(&config)`, for instance. What its
-    // clients do with the credentials is this:
+    // A program now creates clients, for example `aws_sdk_s3::Client::new(&config)`. They use the
+    // credentials as follows:
     let credentials = config.credentials_provider().ok_or("no provider")?;
     let identity = credentials.provide_credentials().await?.into();
     let mut request = http::Request::get(format!("https://s3.{region}.amazonaws.com/")).body(())?;

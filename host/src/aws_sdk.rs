@@ -1,4 +1,4 @@
-//! The provider as the AWS SDK for Rust wants one.
+//! The provider as a `ProvideCredentials` of the AWS SDK for Rust.
 
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -8,9 +8,9 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Step};
 use crate::provider::Ec2RoleProvider;
 
-/// In a chain of providers, those behind this one are asked where IMDS is switched off, the instance
-/// has no role, or there is no IMDS at all, as with `aws-config`'s own provider. Any other failure
-/// ends the chain.
+/// In a chain of providers, the next provider is tried if IMDS is disabled, if the instance has no
+/// role, or if there is no IMDS. Any other failure ends the chain. The IMDS provider of `aws-config`
+/// does the same.
 impl ProvideCredentials for Ec2RoleProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -22,7 +22,7 @@ impl ProvideCredentials for Ec2RoleProvider {
         })
     }
 
-    /// The credentials held, if they have not ended.
+    /// The held credentials, unless they have expired.
     fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
         self.held().map(|held| SdkCredentials::from(&*held))
     }

@@ -63,5 +63,5 @@ pub(crate) async fn answer<T>(answer: oneshot::Receiver<Result<T, Error>>) -> Re
 
 #[cold]
 fn stopped() -> Error {
-    Error::new(ErrorKind::Other, "the provider's task has ended")
+    Error::new(ErrorKind::Other, "the provider has stopped")
 }

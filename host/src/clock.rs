@@ -1,22 +1,22 @@
-//! The clock that the provider and the component go by.
+//! The clock of the provider and the component.
 
 use std::fmt;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A clock, for tests that move through time. Without one the provider goes by the system's.
+/// A clock, for tests that move through time. By default the provider uses the system's clocks.
 ///
-/// Everything goes by it: when credentials are due, the life of session tokens, and the component's
-/// own time-outs and pauses, which are [`sleep`](Clock::sleep). The time-outs of the sandbox
-/// ([`Limits`](crate::Limits)) do not: they are about how long the processor is kept busy.
+/// The clock decides when credentials are due and how long session tokens last. The component's
+/// timeouts and back-off are [`sleep`](Clock::sleep)s on it. The time limit of a call
+/// ([`Limits::call`](crate::Limits::call)) is independent of it and measures real time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time of day.
     fn now(&self) -> SystemTime;
 
-    /// The time since some moment in the past. Never goes back.
+    /// The time since a fixed moment in the past. It never goes backwards.
     fn monotonic(&self) -> Duration;
 
-    /// Comes to its end when `duration` has passed on the monotonic clock. It is awaited on the
+    /// Completes when `duration` has passed on the monotonic clock. The future is awaited on the
     /// library's own tokio runtime.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -1,10 +1,10 @@
 //! Compiled components on disk.
 //!
-//! What is loaded from here is machine code, and runs as this process: whoever can write it owns the
-//! process. So it lies in a folder for this user alone, and is looked at only if its digest is
-//! right, for a file that was cut off must not be run either. Anything else is ignored and made
-//! again. Entries are named by the component's content and by what the engine says of its version
-//! and settings.
+//! An entry is machine code that runs with the rights of this process, so anyone who can write an
+//! entry controls the process. Entries therefore live in a folder that only this user can write, and
+//! an entry is loaded only if its digest is right, because a truncated file must not run either. Any
+//! other entry is ignored and written again. The name of an entry states the component's digest and
+//! the engine's version and settings.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -18,18 +18,19 @@ use wasmtime::component::Component;
 use crate::digest::sha256_hex;
 use crate::private::Folder;
 
-/// Entries that were not written for so long are removed when another is: other versions leave
-/// theirs behind.
-const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Entries older than this are removed when a new one is written: other versions of the library
+/// leave theirs behind.
+const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// The first bytes of an entry. After them comes the digest of the rest.
+/// The first bytes of an entry. The digest of the rest follows.
 const MAGIC: &[u8; 8] = b"imdscwsm";
 const DIGEST: usize = 32;
 
-/// The built-in component takes half a megabyte.
-const MOST: u64 = 64 * 1024 * 1024;
+/// The size limit of an entry. The built-in component takes half a megabyte.
+const MAX_SIZE: u64 = 64 * 1024 * 1024;
 
-/// The component, from the cache if it is there. Where there can be no cache, it is compiled.
+/// Loads the component from the cache, or compiles it and adds it to the cache. Compiles it alone if
+/// the folder cannot be used.
 pub(crate) fn load_or_compile(
     folder: &Path,
     engine: &Engine,
@@ -38,7 +39,7 @@ pub(crate) fn load_or_compile(
     let cache = match Folder::open(folder) {
         Ok(cache) => cache,
         Err(error) => {
-            tracing::debug!(?folder, %error, "no cache of compiled components");
+            tracing::debug!(?folder, %error, "cannot use the cache of compiled components");
             return Component::from_binary(engine, component);
         }
     };
@@ -46,12 +47,12 @@ pub(crate) fn load_or_compile(
     match read(&cache, &name) {
         Ok(code) => match load(engine, &code) {
             Ok(component) => return Ok(component),
-            Err(error) => tracing::debug!(name, %error, "a compiled component is ignored"),
+            Err(error) => tracing::debug!(name, %error, "ignoring a compiled component"),
         },
-        Err(error) => tracing::debug!(name, %error, "no compiled component"),
+        Err(error) => tracing::debug!(name, %error, "no compiled component in the cache"),
     }
     let compiled = Component::from_binary(engine, component)?;
-    cache.clear_out(&[".cwasm", ".tmp"], LIFE);
+    cache.clear_out(&[".cwasm", ".tmp"], MAX_AGE);
     let written = compiled
         .serialize()
         .map_err(io::Error::other)
@@ -63,26 +64,26 @@ pub(crate) fn load_or_compile(
             )
         });
     if let Err(error) = written {
-        tracing::debug!(name, %error, "a compiled component is not kept");
+        tracing::debug!(name, %error, "cannot cache the compiled component");
     }
     Ok(compiled)
 }
 
 fn read(cache: &Folder, name: &str) -> io::Result<Vec<u8>> {
-    let entry = cache.read(name, MOST)?;
+    let entry = cache.read(name, MAX_SIZE)?;
     let code = entry
         .strip_prefix(MAGIC)
         .and_then(|rest| rest.split_at_checked(DIGEST))
         .filter(|(digest, code)| Sha256::digest(code).as_slice() == *digest)
         .map(|(_, code)| code.to_vec());
-    code.ok_or_else(|| io::Error::other("it is damaged"))
+    code.ok_or_else(|| io::Error::other("the entry is damaged"))
 }
 
-#[expect(unsafe_code, reason = "what is loaded was written by this user")]
+#[expect(unsafe_code, reason = "the code was written by this user")]
 fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `read` gives nothing but what this user has written above, unchanged: the file and
-    // its folder are this user's alone, and the digest is right. The engine looks at its own version
-    // and settings itself.
+    // SAFETY: `read` returns only what this user has written above, unchanged: only this user can
+    // write the file and its folder, and the digest is right. The engine checks its own version and
+    // settings.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -1,4 +1,4 @@
-//! Credentials, as programs get them.
+//! Credentials.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,14 @@ use chrono::{DateTime, Utc};
 
 use crate::wit::provider as wit;
 
-/// Temporary AWS credentials. `Debug` shows no secret, and clones share what they hold.
-// Aligned so that the reference count of an `Arc` of it has a cache line of its own (two on the
-// processors that fetch them in pairs): threads that read different copies do not slow each other
-// down.
+/// Temporary AWS credentials. `Debug` shows no secret. Clones share their content.
+// Aligned so that the reference count of each `Arc` has a cache line of its own (two on processors
+// that fetch lines in pairs): threads that read different copies do not slow each other down.
 #[derive(Clone)]
 #[repr(align(128))]
 pub struct Credentials {
     inner: Arc<Inner>,
-    /// Until when they are handed out without asking the component.
+    /// Until when they are handed out without a call to the component.
     fresh_until: SystemTime,
 }
 
@@ -32,7 +31,7 @@ struct Inner {
 }
 
 impl Credentials {
-    /// The id of the access key. Not a secret.
+    /// The access key ID. Not a secret.
     pub fn access_key_id(&self) -> &str {
         &self.inner.access_key_id
     }
@@ -47,30 +46,32 @@ impl Credentials {
         self.inner.session_token.as_deref()
     }
 
-    /// The AWS account, where IMDS names it.
+    /// The AWS account ID, if IMDS names it.
     pub fn account_id(&self) -> Option<&str> {
         self.inner.account_id.as_deref()
     }
 
-    /// Where they come from: `EC2RoleProvider`.
+    /// The source of the credentials: `EC2RoleProvider`.
     pub fn source(&self) -> &str {
         &self.inner.source
     }
 
-    /// When they end. They must not be used then or later. `None`: they do not end.
+    /// The expiration: the credentials must not be used at this moment or later. `None`: they do not
+    /// expire.
     ///
-    /// After a refresh that failed this can be later than what IMDS said (policy `Classic`), or past
-    /// (policy `Windowed`): AWS may honour them while IMDS is away, and there are no others.
+    /// After a failed refresh, the held credentials are extended. The expiration can then be later
+    /// than what IMDS stated ([`Classic`](crate::RefreshPolicy::Classic)) or in the past
+    /// ([`Windowed`](crate::RefreshPolicy::Windowed)), and AWS may reject the credentials.
     pub fn expires(&self) -> Option<DateTime<Utc>> {
         self.inner.expires.map(DateTime::from)
     }
 
-    /// Until when the component gives these very ones without a request.
+    /// Until when the component returns these credentials without a request.
     pub fn refresh_after(&self) -> DateTime<Utc> {
         self.inner.refresh_after.into()
     }
 
-    /// The same ones, to be handed out until then.
+    /// The same credentials, to be handed out until `moment`.
     pub(crate) fn fresh_until(&self, moment: SystemTime) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -78,25 +79,29 @@ impl Credentials {
         }
     }
 
-    /// The same ones, to be handed out for so long, but not beyond their end.
+    /// The same credentials, to be handed out for `duration`, but not past their expiration.
     pub(crate) fn fresh_for_at_most(&self, duration: Duration, now: SystemTime) -> Self {
         let until = now + duration;
-        self.fresh_until(self.inner.expires.map_or(until, |end| end.min(until)))
+        self.fresh_until(
+            self.inner
+                .expires
+                .map_or(until, |expires| expires.min(until)),
+        )
     }
 
-    /// Whether they may be handed out without asking the component.
+    /// Whether they may be handed out without a call to the component.
     pub(crate) fn are_fresh(&self, now: SystemTime) -> bool {
         now < self.fresh_until
     }
 
-    /// Whether more than `margin` is left of them.
+    /// Whether they expire later than `margin` from now.
     pub(crate) fn last_longer_than(&self, margin: Duration, now: SystemTime) -> bool {
         self.inner
             .expires
             .is_none_or(|expires| now + margin < expires)
     }
 
-    /// What is left until others are due.
+    /// The time until they are due for a refresh.
     pub(crate) fn fresh_for(&self, now: SystemTime) -> Duration {
         self.fresh_until.duration_since(now).unwrap_or_default()
     }
@@ -120,7 +125,7 @@ impl From<wit::Credentials> for Credentials {
     }
 }
 
-/// What is beyond the calendar is at its end.
+/// Seconds since 1970. A moment that the calendar cannot express becomes its last one.
 pub(crate) fn moment(seconds: u64) -> SystemTime {
     let date = i64::try_from(seconds)
         .ok()

@@ -1,16 +1,16 @@
 //! Which requests leave the sandbox.
 //!
-//! **Threat.** Whoever controls the component (a bug in it, a component of somebody else's) could
-//! send requests from inside the instance's network: to other services, to other paths of IMDS,
-//! with the session token to another host.
+//! **Threat.** An attacker who controls the component, through a bug in it or because it comes from a
+//! third party, could send requests from inside the instance's network: to other services, to other
+//! paths of IMDS, or to another host with the session token.
 //!
-//! **What holds.** The component has no sockets. All that it can do is hand an HTTP request to the
-//! host, and the host looks at it before it opens a connection, in this order: scheme, authority
-//! (parsed), method, path. What does not fit is refused with `HTTP-request-denied`, and nothing is
-//! resolved or sent. What becomes of requests that may leave is for the
-//! [`Transport`](crate::transport::Transport).
+//! **Protection.** The component has no sockets. It can only hand an HTTP request to the host. Before
+//! the host opens a connection, it checks the request in this order: scheme, authority (parsed),
+//! method, path. A request that fails a check gets the error `HTTP-request-denied`; no name is
+//! resolved and nothing is sent. A [`Transport`](crate::transport::Transport) sends the requests that
+//! pass.
 //!
-//! | endpoint | request | |
+//! | endpoint | request | result |
 //! | --- | --- | --- |
 //! | `http://169.254.169.254` | `GET http://169.254.169.254/latest/meta-data/` | allowed |
 //! | `http://169.254.169.254` | `PUT http://169.254.169.254:80/latest/api/token` | allowed: the same authority |
@@ -31,7 +31,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 
-/// The one endpoint that requests may go to.
+/// The only endpoint that requests may go to.
 ///
 /// ```
 /// use ec2_role_host::egress::Egress;
@@ -45,26 +45,26 @@ pub struct Egress {
     endpoint: Endpoint,
 }
 
-/// Why a request is refused.
+/// Why a request may not leave the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Not `http`.
+    /// The scheme is not `http`.
     Scheme,
-    /// Not the endpoint's host and port.
+    /// The host and the port are not those of the endpoint, or the URL has user information.
     Authority,
-    /// Neither GET nor PUT.
+    /// The method is neither GET nor PUT.
     Method,
-    /// Not below `/latest/`.
+    /// The path is not below the endpoint's path and `/latest/`.
     Path,
 }
 
 impl Egress {
-    /// Whether a request may leave.
+    /// Checks whether a request may leave the sandbox.
     ///
     /// # Errors
     ///
-    /// Why it may not.
+    /// The reason if it may not.
     pub fn check(&self, method: &Method, uri: &Uri) -> Result<(), Refusal> {
         if uri.scheme() != Some(&Scheme::HTTP) {
             return Err(Refusal::Scheme);
@@ -87,8 +87,8 @@ impl Egress {
     }
 }
 
-/// Whether a segment of a path is just that, however the server reads it: dots, encoded or with parameters
-/// behind them, and encoded slashes could lead out of the prefix again.
+/// Whether a segment of a path stays below the prefix, however the server decodes it. Dot segments,
+/// encoded or followed by parameters, and encoded slashes could lead out of the prefix.
 fn stays(segment: &str) -> bool {
     let plain = percent_decode_str(segment).decode_utf8_lossy();
     let name = plain.split(';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Why there are no credentials.
+//! Errors.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,11 +10,11 @@ use serde::ser::SerializeMap as _;
 use crate::endpoint::without_user_information;
 use crate::wit::provider as wit;
 
-/// Why there are no credentials, or no metadata.
+/// Why a call failed.
 ///
-/// `Display` gives one sentence, which may change; a program asks [`Error::kind`] or one of the
-/// `is_…` methods. No secret is ever in it. Clones share what they hold: the callers who waited for
-/// one refresh are all given the same error.
+/// The text may change between versions; programs use [`Error::kind`] or one of the `is_…` methods.
+/// It never contains a secret. Clones share their content: all callers that waited for the same
+/// refresh get the same error.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -25,7 +25,7 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What is known of the exchange that failed.
+/// The exchange that failed.
 #[derive(Clone, Debug)]
 struct Failure {
     step: Step,
@@ -35,46 +35,46 @@ struct Failure {
     elapsed: Duration,
 }
 
-/// What a program can tell apart.
+/// The kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration says that IMDS must not be used.
+    /// IMDS is disabled by configuration.
     Disabled,
-    /// The configuration is wrong.
+    /// A setting has an invalid value.
     InvalidConfiguration,
-    /// The sandbox does not let the component reach the endpoint.
+    /// The sandbox does not allow requests to the endpoint.
     Denied,
-    /// Nothing answers at the endpoint, or only server errors.
+    /// The endpoint cannot be reached, or returns server errors.
     Unavailable,
-    /// No answer in time.
+    /// IMDS did not respond in time.
     Timeout,
-    /// IMDS asks for fewer requests (429 or 503).
+    /// IMDS throttles requests (status 429 or 503).
     Throttled,
-    /// IMDS answers 403.
+    /// IMDS refuses the request (status 403).
     Forbidden,
-    /// IMDS has nothing at this path.
+    /// The path does not exist in IMDS.
     NotFound,
     /// The instance has no role.
     NoRole,
-    /// IMDS gives an error code in place of credentials.
+    /// IMDS returns an error code in place of credentials.
     Refused,
-    /// IMDS gave credentials that had ended already.
+    /// The credentials from IMDS had already expired.
     Expired,
-    /// IMDS answered with a status that has no meaning here.
+    /// IMDS responded with an unexpected status.
     UnexpectedStatus,
-    /// IMDS answered with something that cannot be understood.
+    /// The response of IMDS is malformed.
     InvalidResponse,
-    /// This build of the component cannot do what was asked.
+    /// This build of the component does not support the call.
     Unsupported,
-    /// The component trapped, did not come to an end in time, or cannot be run.
+    /// The component trapped, exceeded the time limit of a call, or cannot be run.
     Component,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
-/// Which exchange with IMDS failed.
+/// An exchange with IMDS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -112,48 +112,49 @@ impl Error {
         }))
     }
 
-    /// What kind of error this is.
+    /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The configuration says that IMDS must not be used.
+    /// Whether IMDS is disabled by configuration.
     pub fn is_disabled(&self) -> bool {
         self.kind() == ErrorKind::Disabled
     }
 
-    /// The sandbox does not let the component reach the endpoint.
+    /// Whether the sandbox does not allow requests to the endpoint.
     pub fn is_denied(&self) -> bool {
         self.kind() == ErrorKind::Denied
     }
 
-    /// Nothing answers at the endpoint, or only server errors, or a wish for fewer requests. It may
-    /// pass.
+    /// Whether the endpoint cannot be reached, returns server errors, or throttles requests. Such a
+    /// failure may be transient.
     pub fn is_unavailable(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::Throttled)
     }
 
-    /// No answer in time.
+    /// Whether IMDS did not respond in time.
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::Timeout
     }
 
-    /// The instance has no role.
+    /// Whether the instance has no role.
     pub fn is_no_role(&self) -> bool {
         self.kind() == ErrorKind::NoRole
     }
 
-    /// IMDS refuses: with 403, or with a document that has an error [`code`](Self::code).
+    /// Whether IMDS refuses: with status 403, or with an error [`code`](Self::code) in place of
+    /// credentials.
     pub fn is_refused(&self) -> bool {
         matches!(self.kind(), ErrorKind::Refused | ErrorKind::Forbidden)
     }
 
-    /// IMDS has nothing at this path.
+    /// Whether the path does not exist in IMDS.
     pub fn is_not_found(&self) -> bool {
         self.kind() == ErrorKind::NotFound
     }
 
-    /// IMDS answered with something that has no meaning here, or with credentials that had ended.
+    /// Whether the response is malformed, has an unexpected status, or contains expired credentials.
     pub fn is_invalid_response(&self) -> bool {
         matches!(
             self.kind(),
@@ -161,27 +162,27 @@ impl Error {
         )
     }
 
-    /// The configuration is wrong.
+    /// Whether a setting has an invalid value.
     pub fn is_invalid_configuration(&self) -> bool {
         self.kind() == ErrorKind::InvalidConfiguration
     }
 
-    /// The component trapped, did not come to an end in time, or cannot be run.
+    /// Whether the component trapped, exceeded the time limit of a call, or cannot be run.
     pub fn is_component(&self) -> bool {
         self.kind() == ErrorKind::Component
     }
 
-    /// Which exchange failed, if it was one.
+    /// The exchange that failed. `None` if no exchange was involved.
     pub fn step(&self) -> Option<Step> {
         self.0.failure.as_ref().map(|failure| failure.step)
     }
 
-    /// The HTTP status of the last answer of IMDS, if one came.
+    /// The HTTP status of the last response of IMDS. `None` if there was no response.
     pub fn status(&self) -> Option<u16> {
         self.0.failure.as_ref().and_then(|failure| failure.status)
     }
 
-    /// The `Code` that IMDS gave in place of credentials ([`ErrorKind::Refused`]), for instance
+    /// The `Code` that IMDS returned in place of credentials ([`ErrorKind::Refused`]), for instance
     /// `AssumeRoleUnauthorizedAccess`.
     pub fn code(&self) -> Option<&str> {
         self.0
@@ -190,51 +191,53 @@ impl Error {
             .and_then(|failure| failure.code.as_deref())
     }
 
-    /// How many requests were sent for the step that failed.
+    /// How many requests were sent for the exchange that failed.
     pub fn attempts(&self) -> Option<u32> {
         self.0.failure.as_ref().map(|failure| failure.attempts)
     }
 
-    /// How long the look-up took that failed.
+    /// How long the failed look-up took.
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.failure.as_ref().map(|failure| failure.elapsed)
     }
 
-    /// What to do about it, in one sentence, where that is known.
+    /// What to do about the error, in one sentence. `None` if no advice is known.
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match (self.kind(), self.step()) {
             (ErrorKind::Disabled, _) => {
-                "IMDS is switched off by AWS_EC2_METADATA_DISABLED or by the program: unset the variable, or configure another source of credentials"
+                "unset AWS_EC2_METADATA_DISABLED, or enable IMDS in the program; or configure another source of credentials"
             }
             (ErrorKind::Denied, _) => {
-                "let the sandbox reach the endpoint that the component is configured for"
+                "allow requests to the configured endpoint: the egress policy must name the same host and port"
             }
             (ErrorKind::Unavailable, _) if self.status().is_none() => {
-                "nothing listens there: check that this runs on an EC2 instance and that the endpoint is right; elsewhere, use an emulator"
+                "check that this runs on an EC2 instance and that the endpoint is right; elsewhere, use an emulator"
             }
-            (ErrorKind::Unavailable, _) => "IMDS has a failure of its own: try again",
+            (ErrorKind::Unavailable, _) => "try again: IMDS reports an internal error",
             (ErrorKind::Timeout, Some(Step::Token)) => {
-                "in a container on EC2, raise the hop limit of the instance's metadata options to 2 (HttpPutResponseHopLimit); elsewhere, check that this runs on EC2"
+                "in a container on EC2, raise the hop limit in the instance's metadata options (HttpPutResponseHopLimit) to 2; otherwise, check that this runs on EC2"
             }
             (ErrorKind::Timeout, _) => {
-                "check that this runs on EC2 and that nothing on the way drops the packets, or allow more time"
+                "check that this runs on EC2 and that no firewall drops the packets, or raise the timeouts"
             }
-            (ErrorKind::Throttled, _) => "ask IMDS less often: share one provider in the program",
+            (ErrorKind::Throttled, _) => {
+                "send fewer requests: share one provider in the whole program"
+            }
             (ErrorKind::Forbidden, _) => {
-                "switch the metadata endpoint on in the instance's metadata options (HttpEndpoint), and look for a firewall or a proxy that answers in its place"
+                "enable the metadata endpoint in the instance's metadata options (HttpEndpoint), and check that no firewall or proxy responds in its place"
             }
             (ErrorKind::NoRole, _) => "attach an instance profile with a role to the instance",
             (ErrorKind::Refused, _) if self.code() == Some("AssumeRoleUnauthorizedAccess") => {
-                "EC2 may not assume the role: let its trust policy allow sts:AssumeRole to ec2.amazonaws.com, and check that the role still exists"
+                "allow ec2.amazonaws.com to assume the role (sts:AssumeRole in the role's trust policy), and check that the role still exists"
             }
             (ErrorKind::Refused, _) => {
-                "look at the instance profile of the instance: AWS cannot give credentials for its role"
+                "check the instance profile: AWS cannot issue credentials for its role"
             }
             (ErrorKind::Expired, _) => {
-                "check the clock of this machine; if it is right, IMDS is behind with new credentials, and that passes"
+                "check the clock of this machine; if it is right, wait until IMDS issues new credentials"
             }
             (ErrorKind::UnexpectedStatus | ErrorKind::InvalidResponse, _) => {
-                "check that it is IMDS that answers at the endpoint, and not a proxy or another service"
+                "check that the endpoint is IMDS, and not a proxy or another service"
             }
             _ => return None,
         })

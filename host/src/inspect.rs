@@ -6,7 +6,7 @@ use wasmtime::component::Component;
 use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind};
 
-/// What can be said of a component without running it.
+/// What is known of a component without running it.
 ///
 /// ```
 /// use ec2_role_host::{COMPONENT, inspect::Inspection};
@@ -18,26 +18,30 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The interfaces that it imports, sorted.
+    /// The interfaces that the component imports, sorted.
     pub imports: Vec<String>,
-    /// The interfaces that it exports, sorted.
+    /// The interfaces that the component exports, sorted.
     pub exports: Vec<String>,
-    /// Its size in bytes.
+    /// The size of the component in bytes.
     pub size: usize,
-    /// Its SHA-256, in hexadecimal.
+    /// The SHA-256 of the component, in hexadecimal.
     pub sha256: String,
 }
 
 impl Inspection {
-    /// Looks at `component`. This compiles it.
+    /// Inspects `component`, which is compiled for it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Component`] if it is not a component.
+    /// [`ErrorKind::Component`] if the bytes are not a WebAssembly component.
     pub fn new(component: &[u8]) -> Result<Self, Error> {
         let engine = Engine::default();
         let compiled = Component::from_binary(&engine, component).map_err(|error| {
-            Error::with_source(ErrorKind::Component, "this is not a component", error)
+            Error::with_source(
+                ErrorKind::Component,
+                "the bytes are not a WebAssembly component",
+                error,
+            )
         })?;
         Ok(Self {
             size: component.len(),
@@ -46,7 +50,7 @@ impl Inspection {
         })
     }
 
-    /// The part that is known once it is compiled.
+    /// The part that a compiled component tells.
     pub(crate) fn of(component: &Component, engine: &Engine) -> Self {
         let ty = component.component_type();
         let mut imports: Vec<String> = ty

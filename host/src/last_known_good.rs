@@ -1,4 +1,4 @@
-//! The last credentials that IMDS gave, on disk.
+//! The last credentials that IMDS issued, on disk.
 //!
 //! A process that starts during an outage of IMDS holds no credentials that it could extend, and a
 //! command that is started for each request never holds any. With a folder for them, the last
@@ -57,7 +57,7 @@ impl LastKnownGood {
         let written = Folder::open(&self.folder)
             .and_then(|folder| folder.write(&self.name, &serde_json::to_vec(&entry)?));
         if let Err(error) = written {
-            tracing::warn!(folder = ?self.folder, %error, "credentials are not kept");
+            tracing::warn!(folder = ?self.folder, %error, "cannot store the last known good credentials");
         }
     }
 
@@ -67,7 +67,7 @@ impl LastKnownGood {
         let entry: Entry = match read.and_then(|content| Ok(serde_json::from_slice(&content)?)) {
             Ok(entry) => entry,
             Err(error) => {
-                tracing::debug!(folder = ?self.folder, %error, "no credentials were kept");
+                tracing::debug!(folder = ?self.folder, %error, "no last known good credentials");
                 return None;
             }
         };

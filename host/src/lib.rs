@@ -1,15 +1,15 @@
 //! AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
 //! component.
 //!
-//! The component `ec2-role-component` speaks to IMDS. This library runs it with wasmtime, in a
-//! sandbox that can reach the metadata endpoint and nothing else, and hands its credentials to Rust
-//! programs.
+//! The component `ec2-role-component` sends the requests to IMDS. This library runs the component
+//! with wasmtime, in a sandbox that can reach the metadata endpoint and nothing else, and hands the
+//! credentials to Rust programs.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use ec2_role_host::Ec2RoleProvider;
 //!
-//! // On EC2 there is no need to name an endpoint. Here an emulator plays IMDS.
+//! // On EC2, omit the emulator and `endpoint`.
 //! let imds = imds_emulator::Emulator::builder().start().await?;
 //! let provider = Ec2RoleProvider::builder().endpoint(imds.url()).build().await?;
 //!
@@ -20,8 +20,16 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Programs without a runtime have [`Builder::build_blocking`],
-//! [`Ec2RoleProvider::credentials_blocking`], and [`wait`] for everything else.
+//! Programs without an async runtime use [`Builder::build_blocking`],
+//! [`Ec2RoleProvider::credentials_blocking`], and [`wait`] for any other call.
+//!
+//! # Features
+//!
+//! * `profile` (default): settings from the profile of the shared configuration files.
+//! * `aws-sdk`: the provider implements `ProvideCredentials` of the AWS SDK for Rust.
+//! * `clap`: the settings with a few possible values implement `clap::ValueEnum`.
+//!
+//! # Modules
 //!
 //! | module | what lives there | may use |
 //! | --- | --- | --- |
@@ -31,14 +39,14 @@
 //! | [`egress`] | which requests may leave the sandbox | `endpoint` |
 //! | `limits` | how much of the host's resources an instance may use | – |
 //! | `error` | why a call failed, and what to do about it | `endpoint`, `wit` |
-//! | `credentials` | credentials, as programs get them | `wit` |
-//! | `status` | what a provider has been doing, and its events | `credentials`, `error`, `wit` |
+//! | `credentials` | credentials | `wit` |
+//! | `status` | the state of a provider, and its events | `credentials`, `error`, `wit` |
 //! | [`transport`] | how requests that may leave the sandbox are sent | `endpoint` |
 //! | [`config`] | settings from the program, the environment and the profile | `endpoint`, `error`, `wit` |
 //! | [`telemetry`] | log messages, spans and metrics | `credentials`, `egress`, `error`, `status`, `transport` |
 //! | [`inspect`] | what a component imports and exports | `digest`, `error` |
 //! | `compiled` | compiled components on disk | `digest`, `private` |
-//! | `last_known_good` | the last credentials that IMDS gave, on disk | `credentials`, `digest`, `endpoint`, `error`, `private`, `wit` |
+//! | `last_known_good` | the last credentials that IMDS issued, on disk | `credentials`, `digest`, `endpoint`, `error`, `private`, `wit` |
 //! | `runtime` | the thread that everything runs on | `error` |
 //! | `sandbox` | the engine, what the component imports, and its limits | `clock`, `compiled`, `egress`, `error`, `inspect`, `limits`, `telemetry`, `transport`, `wit` |
 //! | `call` | calls to the component, and their replies | `credentials`, `error`, `wit` |

@@ -1,8 +1,8 @@
-//! How much of the host the component may use.
+//! Limits on what the component may use.
 
 use std::time::Duration;
 
-/// How much of the host one component instance may use.
+/// The resources that one component instance may use.
 ///
 /// ```
 /// use ec2_role_host::{Ec2RoleProvider, Limits};
@@ -16,22 +16,23 @@ use std::time::Duration;
 pub struct Limits {
     /// Linear memory, in bytes. Default: 1 MiB; the built-in component needs 192 KiB.
     pub memory: usize,
-    /// Modules in the component: its own, and those that adapt the ABI. Default: 4, of which the
+    /// Core module instances: the component's own and those that adapt its ABI. Default: 4; the
     /// built-in component needs 3.
     pub instances: usize,
-    /// Tables. Default: 2, which the built-in component needs.
+    /// Tables. Default: 2; the built-in component needs both.
     pub tables: usize,
-    /// Elements of all tables, of eight bytes each. Default: 10,000; the built-in component needs less than 100.
+    /// Elements of each table, eight bytes each. Default: 10,000; the built-in component needs fewer
+    /// than 100.
     pub table_elements: usize,
-    /// Handles (requests, streams, pollables) at a time. Default: 64.
+    /// Handles (requests, streams, pollables) held at the same time. Default: 64.
     pub handles: usize,
     /// Bytes that a single call may copy from the component to the host. Default: 2 MiB.
     pub hostcall: usize,
-    /// Bytes of headers, the component's or IMDS's. Default: 16 KiB.
+    /// Bytes of the headers of one request or response. Default: 16 KiB.
     pub headers: usize,
-    /// How long one call may take, waiting included. What takes longer is an error of the kind
-    /// [`Component`](crate::ErrorKind::Component), and the instance is dropped and made again.
-    /// Default: eight times the time-out of a look-up, and one second.
+    /// How long one call may take, including the time it waits for IMDS. A longer call is an error of
+    /// the kind [`Component`](crate::ErrorKind::Component); the instance is dropped, and the next call
+    /// starts a new one. Default: eight times the operation timeout, plus one second.
     pub call: Option<Duration>,
 }
 
@@ -51,7 +52,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bound of a call. Getting credentials takes up to seven look-ups `[B4.7]` `[B4.8]`, and
+    /// The time limit of a call. Getting credentials takes up to seven look-ups `[B4.7]` `[B4.8]`, and
     /// each may take as long as `operation_timeout`.
     pub(crate) fn call(&self, operation_timeout: Option<Duration>) -> Duration {
         const DEFAULT: Duration = Duration::from_secs(5);

@@ -4,11 +4,11 @@ use crate::call::{Call, Calls};
 use crate::error::Error;
 use crate::wit::metadata as wit;
 
-/// The IMDS client of a provider: anything in the metadata tree, with the provider's session token,
-/// time-outs and repetitions `[B6.1]` to `[B6.4]`.
+/// The IMDS client of a provider. It reads any path of the metadata tree with the provider's session
+/// token, timeouts and retries `[B6.1]` to `[B6.4]`.
 ///
-/// A path that IMDS does not have is an error of the kind [`NotFound`](crate::ErrorKind::NotFound).
-/// Calls come one at a time, the provider's own included.
+/// A path that does not exist is an error of the kind [`NotFound`](crate::ErrorKind::NotFound). The
+/// component handles one call at a time, refreshes of the credentials included.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
     calls: &'a Calls,
@@ -19,21 +19,21 @@ impl<'a> Metadata<'a> {
         Self { calls }
     }
 
-    /// What is at `path` below `/latest/meta-data`, as text.
+    /// The text at `path` below `/latest/meta-data`.
     ///
     /// # Errors
     ///
-    /// When IMDS does not give it, or it is not UTF-8.
+    /// If IMDS does not return it, or if it is not UTF-8.
     pub async fn get(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
         self.calls.call(|reply| Call::Metadata(path, reply)).await
     }
 
-    /// What is at `path` below `/latest/dynamic`, as text.
+    /// The text at `path` below `/latest/dynamic`.
     ///
     /// # Errors
     ///
-    /// When IMDS does not give it, or it is not UTF-8.
+    /// If IMDS does not return it, or if it is not UTF-8.
     pub async fn dynamic_data(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
         self.calls
@@ -41,11 +41,11 @@ impl<'a> Metadata<'a> {
             .await
     }
 
-    /// The user data, as the bytes that they are.
+    /// The user data, as bytes.
     ///
     /// # Errors
     ///
-    /// When IMDS does not give them.
+    /// If IMDS does not return it.
     pub async fn user_data(&self) -> Result<Vec<u8>, Error> {
         self.calls.call(Call::UserData).await
     }
@@ -54,7 +54,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     ///
-    /// When IMDS does not give it.
+    /// If IMDS does not return it.
     pub async fn region(&self) -> Result<String, Error> {
         self.calls.call(Call::Region).await
     }
@@ -63,7 +63,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     ///
-    /// When IMDS does not give it.
+    /// If IMDS does not return it.
     pub async fn identity_document(&self) -> Result<IdentityDocument, Error> {
         let document = self.calls.call(Call::IdentityDocument).await?;
         Ok(document.into())
@@ -73,13 +73,13 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     ///
-    /// When IMDS does not give it, or its `Code` is not `Success`.
+    /// If IMDS does not return it, or if its `Code` is not `Success`.
     pub async fn iam_info(&self) -> Result<IamInfo, Error> {
         Ok(self.calls.call(Call::IamInfo).await?.into())
     }
 }
 
-/// The instance identity document. What IMDS leaves out is empty.
+/// The instance identity document. A field that IMDS omits is empty.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -125,18 +125,18 @@ impl From<wit::InstanceIdentityDocument> for IdentityDocument {
     }
 }
 
-/// The instance profile. What IMDS leaves out is empty.
+/// The instance profile. A field that IMDS omits is empty.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct IamInfo {
-    /// `Success`, in any case.
+    /// Always `Success`.
     pub code: String,
-    /// When it was last changed, as IMDS writes it.
+    /// When the instance profile last changed, as IMDS writes it.
     pub last_updated: String,
     /// The ARN of the instance profile.
     pub instance_profile_arn: String,
-    /// The id of the instance profile.
+    /// The ID of the instance profile.
     pub instance_profile_id: String,
 }
 

@@ -1,8 +1,8 @@
-//! Folders for this user alone.
+//! Folders that only this user can write.
 //!
-//! A folder is used only if it belongs to this user and nobody else may write it, and a file in it
-//! likewise; both are held open, so that they cannot be exchanged in between. Files are written
-//! beside their place and renamed, so no reader ever sees half of one.
+//! A folder is used only if it belongs to this user and no other user can write to it, and so is a
+//! file in it. Both are held open during use, so that neither can be replaced in between. A file is
+//! written under a temporary name and then renamed, so a reader never sees half of it.
 
 #[cfg(unix)]
 pub(crate) use self::unix::Folder;
@@ -22,39 +22,41 @@ mod unix {
 
     use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
-    /// A folder that nobody but this user writes.
+    /// A folder that only this user can write.
     #[derive(Debug)]
     pub(crate) struct Folder(OwnedFd);
 
     impl Folder {
-        /// Opens the folder, and makes it if it is not there.
+        /// Opens the folder. Creates it if it does not exist.
         pub(crate) fn open(path: &Path) -> io::Result<Self> {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let folder = rustix::fs::open(path, flags, Mode::empty())?;
-            own(&rustix::fs::fstat(&folder)?)?;
+            check_owner(&rustix::fs::fstat(&folder)?)?;
             Ok(Self(folder))
         }
 
-        /// What is in a file, if it has no more than so many bytes.
-        pub(crate) fn read(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        /// The content of a file of at most `max_size` bytes.
+        pub(crate) fn read(&self, name: &str, max_size: u64) -> io::Result<Vec<u8>> {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
             let stat = rustix::fs::fstat(&file)?;
-            own(&stat)?;
+            check_owner(&stat)?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(io::Error::other("it is no file"));
+                return Err(io::Error::other("not a regular file"));
             }
             let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-            if size > most {
-                return Err(io::Error::other("it is too large"));
+            if size > max_size {
+                return Err(io::Error::other(format!(
+                    "the file has {size} bytes; at most {max_size} are read"
+                )));
             }
             let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-            File::from(file).take(most).read_to_end(&mut content)?;
+            File::from(file).take(max_size).read_to_end(&mut content)?;
             Ok(content)
         }
 
-        /// Writes a file that this user alone can read.
+        /// Writes a file that only this user can read.
         pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
             static NEXT: AtomicUsize = AtomicUsize::new(0);
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -75,13 +77,13 @@ mod unix {
             Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
         }
 
-        /// Removes files with one of these endings that were not written for so long.
-        pub(crate) fn clear_out(&self, endings: &[&str], life: Duration) {
+        /// Removes files with one of these endings that are older than `max_age`.
+        pub(crate) fn clear_out(&self, endings: &[&str], max_age: Duration) {
             let Ok(entries) = Dir::read_from(&self.0) else {
                 return;
             };
             let oldest = SystemTime::now()
-                .checked_sub(life)
+                .checked_sub(max_age)
                 .and_then(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).ok())
                 .and_then(|moment| i64::try_from(moment.as_secs()).ok())
                 .unwrap_or_default();
@@ -98,14 +100,14 @@ mod unix {
         }
     }
 
-    /// Whether it belongs to this user, and nobody else may write it.
-    fn own(stat: &Stat) -> io::Result<()> {
+    /// Checks that a file belongs to this user and that no other user can write to it.
+    fn check_owner(stat: &Stat) -> io::Result<()> {
         let mode = Mode::from_raw_mode(stat.st_mode);
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(io::Error::other("it belongs to another user"));
         }
         if mode.intersects(Mode::WGRP | Mode::WOTH) {
-            return Err(io::Error::other("others may write it"));
+            return Err(io::Error::other("other users can write to it"));
         }
         Ok(())
     }
@@ -117,13 +119,17 @@ mod elsewhere {
     use std::path::Path;
     use std::time::Duration;
 
-    /// There is none here: who may write a file is not to be found out in the same way.
+    /// Not supported on this platform, where the owner and the mode of a file do not tell who can
+    /// write to it.
     #[derive(Debug)]
     pub(crate) enum Folder {}
 
     impl Folder {
         pub(crate) fn open(_: &Path) -> io::Result<Self> {
-            Err(io::ErrorKind::Unsupported.into())
+            Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "files that only this user can write are supported on Unix only",
+            ))
         }
 
         pub(crate) fn read(&self, _: &str, _: u64) -> io::Result<Vec<u8>> {

@@ -1,9 +1,9 @@
 //! The library's own tokio runtime.
 //!
-//! A component instance takes one call at a time, and one whose call is given up on cannot be
-//! entered again. So every call runs to its end in a task here, whatever becomes of the caller and
-//! of the caller's runtime. What callers await needs no runtime at all, and can be blocked on
-//! anywhere.
+//! A component instance takes one call at a time, and an instance whose call is abandoned cannot be
+//! used again. Every call therefore runs to completion in a task here, even if the caller or the
+//! caller's runtime goes away. The futures that callers await need no runtime, and any thread can
+//! block on them.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::{Error, ErrorKind};
 
-/// One thread for all providers of the process. It is there for as long as the process.
+/// One thread for all providers of the process. It lives as long as the process.
 pub(crate) fn handle() -> Result<&'static Handle, Error> {
     static RUNTIME: OnceLock<Result<Runtime, Error>> = OnceLock::new();
 
@@ -19,8 +19,8 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
         Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("ec2-role-host")
-            // A component that runs in circles has the thread for a tick of its epoch at a time. The others
-            // are to have their turn, their sockets and their timers after each of these.
+            // A component in an endless loop yields the thread at every tick of its epoch. Other
+            // components, their sockets and their timers get their turn after each tick.
             .global_queue_interval(1)
             .event_interval(1)
             .enable_io()
@@ -29,7 +29,7 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
             .map_err(|error| {
                 Error::with_source(
                     ErrorKind::Other,
-                    "the library's runtime cannot be started",
+                    "cannot start the library's tokio runtime",
                     error,
                 )
             })
@@ -37,9 +37,9 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
     runtime.as_ref().map(Runtime::handle).map_err(Error::clone)
 }
 
-/// Runs one of this library's futures to its end on this thread.
+/// Blocks this thread until one of this library's futures completes.
 ///
-/// It needs no runtime, and may be called from inside one, whose thread it then blocks.
+/// No runtime is needed. Inside a runtime, the call blocks one of the runtime's threads.
 ///
 /// ```
 /// # let imds = tokio::runtime::Runtime::new().unwrap();

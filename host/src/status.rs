@@ -1,4 +1,4 @@
-//! What a provider has been doing, and what changes.
+//! The state of a provider, and the events when it changes.
 
 use std::time::SystemTime;
 
@@ -9,46 +9,47 @@ use crate::credentials::moment;
 use crate::error::Error;
 use crate::wit::ec2_role as wit;
 
-/// What a provider has been doing. Moments are whole seconds.
+/// The state of a provider. Moments are whole seconds.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Status {
-    /// The protocol of the last look-up that succeeded. `None` before the first.
+    /// The protocol of the last successful look-up. `None` before the first.
     pub imds_version: Option<ImdsVersion>,
-    /// Why there is no session token, so that requests went without (IMDSv1). `None` while there is
-    /// one.
+    /// Why no session token was issued, so that requests fell back to IMDSv1. `None` while there is a
+    /// session token.
     pub fallback: Option<PastFailure>,
     /// The name of the role, once known.
     pub role_name: Option<String>,
-    /// When the session token in hand was received. `None`: there is none.
+    /// When the held session token was received. `None` if none is held.
     pub token_received: Option<DateTime<Utc>>,
-    /// When the session token in hand ends.
+    /// When the held session token expires.
     pub token_expires: Option<DateTime<Utc>>,
-    /// The id of the key of the credentials in hand. Not a secret.
+    /// The access key ID of the held credentials. Not a secret.
     pub access_key_id: Option<String>,
-    /// When the credentials in hand were received. `None`: there are none.
+    /// When the held credentials were received. `None` if none are held.
     pub credentials_received: Option<DateTime<Utc>>,
-    /// When the document behind the credentials in hand says that they end.
+    /// The expiration of the held credentials that their document states.
     pub document_expires: Option<DateTime<Utc>>,
-    /// When the credentials in hand count as expired.
+    /// The expiration of the held credentials, which an extension may have moved.
     pub expires: Option<DateTime<Utc>>,
-    /// When IMDS will be asked for others. `None`: at the next call.
+    /// When a refresh of the held credentials is due. `None`: at the next call.
     pub next_refresh: Option<DateTime<Utc>>,
-    /// When IMDS last gave credentials that had not ended.
+    /// When IMDS last returned credentials that had not expired.
     pub last_success: Option<DateTime<Utc>>,
-    /// The last failure to get credentials. It stays after a success: compare the moments.
+    /// The last failed refresh. A later success does not clear it.
     pub last_failure: Option<PastFailure>,
-    /// Since when refreshes have been failing. `None` while all is well.
+    /// When refreshes began to fail. `None` if the last refresh succeeded.
     pub failing_since: Option<DateTime<Utc>>,
-    /// How often in a row the credentials in hand were kept because others could not be had.
+    /// How many times in a row the held credentials were extended because a refresh failed. It counts
+    /// nothing while no credentials are held.
     pub extensions: u32,
-    /// How often credentials were asked for, successfully or not.
+    /// How many refreshes were attempted, successful or not.
     pub refreshes: u64,
-    /// Requests that were sent.
+    /// The requests that were sent.
     pub requests: RequestCounts,
-    /// How often the component had to be started again, because it trapped or did not come to an
-    /// end. The numbers above then begin again.
+    /// How many times the component was restarted, because it trapped or exceeded the time limit of a
+    /// call. A restart resets the counts above.
     pub restarts: u64,
 }
 
@@ -63,29 +64,29 @@ pub enum ImdsVersion {
     V2,
 }
 
-/// A failure, and when it was.
+/// A failure, and when it happened.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct PastFailure {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// What.
+    /// What failed.
     pub error: Error,
 }
 
-/// Requests sent, by what they were for.
+/// How many requests were sent, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct RequestCounts {
-    /// Session tokens.
+    /// For session tokens.
     pub token: u64,
-    /// The name of the role.
+    /// For the name of the role.
     pub role_list: u64,
-    /// Credentials.
+    /// For credentials.
     pub role_credentials: u64,
-    /// All other requests.
+    /// For anything else.
     pub metadata: u64,
 }
 
@@ -138,60 +139,60 @@ fn date(seconds: u64) -> DateTime<Utc> {
     SystemTime::into(moment(seconds))
 }
 
-/// A change in what a provider has.
+/// A change in the state of a provider.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[non_exhaustive]
 pub enum Event {
-    /// IMDS gave credentials.
+    /// A refresh succeeded.
     #[serde(rename_all = "kebab-case")]
     Refreshed {
-        /// The id of their key. Not a secret.
+        /// The access key ID. Not a secret.
         access_key_id: String,
-        /// When they end.
+        /// When the credentials expire.
         expires: Option<DateTime<Utc>>,
     },
-    /// IMDS gave none, and the ones in hand go on.
+    /// A refresh failed, and the held credentials were extended.
     #[serde(rename_all = "kebab-case")]
     Extended {
-        /// The id of their key. Not a secret.
+        /// The access key ID. Not a secret.
         access_key_id: String,
-        /// When they end now.
+        /// When the credentials expire now.
         expires: Option<DateTime<Utc>>,
-        /// How often in a row they were kept.
+        /// How many times in a row they have been extended.
         extensions: u32,
-        /// Why there are no others.
+        /// Why the refresh failed.
         cause: Option<Error>,
     },
     /// Refreshes have begun to fail.
     FailingSince {
-        /// Since when.
+        /// When the first refresh failed.
         since: DateTime<Utc>,
-        /// Why.
+        /// Why it failed.
         error: Error,
     },
-    /// IMDS gives credentials again.
+    /// A refresh succeeded after failures.
     Recovered {
-        /// Since when refreshes had been failing.
+        /// When refreshes had begun to fail.
         since: DateTime<Utc>,
     },
-    /// The component trapped or did not come to an end, and was dropped. The next call starts it
-    /// again.
+    /// The component trapped or exceeded the time limit of a call, and was dropped. The next call
+    /// restarts it.
     Restarted {
-        /// What happened.
+        /// What failed.
         error: Error,
     },
 }
 
-/// Changes of a provider, from [`subscribe`](crate::Ec2RoleProvider::subscribe) on.
+/// The events of a provider, from [`subscribe`](crate::Ec2RoleProvider::subscribe) on.
 #[derive(Debug)]
 pub struct Events(pub(crate) broadcast::Receiver<Event>);
 
 impl Events {
-    /// The next change. `None` when the provider is gone.
+    /// Waits for the next event. `None` if the provider was dropped.
     ///
-    /// Who is slow misses the oldest of more than 64. Needs no runtime, and nothing is lost when it
-    /// is dropped.
+    /// A slow receiver loses the oldest events once 64 are pending. The future needs no runtime, and
+    /// dropping it loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.0.recv().await {
@@ -202,7 +203,7 @@ impl Events {
         }
     }
 
-    /// The next change, if there is one already.
+    /// The next event, if one is pending.
     pub fn try_next(&mut self) -> Option<Event> {
         loop {
             match self.0.try_recv() {

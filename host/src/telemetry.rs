@@ -1,30 +1,32 @@
-//! Events, spans and metrics.
+//! Log messages, spans and metrics.
 //!
-//! Events and spans go to [`tracing`], metrics to the [`metrics`] facade; without a subscriber and a
-//! recorder they cost next to nothing. Their names are part of the library's interface:
+//! Log messages and spans go to [`tracing`], metrics to the [`metrics`] facade. Without a subscriber
+//! and a recorder they cost next to nothing. Their names and fields are part of the library's
+//! interface:
 //!
-//! | metric | kind | labels | |
+//! | metric | kind | labels | meaning |
 //! | --- | --- | --- | --- |
 //! | `ec2_role_refreshes_total` | counter | `outcome` = `refreshed`, `extended`, `failed` | refreshes of the credentials |
-//! | `ec2_role_refresh_seconds` | histogram | `outcome` | how long they took |
-//! | `ec2_role_requests_total` | counter | `method`, `status` = a number, or `none` | requests to IMDS |
-//! | `ec2_role_request_seconds` | histogram | `method` | how long they took |
-//! | `ec2_role_denied_requests_total` | counter | `refusal` | requests that may not leave the sandbox |
-//! | `ec2_role_component_restarts_total` | counter | | a component that trapped or did not come to an end |
-//! | `ec2_role_credentials_expiry_timestamp_seconds` | gauge | | when the credentials in hand end |
+//! | `ec2_role_refresh_seconds` | histogram | `outcome` | how long a refresh took |
+//! | `ec2_role_requests_total` | counter | `method`, `status` = a number, or `none` without a response | requests to IMDS |
+//! | `ec2_role_request_seconds` | histogram | `method` | how long a request took |
+//! | `ec2_role_denied_requests_total` | counter | `refusal` = `scheme`, `authority`, `method`, `path` | requests that the sandbox denied |
+//! | `ec2_role_component_restarts_total` | counter | | restarts of the component after a trap or a call that exceeded its time limit |
+//! | `ec2_role_credentials_expiry_timestamp_seconds` | gauge | | when the held credentials expire |
 //!
-//! | span or event | level | fields |
+//! | span or message | level | fields |
 //! | --- | --- | --- |
 //! | span `refresh` | info | |
-//! | `credentials were refreshed` | info | `access_key_id`, `expires` |
-//! | `credentials are kept, for there are no others` | warn | `access_key_id`, `expires`, `extensions`, `error` |
-//! | `refreshes have begun to fail` | warn | `error` |
-//! | `refreshes succeed again` | info | `since` |
-//! | `the component is started again` | error | `error` |
-//! | `a request may not leave the sandbox` | warn | `refusal` |
+//! | `credentials refreshed` | info | `access_key_id`, `expires` |
+//! | `refresh failed, credentials extended` | warn | `access_key_id`, `expires`, `extensions`, `error` |
+//! | `refreshes are failing` | warn | `error` |
+//! | `refreshes recovered` | info | `since` |
+//! | `component failed, the next call restarts it` | error | `error` |
+//! | `request denied by the sandbox` | warn | `refusal` |
+//! | `cannot store the last known good credentials` | warn | `folder`, `error` |
 //! | `request` | debug | `method`, `path`, `status` or `error`, `elapsed` |
 //!
-//! No secret is in any of them: no secret key, no token, no body.
+//! None of them contains a secret: no secret access key, no session token, no body.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +39,7 @@ use crate::error::WithSources;
 use crate::status::Event;
 use crate::transport::TransportError;
 
-/// What became of a refresh.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Refreshed,
@@ -68,7 +70,7 @@ pub(crate) fn event(event: &Event) {
         Event::Refreshed {
             access_key_id,
             expires,
-        } => tracing::info!(access_key_id, ?expires, "credentials were refreshed"),
+        } => tracing::info!(access_key_id, ?expires, "credentials refreshed"),
         Event::Extended {
             access_key_id,
             expires,
@@ -81,18 +83,18 @@ pub(crate) fn event(event: &Event) {
                 ?expires,
                 extensions,
                 error,
-                "credentials are kept, for there are no others"
+                "refresh failed, credentials extended"
             );
         }
         Event::FailingSince { error, .. } => {
-            tracing::warn!(error = format!("{error:#}"), "refreshes have begun to fail");
+            tracing::warn!(error = format!("{error:#}"), "refreshes are failing");
         }
-        Event::Recovered { since } => tracing::info!(%since, "refreshes succeed again"),
+        Event::Recovered { since } => tracing::info!(%since, "refreshes recovered"),
         Event::Restarted { error } => {
             metrics::counter!("ec2_role_component_restarts_total").increment(1);
             tracing::error!(
                 error = format!("{error:#}"),
-                "the component is started again"
+                "component failed, the next call restarts it"
             );
         }
     }
@@ -106,10 +108,10 @@ pub(crate) fn denied(refusal: Refusal) {
         Refusal::Path => "path",
     };
     metrics::counter!("ec2_role_denied_requests_total", "refusal" => label).increment(1);
-    tracing::warn!(refusal = label, "a request may not leave the sandbox");
+    tracing::warn!(refusal = label, "request denied by the sandbox");
 }
 
-/// A request that is under way.
+/// A request in progress.
 pub(crate) struct Exchange {
     method: Method,
     path: String,
@@ -143,7 +145,8 @@ impl Exchange {
                 tracing::debug!(%method, path, %error, ?elapsed, "request");
             }
         }
-        // Two methods leave the sandbox, and there are some hundred statuses: labels are few.
+        // Only two methods leave the sandbox, and there are a few hundred statuses, so there are few
+        // combinations of labels.
         let method = method.to_string();
         metrics::counter!("ec2_role_requests_total", "method" => method.clone(), "status" => status)
             .increment(1);

@@ -1,8 +1,8 @@
 //! How requests that may leave the sandbox are sent.
 //!
-//! Redirects are never followed and no proxy is ever used. The head of an answer is bounded to
-//! [`HEAD_LIMIT`] and its body to [`BODY_LIMIT`], and one exchange takes [`EXCHANGE_LIMIT`] at most,
-//! whatever the component asks for.
+//! Redirects are not followed and no proxy is used. The head of a response is limited to
+//! [`HEAD_LIMIT`], its body to [`BODY_LIMIT`], and each phase of an exchange to [`EXCHANGE_LIMIT`],
+//! even if the component asks for more.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,80 +18,81 @@ use tokio::net::TcpStream;
 
 use crate::endpoint::{Host, parse_authority};
 
-/// More bytes of head than this are not read. The answers of IMDS have some hundred.
+/// The size limit of a response's head, in bytes. IMDS sends a few hundred.
 pub const HEAD_LIMIT: usize = 16 * 1024;
 
-/// More bytes of body than this are not read, and not sent either. User data, the longest thing
-/// that IMDS has, are 16 KiB.
+/// The size limit of the body of a request or a response, in bytes. The longest document of IMDS,
+/// the user data, has at most 16 KiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
-/// To open a connection takes so long at most, and the answer as much again.
+/// The time limit for opening a connection, and then again for the response.
 pub const EXCHANGE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Sends requests, for tests and simulations that want no socket. Without one, each request has a
-/// TCP connection of its own, for IMDS closes them after each answer.
+/// Sends requests. By default, [`Direct`] opens a TCP connection for each request; tests and
+/// simulations can replace it and use no socket.
 ///
-/// Only requests that [`Egress::check`](crate::egress::Egress::check) lets pass come here.
+/// Only requests that [`Egress::check`](crate::egress::Egress::check) allows reach a transport.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request with an absolute URI, and gives the answer with its whole body. It is awaited
-    /// on the library's own tokio runtime.
+    /// Sends a request with an absolute URI, and returns the response with its whole body. The future
+    /// is awaited on the library's own tokio runtime.
     fn send(&self, request: Request<Bytes>, timeouts: Timeouts) -> Exchange;
 }
 
-/// An exchange on its way.
+/// A request that is being sent, and then its response.
 pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, TransportError>> + Send>>;
 
-/// How long an exchange may take.
+/// How long the phases of an exchange may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// To open the connection.
+    /// Until the connection is open.
     pub connect: Duration,
-    /// From then to the last byte of the answer.
-    pub answer: Duration,
+    /// From then to the last byte of the response.
+    pub response: Duration,
 }
 
 impl Timeouts {
-    /// Time-outs as given.
-    pub fn new(connect: Duration, answer: Duration) -> Self {
-        Self { connect, answer }
+    /// Timeouts of these durations.
+    pub fn new(connect: Duration, response: Duration) -> Self {
+        Self { connect, response }
     }
 
-    /// What is not asked for is the limit, and more is not to be had.
-    pub(crate) fn clamped(connect: Option<Duration>, answer: Option<Duration>) -> Self {
+    /// The timeouts that the component asked for, at most [`EXCHANGE_LIMIT`] each, which is also the
+    /// default.
+    pub(crate) fn clamped(connect: Option<Duration>, response: Option<Duration>) -> Self {
         let clamp =
             |timeout: Option<Duration>| timeout.unwrap_or(EXCHANGE_LIMIT).min(EXCHANGE_LIMIT);
         Self {
             connect: clamp(connect),
-            answer: clamp(answer),
+            response: clamp(response),
         }
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// No connection.
+    /// The connection could not be opened.
     Connect(io::Error),
-    /// No connection in time.
+    /// The connection was not open in time.
     ConnectTimeout,
-    /// No answer in time.
-    AnswerTimeout,
-    /// The answer's body is longer than [`BODY_LIMIT`].
+    /// The response was not complete in time.
+    ResponseTimeout,
+    /// The response's body is longer than [`BODY_LIMIT`].
     BodyTooLong,
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke, or the response is not valid HTTP.
     Protocol(Box<dyn StdError + Send + Sync>),
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connect(_) => "there is no connection",
-            Self::ConnectTimeout => "the connection took too long to open",
-            Self::AnswerTimeout => "the answer took too long",
-            Self::BodyTooLong => "the body of the answer is too long",
-            Self::Protocol(_) => "the connection broke, or what came is not HTTP",
+            Self::Connect(_) => "cannot connect",
+            Self::ConnectTimeout => "timed out while connecting",
+            Self::ResponseTimeout => "timed out while waiting for the response",
+            Self::BodyTooLong => "the body of the response is longer than 1 MiB",
+            Self::Protocol(_) => "the connection broke, or the response is not valid HTTP",
         })
     }
 }
@@ -106,19 +107,19 @@ impl StdError for TransportError {
     }
 }
 
-/// A TCP connection for each request: what is used without another transport, and what another one
-/// can be made around.
+/// The default transport: a TCP connection for each request, because IMDS closes a connection after
+/// each response. Another transport can wrap it.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use bytes::Bytes;
 /// use ec2_role_host::transport::{Direct, Exchange, Timeouts, Transport};
 ///
-/// /// Says what is asked.
+/// /// Prints every request.
 /// #[derive(Debug)]
-/// struct Loud;
+/// struct Printing;
 ///
-/// impl Transport for Loud {
+/// impl Transport for Printing {
 ///     fn send(&self, request: http::Request<Bytes>, timeouts: Timeouts) -> Exchange {
 ///         println!("{} {}", request.method(), request.uri().path());
 ///         Direct.send(request, timeouts)
@@ -126,7 +127,7 @@ impl StdError for TransportError {
 /// }
 /// # let imds = imds_emulator::Emulator::builder().start().await?;
 /// # let builder = ec2_role_host::Ec2RoleProvider::builder().endpoint(imds.url());
-/// # builder.transport(Loud).build().await?.credentials().await?;
+/// # builder.transport(Printing).build().await?.credentials().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -140,9 +141,9 @@ impl Transport for Direct {
                 .await
                 .map_err(|_| TransportError::ConnectTimeout)?
                 .map_err(TransportError::Connect)?;
-            tokio::time::timeout(timeouts.answer, exchange(stream, request))
+            tokio::time::timeout(timeouts.response, exchange(stream, request))
                 .await
-                .map_err(|_| TransportError::AnswerTimeout)?
+                .map_err(|_| TransportError::ResponseTimeout)?
         })
     }
 }
@@ -156,7 +157,7 @@ async fn connect(uri: Uri) -> io::Result<TcpStream> {
         Host::Address(address) => TcpStream::connect((address, port)).await?,
         Host::Name(name) => TcpStream::connect((name.as_str(), port)).await?,
     };
-    // One small write each way: nothing to gain from waiting for more.
+    // One small write in each direction: waiting for more data only costs time.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -166,7 +167,7 @@ async fn exchange(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
     let (mut parts, body) = request.into_parts();
-    // On the wire the target is a path; the authority is in the Host header.
+    // On the wire the request target is a path; the authority is in the Host header.
     parts.uri = parts
         .uri
         .into_parts()
@@ -179,7 +180,7 @@ async fn exchange(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(protocol)?;
-    let answer = async {
+    let response = async {
         let request = Request::from_parts(parts, Full::new(body));
         let response = sender.send_request(request).await.map_err(protocol)?;
         let (parts, body) = response.into_parts();
@@ -192,12 +193,12 @@ async fn exchange(
             })?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     };
-    // The connection moves the bytes; it is over when the answer is, or before, and then the answer
+    // The connection moves the bytes. It may end before the response is complete; the response then
     // says why.
-    tokio::pin!(answer);
+    tokio::pin!(response);
     tokio::select! {
         biased;
-        answer = &mut answer => answer,
-        _ = connection => answer.await,
+        outcome = &mut response => outcome,
+        _ = connection => response.await,
     }
 }

@@ -114,11 +114,11 @@ fn names_are_as_documented_and_no_secret_is_logged() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for message in [
-        "credentials were refreshed",
-        "credentials are kept, for there are no others",
-        "refreshes have begun to fail",
-        "refreshes succeed again",
-        "a request may not leave the sandbox",
+        "credentials refreshed",
+        "refresh failed, credentials extended",
+        "refreshes are failing",
+        "refreshes recovered",
+        "request denied by the sandbox",
         "request method=GET path=\"/latest/meta-data/iam/security-credentials/r\" status=\"200\"",
     ] {
         assert!(log.contains(message), "{message:?} is not in {log}");

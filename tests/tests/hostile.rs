@@ -68,7 +68,7 @@ async fn a_call_without_an_end_is_given_up() {
         assert_eq!(error.kind(), ErrorKind::Component, "{endless}");
         assert_eq!(
             error.to_string(),
-            "the component did not come to an end within 1s",
+            "the component did not return within 1s",
             "{endless}"
         );
     }
@@ -225,7 +225,7 @@ async fn who_imports_more_is_refused_with_what_it_wanted() {
     assert!(error.is_component());
     assert_eq!(
         error.to_string(),
-        "the component imports what the sandbox does not give: wasi:filesystem/types@0.2.6, wasi:sockets/tcp@0.2.6"
+        "the component imports interfaces that the sandbox does not provide: wasi:filesystem/types@0.2.6, wasi:sockets/tcp@0.2.6"
     );
 }
 

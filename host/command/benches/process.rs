@@ -1,5 +1,5 @@
-//! What the command takes from its start to the credentials, with and without the cache of compiled
-//! components; and what a provider takes of memory.
+//! The time from the start of the command to its end with credentials, with and without the cache of
+//! compiled components, and the memory of a provider.
 //!
 //! `cargo bench -p ec2-role-credentials`
 
@@ -21,7 +21,6 @@ const RUNS: usize = 40;
 const PROVIDERS: usize = 200;
 
 fn main() {
-    // What cargo passes to a benchmark is for others.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -31,13 +30,13 @@ fn main() {
     let cache = tempfile::tempdir().unwrap();
 
     println!("start of the process to its end, {RUNS} runs each   fastest   median   slowest");
-    report("nothing but --version", || {
-        run(&["--version"], cache.path())
-    });
+    report("--version", || run(&["--version"], cache.path()));
     let get = ["get", "--endpoint", imds.url()];
     report("credentials, cache warm", || run(&get, cache.path()));
-    let anew = ["get", "--no-cache", "--endpoint", imds.url()];
-    report("credentials, without cache", || run(&anew, cache.path()));
+    let uncached = ["get", "--no-cache", "--endpoint", imds.url()];
+    report("credentials, without cache", || {
+        run(&uncached, cache.path())
+    });
 
     let provider = || {
         let provider = Ec2RoleProvider::builder()
@@ -48,18 +47,18 @@ fn main() {
         provider.credentials_blocking().unwrap();
         provider
     };
-    // The first one brings the engine and the compiled component with it.
+    // The first provider brings the engine and the compiled component with it.
     let _first = provider();
     let before = resident();
     let providers: Vec<_> = (0..PROVIDERS).map(|_| provider()).collect();
     let each = (resident() - before) / PROVIDERS as f64;
     println!(
-        "memory of a provider that has its credentials, of {}: {each:.0} KiB",
+        "memory of a provider with credentials, average of {}: {each:.0} KiB",
         providers.len()
     );
 }
 
-/// From the start of the process to its end.
+/// The time from the start of the process to its end.
 fn run(arguments: &[&str], cache: &Path) -> Duration {
     let start = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_ec2-role-credentials"))

@@ -1,4 +1,4 @@
-//! `doctor`: why does it not work?
+//! `doctor`: finds out why no credentials can be obtained.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -17,8 +17,10 @@ use crate::source::{Log, Source};
 Example:
   ec2-role-credentials doctor
 
-One line a step, from the settings to the credentials, and under a step that fails what to do about
-it. It shows no secret. The exit status is 0 if there are credentials, and 1 if not.")]
+Each line is a step on the way to the credentials: ok, note or FAIL. Under a step that fails is the \
+remedy. No secret is shown.
+
+Exit status: 0 if credentials were obtained, 1 otherwise.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
-/// What the environment may say (the library's module `config`).
+/// The environment variables that the library reads.
 const VARIABLES: [&str; 8] = [
     "AWS_EC2_METADATA_DISABLED",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
@@ -56,7 +58,7 @@ impl Arguments {
             .filter_map(|name| Some(format!("{name}={}", shown(name, std::env::var(name).ok()?))))
             .collect();
         let from = match set.is_empty() {
-            true => "nothing set in the environment".to_owned(),
+            true => "no variable set in the environment".to_owned(),
             false => set.join(", "),
         };
         report.ok(
@@ -78,11 +80,11 @@ fn shown(name: &str, value: String) -> String {
     }
 }
 
-/// A problem makes the steps after it moot.
+/// Goes through the steps until one fails.
 async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), Problem> {
     let metadata = provider.metadata();
     let root = metadata.get("").await;
-    // Nothing is sent where IMDS is switched off.
+    // No request is sent if IMDS is disabled.
     if let Err(error) = &root
         && (error.is_disabled() || error.is_denied())
     {
@@ -108,18 +110,18 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
     match (status.imds_version, status.fallback) {
         (Some(ImdsVersion::V1), Some(fallback)) => report.warn(
             "session token",
-            &format!("none, requests go without (IMDSv1): {}", fallback.error),
+            &format!("none, fell back to IMDSv1: {}", fallback.error),
         ),
         _ => report.ok(
             "session token",
             &match status.token_expires {
-                Some(end) => format!("IMDSv2, ends {}", distance(end, Utc::now())),
+                Some(expires) => format!("IMDSv2, expires {}", distance(expires, Utc::now())),
                 None => "IMDSv2".to_owned(),
             },
         ),
     }
     match root {
-        Ok(_) => report.ok("metadata", "the tree can be read"),
+        Ok(_) => report.ok("metadata", "the metadata tree is readable"),
         Err(error) => return Err(Problem::of("metadata", &error)),
     }
 
@@ -131,7 +133,7 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
                 document.instance_id, document.instance_type, document.availability_zone
             ),
         ),
-        // Credentials can be had without.
+        // Credentials do not depend on it.
         Err(error) => report.warn("instance", &error.to_string()),
     }
 
@@ -156,12 +158,13 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
 
     match provider.credentials().await {
         Ok(credentials) => {
-            let end = credentials.expires().map_or_else(String::new, |end| {
-                format!(", end {} ({})", distance(end, Utc::now()), written(end))
+            let expiration = credentials.expires().map_or_else(String::new, |expires| {
+                let distance = distance(expires, Utc::now());
+                format!(", expire {distance} ({})", written(expires))
             });
             report.ok(
                 "credentials",
-                &format!("{}{end}", credentials.access_key_id()),
+                &format!("{}{expiration}", credentials.access_key_id()),
             );
             let status = provider.status();
             if let (Some(_), Some(failure)) = (status.failing_since, status.last_failure) {
@@ -174,15 +177,15 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
     }
 }
 
-const NOT_EC2: &str = "check that this runs on an EC2 instance and that the endpoint is right; in a container, that its network reaches the host's; elsewhere, use an emulator (--emulator)";
+const NOT_EC2: &str = "check that this runs on an EC2 instance and that the endpoint is right; in a container, check that its network reaches the instance's; elsewhere, use --emulator";
 const NO_ROLE: &str = "attach an instance profile with a role to the instance";
 
 async fn connect(endpoint: &Endpoint) -> Result<(), String> {
     let connection = TcpStream::connect((endpoint.host(), endpoint.port()));
     match tokio::time::timeout(Duration::from_secs(2), connection).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(format!("no connection to {endpoint}: {error}")),
-        Err(_) => Err(format!("no connection to {endpoint} within two seconds")),
+        Ok(Err(error)) => Err(format!("cannot connect to {endpoint}: {error}")),
+        Err(_) => Err(format!("cannot connect to {endpoint} within 2 seconds")),
     }
 }
 
@@ -207,7 +210,7 @@ impl Problem {
     }
 }
 
-/// What was found.
+/// The lines to print.
 #[derive(Default)]
 struct Report {
     text: String,

@@ -1,4 +1,4 @@
-//! `exec`: a command with the credentials in its environment.
+//! `exec`: runs a command with the credentials in its environment.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -15,11 +15,11 @@ Examples:
   ec2-role-credentials exec -- aws s3 ls
   ec2-role-credentials exec --emulator -- sh -c 'echo $AWS_ACCESS_KEY_ID'
 
-The command is given AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
-AWS_CREDENTIAL_EXPIRATION and, where IMDS names it, AWS_ACCOUNT_ID. They end, and are not replaced
-while it runs: for a command that runs for hours use `serve -- COMMAND`.")]
+COMMAND gets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION \
+and, if IMDS names the account, AWS_ACCOUNT_ID. The credentials expire, and are not refreshed while \
+COMMAND runs: use `serve -- COMMAND` for a command that runs for hours.")]
 pub(crate) struct Arguments {
-    /// The command and its arguments
+    /// Run this command with its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
-/// What must not stay beside the new ones if they do not replace it.
+/// Variables that must not remain from another source of credentials.
 const HIDDEN: [&str; 4] = [
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
@@ -44,7 +44,7 @@ impl Arguments {
         let (program, arguments) = self
             .command
             .split_first()
-            .ok_or_else(|| Usage("no command was given".into()))?;
+            .ok_or_else(|| Usage("COMMAND is missing".into()))?;
         let opened = self.source.open().await?;
         let credentials = opened.provider.credentials().await?;
         let mut variables = format::variables(&credentials);
@@ -58,7 +58,7 @@ impl Arguments {
             command.env_remove(name);
         }
         command.args(arguments).envs(variables);
-        // Nothing is left for us to do: the command takes our place, with our signals and terminal.
+        // The command replaces this process, and has its signals and its terminal.
         #[cfg(unix)]
         if alone {
             use std::os::unix::process::CommandExt as _;

@@ -1,4 +1,4 @@
-//! How credentials are written.
+//! Output formats.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,24 +7,24 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use ec2_role_host::Credentials;
 use serde_json::json;
 
-/// For people. Secrets are hidden unless asked for.
+/// A table for people. Secrets are hidden unless `show_secrets` is set.
 pub(crate) fn table(credentials: &Credentials, show_secrets: bool, now: DateTime<Utc>) -> String {
     let secret = |secret: &str| match show_secrets {
         true => secret.to_owned(),
         false => format!(
-            "({} characters, hidden; --show-secrets shows them)",
+            "({} characters, hidden; use --show-secrets)",
             secret.chars().count()
         ),
     };
     let mut rows = vec![
-        ("access key id", credentials.access_key_id().to_owned()),
+        ("access key ID", credentials.access_key_id().to_owned()),
         ("secret access key", secret(credentials.secret_access_key())),
     ];
     if let Some(token) = credentials.session_token() {
         rows.push(("session token", secret(token)));
     }
     if let Some(account) = credentials.account_id() {
-        rows.push(("account id", account.to_owned()));
+        rows.push(("account ID", account.to_owned()));
     }
     rows.push(("source", credentials.source().to_owned()));
     if let Some(expires) = credentials.expires() {
@@ -40,7 +40,7 @@ pub(crate) fn table(credentials: &Credentials, show_secrets: bool, now: DateTime
     table
 }
 
-/// For programs, with everything that there is.
+/// JSON for programs, with all fields.
 pub(crate) fn json(credentials: &Credentials) -> String {
     let json = json!({
         "access-key-id": credentials.access_key_id(),
@@ -53,7 +53,7 @@ pub(crate) fn json(credentials: &Credentials) -> String {
     format!("{json:#}\n")
 }
 
-/// The contract of `credential_process`.
+/// The JSON that `credential_process` must print.
 pub(crate) fn process(credentials: &Credentials) -> String {
     let mut json = json!({
         "Version": 1,
@@ -69,15 +69,16 @@ pub(crate) fn process(credentials: &Credentials) -> String {
         ("AccountId", credentials.account_id().map(str::to_owned)),
     ];
     if let Some(object) = json.as_object_mut() {
-        let there = optional
+        let present = optional
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
-        object.extend(there);
+        object.extend(present);
     }
     format!("{json}\n")
 }
 
-/// The variables that all AWS SDKs know, with the end as the AWS command line writes it.
+/// The variables that all AWS SDKs read, and the expiration as `aws configure export-credentials`
+/// names it.
 pub(crate) fn variables(credentials: &Credentials) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("AWS_ACCESS_KEY_ID", credentials.access_key_id().to_owned()),
@@ -108,7 +109,7 @@ pub(crate) fn variables(credentials: &Credentials) -> Vec<(&'static str, String)
     variables
 }
 
-/// For a shell to evaluate.
+/// `export` commands, for a shell to evaluate.
 pub(crate) fn export(variables: &[(&'static str, String)]) -> String {
     variables
         .iter()
@@ -118,9 +119,9 @@ pub(crate) fn export(variables: &[(&'static str, String)]) -> String {
         })
 }
 
-/// A word for a shell, which takes it as it is.
+/// Quotes a word for a shell.
 fn quoted(value: &str) -> Cow<'_, str> {
-    // Environment variables have no NUL in them, which is all that cannot be quoted.
+    // Only a NUL cannot be quoted, and environment variables contain none.
     shlex::try_quote(value).unwrap_or_default()
 }
 
@@ -128,7 +129,7 @@ pub(crate) fn written(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// How far away a moment is, for people.
+/// The time from `now` to a moment, for people.
 pub(crate) fn distance(moment: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (moment - now).num_seconds();
     let length = match seconds.unsigned_abs() {

@@ -1,4 +1,4 @@
-//! `get` and `process`: the credentials, on standard output.
+//! `get` and `process`: print the credentials.
 
 use chrono::Utc;
 use clap::ValueEnum;
@@ -15,11 +15,11 @@ Examples:
   eval \"$(ec2-role-credentials get --format env)\"
   ec2-role-credentials get --format json | jq -r .expires")]
 pub(crate) struct Arguments {
-    /// How to write them. All but the table have the secrets in them
+    /// Print the credentials in this format. Every format except `table` contains the secrets
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 
-    /// Print the secret access key and the session token in the table as well
+    /// Show the secret access key and the session token in the table
     #[arg(long)]
     show_secrets: bool,
 
@@ -32,13 +32,13 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// For people, without the secrets
+    /// A table for people; secrets are hidden
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
-    /// For a shell to evaluate
+    /// `export` commands for a shell to evaluate
     Env,
-    /// As `process` prints them
+    /// JSON for `credential_process`, as `process` prints it
     Process,
 }
 
@@ -63,9 +63,9 @@ Example, in ~/.aws/config:
   [profile instance]
   credential_process = ec2-role-credentials process --keep
 
-It prints one line of JSON: Version, AccessKeyId, SecretAccessKey, SessionToken, Expiration, and
-AccountId where IMDS names it. An SDK runs it whenever it needs credentials; with --keep it is not
-left without any while IMDS is away.")]
+Prints one line of JSON: Version, AccessKeyId, SecretAccessKey, SessionToken, Expiration and, if IMDS \
+names the account, AccountId. An SDK runs this command each time it needs credentials. With --keep, a \
+run during an outage of IMDS prints the last known good credentials until they expire.")]
 pub(crate) struct ProcessArguments {
     #[command(flatten)]
     source: Source,

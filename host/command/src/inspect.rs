@@ -1,4 +1,4 @@
-//! `inspect`: what the component is, without running it.
+//! `inspect`: describes the component without running it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ Examples:
   ec2-role-credentials inspect
   ec2-role-credentials inspect --json --component another.wasm")]
 pub(crate) struct Arguments {
-    /// Look at this component in place of the built-in one
+    /// Inspect the component in FILE in place of the built-in one
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 
-    /// Write JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -1,7 +1,7 @@
 //! The command `ec2-role-credentials`.
 //!
-//! Nothing but the result goes to standard output; errors go to standard error, one line, with a
-//! second one where a remedy is known.
+//! Standard output contains the result and nothing else. An error is one line on standard error,
+//! followed by a line with the remedy if one is known.
 
 #![forbid(unsafe_code)]
 
@@ -21,8 +21,8 @@ mod serve;
 mod source;
 mod watch;
 
-/// AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
-/// component.
+/// Gets AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
+/// component, and hands them to shells, commands and AWS SDKs.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
@@ -32,28 +32,28 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the credentials of the instance's role; secrets are hidden unless asked for.
+    /// Print the credentials of the instance's role.
     Get(get::Arguments),
-    /// Print the credentials as `credential_process` of the AWS SDKs wants them.
+    /// Print the credentials as JSON, for `credential_process` in ~/.aws/config.
     Process(get::ProcessArguments),
     /// Run a command with the credentials in its environment.
     Exec(exec::Arguments),
-    /// Hand the credentials to AWS SDKs, as the credentials endpoint of a container.
+    /// Serve the credentials to AWS SDKs over HTTP, and refresh them.
     Serve(serve::Arguments),
-    /// Print what is at a path of the metadata tree.
+    /// Print the content of a path of the metadata tree.
     Metadata(metadata::Arguments),
-    /// Show what the provider holds and does, live.
+    /// Show the state of the credentials, and update it when it changes.
     Watch(watch::Arguments),
-    /// Find out why it does not work.
+    /// Find out why no credentials can be obtained, step by step.
     Doctor(doctor::Arguments),
-    /// Print what the component imports and exports, its size and its hash.
+    /// Print the component's imports, exports, size and SHA-256.
     Inspect(inspect::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "\
 Example, in ~/.bashrc:
   source <(ec2-role-credentials completions bash)")]
     Completions {
-        /// Which shell.
+        /// The shell to complete commands in.
         shell: clap_complete::Shell,
     },
 }
@@ -69,15 +69,17 @@ Examples:
   ec2-role-credentials doctor
   source <(ec2-role-credentials completions bash)
 
-In ~/.aws/config, for all SDKs:
+Any AWS SDK uses it with this profile in ~/.aws/config:
   [profile instance]
   credential_process = ec2-role-credentials process --keep
 
-Settings come from the arguments, then from the environment (AWS_EC2_METADATA_SERVICE_ENDPOINT
-and the others of the AWS SDKs), then from the profile. EC2_ROLE_LOG=debug logs to standard error.
+Arguments take precedence over environment variables, and these over the profile. The variables are \
+those of the AWS SDKs, AWS_EC2_METADATA_SERVICE_ENDPOINT for example. EC2_ROLE_LOG=debug logs to \
+standard error.
 
-Exit status: 0 success, 1 no result, 2 wrong arguments or settings; of `exec` and `serve` with a
-command: that of the command, 126 if it cannot be run, 127 if there is none.";
+Exit status: 0 if the command succeeded, 1 if it failed, 2 if an argument or a setting is invalid. \
+`exec` and `serve -- COMMAND` exit with the status of COMMAND, 127 if COMMAND is not found, and 126 \
+if it cannot be run.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -101,7 +103,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What a command gives: its exit status, after it has printed its result.
+/// The exit status of a subcommand, which has printed its result.
 type Outcome = anyhow::Result<ExitCode>;
 
 fn completions(shell: clap_complete::Shell) -> Outcome {
@@ -115,14 +117,14 @@ fn completions(shell: clap_complete::Shell) -> Outcome {
 fn print(output: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
     match out.write_all(output).and_then(|()| out.flush()) {
-        // Whoever read this has read enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error.into()),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Wrong arguments that only show when they are used.
+/// An invalid argument that is found after parsing.
 #[derive(Debug)]
 struct Usage(String);
 

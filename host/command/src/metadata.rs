@@ -1,4 +1,4 @@
-//! `metadata`: anything in the tree.
+//! `metadata`: prints any path of the metadata tree.
 
 use std::io::{self, IsTerminal as _};
 
@@ -13,8 +13,8 @@ Examples:
   ec2-role-credentials metadata user-data > user-data.sh
   ec2-role-credentials metadata --emulator /")]
 pub(crate) struct Arguments {
-    /// A path below /latest/meta-data; or one that begins with `dynamic/`, or `user-data`. With or
-    /// without /latest in front
+    /// Print this path below /latest/meta-data. A path that begins with `dynamic/`, and `user-data`, are
+    /// below /latest. A leading /latest is optional
     path: String,
 
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
-/// What a path is about.
+/// The part of the tree that a path is in.
 #[derive(Debug, PartialEq, Eq)]
 enum Place<'a> {
     Metadata(&'a str),
@@ -42,7 +42,7 @@ impl Arguments {
             Place::Dynamic(path) => metadata.dynamic_data(path).await?.into_bytes(),
             Place::UserData => metadata.user_data().await?,
         };
-        // Bytes are not touched, but a prompt should begin a line.
+        // The bytes are printed unchanged, except that a terminal's prompt must begin on a new line.
         if io::stdout().is_terminal() && !body.ends_with(b"\n") {
             body.push(b'\n');
         }
@@ -50,7 +50,7 @@ impl Arguments {
     }
 }
 
-/// There is nothing called `dynamic`, `meta-data` or `user-data` below `meta-data`.
+/// The names are unambiguous: `meta-data` contains no `dynamic`, `meta-data` or `user-data`.
 fn place(path: &str) -> Place<'_> {
     let path = path.trim_start_matches('/');
     let path = path.strip_prefix("latest/").unwrap_or(path);

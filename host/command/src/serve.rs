@@ -1,4 +1,4 @@
-//! `serve`: the credentials endpoint of a container, on the loopback interface.
+//! `serve`: a container credentials endpoint on the loopback interface.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -29,20 +29,23 @@ Examples:
   ec2-role-credentials serve > env.sh &
   until [ -s env.sh ]; do sleep 0.1; done; . ./env.sh
 
-The command is given two variables that point an AWS SDK at it; those that would have the SDK look
-elsewhere first, AWS_PROFILE among them, are taken away. Without a command the variables are printed, for
-a shell to evaluate, and it serves until it is stopped: AWS_CONTAINER_CREDENTIALS_FULL_URI and
-AWS_CONTAINER_AUTHORIZATION_TOKEN. Whoever has the token has the credentials.
+The endpoint is what AWS SDKs use in a container of ECS or EKS. COMMAND gets the two variables that \
+point an SDK at it, AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN. Variables \
+that would make the SDK use another source first, AWS_PROFILE among them, are removed. Without COMMAND, \
+the two variables are printed for a shell to evaluate, and the endpoint runs until it is stopped. \
+Anyone with the token can read the credentials.
 
-It refreshes the credentials in the background. While IMDS is away it serves the ones that it has,
-and says of those that would end within five minutes that they last for ten more: AWS may honour
-them, and the SDKs ask again.")]
+The credentials are refreshed in the background. While refreshes fail, credentials that expire in less \
+than 5 minutes, or have expired already, are reported as expiring 10 minutes from now, so that SDKs keep \
+using them. AWS may reject them.
+
+SIGTERM is forwarded to COMMAND. The exit status is that of COMMAND.")]
 pub(crate) struct Arguments {
-    /// The address to listen on, which must be a loopback address; port 0 for any free one
+    /// Listen on this loopback address. Port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// A command to run with those variables, and to serve as long as it runs
+    /// Run this command with its arguments, and serve until it ends
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 
@@ -53,10 +56,15 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
+/// While refreshes fail, credentials that expire sooner than this are reported as expiring in
+/// [`REPORTED_LIFE`]: SDKs refresh credentials about five minutes before they expire.
+const MIN_LIFE: TimeDelta = TimeDelta::minutes(5);
+const REPORTED_LIFE: TimeDelta = TimeDelta::minutes(10);
+
 /// The path of the credentials.
 const PATH: &str = "/credentials";
 
-/// What would have the SDK look elsewhere first.
+/// Variables that would make an SDK use another source first.
 const HIDDEN: [&str; 9] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -73,7 +81,7 @@ impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
         if !self.listen.ip().is_loopback() {
             return Err(Usage(format!(
-                "--listen is {}; accepted: a loopback address, for AWS SDKs send their token to no other over http",
+                "--listen is {}; accepted: a loopback address, because AWS SDKs send their token over http to no other address",
                 self.listen
             ))
             .into());
@@ -111,7 +119,7 @@ impl Arguments {
         };
         let server = axum::serve(listener, router(served));
         tokio::spawn(server.into_future());
-        // So that the first who asks need not wait. What goes wrong is logged, and may pass.
+        // The first client should not have to wait. A failure is logged, and may be transient.
         let provider = opened.provider.clone();
         tokio::spawn(async move { provider.credentials().await.map(drop) });
         match self.command.split_first() {
@@ -133,7 +141,7 @@ impl Arguments {
     }
 }
 
-/// 32 random bytes.
+/// A token of 32 random bytes.
 fn token() -> String {
     base16ct::lower::encode_string(&rand::random::<[u8; 32]>())
 }
@@ -174,7 +182,7 @@ async fn credentials(State(served): State<Arc<Served>>, headers: HeaderMap) -> R
     }
 }
 
-/// The document that SDKs expect, as the agents of ECS and EKS give it.
+/// The document that SDKs expect, in the form that the agents of ECS and EKS use.
 fn document(
     credentials: &Credentials,
     expires: Option<DateTime<Utc>>,
@@ -184,21 +192,21 @@ fn document(
         "SecretAccessKey": credentials.secret_access_key(),
         "Token": credentials.session_token(),
         "AccountId": credentials.account_id(),
-        // SDKs take it for granted.
+        // SDKs require an expiration.
         "Expiration": expires.map(format::written),
     }))
 }
 
-/// When to say that credentials end. SDKs take none that have ended; while there are no others, those
-/// that are at their end are said to last a while.
+/// The expiration to report. SDKs do not use expired credentials, so while refreshes fail, credentials
+/// near or past their expiration are reported as expiring in [`REPORTED_LIFE`].
 fn expiration(
     credentials: &Credentials,
     failing: bool,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     let expires = credentials.expires()?;
-    match failing && expires < now + TimeDelta::minutes(5) {
-        true => Some(now + TimeDelta::minutes(10)),
+    match failing && expires < now + MIN_LIFE {
+        true => Some(now + REPORTED_LIFE),
         false => Some(expires),
     }
 }

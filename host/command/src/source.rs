@@ -1,4 +1,4 @@
-//! Where credentials come from: the arguments that all commands share which ask IMDS.
+//! The arguments of all subcommands that use IMDS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use etcetera::BaseStrategy as _;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "IMDS")]
 pub(crate) struct Source {
-    /// The base URL of IMDS [default: http://169.254.169.254]
+    /// Use the IMDS at this base URL [default: http://169.254.169.254]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 
-    /// Which of the well-known endpoints to use, unless the environment or the profile names one
+    /// Use this well-known endpoint, unless the environment or the profile sets an endpoint
     /// [default: ipv4]
     #[arg(long, value_enum, value_name = "MODE", conflicts_with = "endpoint")]
     endpoint_mode: Option<EndpointMode>,
 
-    /// Start the embedded emulator on a free port of the loopback interface, and use that; with a
-    /// configuration file of imds-emulator if one is named
+    /// Start the embedded emulator on a free port of the loopback interface, and use it in place of
+    /// IMDS. CONFIG is a configuration file of imds-emulator
     #[cfg(feature = "emulator")]
     #[arg(
         long,
@@ -32,55 +32,58 @@ pub(crate) struct Source {
     #[expect(clippy::option_option, reason = "the flag, and its value")]
     emulator: Option<Option<PathBuf>>,
 
-    /// The profile of the shared configuration files to take settings from [default: $AWS_PROFILE]
+    /// Read settings from this profile of the shared configuration files [default: $AWS_PROFILE]
     #[cfg(feature = "profile")]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// The name of the role [default: the one that IMDS lists]
+    /// Get the credentials of this role, without asking IMDS for its name [default: the role that IMDS
+    /// lists]
     #[arg(long, value_name = "NAME")]
     role_name: Option<String>,
 
-    /// Ask for the documents that name the account first, which not every IMDS has
+    /// Try the extended documents first, which name the account but do not exist in every IMDS
     #[arg(long)]
     extended_path: bool,
 
-    /// When to send requests without a session token [default: never]
+    /// Fall back to IMDSv1, without a session token, under this policy [default: never]
     #[arg(long, value_enum, value_name = "POLICY")]
     imdsv1: Option<Imdsv1Policy>,
 
-    /// How long a connection and how long an answer may take, in seconds [default: 1]
+    /// Time out after SECONDS while connecting, and again while waiting for the response: 0.001 to 60
+    /// [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 
-    /// How often a request is sent at most, 1 to 10 [default: 3]
+    /// Send each request at most NUMBER times: 1 to 10 [default: 3]
     #[arg(long, value_name = "NUMBER")]
     attempts: Option<u32>,
 
-    /// When credentials are refreshed [default: classic; of `serve` and `watch`: windowed]
+    /// Refresh credentials under this policy [default: windowed for `serve` and `watch`, classic
+    /// otherwise]
     #[arg(long, value_enum, value_name = "POLICY")]
     refresh_policy: Option<RefreshPolicy>,
 
-    /// Keep the credentials on disk, for this user alone and in clear text, and go on with them until
-    /// their end while IMDS is away
+    /// Store the credentials on disk, and use them until they expire if IMDS cannot be reached. They are
+    /// stored in clear text, in a file that only this user can read
     #[arg(long)]
     keep: bool,
 
-    /// Run this component in place of the built-in one
+    /// Run the component in FILE in place of the built-in one
     #[arg(long, value_name = "FILE", help_heading = "Component")]
     component: Option<PathBuf>,
 
-    /// A folder for compiled components and, with --keep, for credentials [default: $EC2_ROLE_CACHE, or a
-    /// folder of the user's, for instance ~/.cache/ec2-role-credentials]
+    /// Cache compiled components and, with --keep, credentials in FOLDER [default: $EC2_ROLE_CACHE, or
+    /// the user's cache folder, for example ~/.cache/ec2-role-credentials]
     #[arg(long, value_name = "FOLDER", help_heading = "Component")]
     cache: Option<PathBuf>,
 
-    /// Compile the component anew, and write nothing to disk
+    /// Compile the component again, and write nothing to disk
     #[arg(long, conflicts_with = "keep", help_heading = "Component")]
     no_cache: bool,
 }
 
-/// A provider, and the emulator behind it if there is one.
+/// A provider, and its emulator if there is one.
 pub(crate) struct Opened {
     pub(crate) provider: Ec2RoleProvider,
     #[cfg(feature = "emulator")]
@@ -88,7 +91,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// What a child needs to find the same IMDS: nothing, but for the emulator.
+    /// The variables that point a command at the emulator. Empty without one.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         #[cfg(feature = "emulator")]
         if let Some(emulator) = &self.emulator {
@@ -103,7 +106,7 @@ impl Source {
         self.open_with(|builder| builder).await
     }
 
-    /// Opens the provider, with what this command has as its defaults.
+    /// Opens the provider with the defaults of a subcommand.
     pub(crate) async fn open_with(
         &self,
         defaults: impl FnOnce(Builder) -> Builder,
@@ -113,7 +116,7 @@ impl Source {
         let (builder, emulator) = match &self.emulator {
             Some(config) => {
                 let emulator = start(config.as_deref()).await?;
-                // Whoever asks for the emulator wants it, whatever the environment says.
+                // The argument takes precedence over AWS_EC2_METADATA_DISABLED.
                 let builder = builder.endpoint(emulator.url()).disabled(false);
                 (builder, Some(emulator))
             }
@@ -173,7 +176,7 @@ impl Source {
         if self.keep {
             let folder = folder.ok_or_else(|| {
                 crate::Usage(
-                    "--keep needs a folder, and there is no home directory: name one with --cache"
+                    "--keep needs a folder, and there is no home directory; name a folder with --cache"
                         .into(),
                 )
             })?;
@@ -188,9 +191,9 @@ fn folder_of_environment() -> Option<PathBuf> {
     (!folder.is_empty()).then(|| folder.into())
 }
 
-/// `~/.cache/ec2-role-credentials`, or what the system has in its place.
+/// `~/.cache/ec2-role-credentials`, or its counterpart on this system.
 fn user_folder() -> Option<PathBuf> {
-    // Without a home directory of its own, for instance as a service, it is no place for code.
+    // A process without a home directory, such as a service, must not place code elsewhere.
     std::env::var_os("HOME").filter(|home| !home.is_empty())?;
     let strategy = etcetera::choose_base_strategy().ok()?;
     Some(strategy.cache_dir().join("ec2-role-credentials"))
@@ -211,13 +214,13 @@ async fn start(config: Option<&std::path::Path>) -> anyhow::Result<imds_emulator
     Ok(emulator.start().await?)
 }
 
-/// A word on a profile that wants more than this command does.
+/// A note about a role that the profile names and this command does not assume.
 fn provider_role(provider: &Ec2RoleProvider) -> Option<String> {
     #[cfg(feature = "profile")]
     {
         let role = provider.assume_role()?;
         Some(format!(
-            "note: these are the credentials of the instance; the profile {:?} wants {} to be assumed with them",
+            "note: these are the credentials of the instance; the role {1} of the profile {0:?} is not assumed",
             role.profile, role.role_arn
         ))
     }
@@ -234,7 +237,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Log {
-    /// What to log to standard error, for instance `info` or `ec2_role_host=debug`
+    /// Log to standard error what matches FILTER, for example `info` or `ec2_role_host=debug`
     #[arg(
         long,
         value_name = "FILTER",
@@ -246,14 +249,14 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Begins to log, if asked to, or if this command does so by default.
+    /// Starts to log if the user or the subcommand asks for it.
     pub(crate) fn start(&self, default: Option<&str>) -> anyhow::Result<()> {
         let Some(filter) = self.log.as_deref().or(default) else {
             return Ok(());
         };
         let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
             crate::Usage(format!(
-                "the log filter is {filter:?}; accepted: a level, or TARGET=LEVEL with commas between ({error})"
+                "the log filter is {filter:?}; accepted: a level, or TARGET=LEVEL pairs separated by commas ({error})"
             ))
         })?;
         tracing_subscriber::fmt()

@@ -1,4 +1,4 @@
-//! `watch`: what the provider holds and does, live.
+//! `watch`: shows the state of the credentials.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
@@ -20,10 +20,13 @@ Examples:
   ec2-role-credentials watch --emulator
   ec2-role-credentials watch --json | jq -r '.\"next-refresh\"'
 
-It refreshes the credentials as a program would, and shows no secret. On a terminal the view is
-renewed every second, elsewhere it is written when something has changed.")]
+Refreshes the credentials in the background, as a program would. No secret is shown. On a terminal \
+the view is updated every second, otherwise it is printed whenever something changes.
+
+`extensions` counts how many times in a row the held credentials were extended because a refresh \
+failed. It is 0 while no credentials are held; `failing since` and `last failure` show failures.")]
 pub(crate) struct Arguments {
-    /// Write the status as one line of JSON whenever something has changed
+    /// Print the status as one line of JSON whenever something changes
     #[arg(long)]
     json: bool,
 
@@ -34,8 +37,8 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
-/// When there are no credentials, IMDS is asked again after this.
-const PAUSE: Duration = Duration::from_secs(10);
+/// The time until the next attempt while there are no credentials.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
@@ -54,7 +57,7 @@ impl Arguments {
         let asking = provider.clone();
         tokio::spawn(async move {
             while asking.credentials().await.is_err() {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         });
         let live = !self.json && io::stdout().is_terminal();
@@ -64,7 +67,7 @@ impl Arguments {
             tokio::select! {
                 _ = second.tick(), if live => {}
                 event = events.next() => {
-                    // The others of this moment are in the status too.
+                    // The status includes any further pending events.
                     while events.try_next().is_some() {}
                     if event.is_none() {
                         return Ok(ExitCode::SUCCESS);
@@ -87,11 +90,11 @@ impl Arguments {
     }
 }
 
-/// A screen of our own on the terminal. What was there before is there again afterwards.
+/// The alternate screen of the terminal. Dropping it restores the previous content.
 struct Screen;
 
 impl Screen {
-    /// To the first line, and away with all that is there.
+    /// Moves to the first line and clears the screen.
     const BEGINNING: &str = "\x1b[H\x1b[J";
 
     fn open() -> Self {
@@ -124,30 +127,25 @@ fn view(endpoint: &Endpoint, status: &Status, now: DateTime<Utc>) -> String {
             status.role_name.clone().unwrap_or_else(|| "-".into()),
         ),
         (
-            "access key id",
+            "access key ID",
             status.access_key_id.clone().unwrap_or_else(|| "-".into()),
         ),
         ("received", or_dash(status.credentials_received)),
         ("expires", or_dash(status.expires)),
         ("next refresh", or_dash(status.next_refresh)),
-        ("session token ends", or_dash(status.token_expires)),
-        (
-            "refreshes",
-            format!(
-                "{}, of which in a row failed: {}",
-                status.refreshes, status.extensions
-            ),
-        ),
+        ("token expires", or_dash(status.token_expires)),
+        ("refreshes", status.refreshes.to_string()),
+        ("extensions", format!("{} in a row", status.extensions)),
         (
             "requests",
             format!(
-                "{} for tokens, {} for the role, {} for credentials, {} others",
+                "{} for tokens, {} for the role, {} for credentials, {} other",
                 requests.token, requests.role_list, requests.role_credentials, requests.metadata
             ),
         ),
         ("failing since", or_dash(status.failing_since)),
         (
-            "last error",
+            "last failure",
             match &status.last_failure {
                 Some(failure) => format!("{}: {}", when(failure.at), failure.error),
                 None => "-".into(),

@@ -1,4 +1,4 @@
-//! The environment variables that are looked at.
+//! Environment variables.
 
 use std::collections::BTreeMap;
 use std::env::{self, VarError};
@@ -6,12 +6,12 @@ use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 
-/// Environment variables: those of the process, or others in their place.
+/// The environment variables that settings are read from: those of the process, or others.
 ///
 /// ```
 /// use ec2_role_host::{Ec2RoleProvider, Environment};
 ///
-/// // A program that does not want to be configured from outside:
+/// // A program that must not be configured from outside:
 /// let builder = Ec2RoleProvider::builder().environment(Environment::empty());
 /// // A test:
 /// let environment = Environment::from_iter([("AWS_EC2_METADATA_DISABLED", "true")]);
@@ -37,7 +37,7 @@ impl Environment {
         Self(Variables::Given(BTreeMap::new()))
     }
 
-    /// What is empty counts as not set.
+    /// The value of a variable. An empty variable counts as not set.
     pub(crate) fn get(&self, name: &str) -> Result<Option<String>, Error> {
         let value = match &self.0 {
             Variables::Given(variables) => variables.get(name).cloned(),
@@ -47,7 +47,9 @@ impl Environment {
                 Err(VarError::NotUnicode(_)) => {
                     return Err(Error::new(
                         ErrorKind::InvalidConfiguration,
-                        format!("the environment variable {name} is not UTF-8; accepted: UTF-8"),
+                        format!(
+                            "the environment variable {name} is not valid UTF-8; accepted: UTF-8"
+                        ),
                     ));
                 }
             },
@@ -67,7 +69,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     }
 }
 
-/// The names alone: there are secrets in environments.
+/// Shows the names only, because environments contain secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -1,26 +1,29 @@
-//! Where settings come from that the program does not give: the environment, then the profile, with
-//! the names that the AWS SDKs have for them.
+//! Settings from the program, the environment and the profile.
+//!
+//! The environment and the profile use the names of the AWS SDKs:
 //!
 //! | setting | environment | profile | accepted |
 //! | --- | --- | --- | --- |
-//! | no IMDS at all | `AWS_EC2_METADATA_DISABLED` | | `true`, `false` |
+//! | disable IMDS | `AWS_EC2_METADATA_DISABLED` | | `true`, `false` |
 //! | endpoint | `AWS_EC2_METADATA_SERVICE_ENDPOINT` | `ec2_metadata_service_endpoint` | a URL with `http` |
-//! | its mode | `AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE` | `ec2_metadata_service_endpoint_mode` | `IPv4`, `IPv6` |
-//! | IMDSv1 | `AWS_EC2_METADATA_V1_DISABLED` | `ec2_metadata_v1_disabled` | `true`: never; `false`: where IMDS refuses a token |
+//! | endpoint mode | `AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE` | `ec2_metadata_service_endpoint_mode` | `IPv4`, `IPv6` |
+//! | IMDSv1 | `AWS_EC2_METADATA_V1_DISABLED` | `ec2_metadata_v1_disabled` | `true`: [`Never`](Imdsv1Policy::Never); `false`: [`OnRefusal`](Imdsv1Policy::OnRefusal) |
 //! | role | `AWS_EC2_INSTANCE_PROFILE_NAME` | `ec2_instance_profile_name` | the name of a role |
-//! | time-outs | `AWS_METADATA_SERVICE_TIMEOUT` | `metadata_service_timeout` | seconds, 0.001 to 60 |
+//! | timeout | `AWS_METADATA_SERVICE_TIMEOUT` | `metadata_service_timeout` | seconds, 0.001 to 60 |
 //! | attempts | `AWS_METADATA_SERVICE_NUM_ATTEMPTS` | `metadata_service_num_attempts` | 1 to 10 |
 //!
-//! What the program says goes before the environment, and that before the profile. An endpoint from
-//! anywhere goes before a mode from anywhere, as in the SDKs. Letters may be of either case where
-//! words are accepted, and a variable that is empty counts as not set. Anything else is an error,
-//! where most SDKs go on with a default. The time-out is the one for connections and the one for
-//! answers; with it or with the attempts, wherever they are set, a look-up may take as long as they need,
-//! if the program does not say how long.
-//!
-//! The profile is the one that the program names, else `AWS_PROFILE`, else `default`, in the files
-//! that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE` name, else `~/.aws/config` and
-//! `~/.aws/credentials`. A `credential_source` other than `Ec2InstanceMetadata` is an error.
+//! * The program takes precedence over the environment, and the environment over the profile. An
+//!   endpoint takes precedence over an endpoint mode, wherever each of them is set, as in the SDKs.
+//! * Words may be in upper or lower case. An empty variable counts as not set. Any other value is an
+//!   error; most SDKs ignore it and use the default.
+//! * The timeout is used both for opening a connection and for the response.
+//! * If a timeout or the number of attempts is set and the operation timeout is not, a look-up may
+//!   take as long as all its attempts and the back-off between them need, from 5 seconds to 10
+//!   minutes.
+//! * The profile is the one that the program names, else the one that `AWS_PROFILE` names, else
+//!   `default`. It is read from the files that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE`
+//!   name, else from `~/.aws/config` and `~/.aws/credentials`. A `credential_source` other than
+//!   `Ec2InstanceMetadata` is an error.
 
 use std::fmt;
 use std::time::Duration;
@@ -43,11 +46,11 @@ pub use self::policy::{EndpointMode, Imdsv1Policy, RefreshPolicy};
 pub use self::profile::AssumeRole;
 pub use self::settings::Settings;
 
-/// The settings, from everywhere.
+/// The settings from all sources.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) settings: Settings,
-    /// Where settings come from that the component checks.
+    /// The origins of the settings that the component checks.
     origins: Vec<(&'static str, Origin)>,
     #[cfg(feature = "profile")]
     pub(crate) assume_role: Option<AssumeRole>,
@@ -68,7 +71,7 @@ enum Origin {
     },
 }
 
-/// Completes what the program says. Its `profile` goes before `AWS_PROFILE`.
+/// Completes the settings of the program. Its `profile` takes precedence over `AWS_PROFILE`.
 pub(crate) fn resolve(
     settings: Settings,
     environment: &Environment,
@@ -174,7 +177,7 @@ pub(crate) fn resolve(
 }
 
 impl Resolved {
-    /// The component's word on an option, with the name under which the user knows it.
+    /// The component's error about an option, with the name under which the user set it.
     pub(crate) fn explain(&self, error: wit::Error) -> Error {
         if let wit::Error::InvalidConfiguration(invalid) = &error
             && let Some((_, origin)) = self
@@ -261,7 +264,7 @@ fn seconds(origin: &Origin) -> Result<Duration, Error> {
     parse_seconds(origin.value()).map_err(|accepted| origin.refuse(accepted))
 }
 
-/// A time-out as the environment and the profile give it: seconds, with decimals or without.
+/// Parses a timeout as in the environment and the profile: seconds, with or without decimals.
 ///
 /// ```
 /// use ec2_role_host::config::parse_seconds;
@@ -288,7 +291,7 @@ pub fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
 }
 
 fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
-    // No sign, and no zero before the others.
+    // Neither a sign nor leading zeros.
     let plain = |text: &&str| text.starts_with(|first: char| ('1'..='9').contains(&first));
     let number = Some(origin.value()).filter(plain);
     number
@@ -297,13 +300,13 @@ fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
         .ok_or_else(|| origin.refuse(&format!("{least} to {most}")))
 }
 
-/// As long as all attempts for the token and for the path need, with the longest pauses between
-/// them `[B1.7]`, but no shorter than the default and no longer than what is accepted.
+/// The time that all attempts for the token and for the path need, with the longest back-off between
+/// them `[B1.7]`, but at least the default and at most the longest accepted time.
 fn operation_timeout(settings: &Settings) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(5);
     const MAX: Duration = Duration::from_secs(600);
     const TIMEOUT: Duration = Duration::from_secs(1);
-    // More are not accepted, and the component says so.
+    // The component rejects more attempts than this.
     let attempts = settings.attempts.unwrap_or(3).min(10);
     let connect = settings.connect_timeout.unwrap_or(TIMEOUT);
     let attempt = connect.saturating_add(settings.read_timeout.unwrap_or(TIMEOUT));

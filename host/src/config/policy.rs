@@ -1,4 +1,4 @@
-//! Settings that are a choice of a few.
+//! Settings with a few possible values.
 
 use crate::wit::ec2_role as wit;
 
@@ -13,30 +13,36 @@ pub enum EndpointMode {
     Ipv6,
 }
 
-/// When requests are sent without a session token (IMDSv1).
+/// When to fall back to IMDSv1, that is, to send requests without a session token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum Imdsv1Policy {
     /// Never.
     Never,
-    /// When IMDS refuses to give a token: 403, 404 or 405.
+    /// If IMDS refuses to issue a token: status 403, 404 or 405.
     OnRefusal,
-    /// After any failure to get a token but 400, silence and server errors included, as the AWS SDK
-    /// for Go does.
+    /// After any failure to get a token except status 400, including timeouts and server errors, as
+    /// the AWS SDK for Go does.
     OnAnyFailure,
 }
 
-/// When credentials are refreshed, and what becomes of them when that fails.
+/// When credentials are refreshed, and what happens to the held credentials if a refresh fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum RefreshPolicy {
-    /// When they have ended. When that fails, their life is extended by 5 to 15 minutes.
+    /// Refresh when the credentials expire. If that fails, move their expiration to 5 to 15 minutes
+    /// from now.
+    ///
+    /// The AWS SDK for Go does this.
     Classic,
-    /// In a window before their end; one caller waits for that, and the others go on with what there
-    /// is until the last minute. When that fails, they go on unchanged, and the next attempt
-    /// comes 5 to 10 minutes later.
+    /// Refresh 5 to 60 minutes before the credentials expire. If that fails, leave them unchanged and
+    /// try again in 5 to 10 minutes.
+    ///
+    /// The time before the expiration is the advisory window; its length depends on the lifetime of
+    /// the credentials. In it, one caller waits for the refresh, and all other callers get the held
+    /// credentials. In the last minute, the mandatory window, every caller waits.
     Windowed,
 }
 

@@ -8,11 +8,10 @@ use aws_types::os_shim_internal::{Env, Fs};
 use super::{Environment, Origin};
 use crate::error::{Error, ErrorKind};
 
-/// A role that a profile wants to be assumed with the credentials of the instance: `role_arn` beside
+/// A role to assume with the credentials of the instance: a profile with `role_arn` and
 /// `credential_source = Ec2InstanceMetadata`.
 ///
-/// The provider gives the credentials of the instance; to assume the role is for STS and so for the
-/// program. With `aws-config`, give the provider to the profile under its name:
+/// The provider returns the credentials of the instance. The program assumes the role, with STS. With `aws-config`, give the provider to the profile under its name:
 /// `ProfileFileCredentialsProvider::builder().with_custom_provider("Ec2InstanceMetadata", provider)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,10 +26,10 @@ pub struct AssumeRole {
     pub external_id: Option<String>,
 }
 
-/// A profile that was found.
+/// A profile in the files.
 pub(super) struct Profile(Section);
 
-/// What the AWS SDKs read: the files, and where they are.
+/// The variables that name the files and the home directory, as in the AWS SDKs.
 const NAMES: [&str; 6] = [
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
@@ -40,7 +39,7 @@ const NAMES: [&str; 6] = [
     "HOMEPATH",
 ];
 
-/// Reads the profile. `None`: there is none, and none was asked for.
+/// Reads the profile. `None` if it does not exist and was not named explicitly.
 pub(super) fn read(
     environment: &Environment,
     choice: Option<&str>,
@@ -58,12 +57,12 @@ pub(super) fn read(
             Ok(Some(value)) => variables.push((name, value)),
             Ok(None) => {}
             Err(error) if name.starts_with("AWS_") => return Err(error),
-            // A home that is not UTF-8 is none of ours to mend.
+            // A home directory that is not UTF-8 is ignored.
             Err(_) => {}
         }
     }
-    // A file that is not there counts as empty, as in the SDKs; nothing is to be read without a
-    // word on where.
+    // A missing file counts as empty, as in the SDKs. Without any of these variables the location of
+    // the files is unknown.
     if variables.is_empty() && asked_for.is_none() {
         return Ok(None);
     }
@@ -72,12 +71,12 @@ pub(super) fn read(
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let (env, fs) = (Env::from_slice(&variables), Fs::real());
-    // It reads with `std::fs`, and is async for hosts that cannot.
+    // The parser reads with `std::fs`. It is async only for hosts that cannot block.
     let files = pollster::block_on(source::load(&env, &fs, &EnvConfigFiles::default())).map_err(
         |error| {
             Error::with_source(
                 ErrorKind::InvalidConfiguration,
-                "the shared configuration files cannot be read",
+                "cannot read the shared configuration files",
                 error,
             )
         },
@@ -85,7 +84,7 @@ pub(super) fn read(
     let sections = EnvConfigSections::parse(files).map_err(|error| {
         Error::with_source(
             ErrorKind::InvalidConfiguration,
-            "the shared configuration files cannot be understood",
+            "cannot parse the shared configuration files",
             error,
         )
     })?;
@@ -99,7 +98,7 @@ pub(super) fn read(
                 let mut known: Vec<&str> = sections.profiles().collect();
                 known.sort_unstable();
                 let known = match known.is_empty() {
-                    true => "there are none".to_owned(),
+                    true => "they define no profile".to_owned(),
                     false => known.join(", "),
                 };
                 Err(invalid(format!(
@@ -125,7 +124,7 @@ impl Profile {
         self.0.name()
     }
 
-    /// What is empty counts as not set.
+    /// The value of a key. An empty value counts as not set.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).filter(|value| !value.is_empty())
     }

@@ -97,7 +97,7 @@ impl From<&Settings> for wit::Options {
     }
 }
 
-/// A duration that does not fit is longer than any that the component accepts, which then says so.
+/// A duration that does not fit is longer than the component accepts, so it reports an error.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! How a provider is to be.
+//! The builder of a provider.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use crate::error::{Error, ErrorKind};
 use crate::last_known_good::LastKnownGood;
 use crate::limits::Limits;
 use crate::runtime;
-use crate::sandbox::{Randomness, Sandbox, Surroundings};
+use crate::sandbox::{Ports, Randomness, Sandbox};
 use crate::status::Status;
 use crate::transport::{Direct, Transport};
 
-/// How a provider is to be. What is not set is looked up in the environment and in the profile (see
-/// the [table](crate::config)), and then has its default.
+/// Builds an [`Ec2RoleProvider`]. A setting that the program does not set is taken from the
+/// environment, then from the profile (see [`config`](crate::config)), and then has its default.
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
@@ -66,195 +66,197 @@ impl Builder {
         }
     }
 
-    /// Do not use IMDS at all: everything is an error of the kind
+    /// Disables IMDS: every call fails with an error of the kind
     /// [`Disabled`](ErrorKind::Disabled). Default: false.
     pub fn disabled(mut self, disabled: bool) -> Self {
         self.settings.disabled = Some(disabled);
         self
     }
 
-    /// The base URL of IMDS: `http://`, a host, and a port and a path where needed. Goes before
-    /// [`endpoint_mode`](Self::endpoint_mode). Default: by that.
+    /// Sets the base URL of IMDS: `http://` and a host, optionally with a port and a path. Takes
+    /// precedence over [`endpoint_mode`](Self::endpoint_mode). Default: the endpoint of that mode.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.endpoint = Some(url.into());
         self
     }
 
-    /// Which of the well-known endpoints to use. Default: IPv4, `http://169.254.169.254`.
+    /// Selects one of the well-known endpoints. Default: IPv4, `http://169.254.169.254`.
     pub fn endpoint_mode(mut self, mode: EndpointMode) -> Self {
         self.settings.endpoint_mode = Some(mode);
         self
     }
 
-    /// When to send requests without a session token `[B2.7]`. Default: never.
+    /// Sets when to fall back to IMDSv1 `[B2.7]`. Default: never.
     pub fn imdsv1(mut self, policy: Imdsv1Policy) -> Self {
         self.settings.imdsv1 = Some(policy);
         self
     }
 
-    /// The name of the role, which saves the request for it: 1 to 64 letters, digits and `+=,.@_-`.
-    /// Default: the one that IMDS lists.
+    /// Sets the name of the role, which saves the request for it: 1 to 64 letters, digits and
+    /// `+=,.@_-`. Default: the role that IMDS lists.
     pub fn role_name(mut self, name: impl Into<String>) -> Self {
         self.settings.role_name = Some(name.into());
         self
     }
 
-    /// How long a connection may take to open: 1 ms to 1 min, whole milliseconds. Default: 1 s.
+    /// Sets the time limit for opening a connection: 1 ms to 1 min, in whole milliseconds.
+    /// Default: 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = Some(timeout);
         self
     }
 
-    /// How long an answer may take on an open connection: 1 ms to 1 min, whole milliseconds.
-    /// Default: 1 s.
+    /// Sets the time limit for the complete response on an open connection: 1 ms to 1 min, in whole
+    /// milliseconds. Default: 1 s.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.settings.read_timeout = Some(timeout);
         self
     }
 
-    /// How long one look-up may take, with its token, all attempts and pauses: 1 ms to 10 min, whole
-    /// milliseconds. Default: 5 s. Credentials take two look-ups, or one where the name of the role
-    /// is known.
+    /// Sets the time limit for one look-up, including its token, all attempts and the back-off between
+    /// them: 1 ms to 10 min, in whole milliseconds. Default: 5 s. Getting credentials takes two
+    /// look-ups, or one if the name of the role is known.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.settings.operation_timeout = Some(timeout);
         self
     }
 
-    /// How often a request is sent at most: 1 to 10. Default: 3.
+    /// Sets the maximum number of attempts for each request: 1 to 10. Default: 3.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.settings.attempts = Some(attempts);
         self
     }
 
-    /// The life of the session tokens to ask for: 1 s to 6 h, whole seconds. Default: 6 h.
+    /// Sets the lifetime of session tokens to request: 1 s to 6 h, in whole seconds. Default: 6 h.
     pub fn token_ttl(mut self, ttl: Duration) -> Self {
         self.settings.token_ttl = Some(ttl);
         self
     }
 
-    /// How long before their end credentials are due: 0 to 24 h, whole milliseconds. Default: 0
-    /// ([`Classic`](RefreshPolicy::Classic)), by the life of the credentials
-    /// ([`Windowed`](RefreshPolicy::Windowed), `[B5.9]`).
+    /// Sets how long before their expiration credentials are due for a refresh: 0 to 24 h, in whole
+    /// milliseconds. Default: 0 with [`Classic`](RefreshPolicy::Classic); 5 to 60 minutes, depending
+    /// on the lifetime of the credentials, with [`Windowed`(RefreshPolicy::Windowed), `[B5.9]`).
     pub fn expiry_window(mut self, window: Duration) -> Self {
         self.settings.expiry_window = Some(window);
         self
     }
 
-    /// The part of the expiry window that is random, in percent, so that many instances do not
-    /// refresh at once: 0 to 100. Default: 0.
+    /// Sets the random part of the expiry window, in percent, so that many instances do not refresh at
+    /// the same time: 0 to 100. Default: 0.
     pub fn expiry_window_jitter(mut self, percent: u32) -> Self {
         self.settings.expiry_window_jitter = Some(percent);
         self
     }
 
-    /// When credentials are refreshed, and what becomes of them when that fails. Default:
+    /// Sets when credentials are refreshed, and what happens to them if that fails. Default:
     /// [`Classic`](RefreshPolicy::Classic).
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
         self.settings.refresh_policy = Some(policy);
         self
     }
 
-    /// How long past the end that IMDS gave credentials may be extended in total, whole
-    /// milliseconds. Default: without bound.
+    /// Sets how long past the expiration that IMDS stated credentials may be extended in total, in
+    /// whole milliseconds. Default: unlimited.
     pub fn max_extension(mut self, extension: Duration) -> Self {
         self.settings.max_extension = Some(extension);
         self
     }
 
-    /// Whether to ask `/iam/security-credentials-extended/` first, which names the account
+    /// Tries `/iam/security-credentials-extended/` first, whose documents name the account
     /// `[B4.7]`. Default: false.
     pub fn extended_path(mut self, first: bool) -> Self {
         self.settings.extended_path = Some(first);
         self
     }
 
-    /// Where settings come from that are not set here. Default: the environment of the process.
+    /// Sets the environment that settings are read from. Default: the environment of the process.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// The profile of the shared configuration files. Default: `AWS_PROFILE`, else `default`.
+    /// Selects the profile of the shared configuration files. Default: `AWS_PROFILE`, else `default`.
     #[cfg(feature = "profile")]
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.profile = Some(name.into());
         self
     }
 
-    /// Another component in place of the built-in one. It must export the interfaces of
+    /// Runs this component in place of the built-in one. It must export the interfaces of
     /// `imds:credentials`.
     pub fn component(mut self, component: impl Into<Vec<u8>>) -> Self {
         self.component = Source::Bytes(component.into());
         self
     }
 
-    /// [`component`](Self::component) from a file.
+    /// Runs the component in this file in place of the built-in one.
     pub fn component_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.component = Source::File(file.into());
         self
     }
 
-    /// A folder for compiled components, which saves the time to compile. Default: none.
+    /// Caches compiled components in this folder, so that a new process does not compile the component
+    /// again. Default: no cache.
     ///
-    /// It is made if it is not there. What is in it is machine code that this process runs, so it is
-    /// used only if it belongs to this user and nobody else may write it. There is no cache on other
-    /// systems than Unix.
+    /// The folder is created if it does not exist. It contains machine code that this process runs, so
+    /// it is used only if it belongs to this user and no other user can write to it. The cache is
+    /// supported on Unix only; elsewhere the component is compiled each time.
     pub fn compiled_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.compiled_cache = Some(folder.into());
         self
     }
 
-    /// A folder to keep credentials in, so that a process which starts while IMDS is away can go on
-    /// with the last ones until their end. Default: none.
+    /// Stores the last known good credentials in this folder, so that a process that starts during an
+    /// outage of IMDS has credentials until they expire. Default: nothing is stored.
     ///
-    /// It is made if it is not there, and used only if it belongs to this user and nobody else may
-    /// write it. **The secrets lie there in clear text**, in a file that this user alone can read. It
-    /// does not exist on other systems than Unix.
+    /// **The secrets are stored in clear text**, in a file that only this user can read. The folder is
+    /// created if it does not exist, and is used only if it belongs to this user and no other user can
+    /// write to it. This is supported on Unix only; elsewhere a warning is logged and nothing is stored.
     pub fn keep_credentials(mut self, folder: impl Into<PathBuf>) -> Self {
         self.last_known_good = Some(folder.into());
         self
     }
 
-    /// Which requests leave the sandbox. Default: those to the endpoint.
+    /// Sets which requests may leave the sandbox. Default: requests to the endpoint.
     pub fn egress(mut self, egress: Egress) -> Self {
         self.egress = Some(egress);
         self
     }
 
-    /// How much of the host the component may use.
+    /// Limits the resources that the component may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Whether to refresh credentials when they are due though nobody asks, from the first
-    /// credentials on. With [`Windowed`](RefreshPolicy::Windowed) nobody ever waits then. Default:
-    /// false.
+    /// Refreshes credentials in the background when they are due, once a caller has got the first
+    /// ones. With [`Windowed`](RefreshPolicy::Windowed) no caller then waits for a refresh while IMDS
+    /// works. Default: false.
     pub fn background_refresh(mut self, background: bool) -> Self {
         self.background_refresh = background;
         self
     }
 
-    /// A clock in place of the system's.
+    /// Replaces the system's clocks.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Randomness in place of the system's: fills bytes. It decides on pauses between attempts, on
-    /// extensions and on jitter, and on nothing secret.
+    /// Replaces the system's random number generator with a function that fills bytes. Randomness
+    /// decides the back-off between attempts, extensions and jitter, and nothing secret.
     pub fn randomness(mut self, fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
         self.randomness = Some(Randomness(Arc::new(fill)));
         self
     }
 
-    /// What sends the requests that may leave. Default: a TCP connection for each.
+    /// Replaces the transport that sends the requests. Default: a TCP connection for each request.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// What the provider would be set up with. Files of the profile are read here and now.
+    /// The settings that the provider would have. The files of the profile are read now.
     ///
     /// ```
     /// use ec2_role_host::{Ec2RoleProvider, Environment};
@@ -267,8 +269,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted.
-    /// Ranges are for the component to check, in [`build`](Self::build).
+    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for an invalid value. The component
+    /// checks ranges, in [`build`](Self::build).
     pub fn settings(&self) -> Result<Settings, Error> {
         let settings = self.settings.clone();
         let resolved = config::resolve(settings, &self.environment, self.profile.as_deref())?;
@@ -279,19 +281,19 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for a value that is not accepted,
-    /// [`Component`](ErrorKind::Component) for a component that does not fit.
+    /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for an invalid value,
+    /// [`Component`](ErrorKind::Component) for a component that the sandbox cannot run.
     pub async fn build(self) -> Result<Ec2RoleProvider, Error> {
-        // The processor and the disk are at work here, the first time for some ten milliseconds.
+        // This keeps the processor and the disk busy, the first time for tens of milliseconds.
         let runtime = runtime::handle()?;
         let started = runtime.spawn_blocking(move || runtime.block_on(self.start()));
         started.await.map_err(|error| {
-            Error::with_source(ErrorKind::Other, "the provider was not started", error)
+            Error::with_source(ErrorKind::Other, "cannot start the provider", error)
         })?
     }
 
-    /// [`build`](Self::build) for programs without a runtime. From inside one it may be called too,
-    /// and then blocks its thread.
+    /// [`build`](Self::build) for programs without a runtime. Inside a runtime, it blocks one of the
+    /// runtime's threads.
     ///
     /// # Errors
     ///
@@ -300,7 +302,7 @@ impl Builder {
         crate::wait(self.build())
     }
 
-    /// On a thread of the library's runtime that may be kept busy.
+    /// Runs on a thread of the library's runtime that may block.
     async fn start(self) -> Result<Ec2RoleProvider, Error> {
         let Self {
             settings,
@@ -325,7 +327,7 @@ impl Builder {
         }?;
         let clock = clock.unwrap_or_else(|| Arc::new(clock::System::new()));
         let endpoint = resolved.endpoint()?;
-        let surroundings = Surroundings {
+        let ports = Ports {
             egress: egress.unwrap_or_else(|| endpoint.clone().into()),
             transport: transport.unwrap_or_else(|| Arc::new(Direct)),
             clock: Arc::clone(&clock),
@@ -350,7 +352,7 @@ impl Builder {
         let owner = Owner::start(
             Arc::clone(&common),
             sandbox,
-            surroundings,
+            ports,
             resolved,
             last_known_good,
             background_refresh,

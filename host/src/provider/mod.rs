@@ -1,12 +1,12 @@
 //! The handle that programs hold.
 //!
-//! | what is held | a caller gets |
+//! | held credentials | a caller gets |
 //! | --- | --- |
-//! | credentials that are not due | these, from the [`Snapshot`], without a lock |
-//! | credentials that are due, `Windowed`, and more than a minute is left of them | these, but for the first caller, who waits for the refresh |
-//! | anything else | what the refresh gives, the same for all |
+//! | are not due | the held credentials from the [`Snapshot`], without a lock |
+//! | are due, expire in more than a minute, and the policy is `Windowed` | the held credentials; the first caller waits for the refresh |
+//! | are due otherwise, or there are none | the outcome of the refresh, the same for all callers |
 //!
-//! There is one refresh at a time, and the [`Owner`] of the instance sees it to its end.
+//! There is one refresh at a time, and the [`Owner`] of the instance always completes it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -34,25 +34,26 @@ mod snapshot;
 
 pub use self::builder::Builder;
 
-/// In the last minute of their life nobody is given credentials that are due: everyone waits for
-/// others `[B5.9]`.
+/// The mandatory window: in the last minute before the expiration every caller waits for the
+/// refresh `[B5.9]`.
 const MANDATORY_WINDOW: Duration = Duration::from_secs(60);
 
-/// Who does not read the events misses the oldest of more than this.
+/// A receiver loses the oldest events once this many are pending.
 const EVENTS: usize = 64;
 
-/// Gives credentials of the instance's role, from a component in a sandbox. Clones share the one
-/// instance.
+/// Provides the credentials of the instance's role, from a component in a sandbox. Clones share one
+/// instance of the component.
 ///
-/// Hold the provider, not the credentials: it is cheap to ask, and what it gives is good to use at
-/// that moment. Its futures need no runtime, and dropping them cancels nothing for other callers.
+/// Keep the provider rather than the credentials, and call it each time: a call is cheap and returns
+/// credentials that are valid now. The futures need no runtime, and dropping one cancels nothing for
+/// other callers.
 #[derive(Clone)]
 pub struct Ec2RoleProvider {
     common: Arc<Common>,
     calls: Calls,
 }
 
-/// What the handles and the owner share.
+/// The state that the handles and the owner share.
 struct Common {
     snapshot: Snapshot,
     clock: Arc<dyn Clock>,
@@ -65,35 +66,35 @@ struct Common {
     assume_role: Option<AssumeRole>,
 }
 
-/// A refresh that is under way; all who wait for it are given the same.
+/// A refresh in progress. All callers that wait for it get the same outcome.
 type Refresh = Shared<Pin<Box<dyn Future<Output = Result<Arc<Credentials>, Error>> + Send>>>;
 
 impl Ec2RoleProvider {
-    /// A provider for IMDS as it is on EC2, if the environment and the profile do not say otherwise.
+    /// Builds a provider. By default it uses IMDS as on EC2, unless the environment or the profile
+    /// say otherwise.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// Credentials that are good to use now: the ones held while they last, else new ones from
-    /// IMDS.
+    /// Returns credentials that are valid now: the held credentials until they are due, else new ones
+    /// from IMDS.
     ///
     /// # Errors
     ///
-    /// When there are none and IMDS gives none. Who asks again within a second is given the same
-    /// error, without a request.
+    /// If a refresh fails and there are no held credentials to extend. A call within the next second
+    /// returns the same error without a request.
     pub async fn credentials(&self) -> Result<Arc<Credentials>, Error> {
         if let Some(held) = self.fresh() {
             return Ok(held);
         }
         match self.join_refresh() {
             Turn::Wait(refresh) => refresh.await,
-            Turn::GoOn(held) => Ok(held),
+            Turn::Use(held) => Ok(held),
         }
     }
 
-    /// [`credentials`](Self::credentials) for programs without a runtime. From inside one it may be
-    /// called too, and then blocks its thread. [`wait`](crate::wait) does the same for everything
-    /// else.
+    /// [`credentials`](Self::credentials) for programs without a runtime. Inside a runtime, it blocks
+    /// one of the runtime's threads. [`wait`](crate::wait) does the same for any other call.
     ///
     /// # Errors
     ///
@@ -105,23 +106,23 @@ impl Ec2RoleProvider {
         }
     }
 
-    /// The credentials held, if they may be used without asking IMDS. Never waits.
+    /// The held credentials, if they are not due. Never waits.
     fn fresh(&self) -> Option<Arc<Credentials>> {
         let held = self.common.snapshot.load()?;
         held.are_fresh(self.common.clock.now()).then_some(held)
     }
 
-    /// Waits for the refresh that is under way, or begins one; or does neither, if there are
-    /// credentials to go on with and somebody else waits already.
+    /// Waits for the refresh in progress, or begins one. Does neither if the held credentials can still
+    /// be used and another caller waits already.
     fn join_refresh(&self) -> Turn {
         let mut under_way = self.common.refresh();
-        // Somebody else may have come first.
+        // Another caller may have completed a refresh in the meantime.
         if let Some(held) = self.fresh() {
-            return Turn::GoOn(held);
+            return Turn::Use(held);
         }
         match &*under_way {
             Some(refresh) => match self.usable() {
-                Some(held) => Turn::GoOn(held),
+                Some(held) => Turn::Use(held),
                 None => Turn::Wait(refresh.clone()),
             },
             None => Turn::Wait(under_way.insert(self.begin_refresh()).clone()),
@@ -134,15 +135,14 @@ impl Ec2RoleProvider {
         refresh
     }
 
-    /// The credentials held, if they are due but can be gone on with.
+    /// The held credentials, if they are due but may still be handed out.
     fn usable(&self) -> Option<Arc<Credentials>> {
         let held = self.common.snapshot.load()?;
         let now = self.common.clock.now();
         (self.common.windowed && held.last_longer_than(MANDATORY_WINDOW, now)).then_some(held)
     }
 
-    /// The credentials held if they have not ended, without waiting for anything: for those who
-    /// cannot wait any longer.
+    /// The held credentials unless they have expired, for callers that can wait no longer.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn held(&self) -> Option<Arc<Credentials>> {
         let held = self.common.snapshot.load()?;
@@ -150,74 +150,74 @@ impl Ec2RoleProvider {
             .then_some(held)
     }
 
-    /// Credentials straight from IMDS, past the cache.
+    /// Gets credentials from IMDS, bypassing the cache.
     ///
     /// # Errors
     ///
-    /// When IMDS gives none.
+    /// If IMDS returns none.
     pub async fn retrieve(&self) -> Result<Arc<Credentials>, Error> {
         self.calls.call(Call::Retrieve).await
     }
 
-    /// Forgets the credentials held. The next call asks IMDS, and fails if IMDS does.
+    /// Drops the held credentials. The next call sends requests to IMDS, and fails if they fail.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Component`](crate::ErrorKind::Component) when the component cannot be run.
+    /// [`ErrorKind::Component`](crate::ErrorKind::Component) if the component cannot be run.
     pub async fn invalidate(&self) -> Result<(), Error> {
         self.common.snapshot.store(None);
         self.calls.call(Call::Invalidate).await
     }
 
-    /// Tells that AWS did not accept the credentials with this key id. If they are the ones held,
-    /// the next call gets others; a key id that is no longer held changes nothing.
+    /// Reports that AWS did not accept the credentials with this access key ID. If they are the held
+    /// credentials, the next call refreshes them; any other access key ID changes nothing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Component`](crate::ErrorKind::Component) when the component cannot be run.
+    /// [`ErrorKind::Component`](crate::ErrorKind::Component) if the component cannot be run.
     pub async fn reject(&self, access_key_id: &str) -> Result<(), Error> {
         self.calls
             .call(|reply| Call::Reject(access_key_id.to_owned(), reply))
             .await
     }
 
-    /// The IMDS client: anything in the metadata tree, with the same session token.
+    /// The IMDS client, which reads any path of the metadata tree with the same session token.
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata::new(&self.calls)
     }
 
-    /// What the provider has been doing, without any request and without waiting.
+    /// The state of the provider. No request is sent, and the call never waits.
     pub fn status(&self) -> Status {
         self.common.status().clone()
     }
 
-    /// The base URL of IMDS, from wherever it was set.
+    /// The base URL of IMDS in effect.
     pub fn endpoint(&self) -> &Endpoint {
         &self.common.endpoint
     }
 
-    /// What changes from now on.
+    /// Subscribes to the events of the provider from now on.
     pub fn subscribe(&self) -> Events {
         Events(self.common.events.subscribe())
     }
 
-    /// The role that the profile wants to be assumed with these credentials, if it does.
+    /// The role that the profile says to assume with these credentials. `None` if it names none.
     #[cfg(feature = "profile")]
     pub fn assume_role(&self) -> Option<&AssumeRole> {
         self.common.assume_role.as_ref()
     }
 }
 
-/// A refresh, and what completes it.
+/// A refresh, and the sender that completes it.
 fn refresh() -> (Reply<Arc<Credentials>>, Refresh) {
     let (reply, receiver) = oneshot::channel();
     (reply, answer(receiver).boxed().shared())
 }
 
-/// What a caller does whose credentials are due.
+/// What a caller does if the held credentials are due.
 enum Turn {
     Wait(Refresh),
-    GoOn(Arc<Credentials>),
+    Use(Arc<Credentials>),
 }
 
 impl Common {
@@ -225,7 +225,8 @@ impl Common {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a refresh known that nobody asked for. `None`: somebody did, in this moment.
+    /// Announces a refresh in the background, so that callers wait for it. `None` if a caller has
+    /// begun one at the same time.
     fn announce_refresh(&self) -> Option<Reply<Arc<Credentials>>> {
         let mut under_way = self.refresh();
         if under_way.is_some() {

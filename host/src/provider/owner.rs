@@ -1,5 +1,5 @@
-//! The owner of the instance: makes its calls, one at a time and each to its end, and publishes what
-//! came of them.
+//! The owner of the component instance. It makes calls one at a time, completes each of them, and
+//! publishes the outcome.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,54 +13,53 @@ use crate::config::Resolved;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::last_known_good::{self, LastKnownGood};
-use crate::sandbox::{Instance, Sandbox, Surroundings};
+use crate::sandbox::{Instance, Ports, Sandbox};
 use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
 use crate::wit::ec2_role as wit;
 
-/// When the component itself has failed, it is tried again after so long; and so is IMDS in the
-/// background, as long as there are no credentials at all.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The time until the next attempt after the component itself failed, and until the next refresh in
+/// the background while there are no credentials.
+const RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// Credentials that are due when they come are refreshed in the background after this: not in a circle.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// The time until credentials that are due on receipt are refreshed in the background, so that
+/// refreshes do not follow each other without a pause.
+const MIN_REFRESH_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Owner {
     common: Arc<Common>,
     sandbox: Sandbox,
-    surroundings: Surroundings,
+    ports: Ports,
     resolved: Resolved,
     options: wit::Options,
     last_known_good: Option<LastKnownGood>,
     background_refresh: bool,
     bound: Duration,
     instance: Option<Instance>,
-    /// What was handed out last: another instance does not know of it.
+    /// The credentials handed out last. A restarted instance does not know them.
     held: Option<Credentials>,
     /// When the credentials are due, on the monotonic clock.
     alarm: Option<Duration>,
-    /// How often this instance has asked IMDS, when it was last looked at.
+    /// The number of refreshes that this instance reported last.
     refreshes: u64,
 }
 
 impl Owner {
-    /// Starts the instance, so that what is wrong shows at once.
+    /// Starts the instance now, so that errors in the settings or the component show at once.
     pub(super) async fn start(
         common: Arc<Common>,
         sandbox: Sandbox,
-        surroundings: Surroundings,
+        ports: Ports,
         resolved: Resolved,
         last_known_good: Option<LastKnownGood>,
         background_refresh: bool,
     ) -> Result<Self, Error> {
-        let bound = surroundings
-            .limits
-            .call(resolved.settings.operation_timeout);
+        let bound = ports.limits.call(resolved.settings.operation_timeout);
         let options = wit::Options::from(&resolved.settings);
         let mut owner = Self {
             common,
             sandbox,
-            surroundings,
+            ports,
             resolved,
             options,
             last_known_good,
@@ -75,7 +74,7 @@ impl Owner {
         Ok(owner)
     }
 
-    /// Makes calls until the last handle is gone. A caller that is gone is no reason to stop.
+    /// Makes calls until the last handle is dropped, even if their callers have gone away.
     pub(super) async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         loop {
             let clock = Arc::clone(&self.common.clock);
@@ -100,7 +99,7 @@ impl Owner {
         match call {
             Call::Refresh(reply) => {
                 let answer = self.refresh().await;
-                // From here on there is a new refresh, or the snapshot.
+                // A caller from now on begins a new refresh or reads the snapshot.
                 self.common.refresh().take();
                 let _ = reply.send(answer);
             }
@@ -172,23 +171,23 @@ impl Owner {
         }
     }
 
-    /// Who has the answer finds it in the status too.
+    /// Publishes the status first, so that a caller with the answer finds it there too.
     async fn reply<T>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {
         self.publish_status().await;
         let _ = reply.send(answer);
     }
 
-    /// The credentials are due on the monotonic clock. The wall clock, which readers go by, may have
-    /// been set back `[B5.7]`.
+    /// Called when the credentials are due on the monotonic clock. The wall clock, which readers use,
+    /// may have been set back `[B5.7]`.
     async fn come_due(&mut self) {
         self.alarm = None;
         if let Some(held) = &self.held {
-            // Whatever the wall clock shows from now on.
+            // Due at any time of the wall clock.
             let due = held.fresh_until(SystemTime::UNIX_EPOCH);
             self.common.snapshot.store(Some(&due));
         }
         if self.background_refresh {
-            // Who asks meanwhile shall wait for this one.
+            // Callers in the meantime wait for this refresh.
             let reply = self.common.announce_refresh();
             let answer = self.refresh().await;
             if let Some(reply) = reply {
@@ -198,10 +197,10 @@ impl Owner {
         }
     }
 
-    /// Whoever is told of them by an event finds them everywhere.
+    /// Stores credentials everywhere, before an event announces them.
     fn hold(&mut self, credentials: &Credentials, now: SystemTime) {
         let left = match credentials.fresh_for(now) {
-            Duration::ZERO => AT_ONCE,
+            Duration::ZERO => MIN_REFRESH_DELAY,
             left => left,
         };
         self.alarm = Some(self.common.clock.monotonic() + left);
@@ -232,11 +231,11 @@ impl Owner {
                 self.note_failure(error);
             }
             let status = self.publish_status().await;
-            // Without a request there is no news.
+            // Nothing has changed if no request was sent.
             let news = self.refreshes != asked_before || status.restarts != before.restarts;
             let answer = match answer.map(Credentials::from) {
                 Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start, news)),
-                Err(error) => self.go_on(error, &before, &status, start, news),
+                Err(error) => self.bridge(error, &before, &status, start, news),
             };
             answer.map(Arc::new)
         }
@@ -244,7 +243,7 @@ impl Owner {
         .await
     }
 
-    /// Publishes what the component gave.
+    /// Publishes the credentials that the component returned.
     fn hand_out(
         &mut self,
         credentials: &Credentials,
@@ -254,8 +253,8 @@ impl Owner {
         news: bool,
     ) -> Credentials {
         let now = self.common.now();
-        // When a refresh has failed, the component asks again at a moment of its own, and gives the
-        // same until then, though they may have ended.
+        // After a failed refresh, the component decides when to try again. It returns the same
+        // credentials until then, even past their expiration.
         let until = status
             .next_refresh
             .unwrap_or_default()
@@ -298,9 +297,10 @@ impl Owner {
         credentials
     }
 
-    /// The component gave none. An instance that was made again knows nothing of what its
-    /// predecessor gave; that is handed out to its end.
-    fn go_on(
+    /// The component returned no credentials. If it does not know the credentials that are held here,
+    /// because it failed or was restarted, they are handed out until they expire; else the last known
+    /// good credentials are.
+    fn bridge(
         &mut self,
         error: Error,
         before: &Status,
@@ -325,7 +325,7 @@ impl Owner {
         match held {
             Some(held) => {
                 telemetry::refresh(Outcome::Extended, start.elapsed());
-                let held = held.fresh_for_at_most(PAUSE, now);
+                let held = held.fresh_for_at_most(RETRY_DELAY, now);
                 self.hold(&held, now);
                 self.emit(Event::Extended {
                     access_key_id: held.access_key_id().to_owned(),
@@ -338,13 +338,13 @@ impl Owner {
             None => {
                 telemetry::refresh(Outcome::Failed, start.elapsed());
                 self.forget();
-                self.alarm = Some(self.common.clock.monotonic() + PAUSE);
+                self.alarm = Some(self.common.clock.monotonic() + RETRY_DELAY);
                 Err(error)
             }
         }
     }
 
-    /// The component cannot tell of its own end.
+    /// Records a failure of the component itself, which cannot report it.
     fn note_failure(&self, error: &Error) {
         let at = self.common.now().into();
         let mut status = self.common.status();
@@ -368,7 +368,7 @@ impl Owner {
 
     fn emit(&self, event: Event) {
         telemetry::event(&event);
-        // Without a subscriber nobody is told.
+        // Fails if there is no subscriber.
         let _ = self.common.events.send(event);
     }
 
@@ -377,7 +377,7 @@ impl Owner {
         Some(held.access_key_id().to_owned())
     }
 
-    /// Asks the component what it has been doing. Without an instance, what is known stays.
+    /// Publishes the status of the component. Without an instance, the last status stays.
     async fn publish_status(&mut self) -> Status {
         if self.instance.is_some()
             && let Ok(status) = self.with(async |instance| instance.status().await).await
@@ -389,8 +389,8 @@ impl Owner {
         self.common.status().clone()
     }
 
-    /// Makes a call. After a trap, or a call that did not come to an end, the instance is of no more
-    /// use, and the next call gets another.
+    /// Makes a call. After a trap, or a call that exceeded its time limit, the instance cannot be used
+    /// again, and the next call starts a new one.
     async fn with<T>(
         &mut self,
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Error>,
@@ -413,10 +413,7 @@ impl Owner {
         let instance = match self.instance.take() {
             Some(instance) => instance,
             None => {
-                let mut instance = self
-                    .sandbox
-                    .instantiate(&self.surroundings, self.bound)
-                    .await?;
+                let mut instance = self.sandbox.instantiate(&self.ports, self.bound).await?;
                 instance
                     .configure(&self.options)
                     .await?

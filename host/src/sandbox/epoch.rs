@@ -1,8 +1,8 @@
-//! The tick that makes the component let go of the processor.
+//! The tick that makes the component yield the processor.
 //!
-//! Code that runs without an end gives no future a chance to be polled, a time-out neither. So the
-//! component is compiled to look at the engine's epoch, and yields when it has moved on. A thread
-//! moves it while there are calls, and sleeps while there are none.
+//! Code in an endless loop keeps other futures from being polled, timeouts included. The component is
+//! therefore compiled to check the engine's epoch, and yields when the epoch has advanced. A thread
+//! advances the epoch during calls, and sleeps otherwise.
 
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// The component yields as often.
+/// The interval at which the component yields.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A call that is under way.
+/// A call in progress.
 #[must_use]
 pub(super) struct Call(());
 
@@ -21,18 +21,18 @@ static CALLS: LazyLock<Calls> = LazyLock::new(Calls::default);
 
 #[derive(Default)]
 struct Calls {
-    under_way: Mutex<usize>,
+    in_progress: Mutex<usize>,
     first: Condvar,
 }
 
 impl Call {
     pub(super) fn begin() -> Self {
-        let mut under_way = CALLS
-            .under_way
+        let mut in_progress = CALLS
+            .in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *under_way += 1;
-        if *under_way == 1 {
+        *in_progress += 1;
+        if *in_progress == 1 {
             CALLS.first.notify_one();
         }
         Self(())
@@ -42,23 +42,23 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         *CALLS
-            .under_way
+            .in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner) -= 1;
     }
 }
 
-/// Moves the epoch of `engine` from now on.
+/// Advances the epoch of `engine` from now on.
 pub(super) fn start(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     let tick = move || {
         loop {
-            let under_way = CALLS
-                .under_way
+            let in_progress = CALLS
+                .in_progress
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let none = |under_way: &mut usize| *under_way == 0;
-            drop(CALLS.first.wait_while(under_way, none));
+            let none = |in_progress: &mut usize| *in_progress == 0;
+            drop(CALLS.first.wait_while(in_progress, none));
             thread::sleep(TICK);
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),

@@ -1,4 +1,4 @@
-//! The sandbox: what the component is given, and how much of it.
+//! The sandbox: the component's imports, and limits on what it uses.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -20,21 +20,21 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::state::{Randomness, Surroundings};
+pub(crate) use self::state::{Ports, Randomness};
 
 use self::state::State;
 
 /// The component that this library was built with.
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ec2_role_component.wasm"));
 
-const SET_UP: &str = "the sandbox cannot be set up";
+const SET_UP: &str = "cannot set up the sandbox";
 
 #[cold]
 fn unfit(message: &str, error: wasmtime::Error) -> Error {
     Error::with_source(ErrorKind::Component, message, error)
 }
 
-/// The one engine of the process, which knows nothing of any component.
+/// The one engine of the process, which all components share.
 pub(crate) fn engine() -> Result<&'static Engine, Error> {
     static ENGINE: OnceLock<Result<Engine, Error>> = OnceLock::new();
 
@@ -58,7 +58,7 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// The component that the library was built with. It is compiled once in a process.
+    /// The component that the library was built with, which a process compiles only once.
     pub(crate) fn built_in(cache: Option<&Path>) -> Result<Self, Error> {
         static BUILT_IN: Mutex<Option<Sandbox>> = Mutex::new(None);
 
@@ -69,15 +69,15 @@ impl Sandbox {
         }
     }
 
-    /// Compiles `component`, which may be any that exports the interfaces of `imds:credentials`, or
-    /// finds it in the folder `cache`.
+    /// Compiles `component`, or loads it from the folder `cache`. The component must export the
+    /// interfaces of `imds:credentials`.
     pub(crate) fn new(component: &[u8], cache: Option<&Path>) -> Result<Self, Error> {
         let engine = engine()?;
         let component = match cache {
             Some(folder) => compiled::load_or_compile(folder, engine, component),
             None => Component::from_binary(engine, component),
         }
-        .map_err(|error| unfit("the component cannot be compiled", error))?;
+        .map_err(|error| unfit("cannot compile the component", error))?;
 
         let mut linker = Linker::new(engine);
         let mut unknown = Vec::new();
@@ -92,7 +92,7 @@ impl Sandbox {
             return Err(Error::new(
                 ErrorKind::Component,
                 format!(
-                    "the component imports what the sandbox does not give: {}",
+                    "the component imports interfaces that the sandbox does not provide: {}",
                     unknown.join(", ")
                 ),
             ));
@@ -100,17 +100,22 @@ impl Sandbox {
         let exports = linker
             .instantiate_pre(&component)
             .and_then(wit::ExportsPre::new)
-            .map_err(|error| unfit("the component does not fit the sandbox", error))?;
+            .map_err(|error| {
+                unfit(
+                    "the component does not match the interfaces of the sandbox",
+                    error,
+                )
+            })?;
         Ok(Self { exports })
     }
 
-    /// A fresh instance, whose calls may take as long as `bound`.
+    /// Starts an instance, whose calls may take as long as `bound`.
     pub(crate) async fn instantiate(
         &self,
-        surroundings: &Surroundings,
+        ports: &Ports,
         bound: Duration,
     ) -> Result<Instance, Error> {
-        let mut store = store(self.exports.engine(), surroundings);
+        let mut store = store(self.exports.engine(), ports);
         let exports = bounded(bound, self.exports.instantiate_async(&mut store)).await?;
         Ok(Instance {
             store,
@@ -126,18 +131,18 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// All that an instance may have.
-fn store(engine: &Engine, surroundings: &Surroundings) -> Store<State> {
-    let mut store = Store::new(engine, State::new(surroundings));
+/// The store of an instance, with its limits.
+fn store(engine: &Engine, ports: &Ports) -> Store<State> {
+    let mut store = Store::new(engine, State::new(ports));
     store.limiter(|state| &mut state.limits);
-    store.set_hostcall_fuel(surroundings.limits.hostcall);
+    store.set_hostcall_fuel(ports.limits.hostcall);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
     store
 }
 
-/// An instance of the component. After an error of the kind [`ErrorKind::Component`] it is of no
-/// more use.
+/// An instance of the component. It cannot be used again after an error of the kind
+/// [`ErrorKind::Component`].
 pub(crate) struct Instance {
     store: Store<State>,
     exports: wit::Exports,
@@ -227,19 +232,19 @@ impl Instance {
     }
 }
 
-/// Waits for a call, but no longer than `bound`. The component lets go of the processor at every
-/// tick of its epoch, so the bound holds even where it runs in circles.
+/// Waits for a call, at most for `bound`. The component yields the processor at every tick of its
+/// epoch, so the limit holds even for an endless loop.
 async fn bounded<T>(
     bound: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Error> {
-    let _under_way = epoch::Call::begin();
-    // A transport, a clock or randomness of the program's own may panic in there.
+    let _in_progress = epoch::Call::begin();
+    // A transport, a clock or a random number generator of the program may panic here.
     let call = AssertUnwindSafe(tokio::time::timeout(bound, call)).catch_unwind();
     let Ok(call) = call.await else {
         return Err(Error::new(
             ErrorKind::Component,
-            "what the component was given by the host panicked",
+            "the transport, clock or random number generator of the host panicked",
         ));
     };
     match call {
@@ -251,7 +256,7 @@ async fn bounded<T>(
         )),
         Err(_) => Err(Error::new(
             ErrorKind::Component,
-            format!("the component did not come to an end within {bound:?}"),
+            format!("the component did not return within {bound:?}"),
         )),
     }
 }

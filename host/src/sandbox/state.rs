@@ -1,4 +1,4 @@
-//! What an instance's imports work on.
+//! The state of an instance that its imports work on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use crate::limits::Limits;
 use crate::telemetry;
 use crate::transport::{BODY_LIMIT, Timeouts, Transport, TransportError};
 
-/// What the imports are made of.
+/// The host's side of the imports.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct Ports {
     pub(crate) egress: Egress,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +36,7 @@ pub(crate) struct Surroundings {
     pub(crate) limits: Limits,
 }
 
-/// Fills bytes.
+/// A random number generator, which fills bytes.
 #[derive(Clone)]
 pub(crate) struct Randomness(pub(crate) Arc<Fill>);
 
@@ -58,14 +58,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(surroundings: &Surroundings) -> Self {
-        let Surroundings {
+    pub(super) fn new(ports: &Ports) -> Self {
+        let Ports {
             egress,
             transport,
             clock,
             randomness,
             limits,
-        } = surroundings.clone();
+        } = ports.clone();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         let mut http = WasiHttpCtx::new();
@@ -101,7 +101,7 @@ impl State {
 
 type Link = fn(&mut Linker<State>) -> wasmtime::Result<()>;
 
-/// The interfaces that a component can have; anything else makes it unfit.
+/// The interfaces that the sandbox provides. A component that imports any other cannot be run.
 const INTERFACES: [(&str, Link); 8] = [
     ("wasi:clocks/monotonic-clock", |linker| {
         monotonic_clock::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
@@ -138,7 +138,7 @@ impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Links an interface, whatever its patch version. `false`: it is none that a component can have.
+/// Links an interface of any patch version. `false` if the sandbox does not provide it.
 pub(super) fn link(linker: &mut Linker<State>, interface: &str) -> wasmtime::Result<bool> {
     let name = interface
         .split_once('@')
@@ -194,7 +194,7 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Rings at a moment of the monotonic clock.
+/// Becomes ready at a moment of the monotonic clock.
 struct Alarm {
     clock: Arc<dyn Clock>,
     at: Duration,
@@ -205,7 +205,7 @@ impl Pollable for Alarm {
     async fn ready(&mut self) {
         match self.at.checked_sub(self.clock.monotonic()) {
             Some(rest) if !rest.is_zero() => self.clock.sleep(rest).await,
-            // A component that polls without a pause must not keep the sockets from being read.
+            // A component that polls in a loop must not keep the sockets from being read.
             _ => tokio::task::yield_now().await,
         }
     }
@@ -213,9 +213,11 @@ impl Pollable for Alarm {
 
 impl random::Host for State {
     fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
-        const MOST: u64 = 4096;
-        if length > MOST {
-            wasmtime::bail!("{length} random bytes were asked for; at most {MOST} are given");
+        const MAX_LENGTH: u64 = 4096;
+        if length > MAX_LENGTH {
+            wasmtime::bail!(
+                "the component requested {length} random bytes; at most {MAX_LENGTH} are provided"
+            );
         }
         let mut bytes = vec![0; usize::try_from(length)?];
         (self.randomness.0)(&mut bytes);
@@ -229,8 +231,8 @@ impl random::Host for State {
     }
 }
 
-/// wasmtime's own, but for one thing: it looks at the options of a request, and leaves them in the table. After some
-/// sixty requests that would be full.
+/// Links wasmtime's implementation, and deletes the options of each request. wasmtime reads them and
+/// leaves them in the table, which would be full after about 60 requests.
 fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     type Arguments = (
         Resource<HostOutgoingRequest>,
@@ -256,7 +258,7 @@ fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )
 }
 
-/// The door out.
+/// Checks and sends requests.
 struct Hooks {
     egress: Egress,
     transport: Arc<dyn Transport>,
@@ -295,13 +297,13 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// The request with the whole of its body. The component is in no hurry to write it, perhaps.
+/// Waits for the whole body of a request, which the component may write slowly.
 async fn collect(
     request: http::Request<WasiBody>,
     timeouts: Timeouts,
 ) -> Result<http::Request<Bytes>, Error> {
     let (parts, body) = request.into_parts();
-    let body = tokio::time::timeout(timeouts.answer, Limited::new(body, BODY_LIMIT).collect())
+    let body = tokio::time::timeout(timeouts.response, Limited::new(body, BODY_LIMIT).collect())
         .await
         .map_err(|_| Error::ConnectionWriteTimeout)?
         .map_err(|_| Error::HttpRequestBodySize(None))?;
@@ -312,7 +314,7 @@ fn http_error(error: TransportError) -> Error {
     match error {
         TransportError::Connect(error) => Error::Connect(error),
         TransportError::ConnectTimeout => Error::ConnectionTimeout,
-        TransportError::AnswerTimeout => Error::ConnectionReadTimeout,
+        TransportError::ResponseTimeout => Error::ConnectionReadTimeout,
         TransportError::BodyTooLong => Error::HttpResponseBodySize(None),
         TransportError::Protocol(error) => match error.downcast::<hyper::Error>() {
             Ok(error) => Error::Hyper(*error),

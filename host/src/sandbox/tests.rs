@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::limits::Limits;
 use crate::transport::Direct;
 
-/// An IMDS that has these bodies at these paths, and a token.
+/// An IMDS with a token and with these bodies at these paths.
 fn imds(bodies: &'static [(&'static str, &'static str)]) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -57,8 +57,8 @@ fn options(endpoint: &str) -> ec2_role::Options {
     (&settings).into()
 }
 
-fn surroundings(endpoint: &str) -> Surroundings {
-    Surroundings {
+fn ports(endpoint: &str) -> Ports {
+    Ports {
         egress: endpoint.parse().unwrap(),
         transport: Arc::new(Direct),
         clock: Arc::new(clock::System::new()),
@@ -70,7 +70,7 @@ fn surroundings(endpoint: &str) -> Surroundings {
 async fn instance(endpoint: &str) -> Instance {
     let sandbox = Sandbox::built_in(None).unwrap();
     let mut instance = sandbox
-        .instantiate(&surroundings(endpoint), Duration::from_secs(60))
+        .instantiate(&ports(endpoint), Duration::from_secs(60))
         .await
         .unwrap();
     let configured = instance.configure(&options(endpoint)).await.unwrap();
@@ -230,7 +230,7 @@ async fn the_single_steps_come_through_the_component() {
 
 #[tokio::test]
 async fn tables_do_not_grow_without_a_bound() {
-    let surroundings = surroundings("http://127.0.0.1:1");
+    let ports = ports("http://127.0.0.1:1");
     let module = wat::parse_str(
         r#"(module
             (table $t 0 funcref)
@@ -238,7 +238,7 @@ async fn tables_do_not_grow_without_a_bound() {
                 (table.grow $t (ref.null func) (local.get 0))))"#,
     );
     let module = wasmtime::Module::new(engine().unwrap(), module.unwrap()).unwrap();
-    let mut store = store(engine().unwrap(), &surroundings);
+    let mut store = store(engine().unwrap(), &ports);
     let instance = wasmtime::Instance::new_async(&mut store, &module, &[]);
     let instance = instance.await.unwrap();
     let grow = instance

@@ -325,7 +325,7 @@ impl ports::Transport for Sockets {
             .map_err(|_| ports::TransportError::Timeout("no response in time"))?
             .map_err(|error| match error {
                 TransportError::Connect(_) => ports::TransportError::Unavailable("no connection"),
-                TransportError::ConnectTimeout | TransportError::AnswerTimeout => {
+                TransportError::ConnectTimeout | TransportError::ResponseTimeout => {
                     ports::TransportError::Timeout("no response in time")
                 }
                 TransportError::BodyTooLong => ports::TransportError::TooLong(request.body_limit),

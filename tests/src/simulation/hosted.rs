@@ -122,14 +122,14 @@ impl transport::Transport for Wire {
             if let Some(path) = parts.uri.path_and_query().cloned() {
                 parts.uri = path.into();
             }
-            let time = timeouts.connect + timeouts.answer;
+            let time = timeouts.connect + timeouts.response;
             let sent = network.send(Request::from_parts(parts, ()), time, DOCUMENT_LIMIT);
             let answer = sent.await.map_err(|broken| match broken {
                 Broken::Refused => {
                     TransportError::Connect(std::io::ErrorKind::ConnectionRefused.into())
                 }
                 Broken::Reset | Broken::NotHttp => TransportError::Protocol("it broke".into()),
-                Broken::Late => TransportError::AnswerTimeout,
+                Broken::Late => TransportError::ResponseTimeout,
             })?;
             let mut response = Response::new(answer.body);
             *response.status_mut() = http::StatusCode::from_u16(answer.status)

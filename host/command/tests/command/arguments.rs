@@ -31,7 +31,7 @@ fn every_command_has_help_with_an_example() {
         assert!(help.contains(&format!("\n  {name} ")), "{help}");
     }
     assert!(
-        help.contains("Exit status: 0 success, 1 no result, 2 wrong"),
+        help.contains("Exit status: 0 if the command succeeded, 1 if it failed"),
         "{help}"
     );
 }

@@ -94,7 +94,7 @@ fn imds_is_switched_off() {
     assert!(text.contains("AWS_EC2_METADATA_DISABLED=true"), "{text}");
     assert!(text.contains("FAIL  settings"), "{text}");
     assert!(
-        text.contains("remedy: IMDS is switched off by AWS_EC2_METADATA_DISABLED"),
+        text.contains("remedy: unset AWS_EC2_METADATA_DISABLED"),
         "{text}"
     );
     assert!(!text.contains("connection"), "{text}");

@@ -8,7 +8,7 @@ use crate::support::{Imds, closed, command, failure, result, row, stderr};
 #[test]
 fn the_table_hides_the_secrets() {
     let table = result(&["get", "--emulator"]);
-    assert!(row(&table, "access key id").starts_with("ASIA"), "{table}");
+    assert!(row(&table, "access key ID").starts_with("ASIA"), "{table}");
     let hidden = row(&table, "secret access key");
     assert!(hidden.contains("(40 characters, hidden"), "{table}");
     assert!(row(&table, "session token").contains("hidden"), "{table}");
@@ -101,7 +101,7 @@ fn it_logs_to_standard_error_when_asked_and_no_secret() {
         .output()
         .unwrap();
     let log = stderr(&output);
-    assert!(log.contains("credentials were refreshed"), "{log}");
+    assert!(log.contains("credentials refreshed"), "{log}");
     let table = str::from_utf8(&output.stdout).unwrap();
     for secret in ["secret access key", "session token"] {
         assert!(!log.contains(row(table, secret)), "{secret}");
@@ -131,7 +131,7 @@ fn a_look_up_may_take_as_long_as_its_time_outs() {
     let arguments = ["get", "--endpoint", imds.url(), "--attempts", "1"];
     failure(&[&arguments[..], &["--timeout", "0.5"]].concat(), 1);
     let table = result(&[&arguments[..], &["--timeout", "20"]].concat());
-    assert!(row(&table, "access key id").starts_with("ASIA"), "{table}");
+    assert!(row(&table, "access key ID").starts_with("ASIA"), "{table}");
 }
 
 #[test]

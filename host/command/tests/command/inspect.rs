@@ -29,7 +29,7 @@ fn it_prints_what_the_component_is() {
 fn what_is_not_a_component_is_refused() {
     let complaint = failure(&["inspect", "--component", env!("CARGO_MANIFEST_PATH")], 1);
     assert!(
-        complaint.starts_with("error: this is not a component"),
+        complaint.starts_with("error: the bytes are not a WebAssembly component"),
         "{complaint}"
     );
     let complaint = failure(&["inspect", "--component", "/nowhere/x.wasm"], 1);

@@ -44,10 +44,24 @@ fn an_outage_is_shown_with_its_cause() {
         "0.1",
     ];
     let watch = Running::start(&arguments);
-    watch.line_with(|line| line.starts_with("access key id      ASIA"));
+    watch.line_with(|line| line.starts_with("access key ID      ASIA"));
     imds.preset(Preset::ImdsOutage).unwrap();
     let since = watch.line_with(|line| line.starts_with("failing since") && !line.ends_with(" -"));
     assert!(since.contains("Z ("), "{since}");
-    let error = watch.line_with(|line| line.starts_with("last error"));
+    let error = watch.line_with(|line| line.starts_with("last failure"));
     assert!(error.contains("cannot get "), "{error}");
+}
+
+#[test]
+fn failures_before_the_first_credentials_are_shown_as_failures() {
+    let imds = Imds::start(Emulator::builder().without_role());
+    let watch = Running::start(&["watch", "--endpoint", imds.url()]);
+    watch.line_with(|line| line == "refreshes          1");
+    assert_eq!(watch.line(), "extensions         0 in a row");
+    watch.line_with(|line| line.starts_with("failing since      2"));
+    let failure = watch.line();
+    assert!(
+        failure.starts_with("last failure       2") && failure.contains("the name of the role"),
+        "{failure}"
+    );
 }
