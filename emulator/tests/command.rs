@@ -598,7 +598,10 @@ fn run_says_where_the_admin_api_is() {
 fn the_examples_of_the_documentation_are_accepted() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let _user_data = File::new("user-data.yaml", "#cloud-config\n");
-    for (name, path) in [("readme", "../README.md"), ("faults", "docs/faults.md")] {
+    for (name, path) in [
+        ("configuration", "docs/configuration.md"),
+        ("faults", "docs/faults.md"),
+    ] {
         let text = std::fs::read_to_string(root.join(path)).unwrap();
         let examples: Vec<&str> = text
             .split("```toml\n")
