@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{Result, cargo, must, print_rules, public_api, release, wit};
+use crate::{cargo, must, print_rules, public_api, release, wit};
 
 /// What can be rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,55 +1,55 @@
-//! What a release carries, in one folder.
+//! Writes everything that a release carries into one folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
 use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{Result, cargo, component, must, sources, succeeds, wit};
+use crate::{cargo, component, must, sources, succeeds, wit};
 
-/// The list of sums; a folder that has it is one of an earlier run.
+/// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
-/// The tool that lists what is in the artefacts.
+/// The tool that writes the SBOMs.
 const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
 const IMAGE: &str = "imds-image.tar";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The folder, target/dist if none is named. What an earlier run left in it is deleted.
+    /// Write to this folder, and delete what an earlier run left in it [default: target/dist].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// What not to make.
+    /// Omit these parts.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     skip: Vec<Part>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The commands, which take long to build.
+    /// The commands, which take minutes to build.
     Binaries,
     /// The container image.
     Image,
-    /// The bills of materials.
+    /// The software bills of materials (SBOM).
     Sbom,
 }
 
 pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
     let skips = |part| options.skip.contains(&part);
-    // What is missing is better known before the long builds.
+    // Report what is missing before the long builds.
     if !skips(Part::Sbom) && !succeeds(cargo().args(["cyclonedx", "--version"])) {
-        return Err(format!(
-            "`cargo cyclonedx`, which writes the SBOM, is not installed. `cargo install --locked {CYCLONEDX}` installs it, \
-             `--skip sbom` goes without"
-        )
-        .into());
+        bail!(
+            "`cargo cyclonedx`, which writes the SBOMs, is not installed. Install it with \
+             `cargo install --locked {CYCLONEDX}`, or omit the SBOMs with `--skip sbom`"
+        );
     }
     let no_image = if skips(Part::Image) {
-        Some("asked for")
+        Some("--skip")
     } else if !succeeds(Command::new("docker").arg("version")) {
-        let reason = "no docker daemon answers";
+        let reason = "the docker daemon is not running";
         println!("The container image is not built: {reason}.");
         Some(reason)
     } else {
@@ -84,35 +84,35 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
 
     for (part, name) in [(Part::Binaries, "binaries"), (Part::Sbom, "SBOM")] {
         if skips(part) {
-            println!("skipped: {name}, asked for");
+            println!("skipped: {name} (--skip)");
         }
     }
     if let Some(reason) = no_image {
-        println!("skipped: container image, {reason}");
+        println!("skipped: container image ({reason})");
     }
-    println!("in {}", out.display());
+    println!("written to {}", out.display());
     Ok(())
 }
 
-/// Makes the folder, empty. Nobody's other files are deleted.
+/// Creates the folder, or empties it if an earlier run wrote it.
 fn prepare(out: &Path) -> Result<()> {
     if out.exists() {
         let empty = fs::read_dir(out)
-            .map_err(|error| format!("{}: {error}", out.display()))?
+            .with_context(|| format!("cannot list the folder {}", out.display()))?
             .next()
             .is_none();
         if !empty && !out.join(SUMS).exists() {
-            return Err(format!(
-                "{} has files that are not of an earlier run, for it has no {SUMS}. Name another folder with --out, or empty \
-                 this one",
+            bail!(
+                "{} is not empty and was not written by an earlier run, because it has no {SUMS}. Empty it, or name another \
+                 folder with --out",
                 out.display()
-            )
-            .into());
+            );
         }
         fs::remove_dir_all(out)?;
     }
-    fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
-    // Already now, so that what a failed run leaves is known too.
+    fs::create_dir_all(out)
+        .with_context(|| format!("cannot create the folder {}", out.display()))?;
+    // Now, so that the next run recognises what a failed run leaves.
     fs::write(out.join(SUMS), "")?;
     Ok(())
 }
@@ -132,7 +132,7 @@ fn components(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds the commands. They are stripped by cargo, for which no tool of the machine is needed.
+/// Builds the commands. Cargo strips them, so the machine needs no tool for that.
 fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     let mut build = cargo();
     build
@@ -152,12 +152,12 @@ fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lists what is in each artefact, as CycloneDX. The tool writes beside each manifest, so it gets a copy of the sources.
+/// Writes an SBOM for each artefact, as CycloneDX. The tool writes beside manifests, so it runs in a copy of the sources.
 fn sbom(workspace: &Path, out: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let copy = folder.path().canonicalize()?.join("source");
     sources::copy(workspace, &copy)?;
-    // The artefact, where its package is, the package, and how it is built.
+    // The artefact, the folder of its package, the package, and how it is built.
     let mut lists = Vec::new();
     for component in &COMPONENTS {
         let artefact = format!("{}.wasm", component.name);
@@ -171,7 +171,7 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
         let artefact = binary.name.to_owned();
         lists.push((artefact, binary.folder, binary.package, Vec::new()));
     }
-    // The names of this workspace's packages begin with where the copy is.
+    // The ids of this workspace's packages begin with the path of the copy.
     let place = format!("path+file://{}/", copy.display());
     for (artefact, folder, package, arguments) in lists {
         let folder = copy.join(folder);
@@ -186,7 +186,7 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
         must(&mut tool)?;
         let file = folder.join(format!("{package}.cdx.json"));
         let list =
-            fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         fs::write(
             out.join(format!("{artefact}.cdx.json")),
             list.replace(&place, "path+file:///"),
@@ -195,7 +195,7 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// When the last commit was made. Without git, the lists have the time at which they are written.
+/// The time of the last commit. Without git, the SBOMs have the time at which they are written.
 fn time(workspace: &Path) -> Option<String> {
     let git = Command::new("git")
         .args(["log", "-1", "--format=%ct"])
@@ -221,7 +221,7 @@ fn image(workspace: &Path, out: &Path) -> Result<()> {
     )
 }
 
-/// Writes the sums, in the form of `sha256sum`, and prints a table. The WIT has one row for all its files.
+/// Writes the sums as `sha256sum` does, and prints a table. The WIT files share one row.
 fn finish(out: &Path) -> Result<()> {
     let mut sums = String::new();
     let mut rows = Vec::new();
@@ -251,8 +251,5 @@ fn finish(out: &Path) -> Result<()> {
 
 /// The SHA-256 in hexadecimal.
 pub(crate) fn hash(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    base16ct::lower::encode_string(&Sha256::digest(content))
 }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use anyhow::{Context as _, Result, bail};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::{Result, sources};
+use crate::sources;
 
 /// The widest that a line of text may be.
 const COLUMNS: usize = 100;
@@ -20,8 +21,7 @@ pub(crate) fn run(workspace: &Path) -> Result<()> {
     for name in sources::tracked(workspace)? {
         if name.ends_with(".md") {
             let path = workspace.join(&name);
-            let text = fs::read_to_string(&path)
-                .map_err(|error| format!("cannot read {name}: {error}"))?;
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
             pages.insert(PathBuf::from(name), Page::new(&text));
         }
     }
@@ -41,11 +41,11 @@ pub(crate) fn run(workspace: &Path) -> Result<()> {
             ));
         }
     }
-    if findings.is_empty() {
-        println!("{links} links in {} pages", pages.len());
-        return Ok(());
+    if !findings.is_empty() {
+        bail!(findings.join("\n"));
     }
-    Err(findings.join("\n").into())
+    println!("checked {links} links in {} pages", pages.len());
+    Ok(())
 }
 
 /// What the check needs to know of a Markdown file.

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::env;
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
@@ -22,8 +22,6 @@ mod reproducible;
 mod rules;
 mod sources;
 mod wit;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Tasks of this repository.
 #[derive(Debug, Parser)]
@@ -79,22 +77,19 @@ fn main() -> ExitCode {
     if let Some(code) = public_api::as_rustdoc() {
         return code;
     }
-    let Err(error) = run(Arguments::parse()) else {
-        return ExitCode::SUCCESS;
-    };
-    eprintln!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  {error}");
-        cause = error.source();
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::FAILURE
 }
 
 fn run(arguments: Arguments) -> Result<()> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .ok_or("xtask has no parent folder")?;
+        .context("the folder of xtask has no parent")?;
     match arguments.command {
         Task::Bless { goldens } => bless::run(workspace, &target()?, &goldens),
         Task::Ci { fast, steps } => {
@@ -131,43 +126,46 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn print_rules(workspace: &Path) -> Result<()> {
-    for book in rules::books(workspace)? {
+    let books = rules::books(workspace).map_err(|error| anyhow!("{error}"))?;
+    for book in books {
         std::fs::write(&book.page, book.print())?;
         println!("{}: {} rules", book.page.display(), book.rules().count());
     }
     Ok(())
 }
 
-/// The target folder, by the place of this program: `<target>/<profile>/xtask`.
+/// The target folder, derived from the path of this program: `<target>/<profile>/xtask`.
 fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
-    let target = program.ancestors().nth(2);
-    Ok(target
-        .ok_or("xtask is not where cargo puts it; run it as `cargo xtask`")?
-        .to_owned())
+    let target = program.ancestors().nth(2).with_context(|| {
+        format!(
+            "{} is not in a target folder; run `cargo xtask`",
+            program.display()
+        )
+    })?;
+    Ok(target.to_owned())
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this program.
 fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command that must succeed, and says which one if it does not.
+/// Runs a command that must succeed.
 fn must(command: &mut Command) -> Result<()> {
     let status = command
         .status()
-        .map_err(|error| format!("{} cannot be run: {error}", line(command)))?;
-    if status.success() {
-        return Ok(());
+        .with_context(|| format!("cannot run `{}`", line(command)))?;
+    if !status.success() {
+        bail!(
+            "`{}` failed ({status}); see its output above",
+            line(command)
+        );
     }
-    Err(format!(
-        "`{}` failed ({status}); its errors stand above",
-        line(command)
-    )
-    .into())
+    Ok(())
 }
 
-/// Whether a command is there, and succeeds. What it prints is not shown.
+/// Whether a command exists and succeeds. Its output is not shown.
 fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{Result, cargo, must};
+use crate::{cargo, must};
 
 /// The package of each library, and its name in Rust.
 const LIBRARIES: [(&str, &str); 4] = [
@@ -59,7 +60,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
             continue;
         }
         if options.bless {
-            fs::create_dir_all(path.parent().ok_or("the golden file has no folder")?)?;
+            fs::create_dir_all(path.parent().context("the golden file has no folder")?)?;
             fs::write(&path, &api)?;
             println!("wrote {golden}");
             continue;
@@ -76,11 +77,10 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     if changed.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "the public API of {} has changed; if that is intended, run `cargo xtask public-api --bless`",
+    bail!(
+        "the public API of {} has changed; if that is intended, run `cargo xtask bless api`",
         changed.join(", ")
     )
-    .into())
 }
 
 fn has_line(text: &str, line: &str) -> bool {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Result, component};
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::component;
 
 /// A build of the package `ec2-role-component`.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Component {
             arguments.extend(["--features", feature]);
         }
         component::build(workspace, home, target, "ec2-role-component", &arguments)
+            .map_err(|error| anyhow!("{error}"))
     }
 
     /// The name of its target folder, which the tests use too.
@@ -53,8 +56,8 @@ pub(crate) fn build(name: &str, workspace: &Path, target: &Path) -> Result<PathB
     let component = COMPONENTS
         .iter()
         .find(|component| component.name == name)
-        .ok_or_else(|| format!("there is no component {name}"))?;
-    let home = component::cargo_home()?;
+        .with_context(|| format!("unknown component {name}"))?;
+    let home = component::cargo_home().map_err(|error| anyhow!("{error}"))?;
     component.build(workspace, &home, &target.join(component.folder()))
 }
 

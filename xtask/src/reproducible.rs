@@ -5,10 +5,11 @@ use std::iter::zip;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
 use crate::release::COMPONENTS;
-use crate::{Result, component, dist, sources};
+use crate::{component, dist, sources};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -23,7 +24,7 @@ pub(crate) struct Options {
 /// which the sources of libraries are.
 pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("reproducible").tempdir()?;
-    let home = component::cargo_home()?;
+    let home = component::cargo_home().map_err(|error| anyhow!("{error}"))?;
     let other_home = folder.path().join("home-of-cargo");
     symlink(&home, &other_home)?;
     let second = build(workspace, &folder.path().join("and/second"), &other_home)?;
@@ -46,7 +47,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
                     fs::write(&file, content).map(|()| file)
                 };
                 differ.push(format!(
-                    "{}.wasm differs from byte {offset} on: {} in {}, {} in {}",
+                    "{}.wasm differs from byte {offset}: {} in {}, {} in {}",
                     component.name,
                     dist::hash(first),
                     kept("first", first)?.display(),
@@ -60,12 +61,11 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
         eprintln!("Two builds from clean gave the same bytes.");
         return Ok(());
     }
-    Err(format!(
-        "two builds of the same sources are not the same. `cmp -l` and `strings` of the two files show where; host/component.rs \
-         is what keeps paths out.\n{}",
+    bail!(
+        "two builds of the same sources differ. Compare the files with `cmp -l` and `strings`; host/component.rs keeps \
+         paths out of them.\n{}",
         differ.join("\n")
     )
-    .into())
 }
 
 /// Copies the sources to a new folder and builds all components there.

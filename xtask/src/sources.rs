@@ -1,10 +1,12 @@
-//! Copies of the sources, for what must not be done in place.
+//! Lists and copies the sources.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Result, line};
+use anyhow::{Context as _, Result, bail};
+
+use crate::line;
 
 /// Copies the files that git knows of `workspace`, in their present state, and new ones into the new folder `to`.
 pub(crate) fn copy(workspace: &Path, to: &Path) -> Result<()> {
@@ -22,15 +24,14 @@ pub(crate) fn tracked(workspace: &Path) -> Result<Vec<String>> {
         .current_dir(workspace);
     let output = git
         .output()
-        .map_err(|error| format!("cannot run git, which lists the sources: {error}"))?;
+        .context("cannot run git, which lists the sources")?;
     if !output.status.success() {
-        return Err(format!(
+        bail!(
             "`{}` failed in {}: {} This needs a clone of the repository.",
             line(&git),
             workspace.display(),
             String::from_utf8_lossy(&output.stderr).trim()
-        )
-        .into());
+        );
     }
     let names = std::str::from_utf8(&output.stdout)?.split_terminator('\0');
     // Git still lists a file that was deleted without `git rm`.
@@ -40,25 +41,22 @@ pub(crate) fn tracked(workspace: &Path) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Copies one file, into a folder that it makes.
+/// Copies a file, and creates the folder that it goes to.
 pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
-    fs::copy(from, to).map_err(|error| {
-        format!(
-            "{} cannot be copied to {}: {error}",
-            from.display(),
-            to.display()
-        )
-    })?;
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }
 
-/// The files in a folder and its folders, sorted, as paths from there.
+/// The files in a folder and in its subfolders, sorted, as paths relative to the folder.
 pub(crate) fn files(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    list(folder, "", &mut found).map_err(|error| format!("{}: {error}", folder.display()))?;
+    list(folder, "", &mut found)
+        .with_context(|| format!("cannot list the folder {}", folder.display()))?;
     found.sort_unstable();
     Ok(found)
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context as _, Result, bail};
 use wit_component::{DecodedWasm, WitPrinter};
 use wit_parser::{PackageId, Resolve, World, WorldItem, WorldKey};
-
-use crate::Result;
 
 /// What a component says of itself.
 #[derive(Debug)]
@@ -24,14 +23,14 @@ pub(crate) fn describe(component: &[u8]) -> Result<Description> {
     let decoded = wit_component::decode(component)?;
     let package = decoded.package();
     let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err("this is a WIT package, not a component".into());
+        bail!("this is a WIT package, not a component");
     };
     let World {
         imports, exports, ..
     } = resolve
         .worlds
         .get(world)
-        .ok_or("the component has no world")?;
+        .context("the component has no world")?;
     Ok(Description {
         imports: names(&resolve, imports.iter()),
         exports: names(&resolve, exports.iter()),
@@ -62,8 +61,7 @@ pub(crate) fn package(folder: &Path) -> Result<String> {
 pub(crate) fn preview(folder: &Path) -> Result<String> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     let interfaces = read("credentials.wit")?;
     let worlds = read("preview/worlds.wit")?;
@@ -82,10 +80,9 @@ pub(crate) fn preview(folder: &Path) -> Result<String> {
         .find(|(_, function)| !function.kind.is_async())
     {
         None => Ok(preview),
-        Some((name, _)) => Err(format!(
-            "{name} would not be async: write it as `{name}: func(` on one line"
-        )
-        .into()),
+        Some((name, _)) => {
+            bail!("{name} would not be async: write it as `{name}: func(` on one line")
+        }
     }
 }
 
@@ -95,7 +92,7 @@ fn print(mut resolve: Resolve, package: PackageId) -> Result<String> {
     let main = resolve
         .packages
         .get(package)
-        .ok_or("the package has not been read")?;
+        .context("the package has not been read")?;
     let mut open: Vec<_> = main.interfaces.values().copied().collect();
     for world in main.worlds.values() {
         let world = resolve.worlds.get(*world);
