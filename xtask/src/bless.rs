@@ -20,7 +20,8 @@ pub(crate) enum Golden {
     Faults,
     /// Responses of the emulator: emulator/tests/golden.
     Responses,
-    /// Pages of rules: component/docs/behaviour.md, emulator/docs/protocol.md.
+    /// Pages of rules, and the list of categories in one of them: component/docs/behaviour.md,
+    /// emulator/docs/{rules.toml,protocol.md}.
     Rules,
     /// The WIT interfaces for WASI 0.3: wit/preview/credentials.wit.
     Wit,
@@ -56,7 +57,10 @@ pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<
             Golden::Components => components(workspace, target)?,
             Golden::Faults => test(workspace, "faults", "table")?,
             Golden::Responses => test(workspace, "protocol", "dialects")?,
-            Golden::Rules => print_rules(workspace)?,
+            Golden::Rules => {
+                test(workspace, "protocol", "rule_40_lists")?;
+                print_rules(workspace)?;
+            }
             Golden::Wit => fs::write(
                 workspace.join("wit/preview/credentials.wit"),
                 wit::preview(&workspace.join("wit"))?,

@@ -226,8 +226,8 @@ async fn rules_35_and_37_to_43_every_category_follows_from_the_instance() {
     assert_eq!(found, VALUES);
 }
 
-/// The rule book lists the categories, so that its page is printed without the emulator.
-/// `UPDATE_RULES=1` writes the list again.
+/// The rule book has the categories as a list, so that its page is printed without the emulator.
+/// `cargo xtask bless rules` rewrites both.
 #[test]
 fn rule_40_lists_the_table_of_leaves() {
     const BEGIN: &str = "\npaths = [\n";
@@ -246,7 +246,7 @@ fn rule_40_lists_the_table_of_leaves() {
         .collect();
     expected.sort_unstable();
     let expected = expected.concat();
-    if std::env::var_os("UPDATE_RULES").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         let book = [
             before,
             "id = \"I40\"\n",
@@ -261,7 +261,7 @@ fn rule_40_lists_the_table_of_leaves() {
     }
     assert_eq!(
         paths, expected,
-        "run this test with UPDATE_RULES=1, then `cargo xtask rules`"
+        "rewrite the list with `cargo xtask bless rules`"
     );
 }
 

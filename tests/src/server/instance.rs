@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use futures_util::FutureExt as _;
+use imds_emulator::config::{InstanceAction, LifeCycle, SpotAction, Switch, TargetLifecycleState};
 use serde_json::Value;
 
 use crate::scenario::Weight::{May, Must, Should};
@@ -80,21 +81,21 @@ pub(super) fn checks() -> Vec<Check> {
             Should,
             "instance-life-cycle has a valid value",
             &["I42"],
-            |imds| one_of(imds, "meta-data/instance-life-cycle", &LIFE_CYCLES).boxed(),
+            |imds| one_of(imds, "meta-data/instance-life-cycle", LifeCycle::ALL).boxed(),
         ),
         Check::new(
             "instance/action",
             May,
             "instance-action has a valid value",
             &["I42"],
-            |imds| one_of(imds, "meta-data/instance-action", &ACTIONS).boxed(),
+            |imds| one_of(imds, "meta-data/instance-action", InstanceAction::ALL).boxed(),
         ),
         Check::new(
             "instance/monitoring",
             May,
             "instance-monitoring is enabled or disabled",
             &["I42"],
-            |imds| one_of(imds, "dynamic/fws/instance-monitoring", &SWITCHES).boxed(),
+            |imds| one_of(imds, "dynamic/fws/instance-monitoring", Switch::ALL).boxed(),
         ),
         Check::new(
             "instance/system",
@@ -155,7 +156,7 @@ pub(super) fn checks() -> Vec<Check> {
                 one_of(
                     imds,
                     "meta-data/autoscaling/target-lifecycle-state",
-                    &STATES,
+                    TargetLifecycleState::ALL,
                 )
                 .boxed()
             },
@@ -326,29 +327,16 @@ async fn public_ipv4(imds: &Server) -> Judged {
     imds.agrees(TREE, "public-ipv4", answer.status == 200).await
 }
 
-const LIFE_CYCLES: [&str; 4] = ["on-demand", "spot", "scheduled", "capacity-block"];
-const ACTIONS: [&str; 3] = ["none", "shutdown", "bundle-pending"];
-const SWITCHES: [&str; 2] = ["enabled", "disabled"];
-const STATES: [&str; 8] = [
-    "Detached",
-    "InService",
-    "Standby",
-    "Terminated",
-    "Warmed:Hibernated",
-    "Warmed:Running",
-    "Warmed:Stopped",
-    "Warmed:Terminated",
-];
-
-async fn one_of(imds: &Server, path: &str, values: &[&str]) -> Judged {
+async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
     let answer = imds.get(&format!("/latest/{path}")).await?;
     if answer.status == 404 {
         return not_applicable(format!("{path} does not exist"));
     }
     answer.has_status(200)?;
     let seen = answer.text();
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     expect(
-        values.contains(&seen.trim()),
+        values.iter().any(|value| value == seen.trim()),
         format!("one of {}", values.join(", ")),
         answer.told(),
     )
@@ -373,8 +361,9 @@ async fn spot(imds: &Server) -> Judged {
     }
     let document = json(&answer).unwrap_or_default();
     let action = text(&document, "action").unwrap_or_default();
+    let is_action = SpotAction::ALL.iter().any(|one| one.to_string() == action);
     expect(
-        ["hibernate", "stop", "terminate"].contains(&action) && date(&document, "time").is_some(),
+        is_action && date(&document, "time").is_some(),
         "404, or an object with an action and a time",
         answer.told(),
     )
