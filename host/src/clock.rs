@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// The clock decides when credentials are due and how long session tokens last. The component's
 /// timeouts and back-off are [`sleep`](Clock::sleep)s on it. The time limit of a call
-/// ([`Limits::call`](crate::Limits::call)) is independent of it and measures real time.
+/// ([`Limits::call`](field@crate::Limits::call)) is independent of it and measures real time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time of day.
     fn now(&self) -> SystemTime;
