@@ -2,7 +2,7 @@
 //! have one.
 //!
 //! A kind is a struct of its parameters, in the file of its group, where it says what the
-//! parameters must be and what the fault acts on ([`Nature`]). The list of the group gives the kind
+//! parameters must be and what the fault acts on (`Nature`). The list of the group gives the kind
 //! its name in files. The file format, the JSON schema, the table in `docs/faults.md`, the
 //! constructors of [`Fault`] and the samples for the simulation follow from that.
 
