@@ -607,6 +607,8 @@ fn the_examples_of_the_documentation_are_accepted() {
             .split("```toml\n")
             .skip(1)
             .filter_map(|rest| rest.split("```").next())
+            // That is for a Cargo.toml.
+            .filter(|example| !example.starts_with("[dev-dependencies]"))
             .collect();
         assert!(!examples.is_empty(), "{path}");
         for (at, example) in examples.into_iter().enumerate() {
