@@ -33,7 +33,10 @@ fn a_lost_single_flight_is_found() {
     let violation = violation.unwrap();
     println!("{violation}");
     assert_eq!(violation.invariant, Invariant::Model);
-    assert!(violation.seen.contains("and yet"), "{violation}");
+    assert!(
+        violation.seen.contains("are not due, but GET"),
+        "{violation}"
+    );
 }
 
 #[test]
