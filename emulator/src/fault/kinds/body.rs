@@ -69,7 +69,7 @@ impl TruncateBody {
         self
     }
 
-    /// Sends so many bytes of the body.
+    /// Sends `bytes` bytes of the body.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
@@ -219,7 +219,7 @@ impl RandomDataThenClose {
         Self::default()
     }
 
-    /// Sends so many bytes.
+    /// Sends `bytes` bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;

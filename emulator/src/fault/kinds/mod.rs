@@ -137,7 +137,7 @@ pub(crate) trait Alter {
 
 /// Limits how many requests are answered.
 pub(crate) trait Limit {
-    /// Whether a request, at the moment `now` and with so many connections open, is above the
+    /// Whether a request, at the moment `now` and with this number of connections open, is above the
     /// limit. If not, it is counted.
     fn is_exceeded(&self, meter: &mut Meter, connections: usize, now: DateTime<Utc>) -> bool;
 

@@ -54,7 +54,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Answers so many requests per second.
+    /// Sets the number of requests that are answered per second.
     pub fn new(rate: u32) -> Self {
         Self {
             rate,
@@ -63,7 +63,7 @@ impl Throttle {
         }
     }
 
-    /// Answers so many requests at once after a pause.
+    /// Sets the number of requests that are answered at once after a pause.
     #[must_use]
     pub fn burst(mut self, burst: u32) -> Self {
         self.burst = Some(burst);
@@ -131,7 +131,7 @@ pub struct ConnectionLimit {
 }
 
 impl ConnectionLimit {
-    /// Serves so many connections.
+    /// Sets the number of connections that are served.
     pub fn new(max: u32) -> Self {
         Self {
             max,
