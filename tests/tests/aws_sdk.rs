@@ -192,7 +192,7 @@ async fn under(rule: &str) -> String {
             let end = DateTime::<Utc>::from(credentials.expiry().unwrap());
             match end > emulator.clock().now() {
                 true => "credentials",
-                false => "credentials that are over",
+                false => "expired credentials",
             }
         }
         Err(CredentialsError::CredentialsNotLoaded(_)) => "no credentials",
