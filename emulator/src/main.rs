@@ -56,7 +56,7 @@ enum Command {
     },
     /// Print shell commands that export the environment variables for AWS SDKs
     ///
-    /// The variables point AWS SDKs at an emulator with this configuration.
+    /// With these variables, AWS SDKs use an emulator that is started with the same options.
     Env,
     /// Run a command with an emulator of its own
     ///
@@ -72,7 +72,7 @@ enum Command {
     },
     /// Print the certificate that verifies signatures of the identity document, as PEM
     ///
-    /// The certificate depends on the seed, so --seed is required.
+    /// The certificate depends on the seed, so give the seed that the emulator is started with.
     Certificate {
         /// The key of the certificate
         #[arg(value_enum, default_value = "rsa")]
@@ -133,11 +133,11 @@ struct Settings {
     #[arg(long, value_name = "ADDRESS", global = true)]
     host: Vec<IpAddr>,
 
-    /// Listen on PORT; 0 chooses a free port [default: 1338]
+    /// Listen on PORT; 0 chooses a free port [default: 1338, or 0 for `run`]
     #[arg(long, value_name = "PORT", global = true)]
     port: Option<u16>,
 
-    /// Serve the admin API on PORT; 0 chooses a free port [default: 1339, or 0 with --port 0]
+    /// Serve the admin API on PORT; 0 chooses a free port [default: 1339, or 0 if --port is 0]
     #[arg(long, value_name = "PORT", global = true)]
     admin_port: Option<u16>,
 
@@ -161,7 +161,7 @@ struct Settings {
     #[arg(long, value_name = "STATE", global = true)]
     http_tokens: Option<String>,
 
-    /// Write answers as on the generation NAME of instances, nitro or xen [default: nitro]
+    /// Answer like instances of the generation NAME, nitro or xen [default: nitro]
     #[arg(long, value_name = "NAME", global = true)]
     dialect: Option<String>,
 
@@ -293,8 +293,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Certificate { key }) => {
             let seed = config.server.seed_bytes().context(
-                "without a seed, each start makes other certificates; give the same --seed TEXT \
-                 here and where the emulator is started",
+                "the certificate depends on the seed, and no seed is configured; give the same \
+                 --seed TEXT here and when the emulator is started",
             )?;
             let imds = Imds::new(config, seed, Clock::real().now())?;
             let certificate = imds.certificate(match key {
@@ -333,7 +333,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn run_command(config: Config, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let Some((program, arguments)) = command.split_first() else {
-        bail!("no command was given");
+        bail!("COMMAND is missing; give a program and its arguments");
     };
     let mut signals = Signals::new()?;
     let emulator = start(config).await?;

@@ -512,7 +512,11 @@ fn ctl_is_the_admin_api_from_a_shell() {
         ),
         (&["fault", "add", "x", "down", "--ttl", "soon"], "6h 20m", 2),
         (&["requests", "find", "colour=red"], "`colour`", 1),
-        (&["requests", "find", "red"], "\"red\" is not KEY=VALUE", 1),
+        (
+            &["requests", "find", "red"],
+            "invalid argument \"red\"; accepted: KEY=VALUE",
+            1,
+        ),
         (&["verify", "nonsense"], "`nonsense`", 1),
         (&["preset", "apply", "imds-outrage"], "imds-outage", 2),
         (

@@ -64,7 +64,7 @@ enum Task {
     /// Print the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
     /// emulator/docs/protocol.md.
     Rules,
-    /// Prints the WIT package and everything that it needs as one file, without comments: the form of
+    /// Print the WIT package and everything that it needs as one file, without comments: the form of
     /// the baselines in tests/golden/wit.
     Wit {
         /// Print wit/preview/credentials.wit instead: the package for WASI 0.3.

@@ -174,7 +174,10 @@ impl Content {
         let mut rules = BTreeSet::new();
         for rule in self.rules() {
             if !is_id(&self.prefix, &rule.id) {
-                return Err(format!("{} is not an id of this book", rule.id));
+                return Err(format!(
+                    "invalid id {:?}; accepted: {} and numbers with dots in between",
+                    rule.id, self.prefix
+                ));
             }
             if !rules.insert(rule.id.as_str()) {
                 return Err(format!("{} is the id of two rules", rule.id));
@@ -188,7 +191,7 @@ impl Content {
         for rule in self.rules() {
             for statement in &rule.statements {
                 if !marks.contains(statement.evidence.as_str()) {
-                    return Err(format!("{}: no mark {}", rule.id, statement.evidence));
+                    return Err(format!("{}: unknown mark {}", rule.id, statement.evidence));
                 }
                 for source in &statement.source {
                     // Other sources speak for themselves: an issue, a book.
@@ -197,7 +200,7 @@ impl Content {
                         continue;
                     }
                     if !sources.contains(source.as_str()) {
-                        return Err(format!("{}: no source {source}", rule.id));
+                        return Err(format!("{}: unknown source {source}", rule.id));
                     }
                     cited.insert(source.as_str());
                 }
@@ -211,11 +214,11 @@ impl Content {
             .iter()
             .find(|it| !cited.contains(it.id.as_str()))
         {
-            return Err(format!("{} is not the source of anything", source.id));
+            return Err(format!("no rule cites the source {}", source.id));
         }
         for (id, _) in references(&self.prefix, &self.print()) {
             if !rules.contains(id) {
-                return Err(format!("a text names {id}, which is not a rule"));
+                return Err(format!("a text names {id}, but no rule has this id"));
             }
         }
         Ok(())

@@ -50,7 +50,7 @@ enum Command {
     Clock(clock::cli::Command),
     #[command(flatten)]
     Instance(instance::cli::Command),
-    /// Show, replace and take the steps of the timeline
+    /// Show, replace and run the steps of the timeline
     #[command(subcommand)]
     Timeline(timeline::cli::Command),
     #[command(flatten)]
@@ -60,7 +60,7 @@ enum Command {
     Requests(requests::cli::Command),
     /// Check assertions about the requests so far
     Verify(requests::cli::Verify),
-    /// Show or set the state of a scenario
+    /// Show or set the state of a scenario, which rules can depend on
     Scenario(scenarios::cli::Scenario),
     #[command(flatten)]
     Service(service::cli::Command),
@@ -281,7 +281,7 @@ pub(super) fn assignments<S: AsRef<str>>(pairs: &[S]) -> anyhow::Result<Map<Stri
         let pair = pair.as_ref();
         let (key, value) = pair
             .split_once('=')
-            .ok_or_else(|| anyhow!("{pair:?} is not KEY=VALUE"))?;
+            .ok_or_else(|| anyhow!("invalid argument {pair:?}; accepted: KEY=VALUE"))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         let (path, name) = match key.rsplit_once('.') {
             Some((path, name)) => (path.split('.').collect(), name),
@@ -337,7 +337,7 @@ mod tests {
             json!({"a": {"b": 1, "c": "x"}, "d": ["y"], "e": {"f": {"g": true}}})
         );
         for (pairs, error) in [
-            (&["a"][..], "\"a\" is not KEY=VALUE"),
+            (&["a"][..], "invalid argument \"a\"; accepted: KEY=VALUE"),
             (&["a=1", "a.b=2"], "\"a.b\": \"a\" already has a value"),
         ] {
             assert_eq!(assignments(pairs).unwrap_err().to_string(), error);

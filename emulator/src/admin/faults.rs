@@ -33,7 +33,7 @@ pub(super) fn routes() -> Api<Admin> {
             [
                 Operation::get(
                     "listFaults",
-                    "List the rules in the order in which they are tried",
+                    "List the rules in the order in which they are evaluated",
                 )
                 .gives::<Vec<Applied>>(200, "the rules"),
                 Operation::post("addFault", "Add a rule")
@@ -171,9 +171,9 @@ Examples:
   imds-emulator ctl fault add outage status code=503 --path /latest/api/token
   imds-emulator ctl fault add '{\"name\": \"outage\", \"fault\": {\"type\": \"status\", \"code\": 503}}'
 
-docs/faults.md lists the types and their parameters.")]
+emulator/docs/faults.md in the repository lists the types and their parameters.")]
         Add(Box<Add>),
-        /// List the rules in the order in which they are tried
+        /// List the rules in the order in which they are evaluated
         List,
         /// Show a rule as JSON
         Show {

@@ -154,7 +154,7 @@ impl Operation {
         for status in statuses {
             let why = match status {
                 400 => "the body or the query is malformed",
-                404 => "nothing has this name",
+                404 => "nothing with this name exists",
                 409 => "the request conflicts with the emulator's state",
                 413 => "the body is too long",
                 415 => "the Content-Type is not application/json",

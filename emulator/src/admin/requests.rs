@@ -198,12 +198,12 @@ Keys:
   rule        the name of a rule that applied
   user-agent  a glob that the User-Agent matches
   client      the address or the network of the client
-  since       exchanges with a higher number than this
-  limit       this many exchanges, the newest";
+  since       only exchanges after the one with this number
+  limit       at most this many exchanges: the newest";
 
     const ASSERTIONS: &str = "\
 Assertions:
-  no_imdsv1           every request has a token, or is for one
+  no_imdsv1           every request has a token, or requests one
   no_forwarded        no request has an X-Forwarded-For
   max_token_puts=NUM  there are at most NUM requests for a token
   '{\"max_requests\": {\"max\": 10, \"within\": \"1s\"}}'

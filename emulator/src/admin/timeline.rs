@@ -32,11 +32,12 @@ pub(super) fn routes() -> Api<Admin> {
         .path(
             "/__admin/timeline/{name}",
             post(take),
-            [
-                Operation::post("takeStep", "Take a step now, whether it is due or not")
-                    .gives_nothing()
-                    .fails(&[404, 409]),
-            ],
+            [Operation::post(
+                "takeStep",
+                "Run the actions of a step now, even if it is not due",
+            )
+            .gives_nothing()
+            .fails(&[404, 409])],
         )
 }
 
@@ -88,7 +89,7 @@ pub(super) mod cli {
             #[arg(value_name = "JSON")]
             steps: String,
         },
-        /// Take a step now, whether it is due or not
+        /// Run the actions of a step now, even if it is not due
         Take {
             /// The name of the step
             name: String,

@@ -196,7 +196,7 @@ impl JsonSchema for Moment {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a date and time (RFC 3339), or + and a span after the start",
+            "description": "a date and time (RFC 3339), or + and a length of time after the start, like +2m",
             "examples": ["2026-01-02T03:04:05Z", "+2m"],
         })
     }
@@ -213,21 +213,25 @@ impl NotATime {
     fn span(value: &str) -> Self {
         Self {
             value: value.into(),
-            accepted: "numbers with units up to 100 years, like 6h 20m, 90s or 500ms",
+            accepted: "numbers with units, like 6h 20m, 90s or 500ms, up to 100 years",
         }
     }
 
     fn moment(value: &str) -> Self {
         Self {
             value: value.into(),
-            accepted: "a date and time like 2026-01-02T03:04:05Z, or a span after the start like +2m",
+            accepted: "a date and time like 2026-01-02T03:04:05Z, or + and a length of time, like +2m",
         }
     }
 }
 
 impl fmt::Display for NotATime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not {}", self.value, self.accepted)
+        write!(
+            f,
+            "{:?} is not accepted; accepted: {}",
+            self.value, self.accepted
+        )
     }
 }
 

@@ -30,7 +30,8 @@ impl Arguments {
             Some(file) => {
                 let component = std::fs::read(file)
                     .with_context(|| format!("cannot read the component {}", file.display()))?;
-                Inspection::new(&component)?
+                Inspection::new(&component)
+                    .with_context(|| format!("cannot inspect {}", file.display()))?
             }
             None => Inspection::new(COMPONENT)?,
         };

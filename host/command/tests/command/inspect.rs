@@ -27,9 +27,12 @@ fn it_prints_what_the_component_is() {
 
 #[test]
 fn what_is_not_a_component_is_refused() {
-    let complaint = failure(&["inspect", "--component", env!("CARGO_MANIFEST_PATH")], 1);
+    let file = env!("CARGO_MANIFEST_PATH");
+    let complaint = failure(&["inspect", "--component", file], 1);
     assert!(
-        complaint.starts_with("error: the bytes are not a WebAssembly component"),
+        complaint.starts_with(&format!(
+            "error: cannot inspect {file}: the bytes are not a WebAssembly component"
+        )),
         "{complaint}"
     );
     let complaint = failure(&["inspect", "--component", "/nowhere/x.wasm"], 1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use imds_conformance::simulation::{
-    Incident, LENGTH, Plan, Simulated, Violation, WORLDS_A_YEAR, run, shrink, simulate,
+    Counts, Incident, LENGTH, Plan, Simulated, Violation, WORLDS_A_YEAR, run, shrink, simulate,
 };
 
 use crate::Outcome;
@@ -105,8 +105,8 @@ impl Arguments {
         if !lines.is_empty() {
             lines.push('\n');
         }
-        writeln!(lines, "{:?}", outcome.counts)?;
-        writeln!(lines, "digest {:016x}", outcome.digest)?;
+        write_counts(&mut lines, &outcome.counts)?;
+        writeln!(lines, "digest of all events: {:016x}", outcome.digest)?;
         print(&lines)?;
         let Some(violation) = outcome.violation else {
             return Ok(ExitCode::SUCCESS);
@@ -121,7 +121,6 @@ impl Arguments {
 }
 
 fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Error> {
-    let counts = simulated.counts;
     let years = f64::from(simulated.worlds) * LENGTH.as_secs_f64() / (365.25 * 86_400.0);
     let mut text = String::new();
     writeln!(
@@ -129,6 +128,17 @@ fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Er
         "{:>12}  worlds of four weeks, {years:.1} years",
         simulated.worlds
     )?;
+    write_counts(&mut text, &simulated.counts)?;
+    let seconds = took.as_secs_f64();
+    writeln!(
+        text,
+        "{seconds:>12.1}  seconds, {:.1} simulated years per second",
+        years / seconds
+    )?;
+    Ok(text)
+}
+
+fn write_counts(text: &mut String, counts: &Counts) -> std::fmt::Result {
     for (count, what) in [
         (counts.events, "events"),
         (counts.incidents, "incidents"),
@@ -140,13 +150,7 @@ fn summary(simulated: &Simulated, took: Duration) -> Result<String, std::fmt::Er
     ] {
         writeln!(text, "{count:>12}  {what}")?;
     }
-    let seconds = took.as_secs_f64();
-    writeln!(
-        text,
-        "{seconds:>12.1}  seconds, {:.1} simulated years per second",
-        years / seconds
-    )?;
-    Ok(text)
+    Ok(())
 }
 
 fn report(
