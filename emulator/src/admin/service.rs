@@ -40,13 +40,13 @@ pub(super) fn routes() -> Api<Admin> {
             "/__admin/health",
             get(health),
             [Operation::get("health", "Check that the emulator is alive")
-                .gives::<Health>(200, "it is")],
+                .gives::<Health>(200, "the emulator is alive")],
         )
         .path(
             "/__admin/ready",
             get(health),
             [Operation::get("ready", "Check that the emulator answers")
-                .gives::<Health>(200, "it does")],
+                .gives::<Health>(200, "the emulator answers")],
         )
         .path(
             "/__admin/metrics",

@@ -135,7 +135,7 @@ impl Builder {
 
     /// Sets how long before their expiration credentials are due for a refresh: 0 to 24 h, in whole
     /// milliseconds. Default: 0 with [`Classic`](RefreshPolicy::Classic); 5 to 60 minutes, depending
-    /// on the lifetime of the credentials, with [`Windowed`(RefreshPolicy::Windowed), `[B5.9]`).
+    /// on the lifetime of the credentials, with [`Windowed`](RefreshPolicy::Windowed) `[B5.9]`.
     pub fn expiry_window(mut self, window: Duration) -> Self {
         self.settings.expiry_window = Some(window);
         self
