@@ -141,7 +141,7 @@ struct Settings {
     #[arg(long, value_name = "PORT", global = true)]
     admin_port: Option<u16>,
 
-    /// Serve the admin API on a Unix socket at PATH as well
+    /// Serve the admin API on a Unix socket at PATH as well. Supported on Unix only
     #[arg(long, value_name = "PATH", global = true)]
     admin_socket: Option<String>,
 
@@ -358,8 +358,13 @@ async fn start(config: Config) -> Result<Emulator, StartError> {
 /// What to do about an error, if that is known.
 fn remedy(error: &anyhow::Error) -> Option<&'static str> {
     let source = error.downcast_ref::<StartError>()?.source()?;
-    source.is::<io::Error>().then_some(
-        "choose another address with --host, or another port with --port or --admin-port; \
-         --port 0 chooses free ports",
-    )
+    Some(match source.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::Unsupported => {
+            "omit --admin-socket and `admin.socket`; the admin API listens on a port as well"
+        }
+        _ => {
+            "choose another address with --host, or another port with --port or --admin-port; \
+             --port 0 chooses free ports"
+        }
+    })
 }

@@ -7,6 +7,7 @@
 //!   reaches the command directly, so it is not forwarded.
 //! * The command's exit status becomes the exit status of the program. A command that was killed by
 //!   signal N counts as 128 + N.
+//! * Windows has no SIGTERM. There, Ctrl-C reaches the command directly.
 //! * The exit status is 127 if the command was not found, and 126 if it could not be run.
 //!
 //! ```

@@ -30,7 +30,8 @@ pub const ADMIN_URL: &str = "IMDS_EMULATOR_ADMIN_URL";
 /// The arguments of `imds-emulator ctl`.
 #[derive(Args, Debug)]
 pub struct Ctl {
-    /// The URL of the admin API, as in the emulator's ready line, or the path of its Unix socket
+    /// The URL of the admin API, as in the emulator's ready line, or, on Unix, the path of its Unix
+    /// socket
     #[arg(long, value_name = "URL|PATH", env = ADMIN_URL, default_value = "http://127.0.0.1:1339", global = true)]
     admin: String,
     #[command(subcommand)]

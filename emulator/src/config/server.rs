@@ -22,7 +22,7 @@ pub struct Admin {
     pub host: IpAddr,
     /// Port to listen on; 0 for any free port. Default: 1339.
     pub port: u16,
-    /// Path of a Unix socket to listen on as well. Default: none.
+    /// Path of a Unix socket to listen on as well. Supported on Unix only. Default: none.
     pub socket: Option<PathBuf>,
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Source {
     refresh_policy: Option<RefreshPolicy>,
 
     /// Store the credentials on disk, and use them until they expire if IMDS cannot be reached. They are
-    /// stored in clear text, in a file that only this user can read
+    /// stored in clear text, in a file that only this user can read. Supported on Unix only
     #[arg(long)]
     keep: bool,
 
@@ -172,6 +172,10 @@ impl Source {
         };
         if let Some(folder) = &folder {
             builder = builder.compiled_cache(folder.join("compiled"));
+        }
+        if self.keep && cfg!(not(unix)) {
+            let why = "--keep is supported on Unix only, where a file can be one that only its user can read; omit --keep";
+            return Err(crate::Usage(why.into()).into());
         }
         if self.keep {
             let folder = folder.ok_or_else(|| {
