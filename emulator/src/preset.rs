@@ -1,97 +1,78 @@
-//! Faults that go by a name.
+//! Sets of rules, and an event, that have a name.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
 use crate::fault::kinds::{CredentialsExpired, Latency};
 use crate::fault::{Distribution, Fault, Rule};
 use crate::value::Span;
 
-/// What often goes wrong, by name.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+/// A common failure, by name.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    Display,
+    EnumMessage,
+    EnumString,
+    Eq,
+    IntoStaticStr,
+    JsonSchema,
+    PartialEq,
+    Serialize,
+    VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(
+    parse_err_fn = UnknownPreset::new,
+    parse_err_ty = UnknownPreset,
+    serialize_all = "kebab-case"
+)]
 #[non_exhaustive]
 pub enum Preset {
-    /// Nothing is answered any more.
+    /// Requests get no response.
     ImdsOutage,
-    /// Answers are late, and every fifth one is a 503.
+    /// Responses are late, and every fifth has the status 503.
     ImdsBrownout,
-    /// Requests without a token are 401.
-    #[serde(rename = "imdsv2-only")]
-    ImdsV2Only,
-    /// There are no tokens to be had, and none are needed.
-    #[serde(rename = "imdsv1-only")]
-    ImdsV1Only,
-    /// Tokens do not come through to the client, as in a container behind a bridge.
+    /// Requests without a token are answered with 401.
+    Imdsv2Only,
+    /// No tokens are issued, and requests without a token are answered.
+    Imdsv1Only,
+    /// Tokens do not reach the client, as in a container behind a bridge.
     ContainerHopLimit,
-    /// More than ten requests a second are not answered.
+    /// Requests above ten per second get no response.
     Throttled,
-    /// The credentials have been over for five minutes, and no new ones come.
+    /// The credentials expired five minutes ago, and are not replaced.
     ExpiredCredentials,
-    /// Credentials live for a minute.
+    /// Credentials expire a minute after they are issued.
     RotatingFast,
-    /// There is no instance profile.
+    /// The instance has no instance profile.
     RoleDetached,
     /// The instance is a spot instance that is terminated in two minutes.
     SpotInterruption,
 }
 
 impl Preset {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::ImdsOutage,
-        Self::ImdsBrownout,
-        Self::ImdsV2Only,
-        Self::ImdsV1Only,
-        Self::ContainerHopLimit,
-        Self::Throttled,
-        Self::ExpiredCredentials,
-        Self::RotatingFast,
-        Self::RoleDetached,
-        Self::SpotInterruption,
-    ];
+    /// All presets.
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// Its name.
+    /// The name of the preset.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ImdsOutage => "imds-outage",
-            Self::ImdsBrownout => "imds-brownout",
-            Self::ImdsV2Only => "imdsv2-only",
-            Self::ImdsV1Only => "imdsv1-only",
-            Self::ContainerHopLimit => "container-hop-limit",
-            Self::Throttled => "throttled",
-            Self::ExpiredCredentials => "expired-credentials",
-            Self::RotatingFast => "rotating-fast",
-            Self::RoleDetached => "role-detached",
-            Self::SpotInterruption => "spot-interruption",
-        }
+        self.into()
     }
 
-    /// What it does.
+    /// A sentence that says what happens.
     pub fn description(self) -> &'static str {
-        match self {
-            Self::ImdsOutage => "nothing is answered any more",
-            Self::ImdsBrownout => "answers are late, and every fifth one is a 503",
-            Self::ImdsV2Only => "requests without a token are 401",
-            Self::ImdsV1Only => "there are no tokens to be had, and none are needed",
-            Self::ContainerHopLimit => "tokens do not come through to the client",
-            Self::Throttled => "more than ten requests a second are not answered",
-            Self::ExpiredCredentials => {
-                "the credentials have been over for five minutes, and no new ones come"
-            }
-            Self::RotatingFast => "credentials live for a minute",
-            Self::RoleDetached => "there is no instance profile",
-            Self::SpotInterruption => {
-                "the instance is a spot instance that is terminated in two minutes"
-            }
-        }
+        self.get_documentation().unwrap_or_default()
     }
 
-    /// Its rules: the first one has its name, the others have it at their beginning.
+    /// The rules of the preset. The name of the first is that of the preset; the names of the others
+    /// begin with it.
     pub fn rules(self) -> Vec<Rule> {
         let faults = match self {
             Self::ImdsOutage => vec![Fault::blackhole()],
@@ -105,8 +86,8 @@ impl Preset {
                     .into(),
                 Fault::status(503),
             ],
-            Self::ImdsV2Only => vec![Fault::v1_disabled()],
-            Self::ImdsV1Only => vec![Fault::token_unavailable(), Fault::v1_enabled()],
+            Self::Imdsv2Only => vec![Fault::v1_disabled()],
+            Self::Imdsv1Only => vec![Fault::token_unavailable(), Fault::v1_enabled()],
             Self::ContainerHopLimit => vec![Fault::hop_limit()],
             Self::Throttled => vec![Fault::throttle(10)],
             Self::ExpiredCredentials => {
@@ -136,29 +117,25 @@ impl Preset {
     }
 }
 
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = UnknownPreset;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPreset> {
-        let found = Self::ALL.into_iter().find(|preset| preset.name() == name);
-        found.ok_or_else(|| UnknownPreset(name.into()))
-    }
-}
-
-/// There is no preset of that name.
+/// No preset has this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownPreset(String);
 
+impl UnknownPreset {
+    fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
 impl fmt::Display for UnknownPreset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Preset::ALL.map(Preset::name).join(", ");
-        write!(f, "there is no preset {:?}; there are {names}", self.0)
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        write!(
+            f,
+            "unknown preset {:?}; accepted: {}",
+            self.0,
+            names.join(", ")
+        )
     }
 }
 
@@ -166,24 +143,33 @@ impl std::error::Error for UnknownPreset {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn each_one_says_what_it_does() {
-        let described = Preset::ALL.map(Preset::description);
-        let different: std::collections::BTreeSet<_> = described.into_iter().collect();
-        assert_eq!(different.len(), Preset::ALL.len());
+    fn each_preset_has_a_description_of_its_own() {
+        let described: BTreeSet<_> = Preset::ALL.iter().map(|each| each.description()).collect();
+        assert_eq!(described.len(), Preset::ALL.len());
+        assert!(described.iter().all(|sentence| sentence.ends_with('.')));
     }
 
     #[test]
     fn names_are_the_same_everywhere() {
+        let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
+        assert_eq!(
+            names.join(" "),
+            "imds-outage imds-brownout imdsv2-only imdsv1-only container-hop-limit throttled \
+             expired-credentials rotating-fast role-detached spot-interruption"
+        );
         for preset in Preset::ALL {
-            assert_eq!(preset.to_string().parse(), Ok(preset));
+            assert_eq!(preset.to_string(), preset.name());
+            assert_eq!(preset.name().parse(), Ok(*preset));
             assert_eq!(serde_json::to_value(preset).unwrap(), preset.name());
         }
         let error = "imds-outrage".parse::<Preset>().unwrap_err().to_string();
         assert!(
-            error.contains("\"imds-outrage\"") && error.contains("imds-outage"),
+            error.starts_with("unknown preset \"imds-outrage\"; accepted: imds-outage, "),
             "{error}"
         );
     }

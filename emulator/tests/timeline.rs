@@ -260,8 +260,8 @@ async fn nobody_sees_half_a_preset() {
         seen
     });
     for _ in 0..500 {
-        bench.imds.preset(Preset::ImdsV1Only).unwrap();
-        assert!(bench.imds.remove_preset(Preset::ImdsV1Only));
+        bench.imds.preset(Preset::Imdsv1Only).unwrap();
+        assert!(bench.imds.remove_preset(Preset::Imdsv1Only));
     }
     drop(stop);
     assert_eq!(watcher.join().unwrap(), [0, 2].into());

@@ -53,12 +53,12 @@ pub(super) fn routes() -> Api<Admin> {
 }
 
 async fn list() -> Json<Vec<PresetInfo>> {
-    let infos = Preset::ALL.map(|name| PresetInfo {
-        name,
-        description: name.description().into(),
-        rules: name.rules(),
+    let infos = Preset::ALL.iter().map(|preset| PresetInfo {
+        name: *preset,
+        description: preset.description().into(),
+        rules: preset.rules(),
     });
-    Json(infos.into())
+    Json(infos.collect())
 }
 
 fn preset(name: &str) -> Answer<Preset> {
@@ -110,7 +110,9 @@ pub(super) mod cli {
     }
 
     fn presets() -> impl TypedValueParser<Value = Preset> {
-        let names = Preset::ALL.map(|preset| PossibleValue::new(preset.name()));
+        let names = Preset::ALL
+            .iter()
+            .map(|preset| PossibleValue::new(preset.name()));
         PossibleValuesParser::new(names).try_map(|name| name.parse::<Preset>())
     }
 

@@ -50,7 +50,7 @@ async fn imds_brownout() {
 
 #[tokio::test]
 async fn imdsv2_only_and_imdsv1_only() {
-    let bench = under(Preset::ImdsV2Only).await;
+    let bench = under(Preset::Imdsv2Only).await;
     bench
         .imds
         .change(|config| config.metadata_options.http_tokens = HttpTokens::Optional)
@@ -59,7 +59,7 @@ async fn imdsv2_only_and_imdsv1_only() {
     assert_eq!(bench.ask(&without).await.status, UNAUTHORIZED);
     assert_eq!(bench.read(LIST).await.status, OK);
 
-    let bench = under(Preset::ImdsV1Only).await;
+    let bench = under(Preset::Imdsv1Only).await;
     assert_eq!(bench.token("60").await.status, "HTTP/1.1 404 Not Found");
     assert_eq!(bench.ask(&without).await.status, OK);
 }

@@ -185,7 +185,7 @@ fn the_credentials_are_over() {
 #[test]
 fn requests_without_a_token_are_pointed_out() {
     let imds = Imds::start(Emulator::builder());
-    imds.preset(Preset::ImdsV1Only).unwrap();
+    imds.preset(Preset::Imdsv1Only).unwrap();
     let (steps, _) = doctor(&["--endpoint", imds.url(), "--imdsv1", "on-refusal"]);
     assert_eq!(steps[2], "note session token");
     assert_eq!(steps.last().unwrap(), "ok credentials");
