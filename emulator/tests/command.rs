@@ -506,6 +506,21 @@ fn ctl_is_the_admin_api_from_a_shell() {
         (&["fault", "add", "x", "statu"][..], "`statu`", 1),
         (&["fault", "add", "{\"name\""], "is not valid JSON", 1),
         (
+            &["fault", "add", "x", "reset_peer", "after=later"],
+            "after `accept`, `request` or `{ bytes = NUM }`",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "status", "code=503", "body=page"],
+            "a body is `aws`, `empty` or `{ text = ",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "throttle", "effect=quiet"],
+            "an effect is `no-response`, `reset` or a status code, 200 to 999",
+            1,
+        ),
+        (
             &["fault", "add", r#"{"name": "x", "when": {"cuont": 1}}"#],
             "error: when.cuont: ",
             1,

@@ -101,7 +101,7 @@ async fn every_outcome_is_told() {
     );
     assert_eq!(
         outcome(Fault::blackhole()).await,
-        (Outcome::Silence, None, get())
+        (Outcome::NoResponse, None, get())
     );
     assert_eq!(
         outcome(Fault::empty_response()).await,
@@ -109,7 +109,7 @@ async fn every_outcome_is_told() {
     );
     assert_eq!(
         outcome(Fault::stall(0)).await,
-        (Outcome::Silence, Some(401), get())
+        (Outcome::NoResponse, Some(401), get())
     );
     for (after, method) in [(ResetAfter::Request, "GET"), (ResetAfter::Accept, "")] {
         let (end, status, asked) = outcome(Fault::reset_peer(after)).await;

@@ -194,7 +194,7 @@ Keys:
   imds        v1 (no token) or v2
   token       none, valid, expired or invalid
   status      the status of the answer
-  outcome     answered, spoiled, reset, silence or abandoned
+  outcome     answered, spoiled, reset, no-response or abandoned
   rule        the name of a rule that applied
   user-agent  a glob that the User-Agent matches
   client      the address or the network of the client

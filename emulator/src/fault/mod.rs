@@ -283,7 +283,7 @@ mod tests {
             (json!({"type": "wrong_server"}), json!({"to": "nginx"})),
             (
                 json!({"type": "throttle"}),
-                json!({"rate": 1024, "effect": "silence"}),
+                json!({"rate": 1024, "effect": "no-response"}),
             ),
             (
                 json!({"type": "quota", "limit": 1, "window": "1s"}),

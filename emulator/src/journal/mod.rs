@@ -110,7 +110,7 @@ pub(crate) fn word(value: &impl Serialize) -> String {
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The request got an HTTP response.
     Answered,
@@ -119,7 +119,8 @@ pub enum Outcome {
     /// The connection was reset.
     Reset,
     /// The request got no response, or part of one, and the connection stayed open.
-    Silence,
+    #[serde(alias = "silence")]
+    NoResponse,
     /// The client closed the connection before the response.
     Abandoned,
 }
@@ -417,6 +418,15 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_name_of_an_outcome_is_accepted() {
+        for name in ["no-response", "silence"] {
+            let filter: Filter =
+                serde_json::from_value(serde_json::json!({ "outcome": name })).unwrap();
+            assert_eq!(filter.outcome, Some(Outcome::NoResponse), "{name}");
+        }
+    }
+
+    #[test]
     fn times_are_told_to_the_microsecond() {
         assert_eq!(milliseconds(Duration::from_nanos(1_234_567_890)), 1234.568);
     }
@@ -437,19 +447,19 @@ mod tests {
                 user_agent: Some("me/1".into()),
                 forwarded: false,
                 rules: vec!["one".into(), "two".into()],
-                outcome: Outcome::Silence,
+                outcome: Outcome::NoResponse,
                 status: None,
                 bytes: 0,
                 duration_ms: 0.0,
             });
         }
-        let kind = (ImdsVersion::V1, Outcome::Silence, None);
+        let kind = (ImdsVersion::V1, Outcome::NoResponse, None);
         assert_eq!(journal.counts(), [(kind, 3)]);
         assert_eq!(journal.length(), (2, 1));
         let found = journal.find(&Filter::default()).unwrap();
         assert_eq!(
             found.exchanges[0].to_string(),
-            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / silence v1 token:none \"me/1\" [one, two]"
+            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / no-response v1 token:none \"me/1\" [one, two]"
         );
         journal.clear();
         assert_eq!(journal.counts(), [(kind, 3)]);

@@ -145,7 +145,7 @@ async fn respond(
     };
     let outcome = match steps.last() {
         Some(Step::Reset) => Outcome::Reset,
-        Some(Step::Stall) => Outcome::Silence,
+        Some(Step::Stall) => Outcome::NoResponse,
         _ => Outcome::Spoiled,
     };
     entry.end(outcome, wire::body_length(&steps));

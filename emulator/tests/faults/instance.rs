@@ -45,7 +45,7 @@ async fn token_unavailable_in_each_way_and_imdsv1_goes_on() {
         assert_eq!(bench.get(LIST, &old).await.status, OK, "one from before");
     }
     // Silence is what `hop_limit` shows as well; see there.
-    let _guard = bench.fault(TokenUnavailable::new().effect(Effect::Silence));
+    let _guard = bench.fault(TokenUnavailable::new().effect(Effect::NoResponse));
     let asked = tokio::time::timeout(std::time::Duration::from_millis(250), bench.token("60"));
     assert!(asked.await.is_err());
 }

@@ -19,7 +19,7 @@ enum End {
     Closed,
     Reset,
     /// Nothing came for a while, and the connection is open.
-    Silence,
+    NoResponse,
 }
 
 const A_WHILE: Duration = Duration::from_millis(250);
@@ -36,7 +36,7 @@ async fn talk(bench: &Bench, head: &str) -> (String, End) {
     let end = loop {
         let mut bytes = [0; 4096];
         match tokio::time::timeout(A_WHILE, stream.read(&mut bytes)).await {
-            Err(_) => break End::Silence,
+            Err(_) => break End::NoResponse,
             Ok(Ok(0)) => break End::Closed,
             Ok(Ok(count)) => received.extend(bytes.iter().take(count)),
             Ok(Err(error)) => {
@@ -83,7 +83,7 @@ impl Leaf {
 async fn blackhole_answers_nothing_and_stays_open() {
     let leaf = Leaf::new().await;
     let fault = leaf.under(Fault::blackhole()).await;
-    assert_eq!(fault, (String::new(), End::Silence));
+    assert_eq!(fault, (String::new(), End::NoResponse));
     assert!(leaf.is_well().await, "it is healed with its guard");
 }
 
@@ -184,7 +184,10 @@ async fn hop_limit_keeps_the_token_from_coming_but_not_the_data() {
     rule.matches.client = Some("127.0.0.0/8".parse().unwrap());
     let guard = leaf.bench.imds.fault(rule.clone()).unwrap();
     let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
-    assert_eq!(talk(&leaf.bench, put).await, (String::new(), End::Silence));
+    assert_eq!(
+        talk(&leaf.bench, put).await,
+        (String::new(), End::NoResponse)
+    );
     assert!(leaf.is_well().await);
     guard.heal();
     rule.matches.client = Some("10.0.0.0/8".parse().unwrap());
@@ -330,13 +333,13 @@ async fn stall_stops_in_the_body_and_stays_open() {
     let (answer, end) = leaf.under(Fault::stall(4)).await;
     assert!(answer.contains("Content-Length: 21\r\n"));
     assert!(answer.ends_with("\r\n\r\nami-"), "{answer}");
-    assert_eq!(end, End::Silence);
+    assert_eq!(end, End::NoResponse);
 }
 
 #[tokio::test]
 async fn throttle_refuses_what_is_too_much_in_each_way() {
     for (effect, end) in [
-        (Effect::Silence, End::Silence),
+        (Effect::NoResponse, End::NoResponse),
         (Effect::Reset, End::Reset),
         (Effect::Status(503), End::Closed),
     ] {

@@ -127,7 +127,10 @@ impl Deliver for Status {
 
 /// The body of an error.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(
+    expecting = "a body is `aws`, `empty` or `{ text = \"…\" }`",
+    rename_all = "lowercase"
+)]
 pub enum StatusBody {
     /// The error page of IMDS `[I33]`.
     #[default]

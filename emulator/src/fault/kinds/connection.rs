@@ -124,7 +124,10 @@ impl Deliver for ResetPeer {
 
 /// When a connection is reset.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(
+    expecting = "a connection is reset after `accept`, `request` or `{ bytes = NUM }`",
+    rename_all = "lowercase"
+)]
 pub enum ResetAfter {
     /// Once the connection is accepted, before a request is read.
     Accept,

@@ -8,12 +8,15 @@ use crate::value::{Invalid, Key};
 
 /// What happens to a request that is refused.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(
+    expecting = "an effect is `no-response`, `reset` or a status code, 200 to 999",
+    rename_all = "kebab-case"
+)]
 pub enum Effect {
     /// The request gets no response, as when its packets are dropped `[I26]`.
     #[default]
-    #[serde(alias = "drop", alias = "blackhole")]
-    Silence,
+    #[serde(alias = "silence", alias = "drop", alias = "blackhole")]
+    NoResponse,
     /// The connection is reset.
     Reset,
     /// The request is answered with this status, 200 to 999.
@@ -25,13 +28,13 @@ impl Effect {
     pub(super) fn check(self, key: &Key) -> Result<(), Invalid> {
         match self {
             Self::Status(code) => check_status(key, code),
-            Self::Silence | Self::Reset => Ok(()),
+            Self::NoResponse | Self::Reset => Ok(()),
         }
     }
 
     pub(crate) fn deliver(self, mut answer: Draft) -> Delivery {
         match self {
-            Self::Silence => Delivery::NoResponse,
+            Self::NoResponse => Delivery::NoResponse,
             Self::Reset => Delivery::Script(vec![Step::Reset]),
             Self::Status(code) => {
                 answer.set_status(code);
@@ -49,4 +52,28 @@ pub(super) fn check_status(key: &Key, code: u16) -> Result<(), Invalid> {
         code,
         "a status from 200 to 999",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn earlier_names_of_effects_are_accepted() {
+        for name in ["no-response", "silence", "drop", "blackhole"] {
+            let effect: Effect = serde_json::from_value(json!(name)).unwrap();
+            assert_eq!(effect, Effect::NoResponse, "{name}");
+        }
+        assert_eq!(
+            serde_json::to_value(Effect::NoResponse).unwrap(),
+            "no-response"
+        );
+        assert_eq!(
+            serde_json::from_value::<Effect>(json!(503)).unwrap(),
+            Effect::Status(503)
+        );
+        assert!(serde_json::from_value::<Effect>(json!("quiet")).is_err());
+    }
 }

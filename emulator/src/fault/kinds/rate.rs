@@ -47,8 +47,8 @@ pub struct Throttle {
     /// Requests that are answered at once after a pause, 1 or more. Default: as many as `rate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// What happens to requests above the rate: `silence` (no response), `reset` (of the
-    /// connection) or a status code, 200 to 999. Default: `silence`.
+    /// What happens to requests above the rate: `no-response`, `reset` (of the
+    /// connection) or a status code, 200 to 999. Default: `no-response`.
     #[serde(default)]
     pub effect: Effect,
 }
@@ -59,7 +59,7 @@ impl Throttle {
         Self {
             rate,
             burst: None,
-            effect: Effect::Silence,
+            effect: Effect::NoResponse,
         }
     }
 
@@ -124,8 +124,8 @@ fn packets_of_imds() -> u32 {
 pub struct ConnectionLimit {
     /// Connections that are served.
     pub max: u32,
-    /// What happens to requests on further connections: `silence` (no response), `reset` (of the
-    /// connection) or a status code, 200 to 999. Default: `silence`.
+    /// What happens to requests on further connections: `no-response`, `reset` (of the
+    /// connection) or a status code, 200 to 999. Default: `no-response`.
     #[serde(default)]
     pub effect: Effect,
 }
@@ -135,7 +135,7 @@ impl ConnectionLimit {
     pub fn new(max: u32) -> Self {
         Self {
             max,
-            effect: Effect::Silence,
+            effect: Effect::NoResponse,
         }
     }
 
@@ -181,7 +181,7 @@ pub struct Quota {
     /// Length of a window. The first request opens a window, and so does the first request after
     /// its end.
     pub window: Span,
-    /// What happens to further requests in the window: `silence` (no response), `reset` (of the
+    /// What happens to further requests in the window: `no-response`, `reset` (of the
     /// connection) or a status code, 200 to 999. Default: `429`.
     #[serde(default = "too_many_requests")]
     pub effect: Effect,

@@ -30,7 +30,7 @@ impl<'a> Draw<'a> {
 
     pub(super) fn effect(&mut self) -> Effect {
         self.of(
-            Effect::Silence,
+            Effect::NoResponse,
             [
                 Effect::Reset,
                 Effect::Status(429),

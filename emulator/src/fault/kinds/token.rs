@@ -30,7 +30,7 @@ group! {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct TokenUnavailable {
-    /// What happens to requests for a token: `silence` (no response), `reset` (of the connection)
+    /// What happens to requests for a token: `no-response`, `reset` (of the connection)
     /// or a status code, 200 to 999. Default: `404`.
     #[serde(alias = "status")]
     pub effect: Effect,

@@ -162,7 +162,7 @@ fn slot(trace: &Trace) -> f64 {
 /// When a request ended. The journal does not know when the client abandoned a request without a response:
 /// it did so when it sent the next request or answered the caller.
 pub(super) fn end(trace: &Trace, request: &Request) -> u64 {
-    if request.exchange.outcome != Fate::Silence {
+    if request.exchange.outcome != Fate::NoResponse {
         return request.to;
     }
     let calls = trace.calls.iter();

@@ -47,7 +47,7 @@ pub(super) fn fate(request: &Request) -> String {
         (_, Fate::Answered) => "none".into(),
         (_, Fate::Spoiled) => "invalid".into(),
         (_, Fate::Reset) => "reset".into(),
-        (_, Fate::Silence) => "no answer".into(),
+        (_, Fate::NoResponse) => "no answer".into(),
         (_, Fate::Abandoned) => "aborted".into(),
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn sentence(request: &Request) -> String {
         (_, Fate::Answered) => write!(text, ": no response"),
         (_, Fate::Spoiled) => write!(text, ": no valid response"),
         (_, Fate::Reset) => write!(text, ": the connection was reset"),
-        (_, Fate::Silence) => write!(text, ": no response, or only part of it"),
+        (_, Fate::NoResponse) => write!(text, ": no response, or only part of it"),
         (_, Fate::Abandoned) => write!(text, ": the client abandoned the request"),
     };
     if request.to > request.from {
