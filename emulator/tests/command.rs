@@ -460,7 +460,7 @@ fn ctl_is_the_admin_api_from_a_shell() {
     let (report, code) = ctl(&admin, &["verify", "max_token_puts=1"]);
     assert_eq!(code, Some(1));
     assert!(
-        report.starts_with("FAILS  {\"max_token_puts\":1}: 2 requests"),
+        report.starts_with("FAILS  at most 1 request for a token: 2 requests"),
         "{report}"
     );
 

@@ -18,6 +18,7 @@ use imds_emulator::fault::{Fault, ImdsVersion, ResetAfter, Rule, TokenState};
 use imds_emulator::journal::{
     Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, Requests, UserAgent,
 };
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -161,7 +162,7 @@ async fn the_newest_are_kept_and_the_others_counted() {
     assert_eq!((numbers, found.dropped), (vec![3, 4, 5], 2));
     let report = bench.imds.verify(&[Assertion::NoForwarded]).unwrap();
     assert!(
-        report.to_string().contains("2 older requests were dropped"),
+        report.to_string().contains("older requests dropped: 2"),
         "{report}"
     );
     bench.imds.clear_journal();
@@ -351,7 +352,7 @@ async fn an_expectation_is_checked_when_its_guard_is_dropped() {
     let text = panic_of(|| drop(two)).unwrap();
     for part in [
         format!("the expectation of emulator/tests/journal.rs:{line}:"),
-        "FAILS  {\"requests\":{\"number\":2,\"of\":{}}}: 1 requests".to_owned(),
+        "FAILS  exactly 2 requests: 1 request; 2 expected".to_owned(),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
     }
@@ -382,7 +383,7 @@ async fn an_expectation_knows_what_the_journal_dropped_and_survives_that_it_is_c
     }
     let text = panic_of(|| drop(three)).unwrap();
     assert!(
-        text.contains("2 requests; 3 expected (1 older requests were dropped)"),
+        text.contains("2 requests; 3 expected (older requests dropped: 1)"),
         "{text}"
     );
     let one = bench.imds.expect(Requests::new(1));
@@ -425,4 +426,47 @@ async fn assertions_are_written_as_in_the_documentation() {
     let report = bench.imds.verify(&assertions).unwrap();
     assert_eq!(report.verdicts.len(), 8);
     assert!(serde_json::from_str::<Assertion>(r#"{"max_requests": {"mxa": 1}}"#).is_err());
+}
+
+#[test]
+fn assertions_are_shown_as_sentences() {
+    for (assertion, sentence) in [
+        (
+            json!("no_imdsv1"),
+            "every request has a token or is for one",
+        ),
+        (json!("no_forwarded"), "no request has an X-Forwarded-For"),
+        (
+            json!({"max_token_puts": 1}),
+            "at most 1 request for a token",
+        ),
+        (
+            json!({"max_requests": {"max": 10, "within": "1s", "of": {"path": "/x"}}}),
+            "at most 10 requests with path=/x, within any 1s",
+        ),
+        (
+            json!({"min_requests": {"min": 1, "of": {"status": 503, "outcome": "no-response"}}}),
+            "at least 1 request with outcome=no-response status=503",
+        ),
+        (json!({"requests": {"number": 0}}), "no request"),
+        (
+            json!({"requests": {"number": 1, "of": {"method": "PUT"}}}),
+            "exactly 1 request with method=PUT",
+        ),
+        (
+            json!({"order": ["PUT **", "GET **"]}),
+            "in this order: PUT **, GET **",
+        ),
+        (
+            json!({"backs_off_after": {"status": 503}}),
+            "after the status 503, at least 100ms until the next request for the path",
+        ),
+        (
+            json!({"user_agent": {"matches": "Boto3/*"}}),
+            "every User-Agent matches \"Boto3/*\"",
+        ),
+    ] {
+        let assertion: Assertion = serde_json::from_value(assertion).unwrap();
+        assert_eq!(assertion.to_string(), sentence);
+    }
 }

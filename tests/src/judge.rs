@@ -87,7 +87,7 @@ pub fn judge(scenario: &Scenario, seen: &Seen) -> Vec<Finding> {
         Some(report) => judge.journal(None, report),
         None => {
             for assertion in scenario.journal() {
-                let expected = serde_json::to_string(assertion).unwrap_or_default();
+                let expected = assertion.to_string();
                 judge.find(None, false, expected, NOT_REACHED.into());
             }
         }
@@ -157,7 +157,7 @@ impl Judge {
             }
             (Step::Journal(assertions), _) => {
                 for assertion in assertions {
-                    let expected = serde_json::to_string(assertion).unwrap_or_default();
+                    let expected = assertion.to_string();
                     self.find(Some(at), false, expected, NOT_REACHED.into());
                 }
             }
@@ -251,7 +251,7 @@ impl Judge {
 
     fn journal(&mut self, step: Option<usize>, report: &Report) {
         for verdict in &report.verdicts {
-            let expected = serde_json::to_string(&verdict.assertion).unwrap_or_default();
+            let expected = verdict.assertion.to_string();
             self.find(step, verdict.holds, expected, verdict.why.clone());
         }
     }

@@ -267,7 +267,7 @@ fn scenarios_are_listed_and_described() {
         "  2. IMDS: \"revoke_tokens\"\n",
         "  3. advance the clock by 31m\n",
         "  4. get: new credentials\n",
-        "{\"max_requests\":{\"max\":1,\"of\":{\"status\":401}}}",
+        "at most 1 request with status=401\n",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

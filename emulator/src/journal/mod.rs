@@ -175,6 +175,23 @@ impl Filter {
         }
     }
 
+    /// The conditions as `ctl requests find` takes them: ` with KEY=VALUE KEY=VALUE`, or nothing.
+    pub(crate) fn conditions(&self) -> String {
+        let Ok(serde_json::Value::Object(conditions)) = serde_json::to_value(self) else {
+            return String::new();
+        };
+        let mut text = String::new();
+        for (at, (key, value)) in conditions.iter().enumerate() {
+            let before = if at == 0 { " with" } else { "" };
+            let value = match value.as_str() {
+                Some(word) => word.to_owned(),
+                None => value.to_string(),
+            };
+            text.push_str(&format!("{before} {key}={value}"));
+        }
+        text
+    }
+
     /// Checks and compiles the filter; `key` is where it stands.
     pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
         if let Some(path) = &self.path {

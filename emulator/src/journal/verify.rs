@@ -35,13 +35,60 @@ pub enum Assertion {
     MinRequests(MinRequests),
     /// There are exactly this number of requests.
     Requests(Requests),
-    /// There are such requests in this order, possibly with others in between. Each is described by
-    /// a glob of its path, with or without a method in front.
+    /// Requests occur in this order, possibly with other requests in between. Each is described by
+    /// a glob of its path, optionally preceded by a method.
     Order(Vec<String>),
     /// After an answer with this status, a client waits before it requests the same path again.
     BacksOffAfter(BacksOff),
     /// The `User-Agent` of every request matches.
     UserAgent(UserAgent),
+}
+
+/// A sentence. In JSON the assertion is as a configuration has it.
+impl fmt::Display for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoImdsv1 => f.write_str("every request has a token or is for one"),
+            Self::NoForwarded => f.write_str("no request has an X-Forwarded-For"),
+            Self::MaxTokenPuts(max) => write!(f, "at most {} for a token", count_of(*max)),
+            Self::MaxRequests(MaxRequests {
+                max,
+                within,
+                filter,
+            }) => {
+                write!(f, "at most {}{}", count_of(*max), filter.conditions())?;
+                match within {
+                    Some(within) => write!(f, ", within any {within}"),
+                    None => Ok(()),
+                }
+            }
+            Self::MinRequests(MinRequests { min, filter }) => {
+                write!(f, "at least {}{}", count_of(*min), filter.conditions())
+            }
+            Self::Requests(Requests { number: 0, filter }) => {
+                write!(f, "no request{}", filter.conditions())
+            }
+            Self::Requests(Requests { number, filter }) => {
+                write!(f, "exactly {}{}", count_of(*number), filter.conditions())
+            }
+            Self::Order(wanted) => write!(f, "in this order: {}", wanted.join(", ")),
+            Self::BacksOffAfter(BacksOff { status, at_least }) => write!(
+                f,
+                "after the status {status}, at least {at_least} until the next request for the path"
+            ),
+            Self::UserAgent(UserAgent { matches }) => {
+                write!(f, "every User-Agent matches {matches:?}")
+            }
+        }
+    }
+}
+
+/// A number of requests, in words.
+fn count_of(number: usize) -> String {
+    match number {
+        1 => "1 request".to_owned(),
+        _ => format!("{number} requests"),
+    }
 }
 
 /// A maximum number of requests.
@@ -255,8 +302,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for verdict in &self.verdicts {
             let mark = if verdict.holds { "holds" } else { "FAILS" };
-            let assertion = serde_json::to_string(&verdict.assertion).unwrap_or_default();
-            writeln!(f, "{mark}  {assertion}: {}", verdict.why)?;
+            writeln!(f, "{mark}  {}: {}", verdict.assertion, verdict.why)?;
             for exchange in &verdict.exchanges {
                 writeln!(f, "         {exchange}")?;
             }
@@ -281,7 +327,7 @@ fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Inv
             let key = Key::root("assertions").item(at);
             let (wrong, mut why) = assertion.wrong(&key, &found.exchanges)?;
             if found.dropped > 0 {
-                why = format!("{why} ({} older requests were dropped)", found.dropped);
+                why = format!("{why} (older requests dropped: {})", found.dropped);
             }
             Ok(Verdict {
                 assertion: assertion.clone(),
@@ -349,12 +395,12 @@ impl Assertion {
             }
             Self::MinRequests(MinRequests { min, filter }) => {
                 let requests = selected(filter, &key.field("min_requests"))?;
-                let why = format!("{} requests; at least {min}", requests.len());
+                let why = format!("{}; at least {min}", count_of(requests.len()));
                 ((requests.len() < *min).then_some(requests), why)
             }
             Self::Requests(Requests { number, filter }) => {
                 let requests = selected(filter, &key.field("requests"))?;
-                let why = format!("{} requests; {number} expected", requests.len());
+                let why = format!("{}; {number} expected", count_of(requests.len()));
                 ((requests.len() != *number).then_some(requests), why)
             }
             Self::Order(order) => in_order(order, &key.field("order"), all)?,
@@ -376,7 +422,7 @@ impl Assertion {
 }
 
 fn at_most<'a>(requests: Vec<&'a Arc<Exchange>>, most: usize, what: &str) -> Findings<'a> {
-    let why = format!("{} requests {what}; at most {most}", requests.len()).replace(" ;", ";");
+    let why = format!("{} {what}; at most {most}", count_of(requests.len())).replace(" ;", ";");
     // The excess requests are listed first.
     let wrong = (requests.len() > most).then(|| requests.into_iter().skip(most).collect());
     (wrong, why)
@@ -491,7 +537,7 @@ mod tests {
     use crate::journal::Outcome;
     use crate::request::TokenState;
 
-    /// A request that came so many milliseconds after the first one, and was answered at once.
+    /// A request that arrived this number of milliseconds after the first, and was answered at once.
     fn exchange(number: u64, client: u8, came: u64) -> Arc<Exchange> {
         Arc::new(Exchange {
             number,
@@ -512,7 +558,7 @@ mod tests {
         })
     }
 
-    /// The numbers of the exchanges that speak against an assertion, and what there is to say.
+    /// The numbers of the exchanges that violate an assertion, and the reason.
     fn against(assertion: &Assertion, all: &[Arc<Exchange>]) -> (Vec<u64>, String) {
         let (wrong, why) = assertion.wrong(&Key::root("x"), all).unwrap();
         let wrong = wrong.unwrap_or_default();

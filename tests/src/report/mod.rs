@@ -92,11 +92,7 @@ impl From<&Scenario> for ScenarioSummary {
             rests_on: scenario.rests_on().to_vec(),
             why: scenario.why().trim().to_owned(),
             steps: scenario.steps().iter().map(ToString::to_string).collect(),
-            journal: scenario
-                .journal()
-                .iter()
-                .map(|assertion| serde_json::to_string(assertion).unwrap_or_default())
-                .collect(),
+            journal: scenario.journal().iter().map(ToString::to_string).collect(),
         }
     }
 }

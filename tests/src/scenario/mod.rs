@@ -495,8 +495,8 @@ impl fmt::Display for Step {
             Self::Heal(name) => write!(f, "remove the fault {name:?}"),
             Self::Do(action) => write!(f, "IMDS: {}", json(action)),
             Self::Journal(assertions) => {
-                let each: Vec<_> = assertions.iter().map(json).collect();
-                write!(f, "check that the journal shows {}", each.join(" and "))
+                let each: Vec<_> = assertions.iter().map(ToString::to_string).collect();
+                write!(f, "check the journal: {}", each.join("; "))
             }
             Self::Clear(Cleared::Journal) => f.write_str("clear the journal"),
         }

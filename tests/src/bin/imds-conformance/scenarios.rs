@@ -142,7 +142,7 @@ impl Explain {
         if !scenario.journal().is_empty() {
             writeln!(text, "\nExpected in the journal at the end:")?;
             for assertion in scenario.journal() {
-                writeln!(text, "  {}", serde_json::to_string(assertion)?)?;
+                writeln!(text, "  {assertion}")?;
             }
         }
         print(&text)?;

@@ -211,7 +211,7 @@ fn scenario_template(row: usize, scenario: &ScenarioSummary) -> Markup {
             }
             @if !scenario.journal.is_empty() {
                 h3 { "Expected in the journal" }
-                ul.journal { @for assertion in &scenario.journal { li { code { (assertion) } } } }
+                ul.journal { @for assertion in &scenario.journal { li { (assertion) } } }
             }
             @if !scenario.why.is_empty() {
                 h3 { "Why it matters" }
@@ -288,12 +288,7 @@ fn finding(finding: &Finding) -> Markup {
                         }
                     }
                     " "
-                    // Assertions on the journal are JSON.
-                    @if finding.expected.starts_with(['{', '"']) {
-                        code { (finding.expected) }
-                    } @else {
-                        (finding.expected)
-                    }
+                    (finding.expected)
                 }
                 // For an expectation that was met, this text alone adds nothing.
                 @if !finding.holds || finding.seen != AS_EXPECTED {
