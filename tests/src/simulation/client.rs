@@ -23,7 +23,7 @@ use super::server::{Answer, Broken, Exchanged, Server, TOKEN};
 /// A call for credentials, as seen from outside.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// When the component began to handle it.
+    /// When the component began to handle the call.
     pub(super) began: Moment,
     pub(super) ended: Moment,
     pub(super) exchanges: Vec<Exchange>,
@@ -32,9 +32,9 @@ pub(super) struct Call {
     pub(super) failing: bool,
     /// The client's status after an exchange, as text.
     pub(super) status: String,
-    /// How often its sandbox restarted.
+    /// How often the client's sandbox restarted.
     pub(super) restarts: u64,
-    /// How it got its answer.
+    /// How the call got its answer.
     pub(super) served: Served,
     /// The log since the last exchange.
     pub(super) logged: String,
@@ -43,11 +43,11 @@ pub(super) struct Call {
 /// How a call got its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Served {
-    /// From the held credentials, or by its own request.
+    /// From the held credentials, or by requests of its own.
     Alone,
-    /// At once, while another caller waits for a refresh.
+    /// From the held credentials, while another caller waits for a refresh.
     DuringRefresh,
-    /// By waiting for the refresh of another caller, which has been judged already.
+    /// By waiting for a refresh that another caller started, and whose call has been judged.
     Shared,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Given {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
     pub(super) session_token: String,
-    /// In seconds since 1970, like `refresh_after`.
+    /// The expiration in seconds since 1970, like `refresh_after`.
     pub(super) expires: u64,
     pub(super) refresh_after: u64,
 }
@@ -77,7 +77,7 @@ impl fmt::Debug for Given {
     }
 }
 
-/// An error, as its texts.
+/// The texts of an error.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReportedError {
     /// The kind of error.
@@ -117,7 +117,7 @@ impl ReportedError {
 /// One exchange with IMDS.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// When it began, since the start of the world.
+    /// When the exchange began, since the start of the world.
     pub(super) began: Duration,
     pub(super) put: bool,
     pub(super) path: String,
@@ -222,7 +222,7 @@ impl Network {
         };
         let until = began.saturating_add(time);
         let exchanged = self.server.exchange(parts, self.number, until).await;
-        // A suspended machine receives it when it wakes.
+        // A suspended machine receives the response when it wakes.
         self.machine.awake().await;
         let outcome = match &exchanged.outcome {
             Ok(answer) => Ok(Answer {
@@ -345,7 +345,7 @@ impl Native {
         let call = Call {
             began,
             ended: self.machine.now(),
-            // Without an exchange, it has not changed.
+            // Without an exchange, the status has not changed.
             status: match exchanges.is_empty() {
                 true => String::new(),
                 false => format!("{status:?}"),

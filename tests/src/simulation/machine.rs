@@ -20,9 +20,9 @@ pub(super) struct Machine {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By how many seconds the wall clock is ahead.
+    /// How many seconds the wall clock is ahead.
     skew: i64,
-    /// How long it was suspended in total. The monotonic clock stood still meanwhile.
+    /// How long the machine was suspended in total. Meanwhile the monotonic clock stood still.
     suspended: Duration,
     wakes: Duration,
 }
@@ -76,7 +76,7 @@ impl Machine {
         state.wakes = wakes;
     }
 
-    /// When it wakes or last woke.
+    /// When the machine wakes or last woke.
     pub(super) fn woke(&self) -> Duration {
         self.state().wakes
     }

@@ -52,11 +52,11 @@ pub(super) struct ClientPlan {
 /// How often a caller asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
-    /// Once, with this time in between.
+    /// One call, then a pause of this length, and so on.
     Steady(Duration),
-    /// Several callers at once, with this time in between.
+    /// Calls of several callers at once, then a pause of this length, and so on.
     Crowd(Duration, usize),
-    /// Once a second for this number of times, with this time in between.
+    /// This number of calls, one per second, then a pause of this length, and so on.
     Storm(Duration, u32),
 }
 
@@ -66,6 +66,7 @@ pub(super) enum Stream {
     Plan,
     Server,
     Background,
+    Cover,
     Client(usize),
     Caller(usize, usize),
 }
@@ -97,6 +98,12 @@ impl Plan {
         // In 2026 or the next few years.
         let epoch = 1_767_225_600 + random.random_range(0..200_000_000);
         let mut incidents = schedule::generate(&mut random, LENGTH, clients.len());
+        incidents.extend(schedule::cover(
+            &mut dice(seed, world, Stream::Cover),
+            LENGTH,
+            incidents.len(),
+            (world as usize, WORLDS_A_YEAR as usize),
+        ));
         // A client with a configured role name cannot recover from a role change.
         if clients
             .iter()
@@ -158,6 +165,7 @@ fn dice(seed: u64, world: u32, stream: Stream) -> ChaCha8Rng {
         Stream::Plan => 0,
         Stream::Server => 1,
         Stream::Background => 2,
+        Stream::Cover => 3,
         Stream::Client(client) => 1_000 + client as u64,
         Stream::Caller(client, caller) => 1_000_000 + 1_000 * client as u64 + caller as u64,
     };

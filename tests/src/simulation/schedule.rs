@@ -16,10 +16,13 @@ pub struct Incident {
     pub number: usize,
     /// When it begins, since the start of the world.
     pub begins: Duration,
-    /// If set, it waits for the next request and then for this time, so that it hits a call in progress.
+    /// If set, the incident waits for the next request and then for this time, so that it hits a call in progress.
     pub amid: Option<Duration>,
     /// How long it lasts, or zero for an instantaneous incident.
     pub lasts: Duration,
+    /// Whether the incident lasts longer if necessary: until faults of its kind have affected a request in this world.
+    #[serde(default)]
+    pub until_it_acts: bool,
     /// What happens.
     pub kind: Kind,
 }
@@ -77,6 +80,9 @@ impl fmt::Display for Incident {
         }
         if !self.lasts.is_zero() {
             write!(f, " for {}", Readable(self.lasts))?;
+        }
+        if self.until_it_acts {
+            f.write_str(" and until it acts")?;
         }
         match &self.kind {
             Kind::Fault(rule) => {
@@ -154,9 +160,52 @@ pub(super) fn generate(random: &mut impl Rng, length: Duration, clients: usize) 
             begins,
             amid,
             lasts,
+            until_it_acts: false,
             kind,
         });
     }
+}
+
+/// Generates faults that last until they take effect. Each kind of fault occurs in one of `worlds` consecutive worlds,
+/// so that every kind takes effect within a year.
+pub(super) fn cover(
+    random: &mut impl Rng,
+    length: Duration,
+    first_number: usize,
+    (world, worlds): (usize, usize),
+) -> Vec<Incident> {
+    let samples = Fault::samples(random);
+    let kinds = samples.chunk_by(|fault, next| type_of(fault) == type_of(next));
+    let mut incidents = Vec::new();
+    for kind in kinds.skip(world % worlds).step_by(worlds) {
+        let number = first_number + incidents.len();
+        // The rule has no conditions, and half of the world remains for it to take effect.
+        let fault = kind.choose(random).cloned();
+        let mut rule = Rule::new(name(number), fault.unwrap_or_else(Fault::blackhole));
+        if !rule.fault.precedes_requests() {
+            rule = rule.on("/**");
+        }
+        incidents.push(Incident {
+            number,
+            begins: length.mul_f64(random.random_range(0.0..0.5)),
+            amid: None,
+            lasts: spread(random, 1.0, 8.0 * 3600.0),
+            until_it_acts: true,
+            kind: Kind::Fault(Box::new(rule)),
+        });
+    }
+    incidents
+}
+
+/// The `type` of a fault in files.
+pub(super) fn type_of(fault: &Fault) -> Option<String> {
+    let fault = serde_json::to_value(fault).ok()?;
+    Some(fault.get("type")?.as_str()?.to_owned())
+}
+
+/// The name of the rule of an incident.
+fn name(number: impl fmt::Display) -> String {
+    format!("incident-{number}")
 }
 
 /// A random time, distributed evenly on a logarithmic scale.
@@ -206,7 +255,7 @@ const PATHS: [&str; 6] = [
 pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let fault = fault(random);
     let is_down = matches!(fault, Fault::Connection(ConnectionFault::Down(_)));
-    let mut rule = Rule::new(format!("incident-{number}"), fault);
+    let mut rule = Rule::new(name(number), fault);
     if !rule.fault.precedes_requests() {
         let paths = match &rule.fault {
             // Rates count all requests; some faults apply only to tokens, some only to credentials.
@@ -239,7 +288,7 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
 /// A random fault of those that the emulator can inject.
 fn fault(random: &mut impl Rng) -> Fault {
     let samples = Fault::samples(random);
-    // There is at least one sample of each kind.
+    // The list contains at least one sample of each kind.
     let fault = samples.choose(random).cloned();
     fault.unwrap_or_else(Fault::blackhole)
 }
@@ -310,6 +359,31 @@ mod tests {
             .map(|fault| fault["type"].as_str().unwrap())
             .collect();
         assert_eq!(names, vocabulary);
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_scheduled_within_a_year() {
+        let length = Duration::from_secs(86_400 * 28);
+        let all = Fault::samples(&mut ChaCha8Rng::seed_from_u64(1));
+        let all: BTreeSet<String> = all.iter().filter_map(type_of).collect();
+        for seed in 0..20 {
+            let mut covered = Vec::new();
+            for world in 100..113 {
+                let mut random = ChaCha8Rng::seed_from_u64(seed);
+                random.set_stream(world as u64);
+                let incidents = cover(&mut random, length, 7, (world, 13));
+                for (at, incident) in incidents.iter().enumerate() {
+                    assert_eq!(incident.number, 7 + at);
+                    assert!(incident.begins < length / 2 && incident.until_it_acts);
+                    let Kind::Fault(rule) = &incident.kind else {
+                        panic!("{incident}");
+                    };
+                    covered.extend(type_of(&rule.fault));
+                }
+            }
+            assert_eq!(covered.len(), all.len());
+            assert_eq!(BTreeSet::from_iter(covered), all);
+        }
     }
 
     #[test]

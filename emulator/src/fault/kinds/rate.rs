@@ -92,7 +92,7 @@ impl Kind for Throttle {
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new(draw.of(1, [5])).effect(draw.effect())]
+        vec![Self::new(draw.of(1, [2])).effect(draw.effect())]
     }
 }
 

@@ -88,7 +88,8 @@ impl Arguments {
         let given: Vec<Incident> = match &self.only {
             None => plan.incidents.clone(),
             Some(only) => {
-                let last = plan.incidents.len().saturating_sub(1);
+                let numbers = plan.incidents.iter().map(|incident| incident.number);
+                let last = numbers.max().unwrap_or_default();
                 if let Some(unknown) = only.iter().find(|number| **number > last) {
                     bail!("invalid --only {unknown}: world {world} has the incidents 0 to {last}");
                 }

@@ -36,10 +36,10 @@ struct Held {
     given: Given,
     /// Since 1970.
     document_expires: f64,
-    /// How often in a row they were extended.
+    /// How often in a row the credentials were extended.
     extensions: u32,
     since: Moment,
-    /// They become due within this range of seconds after `since`.
+    /// The credentials become due within this range of seconds after `since`.
     due: Range<f64>,
 }
 
@@ -295,7 +295,7 @@ impl Model {
             &promised,
         )?;
         let now = call.ended.wall.as_secs_f64();
-        // The promise tells when they are due, unless that is at their expiration.
+        // The promise states when the credentials are due, unless they are due at their expiration.
         let promise = found.refresh_after as f64;
         let seconds = whole(due.clone());
         let due = match promise < end {

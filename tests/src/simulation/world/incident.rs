@@ -1,11 +1,16 @@
 //! Incidents: how each kind begins and ends.
 
+use std::time::Duration;
+
 use imds_emulator::config::{Config, HttpTokens, Invalid};
 
 use super::client::Client;
 use super::{Broken, World};
 use crate::simulation::schedule::{Incident, Kind};
 use crate::simulation::server::Server;
+
+/// The interval at which an incident that lasts until it acts checks whether it has acted.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(600);
 
 /// Runs an incident from its beginning to its end.
 pub(super) async fn happen(
@@ -38,6 +43,9 @@ pub(super) async fn happen(
         return Ok(());
     }
     world.timeline.sleep(incident.lasts).await;
+    while incident.until_it_acts && !world.has_acted(incident) {
+        world.timeline.sleep(BETWEEN_CHECKS).await;
+    }
     world.note(&format!("{:>4}  ends", incident.number));
     end(world, clients, incident)?;
     world.incident_ends();

@@ -22,7 +22,7 @@ use super::client::Call;
 use super::hosted::Rest;
 use super::judge::{Invariant, Judge, Violation, WorldState};
 use super::plan::{Plan, Stream};
-use super::schedule::{Incident, Kind, Readable};
+use super::schedule::{Incident, Kind, Readable, type_of};
 use super::server::Server;
 use super::timeline::Timeline;
 
@@ -150,6 +150,11 @@ impl World {
         self.blame(judge.borrow_mut().call(call, state));
     }
 
+    /// Whether faults of the same kind as that of an incident have affected a request.
+    fn has_acted(&self, incident: &Incident) -> bool {
+        fault(incident).is_none_or(|(_, kind)| self.notes.borrow().acted.contains_key(&kind))
+    }
+
     fn blame(&self, violation: Option<Violation>) {
         if let Some(violation) = violation {
             self.note(&violation.to_string());
@@ -236,8 +241,7 @@ fn fault(incident: &Incident) -> Option<(String, String)> {
     let Kind::Fault(rule) = &incident.kind else {
         return None;
     };
-    let fault = serde_json::to_value(&rule.fault).ok()?;
-    Some((rule.name.clone(), fault.get("type")?.as_str()?.to_owned()))
+    Some((rule.name.clone(), type_of(&rule.fault)?))
 }
 
 /// A violation, if a call does not end although its machine is awake.
