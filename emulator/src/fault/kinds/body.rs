@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::samples::Draw;
-use super::{Deliver, Kind, Nature, Requests, group};
+use super::{Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::dialect::page;
 use crate::fault::draft::Draft;
@@ -160,30 +160,9 @@ impl Deliver for LongBody {
     }
 }
 
-/// Sends a chunked body with an invalid chunk.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct MalformedChunk {}
-
-impl MalformedChunk {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for MalformedChunk {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Sends a chunked body with an invalid chunk.
+    MalformedChunk: Answer(All);
 }
 
 impl Deliver for MalformedChunk {
@@ -267,10 +246,6 @@ impl MalformedJson {
 }
 
 impl Kind for MalformedJson {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }
@@ -344,10 +319,6 @@ impl Patch {
 }
 
 impl Kind for Patch {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }
@@ -391,10 +362,6 @@ impl WrongContentLength {
 }
 
 impl Kind for WrongContentLength {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Deliver, Kind, Nature, Requests, group};
+use super::{Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::fault::delay::to_std;
 use crate::fault::draft::Draft;
@@ -48,10 +48,6 @@ impl Down {
 }
 
 impl Kind for Down {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Listener(self.family)
     }
@@ -90,10 +86,6 @@ impl ResetPeer {
 }
 
 impl Kind for ResetPeer {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         match self.after {
             ResetAfter::Accept => Nature::Accept,
@@ -143,30 +135,9 @@ pub enum ResetAfter {
     },
 }
 
-/// Never answers the request. The connection stays open.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Blackhole {}
-
-impl Blackhole {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for Blackhole {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Never answers the request. The connection stays open.
+    Blackhole: Answer(All);
 }
 
 impl Deliver for Blackhole {
@@ -175,30 +146,9 @@ impl Deliver for Blackhole {
     }
 }
 
-/// Closes the connection without sending a byte.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct EmptyResponse {}
-
-impl EmptyResponse {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for EmptyResponse {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Closes the connection without sending a byte.
+    EmptyResponse: Answer(All);
 }
 
 impl Deliver for EmptyResponse {
@@ -207,31 +157,10 @@ impl Deliver for EmptyResponse {
     }
 }
 
-/// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
-/// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct HopLimit {}
-
-impl HopLimit {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for HopLimit {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::Tokens, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
+    /// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
+    HopLimit: Answer(Tokens);
 }
 
 impl Deliver for HopLimit {
@@ -258,10 +187,6 @@ impl SlowClose {
 }
 
 impl Kind for SlowClose {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }

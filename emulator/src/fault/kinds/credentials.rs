@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Alter, Kind, Nature, Requests, group};
+use super::{Alter, Kind, Nature, Requests, group, no_parameters};
 use crate::documents::Broken;
 use crate::fault::occurrence::Occurrence;
 use crate::fault::view::View;
@@ -119,10 +119,6 @@ impl CredentialsExpired {
 }
 
 impl Kind for CredentialsExpired {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Instance(Requests::All, self)
     }
@@ -139,31 +135,10 @@ impl Alter for CredentialsExpired {
     }
 }
 
-/// Issues no new credentials: those of the moment at which the rule was added are served, even once
-/// they have expired.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct CredentialsStuck {}
-
-impl CredentialsStuck {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for CredentialsStuck {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Issues no new credentials: those of the moment at which the rule was added are served, even once
+    /// they have expired.
+    CredentialsStuck: Instance(All);
 }
 
 impl Alter for CredentialsStuck {
@@ -237,10 +212,6 @@ impl CredentialsLateRotation {
 }
 
 impl Kind for CredentialsLateRotation {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Instance(Requests::All, self)
     }
@@ -310,30 +281,9 @@ impl Alter for CredentialsField {
     }
 }
 
-/// Answers with 404 below `iam/security-credentials-extended/` `[I52]`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ExtendedUnavailable {}
-
-impl ExtendedUnavailable {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for ExtendedUnavailable {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Answers with 404 below `iam/security-credentials-extended/` `[I52]`.
+    ExtendedUnavailable: Instance(All);
 }
 
 impl Alter for ExtendedUnavailable {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Alter, Kind, Nature, Requests, group};
+use super::{Alter, Kind, Nature, Requests, group, no_parameters};
 use crate::fault::occurrence::Occurrence;
 use crate::fault::view::View;
 use crate::instance::Switch;
@@ -25,30 +25,9 @@ group! {
     RoleChanged = "role_changed", role_changed(to: impl Into<String>);
 }
 
-/// Answers every request with 403, as if `HttpEndpoint` were `disabled` `[I23]`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct EndpointDisabled {}
-
-impl EndpointDisabled {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for EndpointDisabled {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Answers every request with 403, as if `HttpEndpoint` were `disabled` `[I23]`.
+    EndpointDisabled: Instance(All);
 }
 
 impl Alter for EndpointDisabled {
@@ -145,10 +124,6 @@ impl StaleView {
 }
 
 impl Kind for StaleView {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Instance(Requests::All, self)
     }
@@ -180,10 +155,6 @@ impl ClockSkew {
 }
 
 impl Kind for ClockSkew {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Instance(Requests::All, self)
     }
@@ -206,30 +177,9 @@ impl Alter for ClockSkew {
     }
 }
 
-/// Removes the instance profile: there is no `iam/` `[I35]`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct RoleMissing {}
-
-impl RoleMissing {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for RoleMissing {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Removes the instance profile: there is no `iam/` `[I35]`.
+    RoleMissing: Instance(All);
 }
 
 impl Alter for RoleMissing {
@@ -239,30 +189,9 @@ impl Alter for RoleMissing {
     }
 }
 
-/// Empties the list of roles.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct RoleEmpty {}
-
-impl RoleEmpty {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for RoleEmpty {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Empties the list of roles.
+    RoleEmpty: Instance(All);
 }
 
 impl Alter for RoleEmpty {

@@ -46,8 +46,11 @@ use crate::value::{Invalid, Key};
 
 /// A kind of fault: its parameters, and what it does.
 trait Kind {
-    /// Checks the parameters; `key` is where the fault stands in the configuration.
-    fn check(&self, key: &Key) -> Result<(), Invalid>;
+    /// Checks the parameters; `key` is where the fault stands in the configuration. By default every
+    /// value is accepted.
+    fn check(&self, _key: &Key) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// What the fault acts on.
     fn nature(&self) -> Nature<'_>;
@@ -144,6 +147,46 @@ pub(crate) trait Limit {
     /// What happens to a request above the limit.
     fn effect(&self) -> Effect;
 }
+/// Declares a kind without parameters, and what it acts on.
+macro_rules! no_parameters {
+    ($(#[$doc:meta])* $kind:ident: $nature:ident($requests:ident);) => {
+        $(#[$doc])*
+        #[derive(
+            Clone,
+            Debug,
+            Default,
+            serde::Deserialize,
+            schemars::JsonSchema,
+            PartialEq,
+            serde::Serialize,
+        )]
+        #[serde(deny_unknown_fields)]
+        #[non_exhaustive]
+        pub struct $kind {}
+
+        impl $kind {
+            fn new() -> Self {
+                Self::default()
+            }
+        }
+
+        impl $crate::fault::kinds::Kind for $kind {
+            fn nature(&self) -> $crate::fault::kinds::Nature<'_> {
+                $crate::fault::kinds::Nature::$nature(
+                    $crate::fault::kinds::Requests::$requests,
+                    self,
+                )
+            }
+
+            fn samples(_: &mut $crate::fault::kinds::samples::Draw<'_>) -> Vec<Self> {
+                vec![Self::new()]
+            }
+        }
+    };
+}
+
+use no_parameters;
+
 
 /// Declares a group of kinds: its enum, the names of its kinds, and their constructors.
 macro_rules! group {

@@ -186,10 +186,6 @@ impl SlowHeaders {
 }
 
 impl Kind for SlowHeaders {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }
@@ -359,10 +355,6 @@ impl Stall {
 }
 
 impl Kind for Stall {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Answer(Requests::All, self)
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Alter, Deliver, Effect, Kind, Nature, Requests, group};
+use super::{Alter, Deliver, Effect, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::Delivery;
 use crate::fault::draft::Draft;
 use crate::fault::occurrence::Occurrence;
@@ -78,30 +78,9 @@ impl Deliver for TokenUnavailable {
     }
 }
 
-/// Requires a token, whatever `HttpTokens` says.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct V1Disabled {}
-
-impl V1Disabled {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for V1Disabled {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Requires a token, whatever `HttpTokens` says.
+    V1Disabled: Instance(All);
 }
 
 impl Alter for V1Disabled {
@@ -110,30 +89,9 @@ impl Alter for V1Disabled {
     }
 }
 
-/// Answers requests without a token, whatever `HttpTokens` says.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct V1Enabled {}
-
-impl V1Enabled {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for V1Enabled {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Answers requests without a token, whatever `HttpTokens` says.
+    V1Enabled: Instance(All);
 }
 
 impl Alter for V1Enabled {
@@ -160,10 +118,6 @@ impl TokenExpireEarly {
 }
 
 impl Kind for TokenExpireEarly {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
     fn nature(&self) -> Nature<'_> {
         Nature::Instance(Requests::All, self)
     }
@@ -179,30 +133,9 @@ impl Alter for TokenExpireEarly {
     }
 }
 
-/// Revokes all tokens that were issued before the rule was added.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TokenRevokeAll {}
-
-impl TokenRevokeAll {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for TokenRevokeAll {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Revokes all tokens that were issued before the rule was added.
+    TokenRevokeAll: Instance(All);
 }
 
 impl Alter for TokenRevokeAll {
@@ -211,30 +144,9 @@ impl Alter for TokenRevokeAll {
     }
 }
 
-/// Rejects valid tokens. With `when.probability`, only now and then.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TokenFlap {}
-
-impl TokenFlap {
-    fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Kind for TokenFlap {
-    fn check(&self, _: &Key) -> Result<(), Invalid> {
-        Ok(())
-    }
-
-    fn nature(&self) -> Nature<'_> {
-        Nature::Instance(Requests::All, self)
-    }
-
-    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
-        vec![Self::new()]
-    }
+no_parameters! {
+    /// Rejects valid tokens. With `when.probability`, only now and then.
+    TokenFlap: Instance(All);
 }
 
 impl Alter for TokenFlap {
