@@ -189,7 +189,7 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    /// How far it is ahead of the machine's, in whole seconds.
+    /// How far the clock is ahead of the machine's clock, in whole seconds.
     fn ahead(clock: &Clock) -> i64 {
         let ahead = clock.now().signed_duration_since(Utc::now());
         (ahead.num_milliseconds() + 500).div_euclid(1000)

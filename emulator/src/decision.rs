@@ -1,4 +1,4 @@
-//! What is done with a request: the core decides it, faults change it, the server carries it out.
+//! The decision about a request: the core makes it, faults change it, the server carries it out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use http::Response;
 
 use crate::request::{ImdsVersion, TokenState};
 
-/// What is done with a request.
+/// How a request is answered.
 #[derive(Debug)]
 pub struct Decision {
     /// How long to wait before the delivery.
     pub delay: Duration,
-    /// What the client gets.
+    /// What the client receives.
     pub delivery: Delivery,
     /// The request and its answer, for the journal.
     pub summary: Summary,
 }
 
-/// What a client gets.
+/// What a client receives.
 #[derive(Debug)]
 pub enum Delivery {
     /// A response, written by the server's HTTP library.
     Response(Response<Bytes>),
     /// These steps on its connection, one after the other.
     Script(Vec<Step>),
-    /// Nothing: the connection stays open.
+    /// No response: the connection stays open.
     NoResponse,
 }
 
-/// What happens on a connection.
+/// A step on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send these bytes.

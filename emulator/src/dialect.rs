@@ -73,7 +73,7 @@ pub(crate) enum Kind {
 }
 
 impl Dialect {
-    /// The answer as it is sent. `host` is the `Host` of the request.
+    /// The response. `host` is the `Host` of the request.
     pub(crate) fn write(
         self,
         answer: Answer,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::{Generation, RoleKeys};
 use crate::instance::{Iam, Instance};
 
-/// How a field of a document is damaged.
+/// A way to damage a field of a document.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Broken {
@@ -24,8 +24,8 @@ pub enum Broken {
     BadDate,
 }
 
-/// The credentials of a role `[I47]` `[I52]`, or the error in their place `[I48]`. `broken` are the
-/// fields to damage.
+/// The credentials of a role `[I47]` `[I52]`, or the error in place of them `[I48]`. `broken` lists
+/// the fields to damage.
 pub(crate) fn role(
     iam: &Iam,
     role: &str,
@@ -176,7 +176,7 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     ])
 }
 
-/// A moment as documents show it: RFC 3339 in UTC, to the second.
+/// The moment in the format of documents: RFC 3339 in UTC, to the second.
 pub(crate) fn seconds(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
@@ -191,7 +191,7 @@ fn object(fields: &[(&str, String)]) -> String {
     format!("{{\n{}\n}}", fields_indented(fields, "  "))
 }
 
-/// A JSON array of objects; `[]` if there are none.
+/// A JSON array of objects: `[]` if `objects` is empty.
 pub(crate) fn list(objects: &[Vec<(&str, String)>]) -> String {
     if objects.is_empty() {
         return "[]".to_owned();

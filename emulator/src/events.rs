@@ -8,7 +8,7 @@ use crate::instance::{
 };
 use crate::value::Moment;
 
-/// The document of an event, and when it became what it is.
+/// The document of an event, and when the document last changed.
 pub(crate) struct Event {
     pub(crate) document: String,
     pub(crate) since: DateTime<Utc>,
@@ -39,7 +39,7 @@ pub(crate) fn spot_termination(
     })
 }
 
-/// When an interruption is announced, and when it happens; nothing before it is announced.
+/// When an interruption is announced, and when it happens. `None` until it is announced.
 fn times(
     interruption: &SpotInterruption,
     now: DateTime<Utc>,
@@ -86,7 +86,7 @@ pub(crate) fn maintenance(
     })
 }
 
-/// One event of maintenance, the one at `at` in the configuration.
+/// The fields of the maintenance event that has the index `at` in the configuration.
 fn fields(
     at: usize,
     event: &Maintenance,
@@ -119,13 +119,13 @@ fn fields(
     ]
 }
 
-/// The moment of an announcement, unless it is still to come.
+/// The moment of the announcement, or `None` if it is in the future.
 fn announced(moment: Moment, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let moment = moment.after(now);
     (moment <= now).then_some(moment)
 }
 
-/// The configured moment, or by default `lead` after `since`.
+/// The configured moment. Default: `lead` after `since`.
 fn later(
     moment: Option<Moment>,
     since: DateTime<Utc>,

@@ -1,8 +1,8 @@
 //! An emulator of the EC2 Instance Metadata Service (IMDS), for tests.
 //!
-//! It answers as IMDS does, for one instance that is [configured](config) as a whole: tokens, the tree
-//! of every version, credentials that live and rotate on a [`Clock`] of the test's choice, events, and
-//! an identity document that is signed. The credentials are well-formed and worthless.
+//! It answers as IMDS does, for one instance, all of which can be [configured](config): tokens, the
+//! tree of every version, credentials that rotate and expire on a [`Clock`] that the test chooses,
+//! events, and a signed identity document. The credentials are well-formed and worthless.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -16,9 +16,9 @@
 //! # }).unwrap();
 //! ```
 //!
-//! It fails on demand ([`fault`]), follows a script ([`timeline`]), and remembers what was asked
-//! ([`journal`]). [`Emulator`] has the methods that change it while it runs, and [`Command`] names
-//! them as data.
+//! It fails on demand ([`fault`]), follows a script ([`timeline`]), and records the requests
+//! ([`journal`]). The methods of [`Emulator`] change it while it runs; [`Command`] represents the
+//! same operations as data.
 //!
 //! [`protocol`] describes IMDS as numbered rules; code and tests cite them.
 //!
@@ -33,22 +33,22 @@
 //! | --- | --- | --- |
 //! | [`protocol`] | the rules of IMDS, as text | – |
 //! | `value` | spans, moments, contents; keys of the configuration and what is wrong with their values | – |
-//! | `clock`, `identity`, `token` | real time, or a test's; signatures; session tokens | – |
+//! | `clock`, `identity`, `token` | real time, or a time that the test sets; signatures; session tokens | – |
 //! | `request` | what a request says: path, version of IMDS, token | `value`, `token` |
-//! | `decision` | what is done with a request | `request` |
+//! | `decision` | how a request is answered | `request` |
 //! | `dialect` | how answers look on the wire | `decision` |
 //! | `instance` | the model of the instance, its metadata options and its events | `value` |
 //! | `credentials` | the life of the role's credentials | `instance` |
 //! | `documents` | JSON documents, and how they are written | `instance`, `credentials` |
 //! | `events` | documents of events | `value`, `instance`, `documents` |
-//! | [`fault`] | rules: match, when, fault; what faults make of an instance and of an answer | `value`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents` |
-//! | [`journal`] | what was asked, what was answered, and assertions over it | `value`, `token`, `request` |
+//! | [`fault`] | rules: match, when, fault; how faults change an instance and an answer | `value`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents` |
+//! | [`journal`] | requests, their outcomes, and assertions about them | `value`, `token`, `request` |
 //! | `preset` | faults by name | `value`, `fault` |
 //! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
-//! | `control` | what each command does, and what can be asked of a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
 //! | `server` | sockets in, core, sockets out | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 

@@ -1,4 +1,4 @@
-//! Rules: what goes wrong, for which requests, and when.
+//! The rules of faults.
 
 use axum::Json;
 use axum::extract::State;

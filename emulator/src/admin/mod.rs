@@ -34,7 +34,7 @@ use self::openapi::Api;
 use crate::control::Control;
 use crate::timeline::{Command, Outcome};
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Clone, Debug)]
 struct Admin {
     control: Control,
@@ -81,8 +81,8 @@ fn api() -> Api<Admin> {
         .with(service::routes())
 }
 
-/// Keeps web pages out that a browser on this machine shows: their requests have an `Origin`, or,
-/// after DNS rebinding, a name of their own as `Host`.
+/// Rejects requests of web pages in a browser on this machine: such requests have an `Origin` or,
+/// after DNS rebinding, the page's host name as `Host`.
 async fn only_local(request: Request, next: Next) -> Response {
     let host = request
         .headers()
@@ -112,7 +112,7 @@ async fn only_local(request: Request, next: Next) -> Response {
 /// What a handler returns.
 type Answer<T> = Result<T, Problem>;
 
-/// Does what a command says. `absent` describes what the command did not find.
+/// Applies a command. `absent` describes what the command did not find.
 fn apply(
     control: &Control,
     command: Command,
@@ -124,7 +124,7 @@ fn apply(
     }
 }
 
-/// For commands that always find what they are about.
+/// For commands that always take effect.
 fn never() -> String {
     "not found".into()
 }

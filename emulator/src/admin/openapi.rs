@@ -1,4 +1,4 @@
-//! Routes together with their descriptions: there is no route without one.
+//! Routes together with their descriptions: every route has one.
 
 use axum::Router;
 use axum::routing::MethodRouter;

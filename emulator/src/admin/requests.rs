@@ -1,4 +1,4 @@
-//! The journal: what was asked and answered, and assertions about it.
+//! The journal: requests, their answers, and assertions about them.
 
 use std::convert::Infallible;
 

@@ -16,7 +16,7 @@ pub struct ExpectGuard {
     shared: Arc<Shared>,
     /// `None` once it is checked.
     assertion: Option<Assertion>,
-    /// The place in the journal from which the assertion counts.
+    /// The place in the journal after which the assertion applies.
     after: u64,
     created: &'static Location<'static>,
 }

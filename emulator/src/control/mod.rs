@@ -1,4 +1,4 @@
-//! What can be done to a running emulator, and asked of it.
+//! The operations on a running emulator, and the queries about it.
 
 mod apply;
 mod expect;
@@ -28,15 +28,15 @@ use crate::value::Invalid;
 /// A handle on a running emulator, without HTTP. Clones are handles on the same emulator; they do
 /// not keep it running.
 ///
-/// Whatever changes the emulator is a [`Command`], which [`apply`](Self::apply) does. The methods
-/// with names of their own build the command.
+/// Every change of the emulator is a [`Command`], which [`apply`](Self::apply) performs. The other
+/// methods that change the emulator build the command.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Control {
-    /// Does what a command says. A request sees the whole of its effect or nothing of it.
+    /// Applies a command. A request sees either its whole effect or nothing of it.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Control {
         self.shared.apply(command, self.now())
     }
 
-    /// The moment, once everything that was due before it has happened.
+    /// The present moment, after the steps of the timeline that are due have been taken.
     fn now(&self) -> DateTime<Utc> {
         self.shared.tick();
         self.shared.clock.now()
@@ -174,7 +174,7 @@ impl Control {
         self.apply(Command::RemovePreset(preset)) == Ok(Outcome::Done)
     }
 
-    /// Adds a rule for good, and removes the rule with the same name, if there is one.
+    /// Adds a rule without a guard. It replaces the rule with the same name, if there is one.
     ///
     /// # Errors
     ///
@@ -329,7 +329,7 @@ impl Control {
     }
 }
 
-/// Why a step of the timeline was not taken.
+/// The reason why a step of the timeline was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StepError {

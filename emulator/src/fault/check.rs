@@ -1,4 +1,4 @@
-//! What a rule must be to be accepted.
+//! The checks of a rule.
 
 use http::Method;
 
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// The key that a rule is refused for, if it is refused.
+    /// The key for which a rule is refused, if it is refused.
     fn refused(rule: Value) -> Option<String> {
         let rule: Rule = serde_json::from_value(rule).unwrap();
         let error = rule.check(&Key::root("rule")).err()?;

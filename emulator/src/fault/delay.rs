@@ -1,4 +1,4 @@
-//! How long a delay is.
+//! The length of delays.
 
 use std::time::Duration;
 

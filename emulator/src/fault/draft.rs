@@ -1,4 +1,4 @@
-//! An answer as IMDS would give it, for a fault to change.
+//! An answer that a fault changes.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -8,7 +8,7 @@ use super::occurrence::Occurrence;
 use crate::decision::{Delivery, ReasonPhrase, Step, WithoutBody};
 use crate::dialect::{Dialect, page};
 
-/// An answer as IMDS would give it.
+/// The answer that IMDS would send.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) response: Response<Bytes>,
@@ -17,7 +17,7 @@ pub(crate) struct Draft {
     pub(crate) occurrence: Occurrence,
 }
 
-/// A response as it is sent, of which a script sends what a fault leaves of it.
+/// The bytes of a response. A script sends those that a fault leaves.
 pub(super) struct Written {
     pub(super) head: BytesMut,
     pub(super) body: Bytes,
@@ -89,8 +89,8 @@ impl Draft {
         Written { head, body }
     }
 
-    /// Sends the response byte by byte as it is, and closes the connection. The HTTP library would
-    /// correct some headers.
+    /// Sends exactly these bytes, and closes the connection. The HTTP library would correct some
+    /// headers.
     pub(super) fn verbatim(&self) -> Delivery {
         Delivery::Script(vec![Step::Send(self.written().whole()), Step::Close])
     }

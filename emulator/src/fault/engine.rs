@@ -73,7 +73,7 @@ impl Fired {
         self.active.rule.fault.nature().alters()
     }
 
-    /// Changes the instance as this request sees it, if the fault is one that does.
+    /// Changes the instance as this request sees it, if the fault acts on the instance.
     pub(crate) fn alter(&self, view: &mut View) {
         match self.active.rule.fault.nature() {
             Nature::Instance(_, fault) => fault.alter(view, &self.occurrence),
@@ -85,13 +85,13 @@ impl Fired {
         }
     }
 
-    /// Whether the fault takes the place of the answer.
+    /// Whether the fault replaces the answer.
     pub(crate) fn replaces(&self) -> bool {
         self.active.rule.fault.nature().replaces()
     }
 
-    /// What the client gets in place of `response`, which the fault leaves as it is unless it
-    /// [replaces](Self::replaces) it.
+    /// What the client receives: `response`, or what the fault
+    /// [replaces](Self::replaces) it with.
     pub(crate) fn deliver(&self, response: Response<Bytes>, dialect: Dialect) -> Delivery {
         let answer = Draft {
             response,
@@ -108,7 +108,7 @@ impl Fired {
     }
 }
 
-/// A rule at work.
+/// An active rule.
 #[derive(Debug)]
 struct Active {
     rule: Rule,
@@ -161,8 +161,7 @@ struct Gate {
     client: Option<IpNet>,
     /// Whether the rule is for requests, and for which.
     requests: Option<Requests>,
-    /// Whether the fault takes the place of the answer. Of several such faults the first one
-    /// applies.
+    /// Whether the fault replaces the answer. If several such faults match, the first applies.
     replaces: bool,
 }
 
@@ -185,7 +184,7 @@ impl Gate {
     }
 }
 
-/// All rules at work.
+/// All active rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleSet {
     /// By priority, then in the order in which they were added.

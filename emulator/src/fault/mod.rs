@@ -2,7 +2,7 @@
 //!
 //! Rules are written the same way in the configuration file, over the admin API and in Rust. For
 //! each request, rules are checked by priority, then in their order. Delays add up. All faults of
-//! the instance take effect. Of the faults that replace the answer, the first one wins.
+//! the instance take effect. If several faults replace the answer, the first applies.
 //!
 //! ```
 //! use imds_emulator::config::Config;
@@ -182,7 +182,7 @@ pub struct When {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
     /// Real time after which the rule is removed, whatever the emulator's clock shows: a safety net
-    /// for rules that nobody removes. Default: no limit.
+    /// for rules that a test fails to remove. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
     /// The state that a scenario must be in. Default: any.

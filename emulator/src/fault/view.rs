@@ -22,7 +22,7 @@ pub(crate) struct View {
     pub(crate) quirks: Quirks,
 }
 
-/// What is wrong with an instance, as far as no configuration could say it.
+/// What faults change that no configuration can express.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quirks {
     /// How far the clock is off.

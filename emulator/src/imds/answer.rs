@@ -1,4 +1,4 @@
-//! A request and a moment in, a decision out.
+//! The core's decision about one request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::tree::{Found, LATEST, VERSIONS};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Imds {
-    /// What becomes of `request`, that `client` makes at the moment `now`.
+    /// Decides how to answer `request`, which `client` sends at the moment `now`.
     pub fn decide(&self, request: &Parts, client: Client, now: DateTime<Utc>) -> Decision {
         let path = Path::new(request.uri.path());
         let for_token = path.is_for_tokens() && request.method == Method::PUT;
@@ -60,8 +60,11 @@ impl Imds {
         }
     }
 
-    /// The answer, and what `fired` makes of it.
-    #[expect(clippy::too_many_arguments, reason = "they are what a request is")]
+    /// Answers the request, and lets the faults of `fired` change the answer.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a property of the request"
+    )]
     fn conclude(
         &self,
         request: &Parts,
@@ -95,7 +98,7 @@ impl Imds {
             let mut response = dialect.write(
                 answer,
                 request.headers.get(HOST),
-                // What is spoiled ends the connection.
+                // A fault that replaces the answer closes the connection.
                 self.config.server.keep_alive && spoiling.is_none(),
                 now.checked_add_signed(self.quirks.skew).unwrap_or(now),
             );
@@ -119,7 +122,8 @@ impl Imds {
         }
     }
 
-    /// `[I21]`, told from who asks.
+    /// Whether responses to `PUT` do not reach the client, because it is more network hops away than
+    /// the hop limit allows `[I21]`.
     fn is_out_of_reach(&self, peer: IpAddr) -> bool {
         let peers = &self.config.server.peers;
         let hops = peers
@@ -158,7 +162,7 @@ impl Imds {
         }
     }
 
-    /// `[I8]` `[I10]` to `[I14]`
+    /// Issues a token `[I8]` `[I10]` to `[I14]`.
     fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
         if request.method != Method::PUT {
@@ -180,7 +184,8 @@ impl Imds {
         }
     }
 
-    /// `[I16]` to `[I18]`: what `read` gives, for those who may have it.
+    /// Answers with what `read` returns if the request has a valid token, or needs none `[I16]` to
+    /// `[I18]`.
     fn guard(&self, sent: SentToken, now: DateTime<Utc>, read: impl FnOnce() -> Kind) -> Answer {
         let needed = self.config.metadata_options.http_tokens == HttpTokens::Required;
         let ttl = match sent {
@@ -200,7 +205,7 @@ impl Imds {
         Answer { kind: read(), ttl }
     }
 
-    /// `[I27]` to `[I36]`
+    /// Looks up a path in the tree `[I27]` to `[I36]`.
     fn read(&self, path: &Path<'_>, segments: &[&str], now: DateTime<Utc>) -> Kind {
         let Some((version, rest)) = segments.split_first() else {
             let versions = VERSIONS.join("\n") + "\n" + LATEST;
@@ -258,7 +263,7 @@ fn data(body: impl Into<Bytes>, modified: DateTime<Utc>) -> Kind {
     }
 }
 
-/// The status that a script sends, if it sends one.
+/// The status in the status line that a script sends, if it sends one.
 fn status_of(steps: &[Step]) -> Option<u16> {
     let Some(Step::Send(bytes)) = steps.first() else {
         return None;
@@ -269,6 +274,6 @@ fn status_of(steps: &[Step]) -> Option<u16> {
 
 fn ttl(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     (digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }

@@ -42,9 +42,9 @@ pub struct Imds {
     tree: Arc<Tree>,
     /// The tree from the next rotation on, if the role changes then.
     to_come: Option<(DateTime<Utc>, Arc<Tree>)>,
-    /// The rules at work.
+    /// The active rules.
     rules: RuleSet,
-    /// What is wrong, for the current request.
+    /// What faults change for the current request.
     quirks: Quirks,
     /// The number of requests so far.
     requests: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! The instance under faults: wrong in some way, but wrong as a whole.
+//! The instance under faults, which change all its answers consistently.
 
 use std::sync::Arc;
 

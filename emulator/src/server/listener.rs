@@ -16,7 +16,7 @@ use crate::fault::Family;
 
 /// The pause after a failure to accept a connection, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often rules are checked that can close the port.
+/// How often the rules that can close the port are checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -129,7 +129,7 @@ pub(super) async fn listen(
         if port.is_open() == imds.is_down(family, shared.clock.now()) {
             port = port.turned(address);
         }
-        // No event says when a rule begins or ends.
+        // No event reports that a rule begins or ends.
         let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
         drop(imds);
         let accepted = tokio::select! {

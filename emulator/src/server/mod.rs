@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A running emulator. It stops when this is dropped.
 ///
-/// Its methods change it and ask it for what happened; [`control`](Self::control) gives a handle with
-/// the same methods, which can be cloned and given away.
+/// Its methods control the emulator and report what happened. [`control`](Self::control) returns a
+/// handle with the same methods, which can be cloned and moved.
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
@@ -42,8 +42,8 @@ impl Emulator {
         Builder::new()
     }
 
-    /// The first address that the emulator listens on. It can be one that stands for all addresses,
-    /// like 0.0.0.0.
+    /// The first address that the emulator listens on. It can be the unspecified address, such as
+    /// 0.0.0.0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -75,7 +75,7 @@ impl Emulator {
         variables(self.address)
     }
 
-    /// A handle that can be cloned and given away.
+    /// A handle that can be cloned and moved.
     pub fn control(&self) -> &Control {
         &self.control
     }
@@ -103,7 +103,7 @@ pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
     ]
 }
 
-/// The address itself, or the loopback address if it stands for all addresses.
+/// The address itself, or the loopback address in place of the unspecified address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(all) if all.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

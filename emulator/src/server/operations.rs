@@ -36,7 +36,7 @@ macro_rules! delegate {
 }
 
 delegate! {
-    /// Does what a command says.
+    /// Applies a command.
     fn apply(&self, command: Command) -> Result<Outcome, Invalid>;
     /// The emulator's clock.
     fn clock(&self) -> &Clock;
@@ -54,7 +54,7 @@ delegate! {
     fn role_keys(&self) -> Option<RoleKeys>;
     /// Injects a fault, until the guard is dropped.
     fn fault(&self, rule: Rule) -> Result<FaultGuard, Invalid>;
-    /// Adds a rule for good, and removes the rule with the same name.
+    /// Adds a rule without a guard. It replaces the rule with the same name.
     fn put_fault(&self, rule: Rule) -> Result<(), Invalid>;
     /// Replaces all rules with these.
     fn replace_faults(&self, rules: Vec<Rule>) -> Result<(), Invalid>;

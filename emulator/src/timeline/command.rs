@@ -1,4 +1,4 @@
-//! What can be done to a running emulator.
+//! The operations on a running emulator.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,8 @@ use super::TimelineStep;
 use crate::fault::Rule;
 use crate::preset::Preset;
 
-/// Something to do to a running emulator: an operation of the library, of the admin API or of a
-/// timeline. [`Emulator::apply`](crate::Emulator::apply) does it.
+/// An operation on a running emulator, from the library, the admin API or a timeline.
+/// [`Emulator::apply`](crate::Emulator::apply) performs it.
 ///
 /// A timeline can have the commands up to [`Scenario`](Self::Scenario).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -63,7 +63,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether a timeline can have the command, and a configuration file with it.
+    /// Whether a timeline, in a configuration file too, can have the command.
     pub(crate) fn is_for_timelines(&self) -> bool {
         match self {
             Self::Change(_)
@@ -107,7 +107,7 @@ impl ToState {
     }
 }
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -1,4 +1,4 @@
-//! Commands, and scripts of them: what happens to the instance at which time, or after which requests.
+//! Commands, and timelines: scripts that run commands at a time or after requests.
 //!
 //! ```
 //! use imds_emulator::config::Config;
@@ -33,7 +33,7 @@ pub use self::command::{Command, Outcome, ToState};
 use crate::journal::{Exchange, Filter};
 use crate::value::{Invalid, Key, Span};
 
-/// A step of a timeline. A step with neither `at` nor `on` is taken by hand only.
+/// A step of a timeline. A step with neither `at` nor `on` is only taken on demand.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -52,7 +52,7 @@ pub struct TimelineStep {
 }
 
 impl TimelineStep {
-    /// A step that is taken by hand.
+    /// A step that is taken on demand.
     pub fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
         Self {
             name: name.into(),
@@ -139,7 +139,7 @@ pub struct StepStatus {
     pub step: TimelineStep,
     /// The step's state.
     pub state: StepState,
-    /// How many of the requests that the step waits for there were.
+    /// The number of requests so far, of those that the step waits for.
     pub seen: u64,
 }
 

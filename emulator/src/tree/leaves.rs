@@ -139,7 +139,7 @@ pub const LEAVES: &[Leaf] = &[
         signed(at, |identity, document| identity.dsa_pkcs7(document, at.modified))),
 ];
 
-/// Folders whose listing is not just the names in them, in alphabetical order.
+/// Folders that are listed otherwise than by the names in them, in alphabetical order.
 pub(super) const FOLDERS: &[(&str, Listing)] = &[
     (
         "meta-data/public-keys",

@@ -71,7 +71,7 @@ struct Node {
     since: &'static str,
     /// The leaf's place in the table, if it is in the table.
     place: Option<usize>,
-    /// What makes the value: a leaf of the table, and which of its paths this one is. Nothing for
+    /// The source of the value: a leaf of the table, and the index among its paths. `None` for
     /// bytes of the configuration.
     source: Option<(&'static Leaf, usize)>,
     /// The value, once it is known, if it always stays the same.
@@ -80,10 +80,10 @@ struct Node {
     latest: ArcSwapOption<(Range<DateTime<Utc>>, Value)>,
 }
 
-/// What a path leads to.
+/// What exists at a path.
 pub(crate) enum Found {
     Leaf(Value),
-    /// The names in a folder, those of folders with a slash.
+    /// The names in a folder. Names of folders end in a slash.
     Folder(Vec<String>),
 }
 
@@ -161,7 +161,7 @@ impl Tree {
         self.node(path)?.value(at)
     }
 
-    /// What `path` leads to below `version`, at that moment.
+    /// What exists at `path` below `version`, at that moment.
     pub(crate) fn find(&self, version: &str, path: &[&str], at: &Snapshot<'_>) -> Option<Found> {
         let path = path.join("/");
         match self.node(&path) {
@@ -249,7 +249,8 @@ impl Node {
         version == LATEST || self.since <= version
     }
 
-    /// Whether the leaf exists at that moment. Its value is made only if nothing else tells.
+    /// Whether the leaf exists at that moment. Its value is computed only if that is the only way to
+    /// know.
     fn exists(&self, at: &Snapshot<'_>) -> bool {
         match self.source.map(|(leaf, _)| leaf.presence) {
             None | Some(Presence::Always) => true,

@@ -28,7 +28,7 @@ pub(crate) struct Snapshot<'a> {
     /// When the instance was started or last changed `[I6]`.
     pub(crate) modified: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
-    /// How far the clock that documents are dated by is off.
+    /// The offset of the clock that documents are dated by.
     pub(crate) skew: TimeDelta,
     /// The role's credentials are those of this moment.
     pub(crate) frozen: Option<DateTime<Utc>>,
@@ -74,11 +74,11 @@ pub(crate) enum Lasts {
     Always,
     /// During this time.
     During(Range<DateTime<Utc>>),
-    /// It can be another one at any time.
+    /// The value can change at any time.
     Momentarily,
 }
 
-/// A value, and how long it lasts.
+/// A value, and how long it stays the same.
 pub(super) struct Made {
     pub(super) value: Value,
     pub(super) lasts: Lasts,

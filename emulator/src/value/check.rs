@@ -1,4 +1,4 @@
-//! What is wrong with a value, and where it stands.
+//! Errors about values, and their location in the configuration.
 
 use std::fmt::{self, Display};
 
@@ -75,7 +75,7 @@ impl Key {
         )))
     }
 
-    /// The error for a value that cannot be read, in the words of what reads it.
+    /// The error for a value that cannot be parsed, with the parser's message.
     pub(crate) fn malformed(&self, problem: impl Display) -> Invalid {
         Invalid {
             key: self.0.clone(),

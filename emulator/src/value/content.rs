@@ -1,4 +1,4 @@
-//! Bytes and optional parts, as they are written in a configuration.
+//! Bytes and optional parts in a configuration.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ impl From<True> for bool {
     }
 }
 
-/// A part that exists by default, and is written as `false` to leave it out.
+/// A part that exists by default; `false` omits it.
 pub(crate) mod or_false {
     use std::fmt;
     use std::marker::PhantomData;

@@ -1,4 +1,4 @@
-//! Faults of the answer's status and headers, and other answers.
+//! Faults of the answer's status and headers, and faults that replace the answer.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ group! {
     Patch = "patch", patch(json: Map<String, Value>);
 }
 
-/// The most bytes that a fault makes up.
+/// The maximum number of bytes that a fault adds or generates.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 fn check_bytes(key: &Key, bytes: usize) -> Result<(), Invalid> {
@@ -50,8 +50,8 @@ pub struct TruncateBody {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<usize>,
-    /// Whether `Content-Length` is the length of what is sent. If not, it is that of the whole
-    /// body. Default: `false`.
+    /// Whether `Content-Length` is the length of the part that is sent (`true`) or of the whole body
+    /// (`false`). Default: `false`.
     #[serde(default)]
     pub fix_content_length: bool,
 }
@@ -76,7 +76,7 @@ impl TruncateBody {
         self
     }
 
-    /// Sends a `Content-Length` that fits what is sent.
+    /// Sends the length of the part that is sent as `Content-Length`.
     #[must_use]
     pub fn fix_content_length(mut self) -> Self {
         self.fix_content_length = true;

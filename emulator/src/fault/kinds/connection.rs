@@ -9,7 +9,7 @@ use super::{Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::fault::delay::to_std;
 use crate::fault::draft::Draft;
-use crate::value::{Invalid, Key, Span};
+use crate::value::Span;
 
 group! {
     /// Faults of the connection.
@@ -127,7 +127,7 @@ pub enum ResetAfter {
     #[default]
     #[serde(alias = "headers")]
     Request,
-    /// Once so many bytes of the body are sent.
+    /// Once this number of bytes of the body has been sent.
     #[serde(untagged)]
     Bytes {
         /// Number of bytes.

@@ -55,27 +55,26 @@ trait Kind {
     /// What the fault acts on.
     fn nature(&self) -> Nature<'_>;
 
-    /// Faults of this kind with parameters that differ in what clients see of them.
+    /// Faults of this kind, with parameters that have different effects on clients.
     fn samples(draw: &mut Draw<'_>) -> Vec<Self>
     where
         Self: Sized;
 }
 
-/// What a fault acts on, and thereby when it is asked, and how it goes together with others.
+/// What a fault acts on. It decides when the fault is consulted, and how several faults combine.
 #[derive(Clone, Copy)]
 pub(crate) enum Nature<'a> {
     /// The listener: connections are refused, over one address family or over both.
     Listener(Option<Family>),
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
-    /// The answer, or how it is sent. Of several such faults the first one applies.
+    /// The answer, or how it is sent. If several such faults match, the first applies.
     Answer(Requests, &'a dyn Deliver),
     /// The time before the answer is sent. Delays add up.
     Delay(Requests, &'a dyn Delay),
     /// The instance that the answer is made from. All such faults apply.
     Instance(Requests, &'a dyn Alter),
-    /// How many requests are answered. A fault that limits this applies to the requests above the
-    /// limit, as one that acts on the answer.
+    /// How many requests are answered. For requests above the limit, the fault acts on the answer.
     Rate(Requests, &'a dyn Limit),
 }
 
@@ -99,7 +98,7 @@ impl Nature<'_> {
         }
     }
 
-    /// Whether the fault takes the place of the answer. Of several such faults one applies.
+    /// Whether the fault replaces the answer. If several such faults match, the first applies.
     pub(crate) fn replaces(self) -> bool {
         match self {
             Self::Answer(..) | Self::Rate(..) => true,
@@ -122,7 +121,7 @@ impl Nature<'_> {
 
 /// Acts on the answer.
 pub(crate) trait Deliver {
-    /// What the client gets in place of the answer.
+    /// What the client receives in place of the answer.
     fn deliver(&self, answer: Draft) -> Delivery;
 }
 
@@ -147,6 +146,7 @@ pub(crate) trait Limit {
     /// What happens to a request above the limit.
     fn effect(&self) -> Effect;
 }
+
 /// Declares a kind without parameters, and what it acts on.
 macro_rules! no_parameters {
     ($(#[$doc:meta])* $kind:ident: $nature:ident($requests:ident);) => {
@@ -186,7 +186,6 @@ macro_rules! no_parameters {
 }
 
 use no_parameters;
-
 
 /// Declares a group of kinds: its enum, the names of its kinds, and their constructors.
 macro_rules! group {
@@ -375,7 +374,7 @@ impl<'de> Deserialize<'de> for Fault {
     }
 }
 
-/// Reads a table in which each name is there once.
+/// Reads a table in which each name occurs once.
 struct Parameters;
 
 impl<'de> Visitor<'de> for Parameters {

@@ -1,4 +1,4 @@
-//! Faults that limit how many requests are answered. They go by the emulator's clock.
+//! Faults that limit how many requests are answered, on the emulator's clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -19,14 +19,14 @@ group! {
 /// Counts the requests of a rule.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// When it was refilled last.
+    /// When the meter was last refilled.
     at: Option<DateTime<Utc>>,
-    /// Requests until the limit.
+    /// The number of requests until the limit.
     left: f64,
 }
 
 impl Meter {
-    /// Counts a request; whether it is within the limit.
+    /// Counts a request. Returns whether the request is within the limit.
     fn take(&mut self) -> bool {
         let is_within = self.left >= 1.0;
         if is_within {
@@ -70,7 +70,7 @@ impl Throttle {
         self
     }
 
-    /// Does this to requests above the limit.
+    /// Sets what happens to requests above the limit.
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
@@ -112,7 +112,7 @@ impl Limit for Throttle {
     }
 }
 
-/// What a network interface may send to IMDS per second `[I26]`.
+/// The number of packets that a network interface can send to IMDS per second `[I26]`.
 fn packets_of_imds() -> u32 {
     1024
 }
@@ -139,7 +139,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Does this to requests above the limit.
+    /// Sets what happens to requests above the limit.
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
@@ -188,7 +188,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Answers so many requests per window.
+    /// Answers `limit` requests per window.
     pub fn new(limit: u64, window: impl Into<Span>) -> Self {
         Self {
             limit,
@@ -197,7 +197,7 @@ impl Quota {
         }
     }
 
-    /// Does this to requests above the limit.
+    /// Sets what happens to requests above the limit.
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;

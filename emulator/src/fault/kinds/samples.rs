@@ -12,7 +12,7 @@ impl<'a> Draw<'a> {
         Self(random)
     }
 
-    /// One of these values, each as likely as the others.
+    /// One of these values. All are equally likely.
     pub(super) fn of<T, const N: usize>(&mut self, first: T, others: [T; N]) -> T {
         let at = self.0.random_range(0..=N);
         others.into_iter().nth(at).unwrap_or(first)
@@ -40,7 +40,8 @@ impl<'a> Draw<'a> {
         )
     }
 
-    /// As often from 1 to 10 milliseconds as from 10 to 100.
+    /// A time whose logarithm is uniformly distributed: 1 to 10 milliseconds are as likely as 10 to
+    /// 100.
     fn time(&mut self, longest: f64) -> Span {
         const SHORTEST: f64 = 0.001;
         let unit: f64 = self.0.random();

@@ -32,7 +32,7 @@ pub struct Latency {
     /// Length of the delay. Default: `0s`.
     #[serde(default)]
     pub latency: Span,
-    /// Most that is added to the delay or taken from it at random. Default: `0s`.
+    /// Maximum that is added to or subtracted from the delay at random. Default: `0s`.
     #[serde(default, skip_serializing_if = "crate::fault::is_default")]
     pub jitter: Span,
     /// Distribution of a random delay in addition: `{ type = "uniform", lower, upper }`, `{ type =
@@ -272,7 +272,8 @@ pub struct Slicer {
     /// Average size of a slice in bytes, 1 or more.
     #[serde(alias = "average-size")]
     pub size: usize,
-    /// Most bytes by which a slice is larger or smaller at random; less than `size`. Default: `0`.
+    /// Maximum number of bytes by which a slice is larger or smaller at random; less than `size`.
+    /// Default: `0`.
     #[serde(default, alias = "size-variation")]
     pub variation: usize,
     /// Time between two slices.
@@ -289,7 +290,7 @@ impl Slicer {
         }
     }
 
-    /// Makes slices up to so many bytes larger or smaller.
+    /// Makes slices larger or smaller at random, by up to this number of bytes.
     #[must_use]
     pub fn variation(mut self, variation: usize) -> Self {
         self.variation = variation;

@@ -50,7 +50,7 @@ impl TokenUnavailable {
         Self::default()
     }
 
-    /// Does this to requests for a token.
+    /// Sets what happens to requests for a token.
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
