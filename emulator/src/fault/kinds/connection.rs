@@ -22,8 +22,8 @@ group! {
     SlowClose = "slow_close", slow_close(delay: impl Into<Span>);
 }
 
-/// Refuses new connections, as if nothing listened. Open connections go on. Its rule can have no
-/// `match`, and of `when` only `after`, `duration` and `ttl`.
+/// Refuses new connections, as if nothing listened. Open connections are not affected. The rule
+/// cannot have a `match`, and its `when` can have only `after`, `duration` and `ttl`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -136,7 +136,7 @@ pub enum ResetAfter {
 }
 
 no_parameters! {
-    /// Never answers the request. The connection stays open.
+    /// Sends no response. The connection stays open.
     Blackhole: Answer(All);
 }
 

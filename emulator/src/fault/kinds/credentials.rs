@@ -99,7 +99,8 @@ impl Alter for CredentialsError {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct CredentialsExpired {
-    /// How long before the rule was added the credentials expired. Default: `0s`.
+    /// Time from the expiration of the credentials to the moment at which the rule was added.
+    /// Default: `0s`.
     #[serde(default)]
     pub by: Span,
 }
@@ -136,8 +137,8 @@ impl Alter for CredentialsExpired {
 }
 
 no_parameters! {
-    /// Issues no new credentials: those of the moment at which the rule was added are served, even once
-    /// they have expired.
+    /// Keeps serving the credentials of the moment at which the rule was added, even once they have
+    /// expired.
     CredentialsStuck: Instance(All);
 }
 
@@ -191,8 +192,8 @@ impl Alter for CredentialsShortLived {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct CredentialsLateRotation {
-    /// How long before the old credentials expire the new ones are issued. Default: `0s`, when the
-    /// old ones expire.
+    /// Time from the issue of the new credentials to the expiration of the old credentials.
+    /// Default: `0s`.
     #[serde(default)]
     pub before_expiry: Span,
 }

@@ -36,7 +36,7 @@ impl Alter for EndpointDisabled {
     }
 }
 
-/// Answers with 404 for paths that are listed.
+/// Answers requests for these paths with 404, though the listings contain them.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -72,7 +72,7 @@ impl Alter for CategoryMissing {
     }
 }
 
-/// Omits paths from the listings, though they are served.
+/// Omits these paths from the listings, but serves them.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -113,7 +113,7 @@ impl Alter for ListingInconsistent {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct StaleView {
-    /// How much earlier.
+    /// How far back that time is.
     pub age: Span,
 }
 

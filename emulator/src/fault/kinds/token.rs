@@ -145,7 +145,7 @@ impl Alter for TokenRevokeAll {
 }
 
 no_parameters! {
-    /// Rejects valid tokens. With `when.probability`, only now and then.
+    /// Rejects valid tokens: all of them, or the fraction `when.probability`.
     TokenFlap: Instance(All);
 }
 
