@@ -74,9 +74,11 @@ impl Rule {
                 "a condition",
                 "`client`, because `reset_peer` after `accept` takes effect before there is a request",
             ),
-            Nature::Answer(..) | Nature::Delay(..) | Nature::Instance(..) | Nature::Rate(..) => {
-                Ok(())
-            }
+            Nature::Answer(..)
+            | Nature::Delivery(..)
+            | Nature::Delay(..)
+            | Nature::Instance(..)
+            | Nature::Rate(..) => Ok(()),
         }
     }
 }

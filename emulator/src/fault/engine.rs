@@ -63,6 +63,7 @@ impl Fired {
             Nature::Listener(_)
             | Nature::Accept
             | Nature::Answer(..)
+            | Nature::Delivery(..)
             | Nature::Instance(..)
             | Nature::Rate(..) => Duration::ZERO,
         }
@@ -80,6 +81,7 @@ impl Fired {
             Nature::Listener(_)
             | Nature::Accept
             | Nature::Answer(..)
+            | Nature::Delivery(..)
             | Nature::Delay(..)
             | Nature::Rate(..) => {}
         }
@@ -98,13 +100,7 @@ impl Fired {
             dialect,
             occurrence: self.occurrence,
         };
-        match self.active.rule.fault.nature() {
-            Nature::Answer(_, fault) => fault.deliver(answer),
-            Nature::Rate(_, fault) => fault.effect().deliver(answer),
-            Nature::Listener(_) | Nature::Accept | Nature::Delay(..) | Nature::Instance(..) => {
-                answer.into()
-            }
-        }
+        self.active.rule.fault.nature().deliver(answer)
     }
 }
 
@@ -408,6 +404,7 @@ impl RuleSet {
             Nature::Listener(_)
             | Nature::Accept
             | Nature::Answer(..)
+            | Nature::Delivery(..)
             | Nature::Delay(..)
             | Nature::Instance(..) => {}
         }

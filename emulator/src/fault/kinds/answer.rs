@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, SERVER};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::effect::check_status;
 use super::samples::Draw;
-use super::{Deliver, Kind, Nature, Requests, group};
+use super::{Change, Deliver, Kind, Nature, Requests, group};
 use crate::decision::Delivery;
 use crate::fault::delay::to_std;
 use crate::fault::draft::Draft;
@@ -106,8 +106,8 @@ impl Kind for Status {
     }
 }
 
-impl Deliver for Status {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for Status {
+    fn change(&self, answer: &mut Draft) {
         answer.set_status(self.code);
         match &self.body {
             StatusBody::Aws => answer.set_error_page(),
@@ -121,7 +121,6 @@ impl Deliver for Status {
                 .headers_mut()
                 .insert(RETRY_AFTER, seconds.into());
         }
-        answer.into()
     }
 }
 
@@ -221,8 +220,8 @@ impl Kind for Replace {
     }
 }
 
-impl Deliver for Replace {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for Replace {
+    fn change(&self, answer: &mut Draft) {
         if let Some(code) = self.code {
             answer.set_status(code);
         }
@@ -234,7 +233,6 @@ impl Deliver for Replace {
                 answer.set_header(name, value);
             }
         }
-        answer.into()
     }
 }
 
@@ -259,7 +257,11 @@ impl Kind for DropHeader {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        match header(&self.name) {
+            // The HTTP library would add the header again.
+            Some(CONNECTION | CONTENT_LENGTH | DATE) => Nature::Delivery(Requests::All, self),
+            _ => Nature::Answer(Requests::All, self),
+        }
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -271,10 +273,10 @@ impl Kind for DropHeader {
     }
 }
 
-impl Deliver for DropHeader {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for DropHeader {
+    fn change(&self, answer: &mut Draft) {
         let Some(name) = header(&self.name) else {
-            return answer.into();
+            return;
         };
         // `remove` would leave the other headers in another order.
         let headers = std::mem::take(answer.response.headers_mut());
@@ -283,6 +285,12 @@ impl Deliver for DropHeader {
             .response
             .headers_mut()
             .extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+    }
+}
+
+impl Deliver for DropHeader {
+    fn deliver(&self, mut answer: Draft) -> Delivery {
+        self.change(&mut answer);
         answer.verbatim()
     }
 }
@@ -316,10 +324,9 @@ impl Kind for WrongContentType {
     }
 }
 
-impl Deliver for WrongContentType {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for WrongContentType {
+    fn change(&self, answer: &mut Draft) {
         answer.set_header(CONTENT_TYPE, &self.to);
-        answer.into()
     }
 }
 
@@ -371,12 +378,11 @@ impl Kind for Redirect {
     }
 }
 
-impl Deliver for Redirect {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for Redirect {
+    fn change(&self, answer: &mut Draft) {
         answer.set_status(self.code);
         answer.set_text(String::new());
         answer.set_header(LOCATION, &self.to);
-        answer.into()
     }
 }
 
@@ -427,9 +433,8 @@ impl Kind for WrongServer {
     }
 }
 
-impl Deliver for WrongServer {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for WrongServer {
+    fn change(&self, answer: &mut Draft) {
         answer.set_header(SERVER, &self.to);
-        answer.into()
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::samples::Draw;
-use super::{Deliver, Kind, Nature, Requests, group, no_parameters};
+use super::{Change, Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::dialect::page;
 use crate::fault::draft::Draft;
@@ -82,6 +82,12 @@ impl TruncateBody {
         self.fix_content_length = true;
         self
     }
+
+    /// How many bytes of a body of this length are sent.
+    fn sent(&self, length: usize) -> usize {
+        let share = || (length as f64 * self.fraction.unwrap_or(0.5)) as usize;
+        self.bytes.unwrap_or_else(share).min(length)
+    }
 }
 
 impl Kind for TruncateBody {
@@ -98,7 +104,10 @@ impl Kind for TruncateBody {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        match self.fix_content_length {
+            true => Nature::Answer(Requests::All, self),
+            false => Nature::Delivery(Requests::All, self),
+        }
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -106,19 +115,17 @@ impl Kind for TruncateBody {
     }
 }
 
-impl Deliver for TruncateBody {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
-        let length = answer.response.body().len();
-        let sent = match (self.fraction, self.bytes) {
-            (_, Some(bytes)) => bytes,
-            (fraction, None) => (length as f64 * fraction.unwrap_or(0.5)) as usize,
-        };
-        if !self.fix_content_length {
-            return answer.cut(sent, Step::Close);
-        }
-        let body = answer.response.body().slice(..sent.min(length));
+impl Change for TruncateBody {
+    fn change(&self, answer: &mut Draft) {
+        let body = answer.response.body();
+        let body = body.slice(..self.sent(body.len()));
         answer.set_body(body);
-        answer.into()
+    }
+}
+
+impl Deliver for TruncateBody {
+    fn deliver(&self, answer: Draft) -> Delivery {
+        answer.cut(self.sent(answer.response.body().len()), Step::Close)
     }
 }
 
@@ -151,18 +158,17 @@ impl Kind for LongBody {
     }
 }
 
-impl Deliver for LongBody {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for LongBody {
+    fn change(&self, answer: &mut Draft) {
         let mut body = answer.response.body().to_vec();
         body.resize(body.len().saturating_add(self.bytes), b' ');
         answer.set_body(body.into());
-        answer.into()
     }
 }
 
 no_parameters! {
     /// Sends a chunked body with an invalid chunk.
-    MalformedChunk: Answer(All);
+    MalformedChunk: Delivery(All);
 }
 
 impl Deliver for MalformedChunk {
@@ -212,7 +218,7 @@ impl Kind for RandomDataThenClose {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -263,11 +269,10 @@ impl Kind for MalformedJson {
     }
 }
 
-impl Deliver for MalformedJson {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for MalformedJson {
+    fn change(&self, answer: &mut Draft) {
         let body = self.how.damage(answer.response.body());
         answer.set_body(body);
-        answer.into()
     }
 }
 
@@ -335,14 +340,13 @@ impl Kind for Patch {
     }
 }
 
-impl Deliver for Patch {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
+impl Change for Patch {
+    fn change(&self, answer: &mut Draft) {
         if let Ok(mut document) = serde_json::from_slice(answer.response.body()) {
             json_patch::merge(&mut document, &Value::Object(self.json.clone()));
             let text = serde_json::to_string_pretty(&document).unwrap_or_default();
             answer.set_body(text.into());
         }
-        answer.into()
     }
 }
 
@@ -363,7 +367,7 @@ impl WrongContentLength {
 
 impl Kind for WrongContentLength {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {

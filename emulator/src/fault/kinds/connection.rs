@@ -89,7 +89,7 @@ impl Kind for ResetPeer {
     fn nature(&self) -> Nature<'_> {
         match self.after {
             ResetAfter::Accept => Nature::Accept,
-            ResetAfter::Request | ResetAfter::Bytes { .. } => Nature::Answer(Requests::All, self),
+            ResetAfter::Request | ResetAfter::Bytes { .. } => Nature::Delivery(Requests::All, self),
         }
     }
 
@@ -137,7 +137,7 @@ pub enum ResetAfter {
 
 no_parameters! {
     /// Sends no response. The connection stays open.
-    Blackhole: Answer(All);
+    Blackhole: Delivery(All);
 }
 
 impl Deliver for Blackhole {
@@ -148,7 +148,7 @@ impl Deliver for Blackhole {
 
 no_parameters! {
     /// Closes the connection without sending a byte.
-    EmptyResponse: Answer(All);
+    EmptyResponse: Delivery(All);
 }
 
 impl Deliver for EmptyResponse {
@@ -160,7 +160,7 @@ impl Deliver for EmptyResponse {
 no_parameters! {
     /// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
     /// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
-    HopLimit: Answer(Tokens);
+    HopLimit: Delivery(Tokens);
 }
 
 impl Deliver for HopLimit {
@@ -188,7 +188,7 @@ impl SlowClose {
 
 impl Kind for SlowClose {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {

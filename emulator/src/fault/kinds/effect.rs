@@ -2,7 +2,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Delivery, Step};
+use super::{Blackhole, Change, Nature, Requests, ResetAfter, ResetPeer};
 use crate::fault::draft::Draft;
 use crate::value::{Invalid, Key};
 
@@ -32,15 +32,26 @@ impl Effect {
         }
     }
 
-    pub(crate) fn deliver(self, mut answer: Draft) -> Delivery {
+    /// What the effect acts on.
+    pub(crate) fn nature(&self, requests: Requests) -> Nature<'_> {
         match self {
-            Self::NoResponse => Delivery::NoResponse,
-            Self::Reset => Delivery::Script(vec![Step::Reset]),
-            Self::Status(code) => {
-                answer.set_status(code);
-                answer.set_error_page();
-                answer.into()
-            }
+            Self::NoResponse => Nature::Delivery(requests, &Blackhole {}),
+            Self::Reset => Nature::Delivery(
+                requests,
+                &ResetPeer {
+                    after: ResetAfter::Request,
+                },
+            ),
+            Self::Status(_) => Nature::Answer(requests, self),
+        }
+    }
+}
+
+impl Change for Effect {
+    fn change(&self, answer: &mut Draft) {
+        if let Self::Status(code) = self {
+            answer.set_status(*code);
+            answer.set_error_page();
         }
     }
 }

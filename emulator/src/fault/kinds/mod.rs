@@ -68,8 +68,10 @@ pub(crate) enum Nature<'a> {
     Listener(Option<Family>),
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
-    /// The answer, or how it is sent. If several such faults match, the first applies.
-    Answer(Requests, &'a dyn Deliver),
+    /// The answer. If several faults of the answer or of its delivery match, the first applies.
+    Answer(Requests, &'a dyn Change),
+    /// How the answer is sent, if at all. Only a server that owns the connection can do this.
+    Delivery(Requests, &'a dyn Deliver),
     /// The time before the answer is sent. Delays add up.
     Delay(Requests, &'a dyn Delay),
     /// The instance that the answer is made from. All such faults apply.
@@ -92,6 +94,7 @@ impl Nature<'_> {
         match self {
             Self::Listener(_) | Self::Accept => None,
             Self::Answer(requests, _)
+            | Self::Delivery(requests, _)
             | Self::Delay(requests, _)
             | Self::Instance(requests, _)
             | Self::Rate(requests, _) => Some(requests),
@@ -101,7 +104,7 @@ impl Nature<'_> {
     /// Whether the fault replaces the answer. If several such faults match, the first applies.
     pub(crate) fn replaces(self) -> bool {
         match self {
-            Self::Answer(..) | Self::Rate(..) => true,
+            Self::Answer(..) | Self::Delivery(..) | Self::Rate(..) => true,
             Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
         }
     }
@@ -113,13 +116,36 @@ impl Nature<'_> {
             Self::Listener(_)
             | Self::Accept
             | Self::Answer(..)
+            | Self::Delivery(..)
             | Self::Delay(..)
             | Self::Rate(..) => false,
+        }
+    }
+
+    /// What the client gets in place of `answer`, which the fault leaves as it is unless it
+    /// [replaces](Self::replaces) it.
+    pub(crate) fn deliver(self, mut answer: Draft) -> Delivery {
+        match self {
+            Self::Answer(_, fault) => {
+                fault.change(&mut answer);
+                answer.into()
+            }
+            Self::Delivery(_, fault) => fault.deliver(answer),
+            Self::Rate(requests, fault) => fault.effect().nature(requests).deliver(answer),
+            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => {
+                answer.into()
+            }
         }
     }
 }
 
 /// Acts on the answer.
+pub(crate) trait Change {
+    /// Changes the answer.
+    fn change(&self, answer: &mut Draft);
+}
+
+/// Acts on how the answer is sent.
 pub(crate) trait Deliver {
     /// What the client receives in place of the answer.
     fn deliver(&self, answer: Draft) -> Delivery;
@@ -144,7 +170,7 @@ pub(crate) trait Limit {
     fn is_exceeded(&self, meter: &mut Meter, connections: usize, now: DateTime<Utc>) -> bool;
 
     /// What happens to a request above the limit.
-    fn effect(&self) -> Effect;
+    fn effect(&self) -> &Effect;
 }
 
 /// Declares a kind without parameters, and what it acts on.

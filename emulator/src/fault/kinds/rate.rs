@@ -107,8 +107,8 @@ impl Limit for Throttle {
         !meter.take()
     }
 
-    fn effect(&self) -> Effect {
-        self.effect
+    fn effect(&self) -> &Effect {
+        &self.effect
     }
 }
 
@@ -166,8 +166,8 @@ impl Limit for ConnectionLimit {
         connections > self.max as usize
     }
 
-    fn effect(&self) -> Effect {
-        self.effect
+    fn effect(&self) -> &Effect {
+        &self.effect
     }
 }
 
@@ -229,8 +229,8 @@ impl Limit for Quota {
         !meter.take()
     }
 
-    fn effect(&self) -> Effect {
-        self.effect
+    fn effect(&self) -> &Effect {
+        &self.effect
     }
 }
 

@@ -187,7 +187,7 @@ impl SlowHeaders {
 
 impl Kind for SlowHeaders {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -240,7 +240,7 @@ impl Kind for SlowBody {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -312,7 +312,7 @@ impl Kind for Slicer {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -357,7 +357,7 @@ impl Stall {
 
 impl Kind for Stall {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Delivery(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {

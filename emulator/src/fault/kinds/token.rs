@@ -4,9 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Alter, Deliver, Effect, Kind, Nature, Requests, group, no_parameters};
-use crate::decision::Delivery;
-use crate::fault::draft::Draft;
+use super::{Alter, Effect, Kind, Nature, Requests, group, no_parameters};
 use crate::fault::occurrence::Occurrence;
 use crate::fault::view::View;
 use crate::instance::HttpTokens;
@@ -64,17 +62,11 @@ impl Kind for TokenUnavailable {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::Tokens, self)
+        self.effect.nature(Requests::Tokens)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
         vec![Self::new().effect(draw.effect())]
-    }
-}
-
-impl Deliver for TokenUnavailable {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        self.effect.deliver(answer)
     }
 }
 
