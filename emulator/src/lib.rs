@@ -20,6 +20,26 @@
 //! ([`journal`]). The methods of [`Emulator`] change it while it runs; [`Command`] represents the
 //! same operations as data.
 //!
+//! It is also an [axum router](Builder::router), to mount in an application or to call without a
+//! socket. The emulator's own listener serves the same router:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::body::Body;
+//! use axum::http::Request;
+//! use imds_emulator::Emulator;
+//! use imds_emulator::journal::Assertion;
+//! use tower::ServiceExt as _;
+//!
+//! let (router, imds) = Emulator::builder().role("web-server").router()?;
+//! let put = Request::put("/latest/api/token")
+//!     .header("X-aws-ec2-metadata-token-ttl-seconds", "60")
+//!     .body(Body::empty())?;
+//! assert_eq!(router.oneshot(put).await?.status(), 200);
+//! assert!(imds.verify(&[Assertion::NoImdsv1])?.holds);
+//! # Ok(()) }
+//! ```
+//!
 //! [`protocol`] describes IMDS as numbered rules; code and tests cite them.
 //!
 //! | feature | what it adds |
@@ -48,9 +68,9 @@
 //! | [`config`] | the configuration: file, environment, flags; checked as a whole | `value`, `dialect`, `instance`, `fault`, `preset`, `timeline` |
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
-//! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
-//! | `server` | sockets in, core, sockets out | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
+//! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
 

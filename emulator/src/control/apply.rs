@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Shared;
+use super::{Shared, check_steps};
 use crate::config::Config;
 use crate::fault::Rule;
 use crate::imds::Imds;
@@ -28,18 +28,18 @@ impl Shared {
             Command::PutFault(rule) => self.change(|imds| {
                 let without = imds.without_fault(&rule.name);
                 let imds = without.as_ref().unwrap_or(imds);
-                Ok::<_, Invalid>((imds.with_fault(*rule, now)?, ()))
+                Ok((imds.with_fault(*rule, now)?, ()))
             })?,
             Command::ReplaceFaults(rules) => self.change(|imds| {
                 let mut config = imds.config().clone();
                 config.faults = rules;
-                Ok::<_, Invalid>((imds.without_faults().changed(config, now)?, ()))
+                Ok((imds.without_faults().changed(config, now)?, ()))
             })?,
             Command::Heal(name) => {
                 return self.remove(|imds| Ok(imds.without_fault(&name)));
             }
             Command::HealAll => {
-                self.change(|imds| Ok::<_, Invalid>((imds.without_faults(), ())))?;
+                self.change(|imds| Ok((imds.without_faults(), ())))?;
             }
             Command::Preset(preset) => self.configure(now, |config| {
                 config.add_preset(preset);
@@ -61,16 +61,19 @@ impl Shared {
                 });
             }
             Command::RotateCredentials => {
-                self.change(|imds| Ok::<_, Invalid>((imds.with_credentials_rotated(now), ())))?;
+                self.change(|imds| Ok((imds.with_credentials_rotated(now), ())))?;
             }
             Command::RevokeTokens => {
-                self.change(|imds| Ok::<_, Invalid>((imds.with_tokens_revoked(), ())))?;
+                self.change(|imds| Ok((imds.with_tokens_revoked(), ())))?;
             }
             Command::Scenario(ToState { name, state }) => {
                 self.imds.load().set_scenario(&name, &state);
             }
             Command::SetTimeline(steps) => {
                 self.imds.load().config().check_timeline(&steps)?;
+                if self.is_mounted {
+                    check_steps(&steps)?;
+                }
                 self.timeline.start(steps, now);
                 // The listeners wait for the first step from now on.
                 self.changes.send_replace(());
@@ -143,7 +146,7 @@ impl Shared {
                 true => changed.with_credentials_rotated(now),
                 false => changed,
             };
-            Ok::<_, Invalid>((changed, ()))
+            Ok((changed, ()))
         })?;
         self.timeline.start(self.initial.timeline.clone(), now);
         self.journal.clear();

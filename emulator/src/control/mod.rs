@@ -2,6 +2,7 @@
 
 mod apply;
 mod expect;
+mod mounted;
 mod player;
 mod shared;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 
 pub use self::expect::ExpectGuard;
+pub(crate) use self::mounted::{check_answers, check_mounted, check_steps};
 pub(crate) use self::player::Player;
 pub(crate) use self::shared::Shared;
 
@@ -26,7 +28,7 @@ use crate::timeline::{Command, Outcome, StepStatus, TimelineStep, ToState};
 use crate::value::Invalid;
 
 /// A handle on a running emulator, without HTTP. Clones are handles on the same emulator; they do
-/// not keep it running.
+/// not keep its listeners running.
 ///
 /// Every change of the emulator is a [`Command`], which [`apply`](Self::apply) performs. The other
 /// methods that change the emulator build the command.

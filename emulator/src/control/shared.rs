@@ -1,6 +1,5 @@
 //! The state that listeners and handles share.
 
-use std::convert::Infallible;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
@@ -10,12 +9,13 @@ use chrono::TimeDelta;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::mounted::check_mounted;
 use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::imds::Imds;
 use crate::journal::Journal;
-use crate::value::Span;
+use crate::value::{Invalid, Span};
 
 /// What listeners and handles share.
 #[derive(Debug)]
@@ -35,18 +35,23 @@ pub(crate) struct Shared {
     /// The configuration at the start.
     pub(crate) initial: Config,
     pub(crate) timeline: Player,
+    /// Whether the emulator has no listener, but is mounted as a router.
+    pub(crate) is_mounted: bool,
     pub(crate) me: Weak<Self>,
 }
 
 impl Shared {
     /// Replaces the instance with a changed one.
-    pub(crate) fn change<T, E>(
+    pub(crate) fn change<T>(
         &self,
-        change: impl FnOnce(&Imds) -> Result<(Imds, T), E>,
-    ) -> Result<T, E> {
+        change: impl FnOnce(&Imds) -> Result<(Imds, T), Invalid>,
+    ) -> Result<T, Invalid> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.imds.load_full();
         let (changed, value) = change(&before)?;
+        if self.is_mounted {
+            check_mounted(&changed)?;
+        }
         let changed = Arc::new(changed);
         self.imds.store(Arc::clone(&changed));
         for (id, ttl) in temporary(&changed) {
@@ -77,7 +82,7 @@ impl Shared {
 
     /// Removes a rule, if it still exists.
     pub(crate) fn remove_fault(&self, id: u64) {
-        let _ = self.change(|imds| Ok::<_, Infallible>((imds.without_fault_id(id), ())));
+        let _ = self.change(|imds| Ok((imds.without_fault_id(id), ())));
     }
 
     /// Removes a rule when its time to live is over.

@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use chrono::TimeDelta;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::listener::{bind, listen};
+use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{Control, Player, Shared};
+use crate::control::{Control, Player, Shared, check_mounted, check_steps};
 use crate::imds::Imds;
 use crate::instance::Iam;
 use crate::journal::Journal;
@@ -122,25 +124,8 @@ impl Builder {
     /// [`StartError`] if the configuration is invalid, an address is not available, or the
     /// operating system provides no randomness.
     pub async fn start(self) -> Result<Emulator, StartError> {
-        let seed = match self.seed.or_else(|| self.config.server.seed_bytes()) {
-            Some(seed) => seed,
-            None => {
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|error| StartError {
-                    doing: "cannot get a random seed".into(),
-                    source: Box::new(error),
-                })?;
-                seed
-            }
-        };
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
-        let journal = Journal::new(self.config.journal.capacity);
-        let initial = self.config.clone();
-        let imds =
-            Imds::new(self.config, seed, self.clock.now()).map_err(|invalid| StartError {
-                doing: "the configuration is invalid".into(),
-                source: Box::new(invalid),
-            })?;
+        let shared = self.shared(false)?;
         let bound = bind(&hosts, port).await?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         // The check of the configuration requires at least one address.
@@ -148,27 +133,14 @@ impl Builder {
             .first()
             .copied()
             .unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
-        let shared = Arc::new_cyclic(|me| Shared {
-            timeline: Player::new(initial.timeline.clone(), self.clock.now()),
-            me: me.clone(),
-            imds: ArcSwap::from_pointee(imds),
-            changing: Mutex::new(()),
-            changes: watch::Sender::default(),
-            clock: self.clock,
-            connections: AtomicUsize::new(0),
-            runtime: Handle::current(),
-            journal,
-            began: Instant::now(),
-            initial,
-        });
         let (stop, stopped) = watch::channel(false);
+        let router = router(Arc::clone(&shared));
         let mut listeners = JoinSet::new();
         for (socket, address) in bound {
-            let shared = Arc::clone(&shared);
-            listeners.spawn(listen(socket, address, shared, stopped.clone()));
+            let (shared, router) = (Arc::clone(&shared), router.clone());
+            listeners.spawn(listen(socket, address, shared, router, stopped.clone()));
         }
         let control = Control { shared };
-        control.shared.start_timers();
         let admin = match control.shared.initial.admin.enabled {
             #[cfg(feature = "admin")]
             true => {
@@ -193,5 +165,95 @@ impl Builder {
             stop,
             listeners,
         })
+    }
+
+    /// Builds the emulator as an axum router, without a listener: to mount in an application, or to
+    /// call without a socket. The emulator exists as long as the router or its [`Control`]. Requires
+    /// a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::Router;
+    /// use imds_emulator::Emulator;
+    ///
+    /// let (router, imds) = Emulator::builder().role("web-server").router()?;
+    /// let app: Router = Router::new().nest_service("/imds", router);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # What a router refuses
+    ///
+    /// The connection belongs to the server of the application. `router` refuses rules and settings
+    /// that act on the connection, and the methods of [`Control`] and timelines refuse them later:
+    ///
+    /// * faults of the connection or of how the response is sent, like `down`, `reset_peer`,
+    ///   `blackhole`, `slow_body` and `malformed_chunk`, and the effects `no-response` and `reset`;
+    /// * the dialect `xen`, which uses HTTP/1.0 and another case of header names;
+    /// * `server.hosts`, `server.port`, `server.head-timeout`, `server.peers` and the admin API.
+    ///
+    /// `match.client` and the journal need the address of the client. It comes from
+    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), which requests carry if the
+    /// application is served with `into_make_service_with_connect_info`. The router answers with 501
+    /// and the reason if a request carries no address while a rule has `match.client`, or an IPv6
+    /// address while `HttpProtocolIpv6` is disabled. The journal records a client without an address
+    /// as 0.0.0.0.
+    ///
+    /// Without a listener, steps of a timeline that have become due are taken at the next request or
+    /// call of a method.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the configuration is invalid or a router cannot honour it, if there is no
+    /// tokio runtime, or if the operating system provides no randomness.
+    pub fn router(self) -> Result<(Router, Control), StartError> {
+        let shared = self.shared(true)?;
+        Ok((router(Arc::clone(&shared)), Control { shared }))
+    }
+
+    /// Makes the state that the listeners, the router and the handles share.
+    fn shared(self, is_mounted: bool) -> Result<Arc<Shared>, StartError> {
+        let runtime = Handle::try_current().map_err(|error| StartError {
+            doing: "cannot start outside a tokio runtime".into(),
+            source: Box::new(error),
+        })?;
+        let seed = match self.seed.or_else(|| self.config.server.seed_bytes()) {
+            Some(seed) => seed,
+            None => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|error| StartError {
+                    doing: "cannot get a random seed".into(),
+                    source: Box::new(error),
+                })?;
+                seed
+            }
+        };
+        let initial = self.config.clone();
+        let invalid = |doing: &str, invalid| StartError {
+            doing: doing.into(),
+            source: Box::new(invalid),
+        };
+        let imds = Imds::new(self.config, seed, self.clock.now())
+            .map_err(|error| invalid("the configuration is invalid", error))?;
+        if is_mounted {
+            check_mounted(&imds)
+                .and_then(|()| check_steps(&initial.timeline))
+                .map_err(|error| invalid("a router cannot honour the configuration", error))?;
+        }
+        let shared = Arc::new_cyclic(|me| Shared {
+            timeline: Player::new(initial.timeline.clone(), self.clock.now()),
+            me: me.clone(),
+            imds: ArcSwap::from_pointee(imds),
+            changing: Mutex::new(()),
+            changes: watch::Sender::default(),
+            clock: self.clock,
+            connections: AtomicUsize::new(0),
+            runtime,
+            journal: Journal::new(initial.journal.capacity),
+            began: Instant::now(),
+            initial,
+            is_mounted,
+        });
+        shared.start_timers();
+        Ok(shared)
     }
 }

@@ -1,16 +1,20 @@
-//! The server around the core: sockets, HTTP, real time.
+//! The server around the core: the router, sockets, HTTP, real time.
 
 #[cfg(feature = "admin")]
 mod admin_listener;
 mod builder;
 mod connection;
+mod entry;
 mod listener;
 mod operations;
+mod router;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -73,6 +77,29 @@ impl Emulator {
     /// ```
     pub fn variables(&self) -> [(&'static str, String); 3] {
         variables(self.address)
+    }
+
+    /// The metadata surface as an axum router, beside the listener: to mount in an application, or
+    /// to call without a socket. Both share the instance, the tokens, the rules and the journal. The
+    /// router goes on to answer when the emulator has stopped.
+    ///
+    /// While a rule or a setting is in force that [a router cannot honour](Builder::router), the
+    /// router answers every request with 501 and the reason. The listener honours it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::body::Body;
+    /// use axum::http::Request;
+    /// use tower::ServiceExt as _;
+    ///
+    /// let imds = imds_emulator::Emulator::builder().start().await?;
+    /// let get = Request::get("/latest/meta-data/").body(Body::empty())?;
+    /// assert_eq!(imds.router().oneshot(get).await?.status(), 401);
+    /// assert_eq!(imds.count(&Default::default())?, 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn router(&self) -> Router {
+        router::router(Arc::clone(&self.control.shared))
     }
 
     /// A handle that can be cloned and moved.

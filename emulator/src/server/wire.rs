@@ -101,18 +101,6 @@ pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
     close(stream).await;
 }
 
-/// The number of body bytes that `steps` send, after a head or without one.
-pub(super) fn body_length(steps: &[Step]) -> usize {
-    let mut sent = Vec::new();
-    for step in steps {
-        if let Step::Send(bytes) = step {
-            sent.extend_from_slice(bytes);
-        }
-    }
-    let head = sent.windows(4).position(|four| four == b"\r\n\r\n");
-    sent.len() - head.map_or(0, |at| at + 4)
-}
-
 /// Closes the connection, so that the client sees its end.
 async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;

@@ -1,4 +1,5 @@
-//! The table of kinds in `docs/faults.md`, which is printed from the types.
+//! What is printed from the types in `docs/faults.md`: the table of kinds, and the list of those that
+//! a router refuses.
 
 #![expect(
     clippy::indexing_slicing,
@@ -6,10 +7,15 @@
     reason = "a test; what is missing fails it"
 )]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use imds_emulator::Emulator;
 use imds_emulator::config::Config;
+use imds_emulator::fault::{Fault, Rule};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use serde_json::Value;
 
 const BEGIN: &str =
@@ -17,13 +23,19 @@ const BEGIN: &str =
 const END: &str = "<!-- End of what is printed. -->\n";
 
 /// With `BLESS=1` the table is written again.
-#[test]
-fn the_table_in_the_documentation_is_that_of_the_types() {
+#[tokio::test]
+async fn the_table_in_the_documentation_is_that_of_the_types() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
     let page = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let printed = format!("{before}{BEGIN}{}{END}{after}", tables());
+    let mut parts = page.split(BEGIN);
+    let mut printed = parts.next().unwrap().to_owned();
+    let mut texts = [tables(), refused()].into_iter();
+    for part in parts {
+        let (_, after) = part.split_once(END).unwrap();
+        let text = texts.next().unwrap();
+        printed.push_str(&format!("{BEGIN}{text}{END}{after}"));
+    }
+    assert_eq!(texts.next(), None);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, &printed).unwrap();
     }
@@ -88,6 +100,30 @@ fn tables() -> String {
     }
     tables.push('\n');
     tables
+}
+
+/// The kinds that a router refuses, always or with some parameters.
+fn refused() -> String {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut refused: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+    for fault in (0..50).flat_map(|_| Fault::samples(&mut random)) {
+        let kind = text(&serde_json::to_value(&fault).unwrap()["type"]).to_owned();
+        let builder = Emulator::builder();
+        let builder = builder.with(|config| config.faults = vec![Rule::new("sample", fault)]);
+        let is_refused = builder.router().is_err();
+        refused.entry(kind).or_default().push(is_refused);
+    }
+    let (mut always, mut partly) = (String::new(), String::new());
+    for kind in kinds(&Config::schema()) {
+        let name = text(&kind["properties"]["type"]["const"]);
+        let list = match refused[name].as_slice() {
+            samples if samples.iter().all(|refused| *refused) => &mut always,
+            samples if samples.contains(&true) => &mut partly,
+            _ => continue,
+        };
+        writeln!(list, "  * `{name}`").unwrap();
+    }
+    format!("\n* Always:\n{always}* With some parameters:\n{partly}\n")
 }
 
 fn kinds(schema: &Value) -> impl Iterator<Item = Value> {

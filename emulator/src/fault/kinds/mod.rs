@@ -122,6 +122,17 @@ impl Nature<'_> {
         }
     }
 
+    /// Whether only a server that owns the connection can do what the fault does.
+    pub(crate) fn needs_connection(self) -> bool {
+        match self {
+            Self::Listener(_) | Self::Accept | Self::Delivery(..) => true,
+            Self::Rate(requests, fault) => {
+                fault.counts_connections() || fault.effect().nature(requests).needs_connection()
+            }
+            Self::Answer(..) | Self::Delay(..) | Self::Instance(..) => false,
+        }
+    }
+
     /// What the client gets in place of `answer`, which the fault leaves as it is unless it
     /// [replaces](Self::replaces) it.
     pub(crate) fn deliver(self, mut answer: Draft) -> Delivery {
@@ -168,6 +179,11 @@ pub(crate) trait Limit {
     /// Whether a request, at the moment `now` and with this number of connections open, is above the
     /// limit. If not, it is counted.
     fn is_exceeded(&self, meter: &mut Meter, connections: usize, now: DateTime<Utc>) -> bool;
+
+    /// Whether the limit is one of connections.
+    fn counts_connections(&self) -> bool {
+        false
+    }
 
     /// What happens to a request above the limit.
     fn effect(&self) -> &Effect;
@@ -372,6 +388,11 @@ impl Fault {
     /// What the fault acts on.
     pub(crate) fn nature(&self) -> Nature<'_> {
         self.kind().nature()
+    }
+
+    /// Whether only a server that owns the connection can do what the fault does.
+    pub(crate) fn needs_connection(&self) -> bool {
+        self.nature().needs_connection()
     }
 
     /// Whether the fault takes effect before there is a request.

@@ -166,6 +166,10 @@ impl Limit for ConnectionLimit {
         connections > self.max as usize
     }
 
+    fn counts_connections(&self) -> bool {
+        true
+    }
+
     fn effect(&self) -> &Effect {
         &self.effect
     }

@@ -1,0 +1,98 @@
+//! What a router cannot do: whatever acts on the connection, which belongs to the server of the
+//! application that the router is mounted in.
+
+use crate::config::Server;
+use crate::dialect::Dialect;
+use crate::fault::Rule;
+use crate::imds::Imds;
+use crate::timeline::{Command, TimelineStep};
+use crate::value::{Invalid, Key};
+
+/// Checks that a router can honour all settings and rules of an emulator without a listener.
+pub(crate) fn check_mounted(imds: &Imds) -> Result<(), Invalid> {
+    let config = imds.config();
+    let key = Key::root("server");
+    let default = Server::default();
+    key.field("hosts").unless(
+        config.server.hosts == default.hosts,
+        format_args!("{:?}", config.server.hosts),
+        format_args!("{:?}; a router does not listen", default.hosts),
+    )?;
+    key.field("port").unless(
+        [0, default.port].contains(&config.server.port),
+        config.server.port,
+        format_args!("0 or {}; a router does not listen", default.port),
+    )?;
+    key.field("head-timeout").unless(
+        config.server.head_timeout == default.head_timeout,
+        config.server.head_timeout,
+        format_args!("{}; a router does not read HTTP", default.head_timeout),
+    )?;
+    Key::root("admin").field("enabled").unless(
+        !config.admin.enabled,
+        config.admin.enabled,
+        "false; a router does not listen",
+    )?;
+    check_answers(imds)
+}
+
+/// Checks that a router can answer as the emulator's own listener does.
+pub(crate) fn check_answers(imds: &Imds) -> Result<(), Invalid> {
+    let config = imds.config();
+    let key = Key::root("server");
+    key.field("dialect").unless(
+        config.server.dialect == Dialect::Nitro,
+        "xen",
+        "nitro; a router determines neither the version of HTTP nor the case of header names",
+    )?;
+    if let Some(peers) = config.server.peers.first() {
+        key.field("peers").unless(
+            false,
+            peers.network,
+            "no networks; a router cannot leave requests without a response",
+        )?;
+    }
+    imds.faults().try_for_each(|(rule, _)| check_rule(rule))
+}
+
+/// Checks the rules that the steps of a timeline add.
+pub(crate) fn check_steps(steps: &[TimelineStep]) -> Result<(), Invalid> {
+    for (at, step) in steps.iter().enumerate() {
+        let key = Key::root("timeline").item(at).field("do");
+        for (at, command) in step.commands.iter().enumerate() {
+            check_command(command).map_err(|invalid| invalid.within(&key.item(at)))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_command(command: &Command) -> Result<(), Invalid> {
+    match command {
+        Command::Fault(rule) | Command::PutFault(rule) => check_rule(rule),
+        Command::ReplaceFaults(rules) => rules.iter().try_for_each(check_rule),
+        Command::Preset(preset) => preset.rules().iter().try_for_each(check_rule),
+        Command::SetTimeline(steps) => check_steps(steps),
+        Command::Change(_)
+        | Command::Heal(_)
+        | Command::HealAll
+        | Command::RemovePreset(_)
+        | Command::RotateCredentials
+        | Command::RevokeTokens
+        | Command::Scenario(_)
+        | Command::ClearEvents
+        | Command::TakeStep(_)
+        | Command::ClearJournal
+        | Command::Reset => Ok(()),
+    }
+}
+
+fn check_rule(rule: &Rule) -> Result<(), Invalid> {
+    if !rule.fault.needs_connection() {
+        return Ok(());
+    }
+    let fault = serde_json::to_string(&rule.fault).unwrap_or_default();
+    Err(Key::root(&format!("the rule {:?}", rule.name)).malformed(format_args!(
+        "the fault {fault} acts on the connection, which a router cannot do; use a fault of the \
+         response, or an emulator that listens"
+    )))
+}

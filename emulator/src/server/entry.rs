@@ -1,0 +1,80 @@
+//! The entry of a request in the journal.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::header::USER_AGENT;
+
+use crate::control::Shared;
+use crate::decision::Summary;
+use crate::journal::{self, Exchange, Outcome};
+
+/// An exchange that is written to the journal when it ends or the client disconnects.
+pub(super) struct Entry<'a> {
+    shared: &'a Shared,
+    began: Instant,
+    exchange: Option<Exchange>,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        client: IpAddr,
+        summary: Summary,
+    ) -> Self {
+        let began = Instant::now();
+        let uptime = began.duration_since(shared.began).as_millis();
+        let agent = headers.get(USER_AGENT);
+        Self {
+            shared,
+            began,
+            exchange: Some(Exchange {
+                number: summary.number,
+                at: shared.clock.now(),
+                uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
+                client: client.to_canonical(),
+                method: journal::kept(method),
+                path: journal::kept(path),
+                imds: summary.imds,
+                token: summary.token,
+                user_agent: agent
+                    .map(|agent| journal::kept(&String::from_utf8_lossy(agent.as_bytes()))),
+                forwarded: headers.contains_key("x-forwarded-for"),
+                rules: summary.rules,
+                outcome: Outcome::Abandoned,
+                status: summary.status,
+                bytes: 0,
+                duration_ms: 0.0,
+            }),
+        }
+    }
+
+    pub(super) fn end(mut self, outcome: Outcome, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.outcome = outcome;
+            exchange.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            if exchange.outcome == Outcome::Abandoned {
+                exchange.status = None;
+            }
+            exchange.duration_ms = journal::milliseconds(self.began.elapsed());
+            let steps = self.shared.timeline.take_after(&exchange);
+            let at = exchange.at;
+            self.shared.journal.add(exchange);
+            for step in steps {
+                // The step's status says what failed.
+                let _ = self.shared.perform(step, at);
+            }
+        }
+    }
+}
