@@ -1,13 +1,14 @@
 //! A year of faults, and what must hold in it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ec2_role_host::RefreshPolicy;
 use imds_conformance::simulation::{
     Incident, Kind, LENGTH, Plan, WORLDS_A_YEAR, herd, run, simulate,
 };
-use imds_emulator::fault::Fault;
 use imds_emulator::fault::kinds::BodyFault;
+use imds_emulator::fault::{Fault, Rule};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -39,6 +40,25 @@ fn a_year_of_faults() {
         .filter(|name| !acted.contains_key(name))
         .collect();
     assert!(idle.is_empty(), "{idle:?}");
+}
+
+#[test]
+fn a_fault_that_lasts_until_it_acts_takes_effect() {
+    let mut plan = Plan::new(SEED, 0);
+    plan.length = Duration::from_secs(3 * 86_400);
+    for until_it_acts in [true, false] {
+        let incident = Incident {
+            number: 0,
+            begins: Duration::from_secs(86_400),
+            amid: None,
+            lasts: Duration::from_millis(1),
+            until_it_acts,
+            kind: Kind::Fault(Box::new(Rule::new("fault", Fault::token_flap()))),
+        };
+        let outcome = run(&plan, &[incident], None);
+        assert_eq!(outcome.violation, None);
+        assert_eq!(outcome.acted.contains_key("token_flap"), until_it_acts);
+    }
 }
 
 #[test]
