@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::documents::{list, seconds, text};
 use crate::instance::{
-    Maintenance, MaintenanceState, RebalanceRecommendation, SpotAction, SpotInterruption,
+    End, Maintenance, MaintenanceState, RebalanceRecommendation, SpotAction, SpotInterruption,
 };
 use crate::value::Moment;
 
@@ -93,8 +93,17 @@ fn fields(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Vec<(&'static str, String)> {
+    let written = |moment: DateTime<Utc>| text(moment.format("%-d %b %Y %H:%M:%S GMT"));
     let begin = later(event.not_before, since, TimeDelta::days(7), now);
-    let end = later(event.not_after, begin, TimeDelta::hours(2), now);
+    let end = match event.not_after {
+        Some(End::Missing) => None,
+        Some(End::Empty) => Some(text("")),
+        Some(End::At(moment)) => Some(written(moment.after(now))),
+        None => event
+            .code
+            .has_end()
+            .then(|| written(later(None, begin, TimeDelta::hours(2), now))),
+    };
     let prefix = match event.state {
         MaintenanceState::Active => "",
         MaintenanceState::Completed => "[Completed] ",
@@ -108,15 +117,15 @@ fn fields(
         .event_id
         .clone()
         .unwrap_or_else(|| format!("instance-event-{:017x}", at + 1));
-    let written = |moment: DateTime<Utc>| text(moment.format("%-d %b %Y %H:%M:%S GMT"));
-    vec![
+    let mut fields = vec![
         ("NotBefore", written(begin)),
         ("Code", text(event.code)),
         ("Description", text(format_args!("{prefix}{description}"))),
         ("EventId", text(id)),
-        ("NotAfter", written(end)),
-        ("State", text(event.state)),
-    ]
+    ];
+    fields.extend(end.map(|end| ("NotAfter", end)));
+    fields.push(("State", text(event.state)));
+    fields
 }
 
 /// The moment of the announcement, or `None` if it is in the future.

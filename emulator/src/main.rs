@@ -42,7 +42,7 @@ Examples:
   imds-emulator ctl preset apply imds-outage
   eval \"$(imds-emulator env)\"
 
-The configuration comes from a file, environment variables, --set and the other options; the later \
+The configuration comes from files, environment variables, --set and the other options; the later \
 ones in this list take precedence. The environment variable for instance.instance-type is \
 IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE. `imds-emulator config` lists all keys.";
 
@@ -178,41 +178,37 @@ impl Settings {
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
         let mut layers = Layers::new();
-        layers.set("the command", "admin.enabled", "true")?;
+        layers.set("the command", "admin.enabled", "true");
         if let Some(path) = &self.config {
-            layers.file(path)?;
+            layers.file(path);
         }
         // These are not keys of the configuration.
         let others = ["IMDS_EMULATOR_CONFIG", ctl::ADMIN_URL];
-        layers.environment(
-            environment.filter(|(name, _)| !others.iter().any(|other| name == other)),
-        )?;
+        layers
+            .environment(environment.filter(|(name, _)| !others.iter().any(|other| name == other)));
         for setting in &self.set {
-            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-            layers.set("--set", key, value)?;
+            layers.assign("--set", setting);
         }
         if !self.host.is_empty() {
             let hosts: Vec<String> = self.host.iter().map(|host| format!("\"{host}\"")).collect();
-            layers.set("--host", "server.hosts", &format!("[{}]", hosts.join(",")))?;
+            layers.set("--host", "server.hosts", &format!("[{}]", hosts.join(",")));
         }
         if let Some(port) = self.port {
-            layers.set("--port", "server.port", &port.to_string())?;
+            layers.set("--port", "server.port", &port.to_string());
         }
         match (self.admin_port, self.port) {
-            (Some(port), _) => layers.set("--admin-port", "admin.port", &port.to_string())?,
-            (None, Some(0)) => layers.set("--port", "admin.port", "0")?,
+            (Some(port), _) => layers.set("--admin-port", "admin.port", &port.to_string()),
+            (None, Some(0)) => layers.set("--port", "admin.port", "0"),
             (None, _) => {}
         }
-        if let Some(socket) = &self.admin_socket {
-            layers.set("--admin-socket", "admin.socket", socket)?;
-        }
         if self.no_admin {
-            layers.set("--no-admin", "admin.enabled", "false")?;
+            layers.set("--no-admin", "admin.enabled", "false");
         }
         if self.no_role {
-            layers.set("--no-role", "instance.iam", "false")?;
+            layers.set("--no-role", "instance.iam", "false");
         }
         for (flag, key, value) in [
+            ("--admin-socket", "admin.socket", &self.admin_socket),
             ("--role", "instance.iam.role", &self.role),
             (
                 "--http-tokens",
@@ -223,10 +219,11 @@ impl Settings {
             ("--seed", "server.seed", &self.seed),
         ] {
             if let Some(value) = value {
-                layers.set(flag, key, value)?;
+                // A role can be called `false`.
+                layers.set(flag, key, &toml::Value::from(value.as_str()).to_string());
             }
         }
-        Ok(layers.config().clone())
+        layers.config()
     }
 }
 

@@ -313,6 +313,60 @@ fn what_is_not_accepted_is_named_with_its_place_and_what_is() {
 }
 
 #[test]
+fn what_belongs_together_can_be_set_in_any_order() {
+    let action = "events.spot-interruption.action=terminate";
+    let spot = "instance.life-cycle=spot";
+    for settings in [[action, spot], [spot, action]] {
+        let printed = output(&["config", "--set", settings[0], "--set", settings[1]]);
+        assert!(printed.contains("[events.spot-interruption]\naction = \"terminate\""));
+    }
+    let printed = command(&["config", "--set", r#"instance.tags."a=b"=c"#])
+        .env("IMDS_EMULATOR_EVENTS__SPOT_INTERRUPTION__ACTION", "terminate")
+        .env("IMDS_EMULATOR_INSTANCE__LIFE_CYCLE", "spot")
+        .env("IMDS_EMULATOR_EVENTS__REBALANCE_RECOMMENDATION__ANNOUNCED", "+5m")
+        .env("IMDS_EMULATOR_INSTANCE__VPC__IPV4_CIDR_BLOCKS", "[\"10.0.0.0/16\"]")
+        .env(
+            "IMDS_EMULATOR_INSTANCE__NETWORK_INTERFACES",
+            r#"[{ mac = "0a:00:00:00:00:01", interface-id = "eni-00000001", private-ipv4s = ["10.0.0.5"] }]"#,
+        )
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(printed.stderr).unwrap(), "");
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    for part in ["announced = \"+5m\"", "10.0.0.0/16", "\"a=b\" = \"c\""] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+}
+
+#[test]
+fn all_errors_are_reported_at_once() {
+    let file = File::new(
+        "all-wrong.toml",
+        "[instance]\naccount-id = '12'\ntagz = {}\n",
+    );
+    let error = failure(&[
+        "--config",
+        file.path(),
+        "--set",
+        "server.port=x",
+        "--role",
+        "a/b",
+    ]);
+    assert!(
+        error.starts_with("error: 4 errors in the configuration:\n"),
+        "{error}"
+    );
+    for part in [
+        "all-wrong.toml: instance.account-id: \"12\"",
+        "did you mean `tags`?",
+        "\n  --set: server.port: ",
+        "\n  --role: instance.iam.role: \"a/b\"",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
 fn the_schema_is_json_and_knows_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&output(&["config", "--schema"])).unwrap();
     let text = schema.to_string();

@@ -307,7 +307,7 @@ fn steps_that_cannot_be_taken_are_refused_at_the_start() {
         ),
         (
             "name = \"x\"\ndo = [{ change = { instance = { account-id = \"12\" } } }]",
-            "timeline[0].do[0]: ",
+            "timeline[0].do[0].change.instance.account-id: \"12\"",
         ),
         (
             "name = \"x\"\ndo = [{ change = { instance = { account = \"12\" } } }]",

@@ -1,14 +1,17 @@
-//! The sources of a configuration, in layers: defaults, file, environment, flags.
+//! The sources of a configuration, in layers: defaults, files, environment, flags.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{Config, Content};
+use super::error::Problem;
+use super::key::{Place, Schema, Setting};
+use super::read::{is_below, read};
+use super::{Config, ConfigError, Content};
+use crate::value::Key;
 
 /// The prefix of environment variables for the configuration. The rest of a variable's name is the
 /// path of the key in upper case, with `__` between its parts and `_` for `-`:
@@ -16,10 +19,35 @@ use super::{Config, Content};
 pub const ENVIRONMENT: &str = "IMDS_EMULATOR_";
 
 /// A configuration that is merged from several sources. Later sources take precedence.
+///
+/// The sources are checked together, by [`Self::config`]: what one of them sets can require what
+/// another one sets, in any order.
+///
+/// ```
+/// use imds_emulator::config::Layers;
+///
+/// let mut layers = Layers::new();
+/// layers.assign("--set", "events.spot-interruption.action=terminate");
+/// layers.assign("--set", "instance.life-cycle=spot");
+/// assert!(layers.config()?.events.spot_interruption.is_some());
+/// # Ok::<(), imds_emulator::config::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Layers {
     written: Value,
-    config: Config,
+    /// The keys that have been written, each with its source, in the order of the sources.
+    origins: Vec<Origin>,
+    /// What could not be merged.
+    problems: Vec<Problem>,
+    /// A source could not be read, so what it would have set is missing.
+    is_incomplete: bool,
+    schema: Schema,
+}
+
+#[derive(Clone, Debug)]
+struct Origin {
+    key: String,
+    source: String,
 }
 
 impl Default for Layers {
@@ -33,166 +61,238 @@ impl Layers {
     pub fn new() -> Self {
         Self {
             written: Value::Object(Map::new()),
-            config: Config::default(),
+            origins: Vec::new(),
+            problems: Vec::new(),
+            is_incomplete: false,
+            schema: Schema::new(),
         }
     }
 
     /// The configuration so far.
-    pub fn config(&self) -> &Config {
-        &self.config
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] lists everything that is wrong with the sources so far.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let mut problems = self.problems.clone();
+        let outcome = read::<Config>(&self.written);
+        problems.extend(outcome.malformed.iter().map(|malformed| {
+            let source = self.source(&malformed.key, None);
+            Problem::new(source, &malformed.key, &malformed.problem)
+        }));
+        if !self.is_incomplete
+            && let Some(config) = &outcome.value
+            && let Err(invalid) = config.check()
+        {
+            let findings = invalid.into_findings().into_iter();
+            let own = findings.filter(|finding| !outcome.explains(finding));
+            problems.extend(own.map(|finding| {
+                let source = self.source(&finding.key, finding.other.as_deref());
+                Problem::new(source, finding.key, finding.problem)
+            }));
+        }
+        ConfigError::unless_empty(problems)?;
+        // Without problems there is a configuration.
+        Ok(outcome.value.unwrap_or_default())
     }
 
     /// Adds a file: JSON if its name ends in `.json`, TOML otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the file cannot be read or is invalid.
-    pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    pub fn file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        let failed = |what: String| ConfigError::new(&source, "", what);
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        let mut layer = if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?
-        } else {
-            parse_toml(&source, &text)?
+        let Some(text) = self.text(&source, path) else {
+            return;
+        };
+        let layer = match path.extension() {
+            Some(extension) if extension == "json" => {
+                serde_json::from_str(&text).map_err(|error| error.to_string())
+            }
+            _ => parse_toml(&text),
+        };
+        let mut layer = match layer {
+            Ok(layer) => layer,
+            Err(error) => return self.unreadable(&source, error),
         };
         let folder = path.parent().unwrap_or(Path::new("."));
-        read_files(&source, &mut layer, folder)?;
-        self.apply(&source, layer)
+        for (key, error) in read_files(&mut layer, folder) {
+            self.problems.push(Problem::new(&source, key, error));
+        }
+        self.write(&source, &[], layer);
     }
 
     /// Adds a TOML document. `source` names it in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the document is invalid.
-    pub fn toml(&mut self, source: &str, document: &str) -> Result<(), ConfigError> {
-        let layer = parse_toml(source, document)?;
-        self.apply(source, layer)
+    pub fn toml(&mut self, source: &str, document: &str) {
+        match parse_toml(document) {
+            Ok(layer) => self.write(source, &[], layer),
+            Err(error) => self.unreadable(source, error),
+        }
     }
 
     /// Adds the environment variables that begin with [`ENVIRONMENT`].
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the variable.
-    pub fn environment(
-        &mut self,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(), ConfigError> {
+    pub fn environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         let mut ours: Vec<(String, OsString)> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .filter(|(name, _)| name.starts_with(ENVIRONMENT))
             .collect();
+        // A table comes before the keys in it.
         ours.sort();
         for (name, value) in ours {
-            let value = value
-                .into_string()
-                .map_err(|_| ConfigError::new(&name, "", "the value is not UTF-8".into()))?;
-            let parts: Vec<&str> = name.trim_start_matches(ENVIRONMENT).split("__").collect();
-            self.set_parts(&name, &parts, &value)?;
+            let Ok(value) = value.into_string() else {
+                let problem = Problem::new(&name, "", "the value is not UTF-8");
+                self.problems.push(problem);
+                continue;
+            };
+            let key = name.strip_prefix(ENVIRONMENT).unwrap_or_default();
+            let parts: Vec<String> = key.split("__").map(str::to_owned).collect();
+            if parts.iter().any(String::is_empty) {
+                let problem = format!(
+                    "{key:?} is not a key; accepted: names with __ in between, like INSTANCE__INSTANCE_TYPE"
+                );
+                self.problems.push(Problem::new(&name, "", problem));
+                continue;
+            }
+            self.set_parts(&name, &parts, &value);
         }
-        Ok(())
     }
 
     /// Sets one key, like `instance.instance-type`, to a value in TOML; a text needs no quotes.
     /// Quote parts of the key that contain a dot: `data."meta-data/a.b"`. `source` names the
     /// setting in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the key or the value is invalid.
-    pub fn set(&mut self, source: &str, key: &str, value: &str) -> Result<(), ConfigError> {
-        let parts = split_key(key).ok_or_else(|| {
-            ConfigError::new(
-                source,
-                key,
-                format!("{key:?} is not a key; accepted: names with dots in between, like instance.instance-type"),
-            )
-        })?;
-        self.set_parts(source, &parts, value)
-    }
-
-    fn set_parts(&mut self, source: &str, parts: &[&str], value: &str) -> Result<(), ConfigError> {
-        // A value that does not fit as TOML may be meant as a text, like `123456789012` for an
-        // account ID.
-        let text = Value::String(value.into());
-        let toml = format!("value = {value}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .map_or_else(|| text.clone(), json);
-        let as_text = self.apply_at(source, parts, text);
-        match as_text {
-            Ok(()) => Ok(()),
-            Err(error) if toml.is_string() => Err(error),
-            Err(as_text) => self.apply_at(source, parts, toml).map_err(|as_toml| {
-                // Returns the error of the attempt that got further.
-                if as_toml.is_about_kind() {
-                    as_text
-                } else {
-                    as_toml
-                }
-            }),
+    pub fn set(&mut self, source: &str, key: &str, value: &str) {
+        match Setting::parse(key) {
+            Some(Setting { parts, value: None }) => self.set_parts(source, &parts, value),
+            _ => {
+                let problem = format!(
+                    "{key:?} is not a key; accepted: names with dots in between, like instance.instance-type"
+                );
+                self.problems.push(Problem::new(source, "", problem));
+            }
         }
     }
 
-    fn apply_at(&mut self, source: &str, parts: &[&str], value: Value) -> Result<(), ConfigError> {
-        let known = serde_json::to_value(Config::default()).unwrap_or_default();
-        let mut names = Vec::new();
-        let mut place = Some(&known);
-        for part in parts {
-            // Environment variables have neither lower case nor hyphens.
-            let name = place
-                .and_then(Value::as_object)
-                .and_then(|table| table.keys().find(|name| plain(name) == plain(part)))
-                .map_or_else(|| part.to_lowercase().replace('_', "-"), Clone::clone);
-            place = place.and_then(|place| place.get(&name));
-            names.push(if place.is_some() {
-                name
-            } else {
-                (*part).to_owned()
-            });
+    /// Sets one key, as [`Self::set`] does, from `KEY=VALUE`.
+    pub fn assign(&mut self, source: &str, setting: &str) {
+        match Setting::parse(setting) {
+            Some(Setting {
+                parts,
+                value: Some(value),
+            }) => self.set_parts(source, &parts, value),
+            _ => {
+                let problem = format!(
+                    "{setting:?} is not a setting; accepted: KEY=VALUE, like instance.instance-type=m7g.large"
+                );
+                self.problems.push(Problem::new(source, "", problem));
+            }
         }
-        let layer = names.into_iter().rev().fold(value, |value, name| {
-            Value::Object(Map::from_iter([(name, value)]))
+    }
+
+    fn set_parts(&mut self, source: &str, parts: &[String], text: &str) {
+        let place = self.schema.find(parts);
+        let value = value(&place, text);
+        let names = place.names;
+        self.write(source, &names, value);
+    }
+
+    /// The text of a file.
+    fn text(&mut self, source: &str, path: &Path) -> Option<String> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.unreadable(source, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn unreadable(&mut self, source: &str, error: String) {
+        self.is_incomplete = true;
+        self.problems.push(Problem::new(source, "", error));
+    }
+
+    /// Adds `value` at a path on top.
+    fn write(&mut self, source: &str, path: &[String], value: Value) {
+        let key = path.iter().fold(None, |key: Option<Key>, name| {
+            Some(key.map_or_else(|| Key::root(name), |key| key.name(name)))
         });
-        self.apply(source, layer)
+        self.note(source, key.as_ref(), &value);
+        let layer = path.iter().rev().fold(value, |value, name| {
+            Value::Object(Map::from_iter([(name.clone(), value)]))
+        });
+        merge(&mut self.written, layer);
     }
 
-    /// Adds `layer` on top, if the result is valid.
-    fn apply(&mut self, source: &str, layer: Value) -> Result<(), ConfigError> {
-        let mut written = self.written.clone();
-        merge(&mut written, layer);
-        let config: Config = serde_path_to_error::deserialize(&written).map_err(|error| {
-            let path = error.path().to_string();
-            ConfigError::new(source, &path, with_suggestion(&error.inner().to_string()))
-        })?;
-        config
-            .check()
-            .map_err(|invalid| ConfigError::new(source, "", invalid.to_string()))?;
-        self.written = written;
-        self.config = config;
-        Ok(())
+    /// Notes where the values in `value` come from.
+    fn note(&mut self, source: &str, key: Option<&Key>, value: &Value) {
+        let name = key.map_or("", Key::path);
+        if !value.is_object() {
+            self.origins.retain(|origin| !is_below(&origin.key, name));
+        }
+        self.origins.push(Origin {
+            key: name.to_owned(),
+            source: source.to_owned(),
+        });
+        match value {
+            Value::Object(table) => {
+                for (name, value) in table {
+                    let key = key.map_or_else(|| Key::root(name), |key| key.name(name));
+                    self.note(source, Some(&key), value);
+                }
+            }
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    let key = key.map_or_else(|| Key::root("").item(at), |key| key.item(at));
+                    self.note(source, Some(&key), item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The source of a value: of the last one that was written at the key, or else nearest to it.
+    fn source(&self, key: &str, other: Option<&str>) -> &str {
+        let at = |key: &str| self.origins.iter().rev().find(|origin| origin.key == key);
+        let below = |key: &str| {
+            let mut origins = self.origins.iter().rev();
+            origins.find(|origin| is_below(&origin.key, key))
+        };
+        let nearest = || {
+            let mut above = self
+                .origins
+                .iter()
+                .filter(|origin| is_below(key, &origin.key));
+            let first = above.next();
+            above.fold(first, |best, origin| match best {
+                Some(best) if best.key.len() > origin.key.len() => Some(best),
+                _ => Some(origin),
+            })
+        };
+        let origin = at(key)
+            .or_else(|| below(key))
+            .or_else(|| other.and_then(at))
+            .or_else(nearest)
+            .or_else(|| self.origins.last());
+        origin.map_or("the defaults", |origin| &origin.source)
     }
 }
 
-fn plain(name: &str) -> String {
-    name.chars()
-        .filter(|letter| !matches!(letter, '-' | '_'))
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect()
+/// The value that a text stands for. If the key accepts what it is as TOML, that is it; otherwise it
+/// is a text, like `123456789012` for an account ID.
+fn value(place: &Place<'_>, text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    let Ok(toml) = text.trim().parse().map(json) else {
+        return as_text();
+    };
+    if place.accepts(&toml) || !(place.is_known() && place.accepts(&as_text())) {
+        return toml;
+    }
+    as_text()
 }
 
-fn parse_toml(source: &str, document: &str) -> Result<Value, ConfigError> {
-    let table: toml::Table = document
-        .parse()
-        .map_err(|error: toml::de::Error| ConfigError::new(source, "", error.to_string()))?;
-    Ok(json(toml::Value::Table(table)))
+fn parse_toml(document: &str) -> Result<Value, String> {
+    let table: Result<toml::Table, _> = document.parse();
+    table
+        .map(|table| json(toml::Value::Table(table)))
+        .map_err(|error: toml::de::Error| error.to_string())
 }
 
 /// The TOML value as JSON. Dates become texts.
@@ -226,131 +326,41 @@ fn merge(below: &mut Value, above: Value) {
     }
 }
 
-/// Replaces the paths of files by their contents.
-fn read_files(source: &str, layer: &mut Value, folder: &Path) -> Result<(), ConfigError> {
-    let user_data = layer
-        .pointer_mut("/instance/user-data")
-        .map(|content| ("instance.user-data".to_owned(), content));
-    let mut contents: Vec<(String, &mut Value)> = Vec::new();
-    // Only one borrow of the layer at a time.
-    if let Some((key, content)) = user_data {
-        read_file(source, &key, content, folder)?;
+/// Replaces the paths of files by their contents. Returns the keys whose files cannot be read.
+fn read_files(layer: &mut Value, folder: &Path) -> Vec<(String, String)> {
+    let mut errors = Vec::new();
+    let mut read = |key: String, content: &mut Value| {
+        if let Err(error) = read_file(content, folder) {
+            errors.push((key, error));
+        }
+    };
+    if let Some(content) = layer.pointer_mut("/instance/user-data") {
+        read("instance.user-data".to_owned(), content);
     }
     if let Some(data) = layer.get_mut("data").and_then(Value::as_object_mut) {
-        contents.extend(
-            data.iter_mut()
-                .map(|(path, content)| (format!("data.{path:?}"), content)),
-        );
+        for (path, content) in data {
+            read(format!("data.{path:?}"), content);
+        }
     }
-    contents
-        .into_iter()
-        .try_for_each(|(key, content)| read_file(source, &key, content, folder))
+    errors
 }
 
-fn read_file(
-    source: &str,
-    key: &str,
-    content: &mut Value,
-    folder: &Path,
-) -> Result<(), ConfigError> {
+fn read_file(content: &mut Value, folder: &Path) -> Result<(), String> {
     let Ok(Content::File { file }) = serde_json::from_value(content.clone()) else {
         return Ok(());
     };
     let path = folder.join(file);
-    let bytes = std::fs::read(&path)
-        .map_err(|error| ConfigError::new(source, key, format!("{}: {error}", path.display())))?;
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            // Reported once, here.
+            *content = Value::String(String::new());
+            return Err(format!("{}: {error}", path.display()));
+        }
+    };
     *content = match String::from_utf8(bytes) {
         Ok(text) => Value::String(text),
         Err(bytes) => serde_json::json!({ "base64": STANDARD.encode(bytes.into_bytes()) }),
     };
     Ok(())
 }
-
-/// Splits a key at its dots, except those in quotes.
-fn split_key(key: &str) -> Option<Vec<&str>> {
-    let mut parts = Vec::new();
-    let mut rest = key;
-    loop {
-        let (part, after) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let (part, after) = quoted.split_once('"')?;
-                match after.strip_prefix('.') {
-                    Some(after) => (part, Some(after)),
-                    None if after.is_empty() => (part, None),
-                    None => return None,
-                }
-            }
-            None => match rest.split_once('.') {
-                Some((part, after)) => (part, Some(after)),
-                None => (rest, None),
-            },
-        };
-        if part.is_empty() {
-            return None;
-        }
-        parts.push(part);
-        match after {
-            Some(after) => rest = after,
-            None => return Some(parts),
-        }
-    }
-}
-
-/// Adds the valid name that is most similar to the unknown one.
-fn with_suggestion(message: &str) -> String {
-    let mut names = message.split('`').skip(1).step_by(2);
-    let unknown = message
-        .starts_with("unknown ")
-        .then(|| names.next())
-        .flatten();
-    let best = unknown.and_then(|unknown| {
-        names
-            .map(|name| (strsim::jaro_winkler(&plain(name), &plain(unknown)), name))
-            .filter(|(likeness, _)| *likeness > 0.75)
-            .max_by(|(one, _), (other, _)| one.total_cmp(other))
-    });
-    match best {
-        Some((_, name)) => format!("{message}; did you mean `{name}`?"),
-        None => message.to_owned(),
-    }
-}
-
-/// An invalid configuration.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigError {
-    source: String,
-    key: String,
-    what: String,
-}
-
-impl ConfigError {
-    fn new(source: &str, key: &str, what: String) -> Self {
-        Self {
-            source: source.into(),
-            // The path that `serde_path_to_error` reports for the root.
-            key: if key == "." {
-                String::new()
-            } else {
-                key.into()
-            },
-            what,
-        }
-    }
-
-    /// Whether a value has the wrong type, as opposed to an invalid value.
-    fn is_about_kind(&self) -> bool {
-        self.what.starts_with("invalid type")
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, key, what } = self;
-        match key.as_str() {
-            "" => write!(f, "{source}: {what}"),
-            key => write!(f, "{source}: {key}: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}

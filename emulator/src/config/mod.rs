@@ -20,8 +20,11 @@
 //! # Ok::<(), imds_emulator::config::ConfigError>(())
 //! ```
 
+mod error;
+mod key;
 mod layers;
 mod patch;
+mod read;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +33,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use layers::{ConfigError, ENVIRONMENT, Layers};
+pub use error::ConfigError;
+pub use layers::{ENVIRONMENT, Layers};
 pub use server::{Admin, Journal, Peers, Seed, Server};
 
 pub use crate::instance::*;
@@ -38,7 +42,7 @@ pub use crate::value::{Content, Invalid, Moment, NotATime, Span, True};
 
 use crate::fault::Rule;
 use crate::timeline::TimelineStep;
-use crate::value::Key;
+use crate::value::{Checks, Key, all};
 
 /// The configuration of an emulator.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -74,8 +78,8 @@ impl Config {
     /// [`ConfigError`] if the document is not TOML, or has unknown keys or invalid values.
     pub fn from_toml(document: &str) -> Result<Self, ConfigError> {
         let mut layers = Layers::new();
-        layers.toml("the TOML document", document)?;
-        Ok(layers.config().clone())
+        layers.toml("the TOML document", document);
+        layers.config()
     }
 
     /// The JSON schema of the configuration file.
@@ -87,33 +91,36 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] names the key, the value and what is accepted.
+    /// [`Invalid`] names all keys whose values are not accepted, the values, and what is accepted.
     pub fn check(&self) -> Result<(), Invalid> {
-        self.server.check(&Key::root("server"))?;
-        self.metadata_options
-            .check(&Key::root("metadata-options"))?;
-        self.instance.check(&Key::root("instance"))?;
-        if let Some(user_data) = &self.instance.user_data {
-            user_data.check(&Key::root("instance").field("user-data"))?;
-        }
-        self.events
-            .check(self.instance.life_cycle, &Key::root("events"))?;
+        let mut checks = Checks::default();
+        checks.add(self.server.check(&Key::root("server")));
+        checks.add(self.metadata_options.check(&Key::root("metadata-options")));
+        checks.add(
+            self.instance
+                .check(&self.metadata_options, &Key::root("instance")),
+        );
+        checks.add(
+            self.events
+                .check(self.instance.life_cycle, &Key::root("events")),
+        );
         let mut names = BTreeSet::new();
         for (at, rule) in self.faults.iter().enumerate() {
             let key = Key::root("faults").item(at);
-            rule.check(&key)?;
-            key.field("name").unless(
+            checks.add(rule.check(&key));
+            checks.add(key.field("name").unless(
                 names.insert(&rule.name),
                 &rule.name,
                 "a name that no other rule has",
-            )?;
+            ));
         }
-        self.check_timeline(&self.timeline)?;
         for (path, content) in &self.data {
-            self.check_path(&Key::root("data").field(format_args!("{path:?}")), path)?;
-            content.check(&Key::root("data").field(format_args!("{path:?}")))?;
+            let key = Key::root("data").name(path);
+            checks.add(self.check_path(&key, path));
+            checks.add(content.check(&key));
         }
-        Ok(())
+        checks.add(self.check_timeline(&self.timeline));
+        checks.result()
     }
 
     fn check_path(&self, key: &Key, path: &str) -> Result<(), Invalid> {
@@ -127,24 +134,23 @@ impl Config {
                             && !segment.chars().any(char::is_control)
                     })
                 });
-        key.unless(
-            right,
-            path,
-            "user-data, or a path below meta-data/ or dynamic/ without a final slash",
-        )?;
         let below = self.data.keys().find(|other| {
             other
                 .strip_prefix(path)
                 .is_some_and(|rest| rest.starts_with('/'))
         });
-        match below {
-            Some(below) => key.unless(
-                false,
+        all([
+            key.unless(
+                right,
                 path,
-                format_args!("a path without another one below it; there is {below:?}"),
+                "user-data, or a path below meta-data/ or dynamic/ without a final slash",
             ),
-            None => Ok(()),
-        }
+            below.map_or(Ok(()), |below| {
+                let accepted =
+                    format_args!("a path without another one below it; there is {below:?}");
+                key.unless(false, path, accepted)
+            }),
+        ])
     }
 
     /// Turns moments that are given as spans into dates, counted from `now`.
@@ -159,9 +165,11 @@ impl Config {
         }
         for event in &mut events.maintenance {
             event.announced.fix(now);
-            for moment in [&mut event.not_before, &mut event.not_after] {
-                moment.iter_mut().for_each(|moment| moment.fix(now));
-            }
+            event
+                .not_before
+                .iter_mut()
+                .chain(event.not_after.iter_mut().filter_map(End::moment_mut))
+                .for_each(|moment| moment.fix(now));
         }
         self.instance
             .pending_time

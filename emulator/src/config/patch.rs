@@ -1,28 +1,29 @@
 //! Changes of a running emulator's configuration: merge patches, presets, and the steps of a
 //! timeline, which are checked against the configuration that they change.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::read::{Outcome, read};
 use super::{Config, LifeCycle, SpotAction, SpotInterruption};
 use crate::preset::Preset;
 use crate::timeline::{Command, TimelineStep};
-use crate::value::{Invalid, Key};
+use crate::value::{Checks, Invalid, Key, all};
 
 impl Config {
     /// Applies a JSON merge patch (RFC 7386) to the instance, its metadata options and its events;
     /// `key` is where the patch stands.
     pub(crate) fn patch(&mut self, patch: &Map<String, Value>, key: &Key) -> Result<(), Invalid> {
-        for (name, value) in patch {
+        all(patch.iter().map(|(name, value)| {
             let key = key.field(name);
             match name.as_str() {
-                "instance" => patch_part(&mut self.instance, value, &key)?,
-                "metadata-options" => patch_part(&mut self.metadata_options, value, &key)?,
-                "events" => patch_part(&mut self.events, value, &key)?,
-                _ => key.unless(false, name, "instance, metadata-options or events")?,
+                "instance" => patch_part(&mut self.instance, value, &key),
+                "metadata-options" => patch_part(&mut self.metadata_options, value, &key),
+                "events" => patch_part(&mut self.events, value, &key),
+                _ => key.unless(false, name, "instance, metadata-options or events"),
             }
-        }
-        Ok(())
+        }))
     }
 
     /// Adds the rules of a preset, or announces its event.
@@ -47,60 +48,68 @@ impl Config {
         }
         let mut config = self.clone();
         config.timeline.clear();
+        let mut checks = Checks::default();
         for (at, step) in steps.iter().enumerate() {
             let key = Key::root("timeline").item(at);
-            key.field("name").line(&step.name)?;
-            key.field("name").unless(
+            let name = key.field("name");
+            checks.add(name.line(&step.name));
+            checks.add(name.unless(
                 steps.iter().take(at).all(|other| other.name != step.name),
                 &step.name,
                 "a name that no other step has",
-            )?;
-            step.check(&key)?;
+            ));
+            checks.add(step.check(&key));
             for (at, command) in step.commands.iter().enumerate() {
                 let key = key.field("do").item(at);
-                match command {
-                    Command::Change(patch) => {
-                        config.patch(patch, &key.field("change"))?;
-                        config.check().map_err(|invalid| {
-                            let changed = invalid.to_string();
-                            match key.unless(false, changed, "a configuration that is accepted") {
-                                Err(invalid) => invalid,
-                                Ok(()) => invalid,
-                            }
-                        })?;
-                    }
-                    Command::Fault(rule) => rule.check(&key.field("fault"))?,
-                    command => {
-                        let accepted = "a command that a configuration file can have";
-                        let is_accepted = command.is_for_timelines();
-                        key.unless(is_accepted, format_args!("{command:?}"), accepted)?;
+                checks.add(config.check_command(command, &key));
+            }
+        }
+        checks.result()
+    }
+
+    /// Checks a command, and applies its change.
+    fn check_command(&mut self, command: &Command, key: &Key) -> Result<(), Invalid> {
+        match command {
+            Command::Change(patch) => {
+                let key = key.field("change");
+                // What is wrong before the change is reported where it stands.
+                let is_right = self.check().is_ok();
+                let mut changed = self.clone();
+                changed.patch(patch, &key)?;
+                match changed.check() {
+                    Err(invalid) if is_right => Err(invalid.within(&key)),
+                    _ => {
+                        *self = changed;
+                        Ok(())
                     }
                 }
             }
+            Command::Fault(rule) => rule.check(&key.field("fault")),
+            command => {
+                let accepted = "a command that a configuration file can have";
+                let is_accepted = command.is_for_timelines();
+                key.unless(is_accepted, format_args!("{command:?}"), accepted)
+            }
         }
-        Ok(())
     }
 }
 
-fn patch_part<T: for<'de> Deserialize<'de> + Serialize>(
+fn patch_part<T: DeserializeOwned + Serialize>(
     part: &mut T,
     patch: &Value,
     key: &Key,
 ) -> Result<(), Invalid> {
     let mut value = serde_json::to_value(&*part).unwrap_or_default();
     json_patch::merge(&mut value, patch);
-    match serde_path_to_error::deserialize(value) {
-        Ok(changed) => {
-            *part = changed;
-            Ok(())
-        }
-        Err(error) => {
-            let path = error.path().to_string();
-            let key = match path.as_str() {
-                "." => key,
-                path => &key.field(path),
-            };
-            Err(key.malformed(error.inner()))
-        }
+    let Outcome { value, malformed } = read(&value);
+    all(malformed.into_iter().map(|malformed| {
+        Err(match malformed.key.as_str() {
+            "" => key.malformed(malformed.problem),
+            path => key.field(path).malformed(malformed.problem),
+        })
+    }))?;
+    if let Some(changed) = value {
+        *part = changed;
     }
+    Ok(())
 }

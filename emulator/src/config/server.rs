@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
-use crate::value::{Invalid, Key, Span};
+use crate::value::{Checks, Invalid, Key, Span};
 
 /// The admin API. It has its own listener.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -101,18 +101,17 @@ impl Server {
 
 impl Server {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("hosts")
-            .unless(!self.hosts.is_empty(), "[]", "at least one address")?;
-        key.field("head-timeout")
-            .longer_than_zero(self.head_timeout)?;
-        for (at, peers) in self.peers.iter().enumerate() {
-            key.field("peers").item(at).field("hops").unless(
-                (1..=64).contains(&peers.hops),
-                peers.hops,
-                "1 to 64",
-            )?;
-        }
-        Ok(())
+        let mut checks = Checks::default();
+        let hosts = key.field("hosts");
+        checks.add(hosts.unless(!self.hosts.is_empty(), "[]", "at least one address"));
+        let timeout = key.field("head-timeout");
+        checks.add(timeout.longer_than_zero(self.head_timeout));
+        checks.extend(self.peers.iter().enumerate().map(|(at, peers)| {
+            let right = (1..=64).contains(&peers.hops);
+            let key = key.field("peers").item(at).field("hops");
+            key.unless(right, peers.hops, "1 to 64")
+        }));
+        checks.result()
     }
 }
 

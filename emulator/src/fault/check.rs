@@ -5,45 +5,53 @@ use http::Method;
 use super::kinds::Nature;
 use super::{Match, Rule, header};
 use crate::request::check_glob;
-use crate::value::{Invalid, Key, is_name};
+use crate::value::{Checks, Invalid, Key, all, is_name};
 
 impl Rule {
     /// Checks the rule; `key` is where it stands in the configuration.
     pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("name").unless(
-            is_name(&self.name, "-_. ") && self.name.trim() == self.name && self.name.len() <= 64,
-            &self.name,
-            "1 to 64 letters, digits, spaces and - _ ., without a space at either end",
-        )?;
-        self.matches.check(&key.field("match"))?;
-        self.check_when(&key.field("when"))?;
-        self.fault.check(&key.field("fault"))?;
-        self.check_reach(key)
+        all([
+            key.field("name").unless(
+                is_name(&self.name, "-_. ")
+                    && self.name.trim() == self.name
+                    && self.name.len() <= 64,
+                &self.name,
+                "1 to 64 letters, digits, spaces and - _ ., without a space at either end",
+            ),
+            self.matches.check(&key.field("match")),
+            self.check_when(&key.field("when")),
+            self.fault.check(&key.field("fault")),
+            self.check_reach(key),
+        ])
     }
 
     fn check_when(&self, key: &Key) -> Result<(), Invalid> {
         let when = &self.when;
+        let mut checks = Checks::default();
         if let Some(probability) = when.probability {
-            let key = key.field("probability");
-            key.unless((0.0..=1.0).contains(&probability), probability, "0 to 1")?;
+            let right = (0.0..=1.0).contains(&probability);
+            checks.add(
+                key.field("probability")
+                    .unless(right, probability, "0 to 1"),
+            );
         }
         for (name, span) in [("duration", when.duration), ("ttl", when.ttl)] {
             if let Some(span) = span {
-                key.field(name).longer_than_zero(span)?;
+                checks.add(key.field(name).longer_than_zero(span));
             }
         }
         if let Some(count) = when.count {
-            key.field("count").unless(count > 0, count, "1 or more")?;
+            checks.add(key.field("count").unless(count > 0, count, "1 or more"));
         }
         if let Some(scenario) = &when.scenario {
             let key = key.field("scenario");
-            key.field("name").line(&scenario.name)?;
-            key.field("state").line(&scenario.state)?;
+            checks.add(key.field("name").line(&scenario.name));
+            checks.add(key.field("state").line(&scenario.state));
             if let Some(then) = &scenario.then {
-                key.field("then").line(then)?;
+                checks.add(key.field("then").line(then));
             }
         }
-        Ok(())
+        checks.result()
     }
 
     /// A fault that takes effect before a request is read cannot depend on the request.
@@ -54,20 +62,22 @@ impl Rule {
         };
         match self.fault.nature() {
             Nature::Listener(_) => {
-                key.field("match").unless(
-                    self.matches == Match::default(),
-                    "a condition",
-                    "no condition, because `down` takes effect before there is a request",
-                )?;
                 let when = &self.when;
-                key.field("when").unless(
-                    when.probability.is_none()
-                        && when.skip_first == 0
-                        && when.count.is_none()
-                        && when.scenario.is_none(),
-                    "a condition",
-                    "`after`, `duration` and `ttl`, because `down` takes effect before there is a request",
-                )
+                all([
+                    key.field("match").unless(
+                        self.matches == Match::default(),
+                        "a condition",
+                        "no condition, because `down` takes effect before there is a request",
+                    ),
+                    key.field("when").unless(
+                        when.probability.is_none()
+                            && when.skip_first == 0
+                            && when.count.is_none()
+                            && when.scenario.is_none(),
+                        "a condition",
+                        "`after`, `duration` and `ttl`, because `down` takes effect before there is a request",
+                    ),
+                ])
             }
             Nature::Accept => key.field("match").unless(
                 self.matches == client,
@@ -85,37 +95,36 @@ impl Rule {
 
 impl Match {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
+        let mut checks = Checks::default();
         if let Some(path) = &self.path {
-            check_glob(&key.field("path"), path)?;
-            key.field("path").unless(
-                path.starts_with(['/', '*']),
-                path,
-                "a path that begins with / or *",
-            )?;
+            let key = key.field("path");
+            checks.add(check_glob(&key, path));
+            let right = path.starts_with(['/', '*']);
+            checks.add(key.unless(right, path, "a path that begins with / or *"));
         }
         if let Some(method) = &self.method {
-            key.field("method").unless(
+            checks.add(key.field("method").unless(
                 method.parse::<Method>().is_ok() && method.to_uppercase() == *method,
                 method,
                 "a method in upper case, like GET",
-            )?;
+            ));
         }
         for (name, pattern) in &self.headers {
             let key = key.field("headers").field(name);
-            key.unless(header(name).is_some(), name, "the name of a header")?;
-            check_glob(&key, pattern)?;
+            checks.add(key.unless(header(name).is_some(), name, "the name of a header"));
+            checks.add(check_glob(&key, pattern));
         }
         if let Some(pattern) = &self.user_agent {
-            check_glob(&key.field("user-agent"), pattern)?;
+            checks.add(check_glob(&key.field("user-agent"), pattern));
         }
         if let Some(numbers) = self.request {
-            key.field("request").unless(
+            checks.add(key.field("request").unless(
                 numbers.to.is_none_or(|to| to >= numbers.from.max(1)),
                 format_args!("{} to {}", numbers.from, numbers.to.unwrap_or_default()),
                 "a range of numbers from 1, the smaller number first",
-            )?;
+            ));
         }
-        Ok(())
+        checks.result()
     }
 }
 

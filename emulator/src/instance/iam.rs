@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Invalid, Key, Span, is_name};
+use crate::value::{Checks, Invalid, Key, Span, is_name};
 
 /// The instance profile, its role, and the rotation of the role's credentials.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -14,7 +14,8 @@ pub struct Iam {
     #[serde(with = "crate::value::or_false")]
     #[schemars(with = "crate::value::OrFalse<String>")]
     pub role: Option<String>,
-    /// Name of the instance profile. Default: the name of the role.
+    /// Name of the instance profile, after its IAM path if it has one, like `team/prod/web` `[I44]`.
+    /// Default: the name of the role.
     pub instance_profile: Option<String>,
     /// ID of the instance profile: `AIPA` and 17 letters and digits.
     pub instance_profile_id: String,
@@ -59,46 +60,67 @@ impl Iam {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
         // The characters that IAM allows.
         const NAMES: &str = "1 to 64 letters, digits and _ + = , . @ - (without the path)";
+        let mut checks = Checks::default();
         if let Some(role) = &self.role {
-            key.field("role")
-                .unless(is_name(role, "_+=,.@-") && role.len() <= 64, role, NAMES)?;
+            let right = is_name(role, "_+=,.@-") && role.len() <= 64;
+            checks.add(key.field("role").unless(right, role, NAMES));
         }
-        if let Some(profile) = &self.instance_profile {
-            key.field("instance-profile").unless(
-                is_name(profile, "_+=,.@-") && profile.len() <= 128,
-                profile,
-                NAMES,
-            )?;
+        let profile = key.field("instance-profile");
+        if let Some(name) = &self.instance_profile {
+            checks.add(profile.unless(
+                is_profile(name),
+                name,
+                "1 to 128 letters, digits and _ + = , . @ -, after a path like team/prod/ if the \
+                 profile has one",
+            ));
         }
-        key.field("instance-profile").unless(
+        let profile = profile.compared_with(&key.field("role"));
+        checks.add(profile.unless(
             self.role.is_some() || self.instance_profile.is_some(),
             "none",
             "a name, which is required without a role",
-        )?;
-        key.field("instance-profile-id").unless(
+        ));
+        checks.add(key.field("instance-profile-id").unless(
             is_name(&self.instance_profile_id, ""),
             &self.instance_profile_id,
             "letters and digits, like AIPAEMULATED234567ABC",
-        )?;
+        ));
         for (name, code) in [("info-code", &self.info_code), ("code", &self.code)] {
-            key.field(name)
-                .unless(is_name(code, ""), code, "a code, like Success")?;
+            let right = is_name(code, "");
+            checks.add(key.field(name).unless(right, code, "a code, like Success"));
         }
         for (name, span) in [("rotation", self.rotation), ("lifetime", self.lifetime)] {
-            key.field(name).longer_than_zero(span)?;
+            checks.add(key.field(name).longer_than_zero(span));
         }
-        key.field("lead").unless(
+        let lead = key.field("lead").compared_with(&key.field("lifetime"));
+        checks.add(lead.unless(
             self.lead < self.lifetime,
             self.lead,
             format_args!("less than the lifetime, {}", self.lifetime),
-        )
+        ));
+        checks.result()
     }
 
-    /// The name of the instance profile.
+    /// The path and the name of the instance profile, as in its ARN.
     pub(crate) fn profile(&self) -> &str {
         self.instance_profile
             .as_deref()
+            .map(|profile| profile.strip_prefix('/').unwrap_or(profile))
             .or(self.role.as_deref())
             .unwrap_or_default()
     }
+}
+
+/// Whether `value` is the name of an instance profile, with the path in front of it, if there is one.
+/// IAM writes the path with a slash at its beginning.
+fn is_profile(value: &str) -> bool {
+    let (path, name) = match value.strip_prefix('/').unwrap_or(value).rsplit_once('/') {
+        Some((path, name)) => (Some(path), name),
+        None => (None, value),
+    };
+    // The path has two slashes more, at its ends.
+    let is_path = |path: &str| {
+        !path.is_empty() && path.len() <= 510 && path.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    is_name(name, "_+=,.@-") && name.len() <= 128 && path.is_none_or(is_path)
 }

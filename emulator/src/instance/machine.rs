@@ -1,10 +1,12 @@
 //! The machine: architecture, life cycle, block devices, keys.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-use crate::value::{Invalid, Key};
+use crate::value::{Checks, Content, Invalid, Key, all};
 
 /// The architecture of a processor.
 #[derive(
@@ -104,7 +106,8 @@ impl Default for BlockDevices {
 pub struct PublicKey {
     /// The name of the key pair.
     pub name: String,
-    /// Type and key, like `ssh-ed25519 AAAA…`. The emulator appends the name `[I37]`.
+    /// Type and key, like `ssh-ed25519 AAAA…`. IMDS serves the name of the key pair in place of a
+    /// comment `[I37]`.
     pub openssh_key: String,
 }
 
@@ -118,16 +121,84 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        all([
+            key.field("name").line(&self.name),
+            key.field("openssh-key").unless(
+                self.without_comment().is_some() && !self.openssh_key.chars().any(char::is_control),
+                &self.openssh_key,
+                "the type and the key on one line, like ssh-ed25519 AAAA…",
+            ),
+        ])
+    }
+
+    /// The type and the key.
+    fn without_comment(&self) -> Option<(&str, &str)> {
+        let mut words = self.openssh_key.split_whitespace();
+        Some((words.next()?, words.next()?))
+    }
+
+    /// What IMDS serves: type, key, and the name of the key pair in place of a comment `[I37]`.
+    pub(crate) fn served(&self) -> Option<String> {
+        let (kind, key) = self.without_comment()?;
+        Some(format!("{kind} {key} {}", self.name))
+    }
+}
+
+/// The keys of EC2 Instance Connect `[I66]`. The emulator serves them as they are configured: AWS signs
+/// them, so there is nothing that it can derive.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ManagedSshKeys {
+    /// The signed keys of each user of the operating system.
+    pub active_keys: BTreeMap<String, Content>,
+    /// The certificate of the signer, and those that it is issued by.
+    pub signer_cert: Option<Content>,
+    /// OCSP responses for these certificates, in base64, each with the fingerprint of its
+    /// certificate.
+    pub signer_ocsp: BTreeMap<String, Content>,
+}
+
+impl ManagedSshKeys {
+    pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        let mut checks = Checks::default();
+        for (name, contents) in [
+            ("active-keys", &self.active_keys),
+            ("signer-ocsp", &self.signer_ocsp),
+        ] {
+            for (part, content) in contents {
+                let key = key.field(name).name(part);
+                checks.add(key.unless(
+                    !matches!(part.as_str(), "" | "." | "..")
+                        && !part.contains('/')
+                        && !part.chars().any(char::is_control),
+                    part,
+                    "a name without slashes and control characters",
+                ));
+                checks.add(content.check(&key));
+            }
+        }
+        if let Some(content) = &self.signer_cert {
+            checks.add(content.check(&key.field("signer-cert")));
+        }
+        checks.result()
+    }
+}
+
 impl BlockDevices {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        for (name, value) in [("ami", &self.ami), ("root", &self.root)]
-            .into_iter()
-            .chain(self.ebs.iter().map(|device| ("ebs", device)))
-            .chain(self.ephemeral.iter().map(|device| ("ephemeral", device)))
-            .chain(self.swap.iter().map(|device| ("swap", device)))
-        {
-            key.field(name).line(value)?;
-        }
-        Ok(())
+        let one = [("ami", &self.ami), ("root", &self.root)].into_iter();
+        let swap = self.swap.iter().map(|device| ("swap", device));
+        let one = one
+            .chain(swap)
+            .map(|(name, value)| key.field(name).line(value));
+        let lists = [("ebs", &self.ebs), ("ephemeral", &self.ephemeral)].into_iter();
+        let lists = lists.flat_map(|(name, values)| {
+            let values = values.iter().enumerate();
+            values.map(move |(at, value)| key.field(name).item(at).line(value))
+        });
+        all(one.chain(lists))
     }
 }

@@ -16,12 +16,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use events::{
-    Events, Maintenance, MaintenanceCode, MaintenanceState, RebalanceRecommendation, SpotAction,
-    SpotInterruption,
+    End, Events, Maintenance, MaintenanceCode, MaintenanceState, RebalanceRecommendation,
+    SpotAction, SpotInterruption,
 };
 pub use iam::Iam;
 pub use machine::{
-    Architecture, BlockDevices, InstanceAction, LifeCycle, PublicKey, TargetLifecycleState,
+    Architecture, BlockDevices, InstanceAction, LifeCycle, ManagedSshKeys, PublicKey,
+    TargetLifecycleState,
 };
 pub use network::{NetworkInterface, Subnet, Vpc};
 pub use options::{HttpTokens, MetadataOptions, Switch};
@@ -76,10 +77,18 @@ pub struct Instance {
     pub vpc: Vpc,
     /// Network interfaces. The first one is the primary interface.
     pub network_interfaces: Vec<NetworkInterface>,
+    /// Whether the interfaces have their public IPv4 addresses. `false` for an instance in a private
+    /// subnet, which has neither public addresses nor public host names `[I35]`. Default: `true`.
+    pub public: bool,
     /// Block devices.
     pub block_devices: BlockDevices,
     /// Public keys for logging in `[I37]`.
     pub public_keys: Vec<PublicKey>,
+    /// Keys of EC2 Instance Connect, while there are any `[I66]`.
+    pub managed_ssh_keys: Option<ManagedSshKeys>,
+    /// Whether hibernation is configured, for an instance that was launched with this parameter
+    /// `[I65]`. Default: it was launched without.
+    pub hibernation: Option<bool>,
     /// Tags `[I38]`.
     pub tags: BTreeMap<String, String>,
     /// User data: opaque bytes, at most 16 KiB `[I43]`.
@@ -117,8 +126,11 @@ impl Default for Instance {
             placement: Placement::default(),
             vpc: Vpc::default(),
             network_interfaces: vec![NetworkInterface::default()],
+            public: true,
             block_devices: BlockDevices::default(),
             public_keys: Vec::new(),
+            managed_ssh_keys: None,
+            hibernation: None,
             tags: BTreeMap::from([("Name".into(), "emulated".into())]),
             user_data: None,
             iam: Some(Iam::default()),

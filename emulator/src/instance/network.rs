@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Instance;
 use super::check::{HEX, is_resource};
-use crate::value::{Invalid, Key};
+use crate::value::{Checks, Invalid, Key};
 
 /// The network of an instance.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -18,10 +18,11 @@ use crate::value::{Invalid, Key};
 pub struct Vpc {
     /// VPC ID: `vpc-` and 8 or 17 hexadecimal digits.
     pub id: String,
-    /// IPv4 blocks. The first one is the primary block.
+    /// IPv4 blocks. The first one is the primary block. Default: the /16 blocks that the subnets
+    /// are in.
     #[schemars(with = "Vec<String>")]
     pub ipv4_cidr_blocks: Vec<Ipv4Net>,
-    /// IPv6 blocks. Empty for a network without IPv6.
+    /// IPv6 blocks. Default: the /56 blocks that the subnets are in.
     #[schemars(with = "Vec<String>")]
     pub ipv6_cidr_blocks: Vec<Ipv6Net>,
 }
@@ -30,7 +31,7 @@ impl Default for Vpc {
     fn default() -> Self {
         Self {
             id: "vpc-0a1b2c3d4e5f67890".into(),
-            ipv4_cidr_blocks: vec![Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 0, 0), 16)],
+            ipv4_cidr_blocks: Vec::new(),
             ipv6_cidr_blocks: Vec::new(),
         }
     }
@@ -52,8 +53,10 @@ pub struct NetworkInterface {
     #[serde(default)]
     pub network_card_index: Option<u32>,
     /// The subnet.
+    #[serde(default)]
     pub subnet: Subnet,
-    /// Private IPv4 addresses. The first one is the primary address. Empty on an IPv6-only subnet.
+    /// Private IPv4 addresses. The first one is the primary address. Empty on an IPv6-only subnet,
+    /// and for an interface that only an Elastic Fabric Adapter uses.
     #[serde(default)]
     pub private_ipv4s: Vec<Ipv4Addr>,
     /// Public IPv4 addresses, each with the private address that it is associated with.
@@ -62,8 +65,17 @@ pub struct NetworkInterface {
     /// IPv6 addresses.
     #[serde(default)]
     pub ipv6s: Vec<Ipv6Addr>,
-    /// IDs of the security groups, each with the name of the group.
+    /// Delegated IPv4 prefixes, /28 blocks of the subnet `[I64]`.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub ipv4_prefixes: Vec<Ipv4Net>,
+    /// Delegated IPv6 prefixes, /80 blocks of the subnet `[I64]`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub ipv6_prefixes: Vec<Ipv6Net>,
+    /// IDs of the security groups, each with the name of the group. Default: the VPC's default
+    /// group.
+    #[serde(default = "default_security_groups")]
     pub security_groups: BTreeMap<String, String>,
 }
 
@@ -79,50 +91,41 @@ impl Default for NetworkInterface {
             private_ipv4s: vec![private],
             public_ipv4s: BTreeMap::from([(Ipv4Addr::new(203, 0, 113, 10), private)]),
             ipv6s: Vec::new(),
-            security_groups: BTreeMap::from([("sg-0a1b2c3d4e5f67890".into(), "default".into())]),
+            ipv4_prefixes: Vec::new(),
+            ipv6_prefixes: Vec::new(),
+            security_groups: default_security_groups(),
         }
     }
 }
 
-/// A subnet.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+fn default_security_groups() -> BTreeMap<String, String> {
+    BTreeMap::from([("sg-0a1b2c3d4e5f67890".into(), "default".into())])
+}
+
+/// A subnet. What is not set follows from the addresses of the interface.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Subnet {
-    /// Subnet ID: `subnet-` and 8 or 17 hexadecimal digits.
-    pub id: String,
-    /// IPv4 block. Not set for an IPv6-only subnet.
-    #[serde(default)]
+    /// Subnet ID: `subnet-` and 8 or 17 hexadecimal digits. Default: derived from the block.
+    pub id: Option<String>,
+    /// IPv4 block. Default: the /20 block that the private IPv4 addresses are in, or a larger one
+    /// if it does not have all of them.
     #[schemars(with = "Option<String>")]
     pub ipv4_cidr_block: Option<Ipv4Net>,
-    /// IPv6 blocks. Empty for a subnet without IPv6.
-    #[serde(default)]
+    /// IPv6 blocks. Default: the /64 block that the first IPv6 address is in.
     #[schemars(with = "Vec<String>")]
     pub ipv6_cidr_blocks: Vec<Ipv6Net>,
 }
 
-impl Default for Subnet {
-    fn default() -> Self {
-        Self {
-            id: "subnet-0a1b2c3d4e5f67890".into(),
-            ipv4_cidr_block: Some(Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 16, 0), 20)),
-            ipv6_cidr_blocks: Vec::new(),
-        }
-    }
-}
-
 impl NetworkInterface {
-    /// The first public address: that of the first private address, if there is one.
-    pub(crate) fn public_ipv4(&self) -> Option<&Ipv4Addr> {
-        let primary = self.private_ipv4s.first();
-        self.public_ipv4s
-            .iter()
-            .find(|(_, private)| Some(*private) == primary)
-            .map(|(public, _)| public)
-            .or_else(|| self.public_ipv4s.keys().next())
+    /// Whether the interface has no address, because only an Elastic Fabric Adapter uses it.
+    fn is_without_addresses(&self) -> bool {
+        self.private_ipv4s.is_empty() && self.ipv6s.is_empty()
     }
 
-    pub(super) fn check(&self, key: &Key, vpc: &Vpc) -> Result<(), Invalid> {
+    fn check(&self, key: &Key, instance: &Instance) -> Result<(), Invalid> {
+        let mut checks = Checks::default();
         let pairs: Vec<&str> = self.mac.split(':').collect();
         let right = pairs.len() == 6
             && pairs.iter().all(|pair| {
@@ -131,121 +134,287 @@ impl NetworkInterface {
                         .bytes()
                         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             });
-        key.field("mac").unless(
+        checks.add(key.field("mac").unless(
             right,
             &self.mac,
             "six pairs of lower-case hexadecimal digits with colons in between",
-        )?;
-        for (name, prefix, value) in [
-            ("interface-id", "eni-", &self.interface_id),
-            ("subnet.id", "subnet-", &self.subnet.id),
-        ] {
-            key.field(name).unless(
-                is_resource(value, prefix),
-                value,
-                format_args!("{prefix} and {HEX}"),
-            )?;
+        ));
+        let ids = [
+            ("interface-id", "eni-", Some(&self.interface_id)),
+            ("subnet.id", "subnet-", self.subnet.id.as_ref()),
+        ];
+        for (name, prefix, value) in ids {
+            if let Some(value) = value {
+                checks.add(key.field(name).unless(
+                    is_resource(value, prefix),
+                    value,
+                    format_args!("{prefix} and {HEX}"),
+                ));
+            }
         }
         for (id, name) in &self.security_groups {
-            key.field("security-groups").unless(
-                is_resource(id, "sg-"),
-                id,
-                format_args!("sg- and {HEX}"),
-            )?;
-            key.field("security-groups").field(id).line(name)?;
+            let key = key.field("security-groups").name(id);
+            let right = is_resource(id, "sg-");
+            checks.add(key.unless(right, id, format_args!("sg- and {HEX}")));
+            checks.add(key.line(name));
         }
-        if let Some(block) = self.subnet.ipv4_cidr_block {
-            key.field("subnet.ipv4-cidr-block").unless(
-                vpc.ipv4_cidr_blocks
-                    .iter()
-                    .any(|of_vpc| of_vpc.contains(&block)),
+        checks.add(self.check_blocks(key, instance));
+        checks.add(self.check_addresses(key, instance));
+        checks.result()
+    }
+
+    /// Checks that the subnet is inside the VPC.
+    fn check_blocks(&self, key: &Key, instance: &Instance) -> Result<(), Invalid> {
+        let vpc = Key::root("instance").field("vpc");
+        let mut checks = Checks::default();
+        if let Some(block) = instance.subnet_ipv4(self) {
+            let of_vpc = instance.vpc_ipv4s();
+            let key = key
+                .field("subnet.ipv4-cidr-block")
+                .compared_with(&vpc.field("ipv4-cidr-blocks"));
+            checks.add(key.unless(
+                of_vpc.iter().any(|of_vpc| of_vpc.contains(&block)),
                 block,
                 "a block inside one of instance.vpc.ipv4-cidr-blocks",
-            )?;
+            ));
         }
-        for block in &self.subnet.ipv6_cidr_blocks {
-            key.field("subnet.ipv6-cidr-blocks").unless(
-                vpc.ipv6_cidr_blocks
-                    .iter()
-                    .any(|of_vpc| of_vpc.contains(block)),
+        let of_vpc = instance.vpc_ipv6s();
+        for block in instance.subnet_ipv6s(self) {
+            let key = key
+                .field("subnet.ipv6-cidr-blocks")
+                .compared_with(&vpc.field("ipv6-cidr-blocks"));
+            checks.add(key.unless(
+                of_vpc.iter().any(|of_vpc| of_vpc.contains(&block)),
                 block,
                 "a block inside one of instance.vpc.ipv6-cidr-blocks",
-            )?;
+            ));
         }
+        checks.result()
+    }
+
+    /// Checks that the addresses are inside the subnet.
+    fn check_addresses(&self, key: &Key, instance: &Instance) -> Result<(), Invalid> {
+        let subnet = key.field("subnet");
+        let at = |name: &str| key.field(name).compared_with(&subnet);
+        let mut checks = Checks::default();
+        let block = instance.subnet_ipv4(self);
+        let accepted = |of: &str, blocks: String| format!("{of} inside the subnet, {blocks}");
+        let written = block.map_or_else(|| "which has no IPv4 block".into(), |it| it.to_string());
         for address in &self.private_ipv4s {
-            let inside = self
-                .subnet
-                .ipv4_cidr_block
-                .is_some_and(|block| block.contains(address));
-            key.field("private-ipv4s")
-                .unless(inside, address, "an address inside the subnet")?;
+            let inside = block.is_some_and(|block| block.contains(address));
+            let accepted = accepted("an address", written.clone());
+            checks.add(at("private-ipv4s").unless(inside, address, accepted));
         }
+        for prefix in &self.ipv4_prefixes {
+            let inside = block.is_some_and(|block| block.contains(prefix));
+            let accepted = accepted("a /28 block", written.clone());
+            checks.add(at("ipv4-prefixes").unless(
+                inside && prefix.prefix_len() == 28 && prefix.network() == prefix.addr(),
+                prefix,
+                accepted,
+            ));
+        }
+        let blocks = instance.subnet_ipv6s(self);
+        let written = match blocks.as_slice() {
+            [] => "which has no IPv6 block".to_owned(),
+            blocks => {
+                let blocks: Vec<String> = blocks.iter().map(ToString::to_string).collect();
+                blocks.join(" or ")
+            }
+        };
         for address in &self.ipv6s {
-            let inside = self
-                .subnet
-                .ipv6_cidr_blocks
-                .iter()
-                .any(|block| block.contains(address));
-            key.field("ipv6s")
-                .unless(inside, address, "an address inside the subnet")?;
+            let inside = blocks.iter().any(|block| block.contains(address));
+            let accepted = accepted("an address", written.clone());
+            checks.add(at("ipv6s").unless(inside, address, accepted));
+        }
+        for prefix in &self.ipv6_prefixes {
+            let inside = blocks.iter().any(|block| block.contains(prefix));
+            let accepted = accepted("a /80 block", written.clone());
+            checks.add(at("ipv6-prefixes").unless(
+                inside && prefix.prefix_len() == 80 && prefix.network() == prefix.addr(),
+                prefix,
+                accepted,
+            ));
         }
         for (public, private) in &self.public_ipv4s {
-            key.field("public-ipv4s").field(public).unless(
+            let key = key
+                .field("public-ipv4s")
+                .name(public)
+                .compared_with(&key.field("private-ipv4s"));
+            checks.add(key.unless(
                 self.private_ipv4s.contains(private),
                 private,
                 "one of the interface's private-ipv4s",
-            )?;
+            ));
         }
-        key.unless(
-            !self.private_ipv4s.is_empty() || !self.ipv6s.is_empty(),
-            "no address",
-            "at least one address in private-ipv4s or ipv6s",
-        )
+        checks.result()
     }
 }
 
 impl Instance {
     pub(super) fn check_network(&self, key: &Key) -> Result<(), Invalid> {
-        let vpc = key.field("vpc");
-        vpc.field("id").unless(
+        let mut checks = Checks::default();
+        checks.add(key.field("vpc").field("id").unless(
             is_resource(&self.vpc.id, "vpc-"),
             &self.vpc.id,
             format_args!("vpc- and {HEX}"),
-        )?;
-        key.field("network-interfaces").unless(
+        ));
+        checks.add(key.field("network-interfaces").unless(
             !self.network_interfaces.is_empty(),
             "[]",
             "at least one network interface",
-        )?;
+        ));
         let (mut macs, mut addresses, mut devices) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (at, interface) in self.network_interfaces.iter().enumerate() {
             let key = key.field("network-interfaces").item(at);
-            interface.check(&key, &self.vpc)?;
-            key.field("mac").unless(
+            checks.add(interface.check(&key, self));
+            checks.add(key.unless(
+                at > 0 || !interface.is_without_addresses(),
+                "no address",
+                "at least one address in private-ipv4s or ipv6s of the primary interface",
+            ));
+            checks.add(key.field("mac").unless(
                 macs.insert(&interface.mac),
                 &interface.mac,
                 "a MAC address that no other interface has",
-            )?;
+            ));
             let device = interface.device_number.unwrap_or(at as u32);
-            key.field("device-number").unless(
+            checks.add(key.field("device-number").unless(
                 devices.insert((interface.network_card_index, device)),
                 device,
                 "a number that no other interface has",
-            )?;
-            for address in interface
+            ));
+            let private = interface
                 .private_ipv4s
                 .iter()
-                .chain(interface.public_ipv4s.keys())
-            {
-                key.unless(
+                .map(|address| ("private-ipv4s", address));
+            let public = interface
+                .public_ipv4s
+                .keys()
+                .map(|address| ("public-ipv4s", address));
+            for (name, address) in private.chain(public) {
+                checks.add(key.field(name).unless(
                     addresses.insert(*address),
                     address,
                     "an address that no other interface has",
-                )?;
+                ));
             }
         }
-        Ok(())
+        checks.result()
+    }
+
+    /// The IPv4 block of an interface's subnet.
+    pub(crate) fn subnet_ipv4(&self, interface: &NetworkInterface) -> Option<Ipv4Net> {
+        if let Some(block) = interface.subnet.ipv4_cidr_block {
+            return Some(block);
+        }
+        let Some(first) = interface.private_ipv4s.first() else {
+            // An interface without addresses is in the subnet of the primary interface.
+            let primary = self.primary()?;
+            return (interface.is_without_addresses() && !primary.is_without_addresses())
+                .then(|| self.subnet_ipv4(primary))?;
+        };
+        let of_vpc = self.vpc.ipv4_cidr_blocks.iter();
+        let smaller = of_vpc.filter(|block| block.contains(first) && block.prefix_len() > 20);
+        let blocks = (16..=20)
+            .rev()
+            .filter_map(|bits| Some(Ipv4Net::new(*first, bits).ok()?.trunc()));
+        let has_all = |block: &Ipv4Net| {
+            let mut addresses = interface.private_ipv4s.iter();
+            addresses.all(|address| block.contains(address))
+        };
+        let narrowest = Ipv4Net::new(*first, 20).ok().map(|block| block.trunc());
+        smaller.copied().chain(blocks).find(has_all).or(narrowest)
+    }
+
+    /// The IPv6 blocks of an interface's subnet.
+    pub(crate) fn subnet_ipv6s(&self, interface: &NetworkInterface) -> Vec<Ipv6Net> {
+        let configured = &interface.subnet.ipv6_cidr_blocks;
+        match (configured.as_slice(), interface.ipv6s.first()) {
+            ([], Some(first)) => Ipv6Net::new(*first, 64)
+                .map(|block| block.trunc())
+                .into_iter()
+                .collect(),
+            _ => configured.clone(),
+        }
+    }
+
+    /// The ID of an interface's subnet.
+    pub(crate) fn subnet_id(&self, interface: &NetworkInterface) -> String {
+        if let Some(id) = &interface.subnet.id {
+            return id.clone();
+        }
+        let default = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 16, 0), 20);
+        match self.subnet_ipv4(interface) {
+            Some(block) if block == default => "subnet-0a1b2c3d4e5f67890".to_owned(),
+            Some(block) => {
+                let address = block.network().to_bits();
+                format!("subnet-0{address:08x}{:08x}", block.prefix_len())
+            }
+            None => {
+                let blocks = self.subnet_ipv6s(interface);
+                let bits = blocks.first().map(|block| block.network().to_bits() >> 64);
+                format!("subnet-0{:016x}", bits.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The IPv4 blocks of the VPC.
+    pub(crate) fn vpc_ipv4s(&self) -> Vec<Ipv4Net> {
+        let mut blocks = self.vpc.ipv4_cidr_blocks.clone();
+        if blocks.is_empty() {
+            let interfaces = self.network_interfaces.iter();
+            for subnet in interfaces.filter_map(|interface| self.subnet_ipv4(interface)) {
+                let block = Ipv4Net::new(subnet.network(), subnet.prefix_len().min(16));
+                if let Ok(block) = block
+                    && !blocks.iter().any(|other| other.contains(&subnet))
+                {
+                    blocks.push(block.trunc());
+                }
+            }
+        }
+        blocks
+    }
+
+    /// The IPv6 blocks of the VPC.
+    pub(crate) fn vpc_ipv6s(&self) -> Vec<Ipv6Net> {
+        let mut blocks = self.vpc.ipv6_cidr_blocks.clone();
+        if blocks.is_empty() {
+            let interfaces = self.network_interfaces.iter();
+            for subnet in interfaces.flat_map(|interface| self.subnet_ipv6s(interface)) {
+                let block = Ipv6Net::new(subnet.network(), subnet.prefix_len().min(56));
+                if let Ok(block) = block
+                    && !blocks.iter().any(|other| other.contains(&subnet))
+                {
+                    blocks.push(block.trunc());
+                }
+            }
+        }
+        blocks
+    }
+
+    /// The public addresses of an interface, each with its private address.
+    pub(crate) fn public_ipv4s(
+        &self,
+        interface: &NetworkInterface,
+    ) -> impl ExactSizeIterator<Item = (Ipv4Addr, Ipv4Addr)> {
+        let addresses: Vec<_> = match self.public {
+            true => interface.public_ipv4s.clone().into_iter().collect(),
+            false => Vec::new(),
+        };
+        addresses.into_iter()
+    }
+
+    /// The first public address of an interface: that of its first private address, if there is one.
+    pub(crate) fn public_ipv4(&self, interface: &NetworkInterface) -> Option<Ipv4Addr> {
+        let primary = interface.private_ipv4s.first();
+        let mut addresses = self.public_ipv4s(interface);
+        let first = addresses.next()?;
+        let of_primary = std::iter::once(first)
+            .chain(addresses)
+            .find(|(_, private)| Some(private) == primary);
+        Some(of_primary.unwrap_or(first).0)
     }
 
     /// The primary network interface.
@@ -295,7 +464,7 @@ impl Instance {
 
     /// The public host name of an interface, if it has a public address.
     pub(crate) fn public_hostname(&self, interface: &NetworkInterface) -> Option<String> {
-        let host = dashed(interface.public_ipv4()?);
+        let host = dashed(&self.public_ipv4(interface)?);
         let domain = self.placement.domain();
         Some(match self.placement.region() {
             "us-east-1" => format!("ec2-{host}.compute-1.{domain}"),

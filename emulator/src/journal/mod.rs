@@ -23,7 +23,7 @@ pub use verify::{
 };
 
 use crate::request::{ImdsVersion, TokenState, check_glob, glob, text_glob};
-use crate::value::{Invalid, Key};
+use crate::value::{Invalid, Key, all};
 
 /// The length to which a text from a client is truncated, in bytes.
 const LONGEST: usize = 512;
@@ -194,12 +194,12 @@ impl Filter {
 
     /// Checks and compiles the filter; `key` is where it stands.
     pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
-        if let Some(path) = &self.path {
-            check_glob(&key.field("path"), path)?;
-        }
-        if let Some(user_agent) = &self.user_agent {
-            check_glob(&key.field("user-agent"), user_agent)?;
-        }
+        all(
+            [("path", &self.path), ("user-agent", &self.user_agent)].map(|(name, pattern)| {
+                let check = |pattern: &String| check_glob(&key.field(name), pattern);
+                pattern.as_ref().map_or(Ok(()), check)
+            }),
+        )?;
         let path = self.path.as_deref().and_then(|path| glob(path).ok());
         let agent = self.user_agent.as_deref();
         Ok(Sieve {

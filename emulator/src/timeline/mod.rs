@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use self::command::{Command, Outcome, ToState};
 
 use crate::journal::{Exchange, Filter};
-use crate::value::{Invalid, Key, Span};
+use crate::value::{Invalid, Key, Span, all};
 
 /// A step of a timeline. A step with neither `at` nor `on` is only taken on demand.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -118,15 +118,21 @@ impl OnRequest {
 impl TimelineStep {
     /// Checks the step by itself; `key` is its place in the configuration.
     pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.unless(
-            self.at.is_none() || self.on.is_none(),
-            "at and on",
-            "one of them, or none",
-        )?;
-        if let Some(On::Request(request)) = &self.on {
-            request.filter.compile(&key.field("on.request.of"))?;
-        }
-        Ok(())
+        let filter = match &self.on {
+            Some(On::Request(request)) => {
+                let filter = &request.filter;
+                filter.compile(&key.field("on.request.of")).map(drop)
+            }
+            _ => Ok(()),
+        };
+        all([
+            key.unless(
+                self.at.is_none() || self.on.is_none(),
+                "at and on",
+                "one of them, or none",
+            ),
+            filter,
+        ])
     }
 }
 

@@ -16,7 +16,9 @@ use super::snapshot::{Lasts, Made, Snapshot};
 use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::identity::{Identity, IdentityError};
-use crate::instance::{Instance, MaintenanceState, NetworkInterface, Switch};
+use crate::instance::{
+    Instance, MaintenanceState, ManagedSshKeys, NetworkInterface, PublicKey, Switch,
+};
 use crate::value::Content;
 use crate::{documents, events};
 
@@ -30,6 +32,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/ami-launch-index", "1.0", Always, |at| text(at.instance.ami_launch_index)),
     leaf("meta-data/ami-manifest-path", "1.0", Always, |at| text(&at.instance.ami_manifest_path)),
     leaf("meta-data/ancestor-ami-ids", "2007-10-10", Given, |at| lines(&at.instance.ancestor_ami_ids)),
+    leaf("meta-data/hibernation/configured", "2018-09-24", Given, |at| optional(at.instance.hibernation)),
     leaf("meta-data/instance-action", "2008-09-01", Always, |at| text(at.instance.instance_action)),
     leaf("meta-data/instance-id", "1.0", Always, |at| text(&at.instance.instance_id)),
     leaf("meta-data/instance-life-cycle", "2019-10-01", Always, |at| text(at.instance.life_cycle)),
@@ -68,7 +71,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/local-ipv4", "1.0", Given, |at| optional(at.instance.primary()?.private_ipv4s.first())),
     leaf("meta-data/mac", "2011-01-01", Always, |at| text(&at.instance.primary()?.mac)),
     leaf("meta-data/public-hostname", "2007-01-19", Given, |at| optional(at.instance.public_hostname(at.instance.primary()?))),
-    leaf("meta-data/public-ipv4", "2007-01-19", Given, |at| optional(at.instance.primary()?.public_ipv4())),
+    leaf("meta-data/public-ipv4", "2007-01-19", Given, |at| optional(at.instance.public_ipv4(at.instance.primary()?))),
     leaf("meta-data/security-groups", "1.0", Given, |at| lines(at.instance.security_group_names())),
 
     interface("device-number", "2011-01-01", Always, |at, interface| optional(at.instance.device_number(interface))),
@@ -76,6 +79,8 @@ pub const LEAVES: &[Leaf] = &[
     each("meta-data/network/interfaces/macs/<mac>/ipv4-associations/<public-ip>", "2011-01-01",
         |config, _| associations(&config.instance).map(|(mac, public, _)| vec![mac.to_owned(), public.to_string()]).collect(),
         |at, index| optional(associations(at.instance).nth(index).map(|(_, _, private)| private))),
+    interface("ipv4-prefix", "2021-07-15", Given, |_, interface| lines(&interface.ipv4_prefixes)),
+    interface("ipv6-prefix", "2021-07-15", Given, |_, interface| lines(&interface.ipv6_prefixes)),
     interface("ipv6s", "2016-06-30", Given, |_, interface| lines(&interface.ipv6s)),
     interface("local-hostname", "2011-01-01", Always, |at, interface| text(at.instance.local_hostname(interface))),
     interface("local-ipv4s", "2011-01-01", Given, |_, interface| lines(&interface.private_ipv4s)),
@@ -83,21 +88,29 @@ pub const LEAVES: &[Leaf] = &[
     interface("network-card-index", "2020-11-01", Given, |_, interface| optional(interface.network_card_index)),
     interface("owner-id", "2011-01-01", Always, |at, _| text(&at.instance.account_id)),
     interface("public-hostname", "2011-01-01", Given, |at, interface| optional(at.instance.public_hostname(interface))),
-    interface("public-ipv4s", "2011-01-01", Given, |_, interface| lines(interface.public_ipv4s.keys())),
+    interface("public-ipv4s", "2011-01-01", Given, |at, interface| lines(at.instance.public_ipv4s(interface).map(|(public, _)| public))),
     interface("security-group-ids", "2011-01-01", Given, |_, interface| lines(interface.security_groups.keys())),
     interface("security-groups", "2011-01-01", Given, |_, interface| lines(interface.security_groups.values())),
-    interface("subnet-id", "2011-01-01", Always, |_, interface| text(&interface.subnet.id)),
-    interface("subnet-ipv4-cidr-block", "2011-01-01", Given, |_, interface| optional(interface.subnet.ipv4_cidr_block)),
-    interface("subnet-ipv6-cidr-blocks", "2016-06-30", Given, |_, interface| lines(&interface.subnet.ipv6_cidr_blocks)),
+    interface("subnet-id", "2011-01-01", Always, |at, interface| text(at.instance.subnet_id(interface))),
+    interface("subnet-ipv4-cidr-block", "2011-01-01", Given, |at, interface| optional(at.instance.subnet_ipv4(interface))),
+    interface("subnet-ipv6-cidr-blocks", "2016-06-30", Given, |at, interface| lines(at.instance.subnet_ipv6s(interface))),
     interface("vpc-id", "2011-01-01", Always, |at, _| text(&at.instance.vpc.id)),
-    interface("vpc-ipv4-cidr-block", "2011-01-01", Given, |at, _| optional(at.instance.vpc.ipv4_cidr_blocks.first())),
-    interface("vpc-ipv4-cidr-blocks", "2016-06-30", Given, |at, _| lines(&at.instance.vpc.ipv4_cidr_blocks)),
-    interface("vpc-ipv6-cidr-blocks", "2016-06-30", Given, |at, _| lines(&at.instance.vpc.ipv6_cidr_blocks)),
+    interface("vpc-ipv4-cidr-block", "2011-01-01", Given, |at, _| optional(at.instance.vpc_ipv4s().first())),
+    interface("vpc-ipv4-cidr-blocks", "2016-06-30", Given, |at, _| lines(at.instance.vpc_ipv4s())),
+    interface("vpc-ipv6-cidr-blocks", "2016-06-30", Given, |at, _| lines(at.instance.vpc_ipv6s())),
 
     // Keys, tags and user data ([I36] to [I38], [I43]).
     each("meta-data/public-keys/<N>/openssh-key", "1.0",
         |config, _| numbers(0, &config.instance.public_keys),
-        |at, index| optional(at.instance.public_keys.get(index).map(|key| format!("{} {}", key.openssh_key, key.name)))),
+        |at, index| optional(at.instance.public_keys.get(index).and_then(PublicKey::served))),
+    each("meta-data/managed-ssh-keys/active-keys/<user>", "2018-09-24",
+        |config, _| names(managed_keys(&config.instance).flat_map(|keys| keys.active_keys.keys())),
+        |at, index| bytes(managed_keys(at.instance).flat_map(|keys| keys.active_keys.values()).nth(index)?).map(Made::constant)),
+    leaf("meta-data/managed-ssh-keys/signer-cert", "2018-09-24", Given, |at|
+        bytes(managed_keys(at.instance).next()?.signer_cert.as_ref()?).map(Made::constant)),
+    each("meta-data/managed-ssh-keys/signer-ocsp/<certificate>", "2018-09-24",
+        |config, _| names(managed_keys(&config.instance).flat_map(|keys| keys.signer_ocsp.keys())),
+        |at, index| bytes(managed_keys(at.instance).flat_map(|keys| keys.signer_ocsp.values()).nth(index)?).map(Made::constant)),
     each("meta-data/tags/instance/<key>", "2021-03-23",
         |config, _| if tags_are_enabled(config) { names(config.instance.tags.keys()) } else { Vec::new() },
         |at, index| optional(at.instance.tags.values().nth(index))),
@@ -378,12 +391,17 @@ fn tags_are_enabled(config: &Config) -> bool {
     config.metadata_options.instance_metadata_tags == Switch::Enabled
 }
 
+/// The keys of EC2 Instance Connect, if there are any.
+fn managed_keys(instance: &Instance) -> impl Iterator<Item = &ManagedSshKeys> {
+    instance.managed_ssh_keys.iter()
+}
+
 /// Every public address of every interface: the interface's MAC address, the public and the private
 /// address.
 fn associations(instance: &Instance) -> impl Iterator<Item = (&str, Ipv4Addr, Ipv4Addr)> {
     instance.network_interfaces.iter().flat_map(|interface| {
-        let addresses = interface.public_ipv4s.iter();
-        addresses.map(|(public, private)| (interface.mac.as_str(), *public, *private))
+        let addresses = instance.public_ipv4s(interface);
+        addresses.map(|(public, private)| (interface.mac.as_str(), public, private))
     })
 }
 

@@ -4,59 +4,143 @@ use std::fmt::{self, Display};
 
 use super::Span;
 
-/// A value that is not accepted.
+/// One or more values that are not accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
-    key: String,
+    /// At least one.
+    findings: Vec<Finding>,
+}
+
+/// A value that is not accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Finding {
+    /// The key in the configuration, like `instance.network-interfaces[0].mac`.
+    pub(crate) key: String,
+    /// Another key, whose value the check compared with.
+    pub(crate) other: Option<String>,
     /// The value and what is accepted, or what is wrong with it.
-    problem: String,
+    pub(crate) problem: String,
 }
 
 impl Invalid {
-    /// The error with `root.` removed from the start of its key.
+    /// The error with `root.` removed from the start of its keys.
     #[cfg(feature = "admin")]
     pub(crate) fn below(mut self, root: &str) -> Self {
-        let rest = self.key.strip_prefix(root);
-        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) {
-            self.key = rest.to_owned();
+        for finding in &mut self.findings {
+            let rest = finding.key.strip_prefix(root);
+            if let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) {
+                finding.key = rest.to_owned();
+            }
         }
         self
     }
 
-    /// The same value, where its key stands below `key`.
+    /// The same values, where their keys stand below `key`.
     pub(crate) fn within(mut self, key: &Key) -> Self {
-        self.key = format!("{}.{}", key.0, self.key);
+        for finding in &mut self.findings {
+            finding.key = format!("{}.{}", key.path, finding.key);
+        }
         self
     }
 
-    /// The key in the configuration, like `instance.network-interfaces[0].mac`.
+    /// The key of the first value, like `instance.network-interfaces[0].mac`.
     pub fn key(&self) -> &str {
-        &self.key
+        self.findings
+            .first()
+            .map_or("", |finding| finding.key.as_str())
+    }
+
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.findings
     }
 }
 
+/// One line per value.
 impl Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
+        for (at, Finding { key, problem, .. }) in self.findings.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}{key}: {problem}")?;
+        }
+        Ok(())
     }
 }
 
 impl std::error::Error for Invalid {}
 
+/// Collects the results of checks, so that all values that are not accepted are reported at once.
+#[derive(Default)]
+pub(crate) struct Checks(Vec<Finding>);
+
+impl Checks {
+    pub(crate) fn add(&mut self, result: Result<(), Invalid>) {
+        self.extend([result]);
+    }
+
+    pub(crate) fn result(self) -> Result<(), Invalid> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(Invalid { findings: self.0 }),
+        }
+    }
+}
+
+impl Extend<Result<(), Invalid>> for Checks {
+    fn extend<T: IntoIterator<Item = Result<(), Invalid>>>(&mut self, results: T) {
+        let invalid = results.into_iter().filter_map(Result::err);
+        self.0.extend(invalid.flat_map(Invalid::into_findings));
+    }
+}
+
+/// All of the checks, which have been carried out independently of each other.
+pub(crate) fn all(results: impl IntoIterator<Item = Result<(), Invalid>>) -> Result<(), Invalid> {
+    let mut checks = Checks::default();
+    checks.extend(results);
+    checks.result()
+}
+
 /// The path to a value in the configuration.
-pub(crate) struct Key(String);
+pub(crate) struct Key {
+    path: String,
+    /// Another key, whose value a check compares with.
+    other: Option<String>,
+}
 
 impl Key {
     pub(crate) fn root(name: &str) -> Self {
-        Self(name.into())
+        Self::at(name.into())
+    }
+
+    fn at(path: String) -> Self {
+        Self { path, other: None }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(crate) fn field(&self, name: impl Display) -> Self {
-        Self(format!("{}.{name}", self.0))
+        Self::at(format!("{}.{name}", self.path))
+    }
+
+    /// A key of a table that can have any keys. As in TOML, it is in quotes if it has other
+    /// characters than letters, digits, `-` and `_`.
+    pub(crate) fn name(&self, name: impl Display) -> Self {
+        let name = name.to_string();
+        match is_name(&name, "-_") {
+            true => self.field(name),
+            false => self.field(format_args!("{name:?}")),
+        }
     }
 
     pub(crate) fn item(&self, at: usize) -> Self {
-        Self(format!("{}[{at}]", self.0))
+        Self::at(format!("{}[{at}]", self.path))
+    }
+
+    /// The key, whose value is compared with that of another key.
+    pub(crate) fn compared_with(mut self, other: &Self) -> Self {
+        self.other = Some(other.path.clone());
+        self
     }
 
     /// Returns an error unless `right`.
@@ -78,8 +162,11 @@ impl Key {
     /// The error for a value that cannot be parsed, with the parser's message.
     pub(crate) fn malformed(&self, problem: impl Display) -> Invalid {
         Invalid {
-            key: self.0.clone(),
-            problem: problem.to_string(),
+            findings: vec![Finding {
+                key: self.path.clone(),
+                other: self.other.clone(),
+                problem: problem.to_string(),
+            }],
         }
     }
 

@@ -6,7 +6,7 @@ mod shift;
 mod time;
 
 pub use check::Invalid;
-pub(crate) use check::{Key, is_name};
+pub(crate) use check::{Checks, Finding, Key, all, is_name};
 pub use content::{Content, True};
 pub(crate) use content::{OrFalse, or_false};
 pub use shift::Shift;

@@ -11,6 +11,7 @@
 //! | 44 to 53 | [`iam`] |
 //! | 54 to 58 | [`events`] |
 //! | 59, 60 | [`identity`] |
+//! | 64 to 66, and kinds of instances | [`instance`] |
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -19,6 +20,7 @@ mod dialects;
 mod events;
 mod iam;
 mod identity;
+mod instance;
 mod options;
 mod paths;
 mod tokens;

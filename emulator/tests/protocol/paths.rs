@@ -20,6 +20,8 @@ life-cycle = "spot"
 detailed-monitoring = true
 auto-scaling = "InService"
 user-data = { base64 = "H4sIAAAA//8=" }
+hibernation = true
+managed-ssh-keys = { active-keys = { ec2-user = "keys" }, signer-cert = "cert", signer-ocsp = { FF = "ocsp" } }
 
 [instance.placement]
 availability-zone = "eu-central-1b"
@@ -38,6 +40,8 @@ interface-id = "eni-00000001"
 network-card-index = 0
 private-ipv4s = ["10.0.0.5", "10.0.0.6"]
 ipv6s = ["2001:db8::5"]
+ipv4-prefixes = ["10.0.0.16/28"]
+ipv6-prefixes = ["2001:db8:0:0:1::/80"]
 public-ipv4s = { "203.0.113.5" = "10.0.0.5", "203.0.113.6" = "10.0.0.6" }
 security-groups = { sg-00000001 = "web", sg-00000002 = "ssh" }
 [instance.network-interfaces.subnet]
@@ -115,6 +119,7 @@ block-device-mapping/root: /dev/xvda
 block-device-mapping/swap: sde
 events/maintenance/history: []
 events/maintenance/scheduled: []
+hibernation/configured: true
 hostname: ip-10-0-0-5.eu-central-1.compute.internal
 instance-action: none
 instance-id: i-0a1b2c3d4e5f67890
@@ -125,10 +130,15 @@ kernel-id: aki-00000001
 local-hostname: ip-10-0-0-5.eu-central-1.compute.internal
 local-ipv4: 10.0.0.5
 mac: 0a:00:00:00:00:01
+managed-ssh-keys/active-keys/ec2-user: keys
+managed-ssh-keys/signer-cert: cert
+managed-ssh-keys/signer-ocsp/FF: ocsp
 network/interfaces/macs/0a:00:00:00:00:01/device-number: 0
 network/interfaces/macs/0a:00:00:00:00:01/interface-id: eni-00000001
 network/interfaces/macs/0a:00:00:00:00:01/ipv4-associations/203.0.113.5: 10.0.0.5
 network/interfaces/macs/0a:00:00:00:00:01/ipv4-associations/203.0.113.6: 10.0.0.6
+network/interfaces/macs/0a:00:00:00:00:01/ipv4-prefix: 10.0.0.16/28
+network/interfaces/macs/0a:00:00:00:00:01/ipv6-prefix: 2001:db8:0:0:1::/80
 network/interfaces/macs/0a:00:00:00:00:01/ipv6s: 2001:db8::5
 network/interfaces/macs/0a:00:00:00:00:01/local-hostname: ip-10-0-0-5.eu-central-1.compute.internal
 network/interfaces/macs/0a:00:00:00:00:01/local-ipv4s: 10.0.0.5|10.0.0.6

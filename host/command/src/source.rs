@@ -207,12 +207,13 @@ fn user_folder() -> Option<PathBuf> {
 async fn start(config: Option<&std::path::Path>) -> anyhow::Result<imds_emulator::Emulator> {
     let mut layers = imds_emulator::config::Layers::new();
     if let Some(file) = config {
-        layers
-            .file(file)
-            .map_err(|error| crate::Usage(format!("{:#}", anyhow::Error::from(error))))?;
+        layers.file(file);
     }
+    let config = layers
+        .config()
+        .map_err(|error| crate::Usage(error.to_string()))?;
     let emulator = imds_emulator::Emulator::builder()
-        .config(layers.config().clone())
+        .config(config)
         .bind(([127, 0, 0, 1], 0).into())
         .clock(imds_emulator::Clock::adjustable());
     Ok(emulator.start().await?)

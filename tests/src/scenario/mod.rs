@@ -235,12 +235,10 @@ impl Scenario {
         let mut layers = Layers::new();
         let emulator =
             toml::to_string(&content.emulator).map_err(|error| wrong(error.to_string()))?;
-        layers
-            .toml("[emulator]", &emulator)
-            .map_err(|error| wrong(error.to_string()))?;
+        layers.toml("[emulator]", &emulator);
         let scenario = Self {
             id: id.to_owned(),
-            config: layers.config().clone(),
+            config: layers.config().map_err(|error| wrong(error.to_string()))?,
             content,
         };
         scenario.check().map_err(wrong)?;

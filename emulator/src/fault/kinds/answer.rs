@@ -14,7 +14,7 @@ use crate::decision::Delivery;
 use crate::fault::delay::to_std;
 use crate::fault::draft::Draft;
 use crate::fault::header;
-use crate::value::{Invalid, Key, Span};
+use crate::value::{Invalid, Key, Span, all};
 
 group! {
     /// Faults of the answer's status and headers, and other answers.
@@ -190,14 +190,15 @@ impl Replace {
 
 impl Kind for Replace {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        if let Some(code) = self.code {
-            check_status(&key.field("code"), code)?;
-        }
+        let code = self.code.map(|code| check_status(&key.field("code"), code));
         let key = key.field("headers");
-        self.headers.iter().try_for_each(|(name, value)| {
-            check_header_name(&key, name)?;
-            check_header_value(&key.field(name), value)
-        })
+        let headers = self.headers.iter().flat_map(|(name, value)| {
+            [
+                check_header_name(&key, name),
+                check_header_value(&key.field(name), value),
+            ]
+        });
+        all(code.into_iter().chain(headers))
     }
 
     fn nature(&self) -> Nature<'_> {
@@ -361,12 +362,14 @@ impl Redirect {
 
 impl Kind for Redirect {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        check_header_value(&key.field("to"), &self.to)?;
-        key.field("code").unless(
-            (300..400).contains(&self.code),
-            self.code,
-            "a status from 300 to 399",
-        )
+        all([
+            check_header_value(&key.field("to"), &self.to),
+            key.field("code").unless(
+                (300..400).contains(&self.code),
+                self.code,
+                "a status from 300 to 399",
+            ),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {

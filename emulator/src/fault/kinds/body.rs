@@ -13,7 +13,7 @@ use super::{Change, Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::dialect::page;
 use crate::fault::draft::Draft;
-use crate::value::{Invalid, Key};
+use crate::value::{Invalid, Key, all};
 
 group! {
     /// Faults of the answer's body.
@@ -92,15 +92,17 @@ impl TruncateBody {
 
 impl Kind for TruncateBody {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.unless(
-            self.fraction.is_none() || self.bytes.is_none(),
-            "fraction and bytes",
-            "one of them",
-        )?;
-        self.fraction.map_or(Ok(()), |fraction| {
-            key.field("fraction")
-                .unless((0.0..=1.0).contains(&fraction), fraction, "0 to 1")
-        })
+        all([
+            key.unless(
+                self.fraction.is_none() || self.bytes.is_none(),
+                "fraction and bytes",
+                "one of them",
+            ),
+            self.fraction.map_or(Ok(()), |fraction| {
+                key.field("fraction")
+                    .unless((0.0..=1.0).contains(&fraction), fraction, "0 to 1")
+            }),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {

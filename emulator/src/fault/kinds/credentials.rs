@@ -8,7 +8,7 @@ use super::{Alter, Kind, Nature, Requests, group, no_parameters};
 use crate::documents::Broken;
 use crate::fault::occurrence::Occurrence;
 use crate::fault::view::View;
-use crate::value::{Invalid, Key, Span, is_name};
+use crate::value::{Invalid, Key, Span, all, is_name};
 
 group! {
     /// Faults of the role's credentials.
@@ -66,14 +66,16 @@ impl CredentialsError {
 
 impl Kind for CredentialsError {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("code").unless(
-            is_name(&self.code, "") && self.code != "Success",
-            &self.code,
-            "letters and digits, but not Success, like Failed",
-        )?;
-        self.message
-            .as_ref()
-            .map_or(Ok(()), |message| key.field("message").line(message))
+        all([
+            key.field("code").unless(
+                is_name(&self.code, "") && self.code != "Success",
+                &self.code,
+                "letters and digits, but not Success, like Failed",
+            ),
+            self.message
+                .as_ref()
+                .map_or(Ok(()), |message| key.field("message").line(message)),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
 use super::{Effect, Kind, Limit, Nature, Requests, group};
-use crate::value::{Invalid, Key, Span};
+use crate::value::{Invalid, Key, Span, all};
 
 group! {
     /// Faults that limit how many requests are answered.
@@ -80,11 +80,13 @@ impl Throttle {
 
 impl Kind for Throttle {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("rate")
-            .unless(self.rate > 0, self.rate, "1 or more")?;
         let burst = self.burst.unwrap_or(1);
-        key.field("burst").unless(burst > 0, burst, "1 or more")?;
-        self.effect.check(&key.field("effect"))
+        all([
+            key.field("rate")
+                .unless(self.rate > 0, self.rate, "1 or more"),
+            key.field("burst").unless(burst > 0, burst, "1 or more"),
+            self.effect.check(&key.field("effect")),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {
@@ -211,8 +213,10 @@ impl Quota {
 
 impl Kind for Quota {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("window").longer_than_zero(self.window)?;
-        self.effect.check(&key.field("effect"))
+        all([
+            key.field("window").longer_than_zero(self.window),
+            self.effect.check(&key.field("effect")),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {

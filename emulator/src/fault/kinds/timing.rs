@@ -12,7 +12,7 @@ use crate::decision::{Delivery, Step};
 use crate::fault::delay::{self, to_std};
 use crate::fault::draft::{Draft, Written, pieces};
 use crate::fault::occurrence::Occurrence;
-use crate::value::{Invalid, Key, Span};
+use crate::value::{Invalid, Key, Span, all};
 
 group! {
     /// Faults of timing.
@@ -156,13 +156,11 @@ impl Distribution {
                     .unless(lower <= upper, upper, format_args!("{lower} or more"))
             }
             Self::Lognormal { median, sigma } => {
-                longer_than_zero("median", median)?;
-                positive("sigma", sigma)
+                all([longer_than_zero("median", median), positive("sigma", sigma)])
             }
             Self::Normal { .. } => Ok(()),
             Self::Pareto { scale, shape } => {
-                longer_than_zero("scale", scale)?;
-                positive("shape", shape)
+                all([longer_than_zero("scale", scale), positive("shape", shape)])
             }
         }
     }
@@ -303,12 +301,14 @@ impl Kind for Slicer {
         let Self {
             size, variation, ..
         } = self;
-        key.field("size").unless(*size > 0, size, "1 or more")?;
-        key.field("variation").unless(
-            variation < size,
-            variation,
-            format_args!("less than the size, {size}"),
-        )
+        all([
+            key.field("size").unless(*size > 0, size, "1 or more"),
+            key.field("variation").unless(
+                *size == 0 || variation < size,
+                variation,
+                format_args!("less than the size, {size}"),
+            ),
+        ])
     }
 
     fn nature(&self) -> Nature<'_> {

@@ -1,0 +1,180 @@
+//! Errors: all at once, each with its source, its key, the value, and what is accepted.
+
+use imds_emulator::config::{Config, Layers};
+
+#[test]
+fn everything_that_is_wrong_is_reported_at_once() {
+    let mut layers = Layers::new();
+    layers.toml(
+        "a.toml",
+        "
+        [server]
+        port = 70000
+        prot = 1
+        [instance]
+        account-id = '12'
+        image-id = 'ami'
+        tags = { 'a/b' = 'x' }
+        [[instance.network-interfaces]]
+        interface-id = 'eni-1'
+        [[instance.network-interfaces]]
+        mac = '0a:00:00:00:00:02'
+        interface-id = 'eni-00000002'
+        private-ipv4s = ['10.0.0.5', 'x']
+        ipv6s = ['y', '2001:db8::5', 'z']
+        [[faults]]
+        name = 'x/y'
+        when = { count = 0, probability = 2.0 }
+        fault = { type = 'status', code = 9 }
+        [[faults]]
+        name = 'z'
+        fault = { type = 'statu' }
+        [data]
+        'meta-data/x/' = 'a'
+        'meta-data/y' = 5
+        ",
+    );
+    layers.environment([
+        ("IMDS_EMULATOR_INSTANCE__IAM__LEAD".into(), "1day".into()),
+        ("IMDS_EMULATOR_INSTANCE__LIFE_CYCLE".into(), "spott".into()),
+        ("IMDS_EMULATOR_".into(), "x".into()),
+    ]);
+    layers.assign("--set", "events.spot-interruption.action=stop");
+    layers.assign("--set", "journal.capacity=-1");
+    layers.assign("--set", "nothing");
+    let error = layers.config().unwrap_err().to_string();
+    let mut lines = error.lines();
+    let expected = [
+        "IMDS_EMULATOR_: \"\" is not a key",
+        "--set: \"nothing\" is not a setting",
+        "a.toml: server.port: invalid value: integer `70000`, expected a whole number from 0 to 65535",
+        "a.toml: server.prot: unknown field `prot`",
+        "a.toml: instance.network-interfaces[0]: missing field `mac`",
+        "a.toml: instance.network-interfaces[1].private-ipv4s[1]: \"x\" is not accepted; accepted: an IPv4 address",
+        "a.toml: instance.network-interfaces[1].ipv6s[0]: \"y\" is not accepted; accepted: an IPv6 address",
+        "a.toml: instance.network-interfaces[1].ipv6s[2]: ",
+        "a.toml: faults[1].fault: unknown variant `statu`",
+        "a.toml: data.\"meta-data/y\": 5 is not accepted; accepted: a text",
+        "IMDS_EMULATOR_INSTANCE__LIFE_CYCLE: instance.life-cycle: unknown variant `spott`",
+        "--set: journal.capacity: invalid value: integer `-1`",
+        "a.toml: instance.account-id: \"12\" is not accepted; accepted: 12 digits",
+        "a.toml: instance.image-id: \"ami\" is not accepted",
+        "a.toml: instance.tags.\"a/b\": \"a/b\" is not accepted",
+        "IMDS_EMULATOR_INSTANCE__IAM__LEAD: instance.iam.lead: \"1day\" is not accepted; accepted: less than",
+        "a.toml: faults[0].name: \"x/y\" is not accepted",
+        "a.toml: faults[0].when.probability: \"2\" is not accepted",
+        "a.toml: faults[0].when.count: \"0\" is not accepted",
+        "a.toml: faults[0].fault.code: \"9\" is not accepted",
+        "a.toml: data.\"meta-data/x/\": ",
+    ];
+    assert_eq!(
+        lines.next().unwrap(),
+        format!("{} errors in the configuration:", expected.len()),
+        "{error}"
+    );
+    for expected in expected {
+        assert!(
+            error
+                .lines()
+                .any(|line| line.trim_start().starts_with(expected)),
+            "{expected} in {error}"
+        );
+    }
+    assert!(error.contains("did you mean `port`?"), "{error}");
+    assert!(error.contains("did you mean `spot`?"), "{error}");
+    // What follows from another error is not reported.
+    assert!(!error.contains("spot-interruption"), "{error}");
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_rule_a_step_and_a_change_is_reported() {
+    let error = Config::from_toml(
+        "
+        [[faults]]
+        name = 'x/y'
+        match = { method = 'get', path = 'x' }
+        when = { count = 0, probability = 2.0 }
+        fault = { type = 'throttle', rate = 0, burst = 0 }
+        [[timeline]]
+        name = ''
+        do = [
+          { change = { instance = { account-id = '1', image-id = '2' } } },
+          { change = { metadata-options = { HttpTokens = 'x', HttpEndpoint = 'y' } } },
+          { fault = { name = '/', fault = { type = 'down' }, match = { method = 'GET' } } },
+        ]
+        ",
+    )
+    .unwrap_err()
+    .to_string();
+    for key in [
+        "faults[0].name",
+        "faults[0].match.method",
+        "faults[0].match.path",
+        "faults[0].when.count",
+        "faults[0].when.probability",
+        "faults[0].fault.rate",
+        "faults[0].fault.burst",
+        "timeline[0].name",
+        "timeline[0].do[1].change.metadata-options.HttpTokens",
+        "timeline[0].do[1].change.metadata-options.HttpEndpoint",
+        "timeline[0].do[2].fault.name",
+        "timeline[0].do[2].fault.match",
+    ] {
+        assert!(error.contains(&format!(": {key}: ")), "{key} in {error}");
+    }
+    let error = Config::from_toml(
+        "
+        [[timeline]]
+        name = 'x'
+        do = [{ change = { instance = { account-id = '1', image-id = '2' } } }]
+        ",
+    )
+    .unwrap_err()
+    .to_string();
+    for key in ["account-id", "image-id"] {
+        let key = format!("timeline[0].do[0].change.instance.{key}");
+        assert!(error.contains(&format!(": {key}: ")), "{key} in {error}");
+    }
+}
+
+#[test]
+fn blocks_that_cannot_be_read_are_named_and_a_seed_is_not_shown() {
+    let error = Config::from_toml(
+        "
+        server.seed = 987654321
+        server.hosts = ['::x']
+        instance.vpc.ipv4-cidr-blocks = ['10.0.0.0']
+        instance.user-data = 7
+        ",
+    )
+    .unwrap_err()
+    .to_string();
+    for part in [
+        "server.seed: the value is not accepted; accepted: a text",
+        "server.hosts[0]: \"::x\" is not accepted; accepted: an IP address",
+        "instance.vpc.ipv4-cidr-blocks[0]: \"10.0.0.0\" is not accepted; accepted: ",
+        "instance.user-data: 7 is not accepted; accepted: a text",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(!error.contains("987654321"), "{error}");
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_the_only_thing_reported_of_what_it_may_have_set() {
+    let mut layers = Layers::new();
+    layers.toml("a.toml", "[instance\nlife-cycle = 'spot'");
+    layers.file(std::path::Path::new("/there/is/none.toml"));
+    layers.assign("--set", "events.spot-interruption.action=stop");
+    layers.assign("--set", "server.port=x");
+    let error = layers.config().unwrap_err().to_string();
+    assert!(
+        error.starts_with("3 errors in the configuration:\n  a.toml: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("\n  /there/is/none.toml: No such file"),
+        "{error}"
+    );
+    assert!(error.contains("\n  --set: server.port: "), "{error}");
+}
