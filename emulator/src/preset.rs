@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray};
 
-use crate::fault::kinds::{CredentialsExpired, Latency};
-use crate::fault::{Distribution, Fault, Rule};
+use crate::fault::kinds::{CredentialsExpired, Latency, TokenUnavailable};
+use crate::fault::{Distribution, Effect, Fault, Rule};
 use crate::value::Span;
 
 /// A common failure, by name.
@@ -45,6 +45,8 @@ pub enum Preset {
     Imdsv1Only,
     /// Tokens do not reach the client, as in a container behind a bridge.
     ContainerHopLimit,
+    /// Requests for a token are answered with 403, as for clients behind a proxy.
+    TokenForbidden,
     /// Requests above ten per second get no response.
     Throttled,
     /// The credentials expired five minutes ago, and are not replaced.
@@ -89,6 +91,9 @@ impl Preset {
             Self::Imdsv2Only => vec![Fault::v1_disabled()],
             Self::Imdsv1Only => vec![Fault::token_unavailable(), Fault::v1_enabled()],
             Self::ContainerHopLimit => vec![Fault::hop_limit()],
+            Self::TokenForbidden => {
+                vec![TokenUnavailable::new().effect(Effect::Status(403)).into()]
+            }
             Self::Throttled => vec![Fault::throttle(10)],
             Self::ExpiredCredentials => {
                 vec![CredentialsExpired::new().by(Span::minutes(5)).into()]
@@ -159,8 +164,8 @@ mod tests {
         let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.name()).collect();
         assert_eq!(
             names.join(" "),
-            "imds-outage imds-brownout imdsv2-only imdsv1-only container-hop-limit throttled \
-             expired-credentials rotating-fast role-detached spot-interruption"
+            "imds-outage imds-brownout imdsv2-only imdsv1-only container-hop-limit token-forbidden \
+             throttled expired-credentials rotating-fast role-detached spot-interruption"
         );
         for preset in Preset::ALL {
             assert_eq!(preset.to_string(), preset.name());

@@ -223,7 +223,7 @@ fn errors_name_the_field() {
 #[test]
 fn presets_clock_and_options() {
     let bench = Bench::new();
-    assert_eq!(bench.get("presets").as_array().unwrap().len(), 10);
+    assert_eq!(bench.get("presets").as_array().unwrap().len(), 11);
     assert_eq!(bench.api("POST", "presets/imdsv1-only", None).status, 200);
     assert_eq!(bench.token(), 404);
     assert_eq!(bench.api("POST", "presets/imdsv1-only", None).status, 409);

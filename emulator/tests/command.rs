@@ -537,7 +537,7 @@ fn ctl_is_the_admin_api_from_a_shell() {
     ok(&["events", "--clear"]);
     ok(&["preset", "apply", "imdsv2-only"]);
     ok(&["preset", "remove", "imdsv2-only"]);
-    assert_eq!(ok(&["preset", "list"]).lines().count(), 10);
+    assert_eq!(ok(&["preset", "list"]).lines().count(), 11);
     assert_eq!(ok(&["scenario", "mine", "over"]), "over\n");
     for order in ["rotate", "revoke", "reset"] {
         assert_eq!(ok(&[order]), "");

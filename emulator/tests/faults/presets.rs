@@ -78,6 +78,23 @@ async fn container_hop_limit_and_throttled() {
 }
 
 #[tokio::test]
+async fn token_forbidden() {
+    let bench = Bench::new().await;
+    let held = bench.token("60").await.body;
+    bench.imds.preset(Preset::TokenForbidden).unwrap();
+    assert_eq!(bench.token("60").await.status, "HTTP/1.1 403 Forbidden");
+    assert_eq!(bench.ask("GET / HTTP/1.1").await.status, UNAUTHORIZED);
+    assert_eq!(bench.get("/", &held).await.status, OK);
+    bench
+        .imds
+        .change(|config| config.metadata_options.http_tokens = HttpTokens::Optional)
+        .unwrap();
+    assert_eq!(bench.ask("GET / HTTP/1.1").await.status, OK);
+    assert!(bench.imds.heal("token-forbidden"));
+    assert_eq!(bench.token("60").await.status, OK);
+}
+
+#[tokio::test]
 async fn credentials_and_role() {
     let bench = under(Preset::ExpiredCredentials).await;
     let document = bench.read(ROLE).await.json();
