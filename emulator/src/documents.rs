@@ -186,6 +186,21 @@ pub(crate) fn text(text: impl ToString) -> String {
     serde_json::Value::from(text.to_string()).to_string()
 }
 
+/// A document whose fields have changed: the fields of `before` in their order, then new ones.
+pub(crate) fn changed(
+    before: &[u8],
+    fields: &serde_json::Map<String, serde_json::Value>,
+) -> String {
+    let before = String::from_utf8_lossy(before);
+    let place = |name: &str| before.find(&text(name)).unwrap_or(usize::MAX);
+    let mut written: Vec<(&str, String)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_string()))
+        .collect();
+    written.sort_by_key(|(name, _)| place(name));
+    object(&written)
+}
+
 /// A JSON object: indented by two spaces, with ` : ` between name and value.
 fn object(fields: &[(&str, String)]) -> String {
     format!("{{\n{}\n}}", fields_indented(fields, "  "))

@@ -155,6 +155,10 @@ async fn replace_and_patch() {
     assert_eq!(document.get("Token"), None);
     assert_eq!(document["New"]["is"], 1);
     assert_eq!(document["Type"], "AWS-HMAC", "the rest is as it was");
+    let lines: Vec<&str> = answer.body.lines().collect();
+    assert_eq!(lines[..2], ["{", "  \"Code\" : \"Patched\","], "[I47]");
+    assert!(lines[2].starts_with("  \"LastUpdated\" : "));
+    assert_eq!(lines[lines.len() - 2..], ["  \"New\" : {\"is\":1}", "}"]);
 }
 
 #[tokio::test]

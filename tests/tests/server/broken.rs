@@ -240,17 +240,22 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
         fault = { type = 'patch', json = { Code = 'success' } }",
-        &["credentials/code", "credentials/layout"],
+        &["credentials/code"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
         fault = { type = 'patch', json = { Expiration = '2099-01-02T03:04:05+00:00' } }",
-        &["credentials/expiration", "credentials/layout"],
+        &["credentials/expiration"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
         fault = { type = 'patch', json = { AccessKeyId = 'AKIAIOSFODNN7EXAMPLE', Type = 'x' } }",
-        &["credentials/key-id", "credentials/layout", "credentials/type"],
+        &["credentials/key-id", "credentials/type"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
+        fault = { type = 'replace', body = '{\"Code\":\"Success\",\"LastUpdated\":\"2026-01-02T03:04:05Z\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"ASIAIOSFODNN7EXAMPLE\",\"SecretAccessKey\":\"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\",\"Token\":\"token\",\"Expiration\":\"2099-01-02T03:04:05Z\"}' }",
+        &["credentials/last-modified", "credentials/layout"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/no-such-role' }
@@ -352,7 +357,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/dynamic/instance-identity/document' }
         fault = { type = 'patch', json = { region = 'mars-north-1', accountId = 12 } }",
-        &["identity/account", "identity/matches-metadata", "identity/fields", "identity/nulls", "identity/region"],
+        &["identity/account", "identity/matches-metadata", "identity/fields", "identity/region"],
     ),
     (
         "match = { path = '/latest/dynamic/instance-identity/signature' }

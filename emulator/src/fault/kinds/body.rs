@@ -12,6 +12,7 @@ use super::samples::Draw;
 use super::{Change, Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::dialect::page;
+use crate::documents;
 use crate::fault::draft::Draft;
 use crate::value::{Invalid, Key, all};
 
@@ -346,7 +347,10 @@ impl Change for Patch {
     fn change(&self, answer: &mut Draft) {
         if let Ok(mut document) = serde_json::from_slice(answer.response.body()) {
             json_patch::merge(&mut document, &Value::Object(self.json.clone()));
-            let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+            let text = match &document {
+                Value::Object(fields) => documents::changed(answer.response.body(), fields),
+                document => document.to_string(),
+            };
             answer.set_body(text.into());
         }
     }
