@@ -125,6 +125,10 @@ struct Settings {
     )]
     config: Option<PathBuf>,
 
+    /// Read FILE, a configuration file of amazon-ec2-metadata-mock (AEMM), before the configuration
+    #[arg(long, value_name = "FILE", global = true)]
+    aemm_config: Option<PathBuf>,
+
     /// Set a key of the configuration; can be repeated
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     set: Vec<String>,
@@ -179,6 +183,9 @@ impl Settings {
     ) -> Result<Config, ConfigError> {
         let mut layers = Layers::new();
         layers.set("the command", "admin.enabled", "true");
+        if let Some(path) = &self.aemm_config {
+            layers.aemm_file(path);
+        }
         if let Some(path) = &self.config {
             layers.file(path);
         }
@@ -222,6 +229,9 @@ impl Settings {
                 // A role can be called `false`.
                 layers.set(flag, key, &toml::Value::from(value.as_str()).to_string());
             }
+        }
+        for warning in layers.warnings() {
+            eprintln!("warning: {warning}");
         }
         layers.config()
     }

@@ -367,6 +367,45 @@ fn all_errors_are_reported_at_once() {
 }
 
 #[test]
+fn a_configuration_file_of_aemm_is_understood() {
+    let file = File::new(
+        "aemm.json",
+        r#"{"imdsv2": true, "mock-ip-count": 2, "metadata": {"values": {"instance-type": "m4.xlarge"}}}"#,
+    );
+    let printed = command(&[
+        "config",
+        "--aemm-config",
+        file.path(),
+        "--set",
+        "server.port=7",
+    ])
+    .output()
+    .unwrap();
+    let warnings = String::from_utf8(printed.stderr).unwrap();
+    assert!(warnings.starts_with("warning: "), "{warnings}");
+    assert!(
+        warnings.contains("aemm.json: mock-ip-count: "),
+        "{warnings}"
+    );
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    for line in [
+        "port = 7",
+        "HttpTokens = \"required\"",
+        "instance-type = \"m4.xlarge\"",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line} in {printed}"
+        );
+    }
+    let error = failure(&["--aemm-config", "/there/is/none.json"]);
+    assert!(
+        error.contains("/there/is/none.json: No such file"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_schema_is_json_and_knows_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&output(&["config", "--schema"])).unwrap();
     let text = schema.to_string();
@@ -674,6 +713,7 @@ fn the_examples_of_the_documentation_are_accepted() {
     for (name, path) in [
         ("configuration", "docs/configuration.md"),
         ("faults", "docs/faults.md"),
+        ("aemm", "docs/aemm.md"),
     ] {
         let text = std::fs::read_to_string(root.join(path)).unwrap();
         let examples: Vec<&str> = text

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::error::Problem;
 use super::key::{Place, Schema, Setting};
 use super::read::{is_below, read};
-use super::{Config, ConfigError, Content};
+use super::{Config, ConfigError, Content, aemm};
 use crate::value::Key;
 
 /// The prefix of environment variables for the configuration. The rest of a variable's name is the
@@ -41,6 +41,7 @@ pub struct Layers {
     problems: Vec<Problem>,
     /// A source could not be read, so what it would have set is missing.
     is_incomplete: bool,
+    warnings: Vec<String>,
     schema: Schema,
 }
 
@@ -64,6 +65,7 @@ impl Layers {
             origins: Vec::new(),
             problems: Vec::new(),
             is_incomplete: false,
+            warnings: Vec::new(),
             schema: Schema::new(),
         }
     }
@@ -96,6 +98,11 @@ impl Layers {
         Ok(outcome.value.unwrap_or_default())
     }
 
+    /// What is not emulated of the sources so far, one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Adds a file: JSON if its name ends in `.json`, TOML otherwise.
     pub fn file(&mut self, path: &Path) {
         let source = path.display().to_string();
@@ -117,6 +124,35 @@ impl Layers {
             self.problems.push(Problem::new(&source, key, error));
         }
         self.write(&source, &[], layer);
+    }
+
+    /// Adds a configuration file of amazon-ec2-metadata-mock (AEMM), which is JSON. The documentation
+    /// of the emulator has a table of its keys, and of what they become.
+    pub fn aemm_file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let Some(text) = self.text(&source, path) else {
+            return;
+        };
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(file)) => {
+                let translated = aemm::translate(&file);
+                for (key, what) in translated.problems {
+                    self.problems.push(Problem::new(&source, key, what));
+                }
+                for (key, what) in translated.warnings {
+                    self.warnings.push(format!("{source}: {key}: {what}"));
+                }
+                for (key, path, value) in translated.settings {
+                    let source = match key.as_str() {
+                        "" => source.clone(),
+                        key => format!("{source}: {key}"),
+                    };
+                    self.write(&source, &path, value);
+                }
+            }
+            Ok(_) => self.unreadable(&source, "not a JSON object".to_owned()),
+            Err(error) => self.unreadable(&source, error.to_string()),
+        }
     }
 
     /// Adds a TOML document. `source` names it in errors.

@@ -20,6 +20,7 @@
 //! # Ok::<(), imds_emulator::config::ConfigError>(())
 //! ```
 
+mod aemm;
 mod error;
 mod key;
 mod layers;

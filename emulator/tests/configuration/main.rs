@@ -1,6 +1,8 @@
 //! The configuration: its layers, and what is said about one that is not accepted.
 
+#![recursion_limit = "256"]
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
+mod aemm;
 mod errors;
 mod keys;
