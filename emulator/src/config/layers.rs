@@ -1,6 +1,6 @@
 //! The sources of a configuration, in layers: defaults, files, environment, flags.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -163,12 +163,17 @@ impl Layers {
         }
     }
 
-    /// Adds the environment variables that begin with [`ENVIRONMENT`].
+    /// Adds the environment variables that begin with [`ENVIRONMENT`]. Those that Kubernetes sets
+    /// for a service with the name `imds-emulator`, such as `IMDS_EMULATOR_SERVICE_HOST`, are
+    /// ignored.
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         let mut ours: Vec<(String, OsString)> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(ENVIRONMENT))
+            .filter(|(name, value)| {
+                name.strip_prefix(ENVIRONMENT)
+                    .is_some_and(|key| !is_of_kubernetes(key, value))
+            })
             .collect();
         // A table comes before the keys in it.
         ours.sort();
@@ -309,6 +314,17 @@ impl Layers {
             .or_else(|| self.origins.last());
         origin.map_or("the defaults", |origin| &origin.source)
     }
+}
+
+/// Whether Kubernetes sets such a variable for a service.
+fn is_of_kubernetes(key: &str, value: &OsStr) -> bool {
+    let is_url = |value: &str| value.starts_with("tcp://") || value.starts_with("udp://");
+    key == "SERVICE_HOST"
+        || key.starts_with("SERVICE_PORT")
+        || key == "PORT" && value.to_str().is_some_and(is_url)
+        || key
+            .strip_prefix("PORT_")
+            .is_some_and(|port| port.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 /// The value that a text stands for. If the key accepts what it is as TOML, that is it; otherwise it

@@ -424,6 +424,30 @@ fn a_text_that_looks_like_a_value_is_a_text_where_only_a_text_is_accepted() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_for_a_service_are_ignored() {
+    let mut layers = Layers::new();
+    layers.environment(
+        [
+            ("SERVICE_HOST", "10.0.0.1"),
+            ("SERVICE_PORT", "1338"),
+            ("SERVICE_PORT_HTTP", "1338"),
+            ("PORT", "tcp://10.0.0.1:1338"),
+            ("PORT_1338_TCP", "tcp://10.0.0.1:1338"),
+            ("PORT_1338_TCP_ADDR", "10.0.0.1"),
+        ]
+        .map(|(name, value)| (format!("{ENVIRONMENT}{name}").into(), value.into())),
+    );
+    assert_eq!(layers.config().unwrap(), Config::default());
+    let mut layers = Layers::new();
+    layers.environment([("IMDS_EMULATOR_PORT".into(), "80".into())]);
+    let error = layers.config().unwrap_err().to_string();
+    assert!(
+        error.starts_with("IMDS_EMULATOR_PORT: port: unknown field"),
+        "{error}"
+    );
+}
+
+#[test]
 fn later_layers_can_complete_earlier_ones() {
     let mut layers = Layers::new();
     layers.toml("a.toml", "events.spot-interruption.action = 'stop'");
