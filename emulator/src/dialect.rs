@@ -1,24 +1,26 @@
 //! The format of answers: status line, headers and their order, bodies of errors `[I2]` to `[I6]`
-//! `[I8]` `[I11]` `[I19]` `[I20]` `[I31]` `[I33]`.
+//! `[I8]` `[I11]` `[I14]` `[I19]` `[I20]` `[I31]` `[I33]`.
 //!
 //! | | `nitro` | `xen` |
 //! | --- | --- | --- |
 //! | status line | `HTTP/1.1` | `HTTP/1.0` |
 //! | data | TTL, type, ranges (`none`), modified, length, date, server, connection | by name: ranges (`bytes`), length, type, date, modified, TTL; then connection, server |
-//! | token, 401, 405 | TTL, `Allow`, length, date, server, connection, type | by name, as above |
-//! | 401 | no body | a page |
-//! | 400, 403, 404 | a page | a page |
-//! | directory without a slash | the listing | 301 |
+//! | token, 401, 403 to a `PUT`, 405 | TTL, `Allow`, length, date, server, connection, type | by name, as above |
+//! | 401, 403 to a `PUT` | no body | a page |
+//! | 400, 404, other 403 | a page | a page |
+//! | `Expect: 100-continue` | ignored | 417 |
+//! | directory without a slash | the listing | 301: location, length, connection, date, server |
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LAST_MODIFIED, LOCATION,
-    SERVER,
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LAST_MODIFIED,
+    LOCATION, SERVER,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -60,24 +62,20 @@ pub(crate) enum Kind {
     Token(String),
     /// A redirect from a directory without a slash to `path`, with one.
     Directory { path: String },
+    /// The methods that the path supports, for an `OPTIONS` request `[I8]`.
+    Options(&'static str),
     /// The path does not support the method; it supports these.
     NotAllowed(&'static str),
-    /// `[I12]`
-    BadRequest,
-    /// `[I17]`
-    Unauthorized,
-    /// `[I13]` `[I14]` `[I23]`
-    Forbidden,
-    /// `[I33]`
-    NotFound,
+    /// An error.
+    Error(StatusCode),
 }
 
 impl Dialect {
-    /// The response. `host` is the `Host` of the request.
+    /// The response to `request`.
     pub(crate) fn write(
         self,
         answer: Answer,
-        host: Option<&HeaderValue>,
+        request: &Parts,
         keep_alive: bool,
         now: DateTime<Utc>,
     ) -> Response<Bytes> {
@@ -98,18 +96,24 @@ impl Dialect {
             }
             Kind::Token(token) => (StatusCode::OK, token.into()),
             Kind::Directory { path } => {
-                fields.location = location(host, &path);
+                fields.location = location(request.headers.get(HOST), &path);
                 (StatusCode::MOVED_PERMANENTLY, Bytes::new())
+            }
+            Kind::Options(methods) => {
+                fields.allow = Some(methods);
+                (StatusCode::OK, Bytes::new())
             }
             Kind::NotAllowed(methods) => {
                 fields.allow = Some(methods);
                 (StatusCode::METHOD_NOT_ALLOWED, Bytes::new())
             }
-            Kind::Unauthorized if self == Self::Nitro => (StatusCode::UNAUTHORIZED, Bytes::new()),
-            Kind::Unauthorized => fields.page(StatusCode::UNAUTHORIZED),
-            Kind::BadRequest => fields.page(StatusCode::BAD_REQUEST),
-            Kind::Forbidden => fields.page(StatusCode::FORBIDDEN),
-            Kind::NotFound => fields.page(StatusCode::NOT_FOUND),
+            Kind::Error(status) => {
+                let page = self.error_page(status, &request.method);
+                if page.is_some() {
+                    fields.content_type = "text/html";
+                }
+                (status, page.unwrap_or_default())
+            }
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -127,6 +131,51 @@ impl Dialect {
             }
         }
         response
+    }
+
+    /// The page that IMDS sends with an error `[I33]`, or `None` if it sends the error without a
+    /// body.
+    pub(crate) fn error_page(self, status: StatusCode, method: &Method) -> Option<Bytes> {
+        match status {
+            // [I8]
+            StatusCode::METHOD_NOT_ALLOWED => None,
+            // [I19]
+            StatusCode::UNAUTHORIZED if self == Self::Nitro => None,
+            // [I13] [I14] [I23]
+            StatusCode::FORBIDDEN if self == Self::Nitro && method == Method::PUT => None,
+            status => Some(self.page(status)),
+        }
+    }
+
+    /// A page with the title that IMDS gives to `status` `[I33]`.
+    pub(crate) fn page(self, status: StatusCode) -> Bytes {
+        // What precedes the address of the DTD tells servers apart.
+        let indent = match (self, status) {
+            // [I61]
+            (_, StatusCode::EXPECTATION_FAILED) => "         ",
+            (Self::Nitro, _) => "\t\t ",
+            (Self::Xen, _) => "\t",
+        };
+        let title = format!(
+            "{} - {}",
+            status.as_str(),
+            status.canonical_reason().unwrap_or_default()
+        );
+        format!(
+            r#"<?xml version="1.0" encoding="iso-8859-1"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+{indent}"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
+ <head>
+  <title>{title}</title>
+ </head>
+ <body>
+  <h1>{title}</h1>
+ </body>
+</html>
+"#
+        )
+        .into()
     }
 }
 
@@ -152,11 +201,6 @@ impl Default for Fields {
 }
 
 impl Fields {
-    fn page(&mut self, status: StatusCode) -> (StatusCode, Bytes) {
-        self.content_type = "text/html";
-        (status, page(status))
-    }
-
     /// `[I4]` `[I8]` `[I11]` `[I19]`. Header maps keep the order in which names are inserted.
     fn write_nitro(
         self,
@@ -193,8 +237,21 @@ impl Fields {
         }
     }
 
-    /// `[I5]`
+    /// `[I5]` `[I31]`
     fn write_xen(self, length: usize, keep_alive: bool, now: DateTime<Utc>, into: &mut HeaderMap) {
+        let connection = HeaderValue::from_static(if keep_alive { "keep-alive" } else { "close" });
+        let server = HeaderValue::from_static("EC2ws");
+        if let Some(location) = self.location {
+            into.insert(LOCATION, location);
+            into.insert(CONTENT_LENGTH, length.into());
+            if let Some(ttl) = self.ttl {
+                into.insert(TOKEN_TTL, ttl.into());
+            }
+            into.insert(CONNECTION, connection);
+            into.insert(DATE, http_date(now));
+            into.insert(SERVER, server);
+            return;
+        }
         if self.modified.is_some() {
             into.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
@@ -207,15 +264,11 @@ impl Fields {
         if let Some(modified) = self.modified {
             into.insert(LAST_MODIFIED, http_date(modified));
         }
-        if let Some(location) = self.location {
-            into.insert(LOCATION, location);
-        }
         if let Some(ttl) = self.ttl {
             into.insert(TOKEN_TTL, ttl.into());
         }
-        let connection = if keep_alive { "keep-alive" } else { "close" };
-        into.insert(CONNECTION, HeaderValue::from_static(connection));
-        into.insert(SERVER, HeaderValue::from_static("EC2ws"));
+        into.insert(CONNECTION, connection);
+        into.insert(SERVER, server);
     }
 }
 
@@ -228,30 +281,6 @@ fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
         None => path.to_owned(),
     };
     HeaderValue::try_from(url).ok()
-}
-
-/// The error page `[I33]`.
-pub(crate) fn page(status: StatusCode) -> Bytes {
-    let title = format!(
-        "{} - {}",
-        status.as_str(),
-        status.canonical_reason().unwrap_or_default()
-    );
-    format!(
-        r#"<?xml version="1.0" encoding="iso-8859-1"?>
-<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
-         "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
-<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
- <head>
-  <title>{title}</title>
- </head>
- <body>
-  <h1>{title}</h1>
- </body>
-</html>
-"#
-    )
-    .into()
 }
 
 fn http_date(moment: DateTime<Utc>) -> HeaderValue {

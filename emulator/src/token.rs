@@ -12,11 +12,10 @@ use sha2::Sha256;
 /// The TTLs that can be requested, in seconds `[I10]`.
 pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
 
-/// The first of the 40 bytes of a token, for a text of 56 characters that begins with `AQAEA`
-/// `[I11]`.
-const PREFIX: [u8; 4] = [1, 0, 4, 0];
-/// The beginning of every token.
-pub(crate) const BEGINNING: &str = "AQAEA";
+/// The number of bytes at the beginning of a token that do not depend on the token.
+const PREFIX: usize = 4;
+/// How tokens begin: those of `nitro`, and those of `xen` `[I11]`.
+pub(crate) const BEGINNINGS: [&str; 2] = ["AQAEA", "AQAAA"];
 /// Expiration (Unix time in milliseconds) and TTL (in seconds).
 const LIFE: usize = 8 + 4;
 /// Distinguishes tokens that were issued at the same moment.
@@ -41,6 +40,16 @@ impl Token {
         let left = self.ends.signed_duration_since(now);
         (left > TimeDelta::zero()).then(|| u32::try_from(left.num_seconds()).ok())?
     }
+}
+
+/// How the tokens of a dialect begin. With it, the 40 bytes of a token become a text of 56
+/// characters that starts with one of [`BEGINNINGS`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefix([u8; PREFIX]);
+
+impl Prefix {
+    pub(crate) const NITRO: Self = Self([1, 0, 4, 0]);
+    pub(crate) const XEN: Self = Self([1, 0, 0, 0]);
 }
 
 /// Issues and recognises tokens.
@@ -73,12 +82,18 @@ impl Tokens {
     }
 
     /// Issues a token with a TTL of `ttl` seconds. `number` is the number of the request.
-    pub(crate) fn issue(&self, ttl: u32, now: DateTime<Utc>, number: u64) -> String {
+    pub(crate) fn issue(
+        &self,
+        ttl: u32,
+        now: DateTime<Utc>,
+        number: u64,
+        prefix: Prefix,
+    ) -> String {
         let end = now
             .checked_add_signed(TimeDelta::seconds(ttl.into()))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mut token = Vec::with_capacity(PREFIX.len() + LIFE + NUMBER + SEAL);
-        token.extend(PREFIX);
+        let mut token = Vec::with_capacity(PREFIX + LIFE + NUMBER + SEAL);
+        token.extend(prefix.0);
         token.extend(end.timestamp_millis().to_be_bytes());
         token.extend(ttl.to_be_bytes());
         // By the time the number wraps around, the earlier tokens have expired.
@@ -96,7 +111,7 @@ impl Tokens {
     /// The content of `token`, if this instance issued it `[I15]`.
     pub(crate) fn read(&self, token: &str) -> Option<Token> {
         let token = URL_SAFE.decode(token).ok()?;
-        let (sealed, seal) = token.split_at_checked(PREFIX.len() + LIFE + NUMBER)?;
+        let (sealed, seal) = token.split_at_checked(PREFIX + LIFE + NUMBER)?;
         if seal.len() != SEAL {
             return None;
         }
@@ -105,7 +120,7 @@ impl Tokens {
             .chain_update(sealed)
             .verify_truncated_left(seal)
             .ok()?;
-        let (_, life) = sealed.split_at_checked(PREFIX.len())?;
+        let (_, life) = sealed.split_at_checked(PREFIX)?;
         let (end, ttl) = life.split_first_chunk()?;
         let ttl = u32::from_be_bytes(*ttl.first_chunk()?);
         let ends = DateTime::from_timestamp_millis(i64::from_be_bytes(*end))?;
@@ -134,16 +149,20 @@ mod tests {
 
     #[test]
     fn a_token_looks_like_those_of_imds() {
-        let token = tokens(7).issue(21_600, at(1_700_000_000), 1);
-        assert_eq!(token.len(), 56);
-        assert!(token.starts_with("AQAEA"), "{token}");
-        assert!(token.ends_with("=="), "{token}");
+        for (prefix, beginning) in [Prefix::NITRO, Prefix::XEN].into_iter().zip(BEGINNINGS) {
+            let ours = tokens(7);
+            let token = ours.issue(21_600, at(1_700_000_000), 1, prefix);
+            assert_eq!(token.len(), 56);
+            assert!(token.starts_with(beginning), "{token}");
+            assert!(token.ends_with("=="), "{token}");
+            assert!(ours.read(&token).is_some(), "{prefix:?}");
+        }
     }
 
     #[test]
     fn a_token_lives_for_its_time_and_not_longer() {
         let ours = tokens(7);
-        let token = ours.issue(60, at(1_000), 1);
+        let token = ours.issue(60, at(1_000), 1, Prefix::NITRO);
         assert_eq!(remaining(&ours, &token, at(1_000)), Some(60));
         assert_eq!(ours.read(&token).unwrap().issued(), at(1_000));
         assert_eq!(remaining(&ours, &token, at(1_059)), Some(1));
@@ -158,7 +177,7 @@ mod tests {
     #[test]
     fn tokens_of_one_moment_differ() {
         let ours = tokens(7);
-        let [one, other] = [1, 2].map(|number| ours.issue(60, at(1_000), number));
+        let [one, other] = [1, 2].map(|number| ours.issue(60, at(1_000), number, Prefix::NITRO));
         assert_ne!(one, other);
         for token in [one, other] {
             assert_eq!(remaining(&ours, &token, at(1_000)), Some(60));
@@ -168,7 +187,7 @@ mod tests {
     #[test]
     fn what_this_instance_did_not_issue_is_no_token() {
         let ours = tokens(7);
-        let token = ours.issue(60, at(1_000), 1);
+        let token = ours.issue(60, at(1_000), 1, Prefix::NITRO);
         assert_eq!(
             remaining(&tokens(8), &token, at(1_000)),
             None,

@@ -295,8 +295,9 @@ fn secret(seen: &Seen) -> Option<&'static str> {
         .find(|(_, secret)| !secret.is_empty() && seen.said.contains(secret))
         .map(|(what, _)| what)
     });
-    // All tokens of the emulator begin like this.
-    leaked.or_else(|| seen.said.contains("AQAEA").then_some("an IMDS token"))
+    // All tokens of the emulator begin in one of these ways [I11].
+    let has_token = ["AQAEA", "AQAAA"].iter().any(|it| seen.said.contains(it));
+    leaked.or_else(|| has_token.then_some("an IMDS token"))
 }
 
 /// `text` without the secrets of these credentials.

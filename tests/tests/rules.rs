@@ -220,12 +220,12 @@ fn a_citation_without_a_rule_and_a_rule_without_a_citation_are_found() {
         complaints(&books, &all),
         ["nothing cites B2.5: cite it, or give the reason in `not-cited`"]
     );
-    all.extend(citations("y.rs", "// [B2.5]\n/// [I61]\n"));
+    all.extend(citations("y.rs", "// [B2.5]\n/// [I99]\n"));
     assert_eq!(
         complaints(&books, &all),
         [
-            "y.rs:2: write `[I61]`, in backticks, in a doc comment",
-            "y.rs:2: I61 is not a rule"
+            "y.rs:2: write `[I99]`, in backticks, in a doc comment",
+            "y.rs:2: I99 is not a rule"
         ]
     );
 }

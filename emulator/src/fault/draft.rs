@@ -2,17 +2,19 @@
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::occurrence::Occurrence;
 use crate::decision::{Delivery, ReasonPhrase, Step, WithoutBody};
-use crate::dialect::{Dialect, page};
+use crate::dialect::Dialect;
 
 /// The answer that IMDS would send.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) response: Response<Bytes>,
     pub(crate) dialect: Dialect,
+    /// The method of the request.
+    pub(crate) method: Method,
     /// The application of the rule whose fault changes the answer.
     pub(crate) occurrence: Occurrence,
 }
@@ -35,11 +37,13 @@ impl Draft {
     /// Sets the body that IMDS sends with the status.
     pub(super) fn set_error_page(&mut self) {
         let status = self.response.status();
-        if status == StatusCode::UNAUTHORIZED && self.dialect == Dialect::Nitro {
-            return self.set_text(String::new());
+        match self.dialect.error_page(status, &self.method) {
+            Some(page) => {
+                self.set_body(page);
+                self.set_header(CONTENT_TYPE, "text/html");
+            }
+            None => self.set_text(String::new()),
         }
-        self.set_body(page(status));
-        self.set_header(CONTENT_TYPE, "text/html");
     }
 
     pub(super) fn set_text(&mut self, text: String) {

@@ -94,10 +94,16 @@ impl Fired {
 
     /// What the client receives: `response`, or what the fault
     /// [replaces](Self::replaces) it with.
-    pub(crate) fn deliver(&self, response: Response<Bytes>, dialect: Dialect) -> Delivery {
+    pub(crate) fn deliver(
+        &self,
+        response: Response<Bytes>,
+        request: &Parts,
+        dialect: Dialect,
+    ) -> Delivery {
         let answer = Draft {
             response,
             dialect,
+            method: request.method.clone(),
             occurrence: self.occurrence,
         };
         self.active.rule.fault.nature().deliver(answer)

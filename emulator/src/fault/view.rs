@@ -43,6 +43,8 @@ pub(crate) struct Quirks {
     pub(crate) tokens_from: Option<DateTime<Utc>>,
     /// All tokens are rejected.
     pub(crate) rejects_tokens: bool,
+    /// Whether requests with an `Expect` header are refused, if not as the dialect says `[I61]`.
+    pub(crate) refuses_expectations: Option<bool>,
     /// The credentials are those of this moment.
     pub(crate) frozen: Option<DateTime<Utc>>,
     /// The credentials expire at this moment.

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::HOST;
+use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{Client, Imds};
 use crate::decision::{Decision, Delivery, Step, Summary, WithoutBody};
@@ -16,10 +16,12 @@ use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
 use crate::fault::{Asked, Fired};
 use crate::instance::{HttpTokens, Switch};
 use crate::request::{ImdsVersion, Path, SentToken, TokenState};
-use crate::token::TTL_RANGE;
+use crate::token::{Prefix, TTL_RANGE};
 use crate::tree::{Found, LATEST, VERSIONS};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORBIDDEN: Kind = Kind::Error(StatusCode::FORBIDDEN);
+const NOT_FOUND: Kind = Kind::Error(StatusCode::NOT_FOUND);
 
 impl Imds {
     /// Decides how to answer `request`, which `client` sends at the moment `now`.
@@ -97,7 +99,7 @@ impl Imds {
             let spoiling = fired.iter().find(|fired| fired.replaces());
             let mut response = dialect.write(
                 answer,
-                request.headers.get(HOST),
+                request,
                 // A fault that replaces the answer closes the connection.
                 self.config.server.keep_alive && spoiling.is_none(),
                 now.checked_add_signed(self.quirks.skew).unwrap_or(now),
@@ -106,7 +108,7 @@ impl Imds {
                 response.extensions_mut().insert(WithoutBody);
             }
             match spoiling {
-                Some(fired) => fired.deliver(response, dialect),
+                Some(fired) => fired.deliver(response, request, dialect),
                 None => Delivery::Response(response),
             }
         };
@@ -142,16 +144,22 @@ impl Imds {
         now: DateTime<Utc>,
     ) -> Answer {
         let answer = |kind| Answer { kind, ttl: None };
+        if request.headers.contains_key(EXPECT) && self.refuses_expectations() {
+            return answer(Kind::Error(StatusCode::EXPECTATION_FAILED));
+        }
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
-            return answer(Kind::Forbidden);
+            return answer(FORBIDDEN);
         }
         let Some(segments) = &path.decoded else {
-            return self.guard(sent, now, || Kind::NotFound);
+            return self.guard(sent, now, || NOT_FOUND);
         };
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        let is_put = request.method == Method::PUT;
         match segments.as_slice() {
-            [LATEST, "api", "token"] => self.token(request, number, now),
-            [_, "api", "token"] if request.method == Method::PUT => answer(Kind::Forbidden),
+            [LATEST, "api", "token"] if !(is_put && path.ends_in_slash) => {
+                self.token(request, number, now)
+            }
+            [_, "api", "token"] if is_put => answer(FORBIDDEN),
             _ if request.method != Method::GET && request.method != Method::HEAD => {
                 answer(Kind::NotAllowed("GET, HEAD"))
             }
@@ -162,25 +170,38 @@ impl Imds {
         }
     }
 
+    /// Whether a request with an `Expect` header is refused `[I61]`.
+    fn refuses_expectations(&self) -> bool {
+        let is_xen = self.config.server.dialect == Dialect::Xen;
+        self.quirks.refuses_expectations.unwrap_or(is_xen)
+    }
+
     /// Issues a token `[I8]` `[I10]` to `[I14]`.
     fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
+        const METHODS: &str = "OPTIONS, PUT";
         let answer = |kind| Answer { kind, ttl: None };
-        if request.method != Method::PUT {
-            return answer(Kind::NotAllowed("OPTIONS, PUT"));
+        match request.method {
+            Method::PUT => {}
+            Method::OPTIONS => return answer(Kind::Options(METHODS)),
+            _ => return answer(Kind::NotAllowed(METHODS)),
         }
         if request.headers.contains_key(FORWARDED_FOR) {
-            return answer(Kind::Forbidden);
+            return answer(FORBIDDEN);
         }
         let asked = request.headers.get(TOKEN_TTL).and_then(ttl);
         match asked.filter(|ttl| TTL_RANGE.contains(ttl)) {
             Some(ttl) => {
                 let ttl = self.quirks.ttl_cap.map_or(ttl, |cap| cap.min(ttl));
+                let prefix = match self.config.server.dialect {
+                    Dialect::Nitro => Prefix::NITRO,
+                    Dialect::Xen => Prefix::XEN,
+                };
                 Answer {
-                    kind: Kind::Token(self.tokens.issue(ttl, now, number)),
+                    kind: Kind::Token(self.tokens.issue(ttl, now, number, prefix)),
                     ttl: Some(ttl),
                 }
             }
-            None => answer(Kind::BadRequest),
+            None => answer(Kind::Error(StatusCode::BAD_REQUEST)),
         }
     }
 
@@ -197,7 +218,7 @@ impl Imds {
             (_, Some(_)) => {}
             _ => {
                 return Answer {
-                    kind: Kind::Unauthorized,
+                    kind: Kind::Error(StatusCode::UNAUTHORIZED),
                     ttl: None,
                 };
             }
@@ -212,12 +233,12 @@ impl Imds {
             return data(versions, self.modified);
         };
         if *version != LATEST && !VERSIONS.contains(version) {
-            return Kind::NotFound;
+            return NOT_FOUND;
         }
         if !self.quirks.missing.is_empty() {
             let path = rest.join("/");
             if self.quirks.missing.iter().any(|glob| glob.is_match(&path)) {
-                return Kind::NotFound;
+                return NOT_FOUND;
             }
         }
         let snapshot = self.snapshot(now);
@@ -250,7 +271,7 @@ impl Imds {
                 }
                 data(names.join("\n"), self.modified.min(now))
             }
-            None => Kind::NotFound,
+            None => NOT_FOUND,
         }
     }
 }

@@ -23,6 +23,7 @@ pub use verify::{
 };
 
 use crate::request::{ImdsVersion, TokenState, check_glob, glob, text_glob};
+use crate::token::BEGINNINGS;
 use crate::value::{Invalid, Key, all};
 
 /// The length to which a text from a client is truncated, in bytes.
@@ -400,7 +401,10 @@ pub(crate) fn kept(text: &str) -> String {
         end -= 1;
     }
     let text = text.get(..end).unwrap_or_default();
-    let Some(at) = text.find(crate::token::BEGINNING) else {
+    let found = BEGINNINGS
+        .iter()
+        .filter_map(|beginning| text.find(beginning));
+    let Some(at) = found.min() else {
         return text.to_owned();
     };
     let (before, token) = text.split_at(at);
@@ -426,6 +430,8 @@ mod tests {
             kept(&format!("/latest/{token}/x/{token}?")),
             "/latest/[token]/x/[token]?"
         );
+        let of_xen = token.replace("AQAEA", "AQAAA");
+        assert_eq!(kept(&format!("{of_xen} {token}")), "[token] [token]");
         assert_eq!(kept("/latest/meta-data/"), "/latest/meta-data/");
         assert_eq!(kept(&"\u{e4}".repeat(1000)).len(), LONGEST);
         assert_eq!(

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use imds_emulator::config::Span;
-use imds_emulator::fault::kinds::{ConnectionLimit, Down, Latency, Slicer, Throttle};
+use imds_emulator::fault::kinds::{ConnectionLimit, Down, HopLimit, Latency, Slicer, Throttle};
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
 use imds_emulator::imds::{Delivery, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -193,6 +193,18 @@ async fn hop_limit_keeps_the_token_from_coming_but_not_the_data() {
     rule.matches.client = Some("10.0.0.0/8".parse().unwrap());
     let _guard = leaf.bench.imds.fault(rule).unwrap();
     assert_eq!(leaf.bench.token("60").await.status, OK);
+}
+
+#[tokio::test]
+async fn hop_limit_can_reset_the_connection_after_a_wait() {
+    let leaf = Leaf::new().await;
+    let fault = HopLimit::new().reset_after(span(100));
+    let _guard = leaf.bench.imds.fault(Rule::new("hops", fault)).unwrap();
+    let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
+    let began = Instant::now();
+    assert_eq!(talk(&leaf.bench, put).await, (String::new(), End::Reset));
+    assert!(began.elapsed() >= Duration::from_millis(100));
+    assert!(leaf.is_well().await);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub(crate) const LIST: &str = "/latest/meta-data/iam/security-credentials/";
 pub(crate) const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 pub(crate) const OK: &str = "HTTP/1.1 200 OK";
 pub(crate) const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized";
+pub(crate) const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden";
 pub(crate) const NOT_FOUND: &str = "HTTP/1.1 404 Not Found";
 
 /// An answer as it came.

@@ -1,4 +1,4 @@
-//! `[I2]` to `[I6]` `[I8]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole answers in both dialects,
+//! `[I2]` to `[I6]` `[I8]` `[I10]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole answers in both dialects,
 //! byte for byte, as they come from a socket.
 //!
 //! They are in `golden/`. Where one is meant to change, `BLESS=1` writes them again.
@@ -64,6 +64,19 @@ async fn all(dialect: Dialect) {
         &format!("PUT /latest/api/token HTTP/1.1\nX-Forwarded-For: 10.0.0.1\n{TTL}: 60"),
     )
     .await;
+    compare(
+        &imds,
+        "403-final-slash",
+        &format!("PUT /latest/api/token/ HTTP/1.1\n{TTL}: 60"),
+    )
+    .await;
+    compare(
+        &imds,
+        "expect",
+        &format!("PUT /latest/api/token HTTP/1.1\nExpect: 100-continue\n{TTL}: 60"),
+    )
+    .await;
+    compare(&imds, "options", "OPTIONS /latest/api/token HTTP/1.1").await;
     compare(&imds, "405-token-path", "GET /latest/api/token HTTP/1.1").await;
     compare(&imds, "405-data", "POST /latest/meta-data/ami-id HTTP/1.1").await;
     compare(&imds, "401", "GET /latest/meta-data/ami-id HTTP/1.1").await;
@@ -103,10 +116,17 @@ async fn all(dialect: Dialect) {
     let disabled = bench(dialect, |config| {
         config.metadata_options.http_endpoint = Switch::Disabled;
     });
+    let disabled = disabled.await;
     compare(
-        &disabled.await,
+        &disabled,
         "403-disabled",
         "GET /latest/meta-data/ami-id HTTP/1.1",
+    )
+    .await;
+    compare(
+        &disabled,
+        "403-disabled-token",
+        &format!("PUT /latest/api/token HTTP/1.1\n{TTL}: 60"),
     )
     .await;
     let kept = bench(dialect, |config| {

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use imds_emulator::config::{HttpTokens, Peers};
-use imds_emulator::{Clock, Emulator};
+use imds_emulator::{Clock, Dialect, Emulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::{Bench, LIST, NOT_FOUND, OK, TTL, UNAUTHORIZED, request};
+use crate::bench::{Bench, FORBIDDEN, LIST, NOT_FOUND, OK, TTL, UNAUTHORIZED, request};
 
 #[tokio::test]
 async fn rule_7_data_can_only_be_read() {
@@ -37,6 +37,19 @@ async fn rule_8_any_other_method_on_the_token_path_is_not_allowed() {
 }
 
 #[tokio::test]
+async fn rule_8_the_methods_of_the_token_path_can_be_asked_for() {
+    for (dialect, status) in [(Dialect::Nitro, OK), (Dialect::Xen, "HTTP/1.0 200 OK")] {
+        let bench = Bench::with(|config| config.server.dialect = dialect).await;
+        let answer = bench.ask("OPTIONS /latest/api/token HTTP/1.1").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("allow"), Some("OPTIONS, PUT"));
+        assert_eq!(answer.header("content-type"), Some("text/plain"));
+        assert_eq!(answer.header("content-length"), Some("0"));
+        assert_eq!(answer.body, "");
+    }
+}
+
+#[tokio::test]
 async fn rule_9_repeated_slashes_count_as_one() {
     let bench = Bench::new().await;
     let token = bench
@@ -55,18 +68,41 @@ async fn rule_9_repeated_slashes_count_as_one() {
 #[tokio::test]
 async fn rules_10_and_11_a_token_for_the_asking() {
     let bench = Bench::new().await;
-    for ttl in ["1", "60", "21600"] {
-        let answer = bench.token(ttl).await;
-        assert_eq!(answer.status, "HTTP/1.1 200 OK");
-        assert_eq!(answer.header(TTL), Some(ttl));
-        assert_eq!(answer.header("content-type"), Some("text/plain"));
-        assert_eq!(answer.header("content-length"), Some("56"));
-        assert!(
-            answer.body.starts_with("AQAEA") && answer.body.ends_with("=="),
-            "{}",
-            answer.body
-        );
+    let of = |dialect| Bench::with(move |config| config.server.dialect = dialect);
+    for (bench, status, beginning) in [
+        (bench, OK, "AQAEA"),
+        (of(Dialect::Xen).await, "HTTP/1.0 200 OK", "AQAAA"),
+    ] {
+        for ttl in ["1", "60", "21600"] {
+            let answer = bench.token(ttl).await;
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.header(TTL), Some(ttl));
+            assert_eq!(answer.header("content-type"), Some("text/plain"));
+            assert_eq!(answer.header("content-length"), Some("56"));
+            assert!(
+                answer.body.starts_with(beginning) && answer.body.ends_with("=="),
+                "{}",
+                answer.body
+            );
+        }
+        let token = bench.token("60").await.body;
+        assert_eq!(bench.get(LIST, &token).await.status, status);
     }
+}
+
+#[tokio::test]
+async fn rule_10_a_slash_at_the_end_of_the_token_path_is_one_too_many() {
+    let bench = Bench::new().await;
+    let put = |path| format!("PUT {path} HTTP/1.1\n{TTL}: 60");
+    for path in ["/latest/api/token/", "//latest//api/token//"] {
+        let answer = bench.ask(&put(path)).await;
+        assert_eq!(answer.status, FORBIDDEN, "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/plain"));
+        assert_eq!(answer.body, "");
+    }
+    assert_eq!(bench.ask(&put("//latest/api/token")).await.status, OK);
+    let get = bench.ask("GET /latest/api/token/ HTTP/1.1").await;
+    assert_eq!(get.status, "HTTP/1.1 405 Not Allowed");
 }
 
 #[tokio::test]
@@ -101,11 +137,19 @@ async fn rules_13_and_14_no_token_under_a_dated_version_or_for_somebody_else() {
     let dated = bench
         .ask(&format!("PUT /2021-03-23/api/token HTTP/1.1\n{ttl}"))
         .await;
-    assert_eq!(dated.status, "HTTP/1.1 403 Forbidden");
+    assert_eq!(dated.status, FORBIDDEN);
+    assert_eq!(dated.body, "");
     let read = bench.read("/2021-03-23/api/token").await;
     assert_eq!(read.status, NOT_FOUND, "to read, it is a path like others");
     let head = format!("PUT /latest/api/token HTTP/1.1\nX-Forwarded-For: 10.0.0.1\n{ttl}");
-    assert_eq!(bench.ask(&head).await.status, "HTTP/1.1 403 Forbidden");
+    let forwarded = bench.ask(&head).await;
+    assert_eq!(forwarded.status, FORBIDDEN);
+    assert_eq!(forwarded.header("content-type"), Some("text/plain"));
+    assert_eq!(forwarded.header("content-length"), Some("0"));
+    let xen = Bench::with(|config| config.server.dialect = Dialect::Xen).await;
+    let forwarded = xen.ask(&head).await;
+    assert_eq!(forwarded.header("content-type"), Some("text/html"));
+    assert!(forwarded.body.contains("<title>403 - Forbidden</title>"));
 
     let token = bench.token("60").await.body;
     let head = format!(

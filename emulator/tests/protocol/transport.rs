@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use imds_emulator::Dialect;
+use imds_emulator::fault::{Fault, Rule};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::{Bench, OK, UNAUTHORIZED, send};
+use crate::bench::{Bench, OK, TTL, UNAUTHORIZED, send};
 
 #[tokio::test]
 async fn rules_2_and_3_every_answer_says_who_gives_it_and_ends_the_connection() {
@@ -116,6 +118,45 @@ async fn a_body_that_nobody_asked_for_does_not_matter() {
                 .starts_with(OK)
         );
     }
+}
+
+#[tokio::test]
+async fn rule_61_an_expectation_is_refused_by_xen() {
+    let put = format!("PUT /latest/api/token HTTP/1.1\nExpect: 100-continue\n{TTL}: 60");
+    let of = |dialect| Bench::with(move |config| config.server.dialect = dialect);
+    let (nitro, xen) = (of(Dialect::Nitro).await, of(Dialect::Xen).await);
+    let is_refused = async |bench: &Bench| {
+        let answer = bench.ask(&put).await;
+        match answer.status.get(9..) {
+            Some("200 OK") => false,
+            Some("417 Expectation Failed") => {
+                assert_eq!(answer.header("content-type"), Some("text/html"));
+                assert!(
+                    answer
+                        .body
+                        .contains("<title>417 - Expectation Failed</title>")
+                );
+                // The page is indented by spaces.
+                assert!(answer.body.contains("\n         \"http://www.w3.org/"));
+                true
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!is_refused(&nitro).await);
+    assert!(is_refused(&xen).await);
+    assert!(xen.token("60").await.status.ends_with("200 OK"));
+    let refused = nitro
+        .imds
+        .fault(Rule::new("refused", Fault::expect_refused()));
+    let ignored = xen
+        .imds
+        .fault(Rule::new("ignored", Fault::expect_ignored()));
+    assert!(is_refused(&nitro).await);
+    assert!(!is_refused(&xen).await);
+    drop((refused, ignored));
+    assert!(!is_refused(&nitro).await);
+    assert!(is_refused(&xen).await);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::samples::Draw;
 use super::{Change, Deliver, Kind, Nature, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
-use crate::dialect::page;
+use crate::dialect::Dialect;
 use crate::documents;
 use crate::fault::draft::Draft;
 use crate::value::{Invalid, Key, all};
@@ -274,7 +274,7 @@ impl Kind for MalformedJson {
 
 impl Change for MalformedJson {
     fn change(&self, answer: &mut Draft) {
-        let body = self.how.damage(answer.response.body());
+        let body = self.how.damage(answer.response.body(), answer.dialect);
         answer.set_body(body);
     }
 }
@@ -295,7 +295,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    fn damage(self, body: &Bytes) -> Bytes {
+    fn damage(self, body: &Bytes, dialect: Dialect) -> Bytes {
         match self {
             Self::Cut => body.slice(..body.len() / 2),
             Self::TrailingComma => {
@@ -305,7 +305,7 @@ impl Malformed {
                 let (document, rest) = body.split_at(end);
                 [document.trim_ascii_end(), b",\n", rest].concat().into()
             }
-            Self::Html => page(StatusCode::OK),
+            Self::Html => dialect.page(StatusCode::OK),
             Self::EmptyObject => Bytes::from_static(b"{}"),
         }
     }

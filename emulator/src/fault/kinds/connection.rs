@@ -157,15 +157,47 @@ impl Deliver for EmptyResponse {
     }
 }
 
-no_parameters! {
-    /// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
-    /// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
-    HopLimit: Delivery(Tokens);
+/// Drops the responses to `PUT` requests for a token, as if the client were more network hops away
+/// than `HttpPutResponseHopLimit` allows `[I21]`. `match.client` limits it to some clients.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct HopLimit {
+    /// Time after which the connection is reset. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_after: Option<Span>,
+}
+
+impl HopLimit {
+    /// Drops the responses, and leaves the connection open.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Resets the connection after this time.
+    #[must_use]
+    pub fn reset_after(mut self, time: impl Into<Span>) -> Self {
+        self.reset_after = Some(time.into());
+        self
+    }
+}
+
+impl Kind for HopLimit {
+    fn nature(&self) -> Nature<'_> {
+        Nature::Delivery(Requests::Tokens, self)
+    }
+
+    fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new(), Self::new().reset_after(draw.short())]
+    }
 }
 
 impl Deliver for HopLimit {
     fn deliver(&self, _: Draft) -> Delivery {
-        Delivery::NoResponse
+        match self.reset_after {
+            None => Delivery::NoResponse,
+            Some(time) => Delivery::Script(vec![Step::Wait(to_std(time)), Step::Reset]),
+        }
     }
 }
 

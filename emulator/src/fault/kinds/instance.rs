@@ -16,6 +16,8 @@ group! {
     /// Faults of the instance's metadata.
     Instance(InstanceFault), "Instance":
     EndpointDisabled = "endpoint_disabled", endpoint_disabled();
+    ExpectRefused = "expect_refused", expect_refused();
+    ExpectIgnored = "expect_ignored", expect_ignored();
     CategoryMissing = "category_missing", category_missing(path: impl Into<PathGlob>);
     ListingInconsistent = "listing_inconsistent", listing_inconsistent(path: impl Into<PathGlob>);
     StaleView = "stale_view", stale_view(age: impl Into<Span>);
@@ -33,6 +35,28 @@ no_parameters! {
 impl Alter for EndpointDisabled {
     fn alter(&self, view: &mut View, _: &Occurrence) {
         view.options.http_endpoint = Switch::Disabled;
+    }
+}
+
+no_parameters! {
+    /// Answers requests with an `Expect` header with 417, as `xen` does `[I61]`.
+    ExpectRefused: Instance(All);
+}
+
+impl Alter for ExpectRefused {
+    fn alter(&self, view: &mut View, _: &Occurrence) {
+        view.quirks.refuses_expectations = Some(true);
+    }
+}
+
+no_parameters! {
+    /// Answers requests with an `Expect` header as if they had none, as `nitro` does `[I61]`.
+    ExpectIgnored: Instance(All);
+}
+
+impl Alter for ExpectIgnored {
+    fn alter(&self, view: &mut View, _: &Occurrence) {
+        view.quirks.refuses_expectations = Some(false);
     }
 }
 
