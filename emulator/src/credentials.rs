@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hkdf::Hkdf;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::instance::Iam;
 
@@ -20,13 +20,15 @@ use crate::instance::Iam;
 pub(crate) struct Rotation {
     /// Time from one rotation to the next `[I49]`.
     pub(crate) every: TimeDelta,
-    /// Time from the rotation to the expiration.
+    /// Shortest time from the rotation to the expiration.
     pub(crate) lifetime: TimeDelta,
+    /// How much longer that time can be: for each rotation another part of this.
+    pub(crate) variation: TimeDelta,
 }
 
 impl From<&Iam> for Rotation {
     fn from(iam: &Iam) -> Self {
-        let lifetime = TimeDelta::from(iam.lifetime);
+        let lifetime = TimeDelta::from(iam.shortest_lifetime());
         let lead = TimeDelta::from(iam.lead);
         let every = TimeDelta::from(iam.rotation);
         Self {
@@ -35,6 +37,7 @@ impl From<&Iam> for Rotation {
                 false => every.min(lifetime - lead),
             },
             lifetime,
+            variation: iam.lifetime_variation().into(),
         }
     }
 }
@@ -76,6 +79,14 @@ impl Generation {
         }
     }
 
+    /// When IMDS fetched the document of these credentials, for `Last-Modified` `[I6]`.
+    pub(crate) fn fetched(self) -> DateTime<Utc> {
+        let before = TimeDelta::seconds(2);
+        self.issued
+            .checked_sub_signed(before)
+            .unwrap_or(self.issued)
+    }
+
     /// The generation with another expiration.
     pub(crate) fn until(self, expires: DateTime<Utc>) -> Self {
         Self {
@@ -95,6 +106,38 @@ impl Issuer {
             first: 0,
             rotation,
         }
+    }
+
+    /// Issues the credentials of the instance itself `[I53]`: at other moments than those of the
+    /// role `[I49]`.
+    pub(crate) fn of_instance(seed: [u8; 32], now: DateTime<Utc>) -> Self {
+        let own = Sha256::new()
+            .chain_update(seed)
+            .chain_update("ec2-instance");
+        let issuer = Self::new(own.finalize().into(), now, Rotation::default());
+        Self {
+            began: issuer.looked_up("ec2-instance", issuer.generation(now)),
+            ..issuer
+        }
+    }
+
+    /// When IMDS looked up another document that is renewed with `generation`: some seconds off
+    /// `[I49]`.
+    pub(crate) fn looked_up(&self, document: &str, generation: Generation) -> DateTime<Utc> {
+        let seconds = 2 + self.random(document, generation.number) % 105;
+        let before = TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default());
+        let issued = generation.issued;
+        issued.checked_sub_signed(before).unwrap_or(issued)
+    }
+
+    /// A number that follows from the seed.
+    fn random(&self, what: &str, generation: i64) -> u64 {
+        let mut bytes = [0; 8];
+        let source = Hkdf::<Sha256>::new(None, &self.seed);
+        let done =
+            source.expand_multi_info(&[what.as_bytes(), &generation.to_be_bytes()], &mut bytes);
+        debug_assert!(done.is_ok());
+        u64::from_be_bytes(bytes)
     }
 
     /// The issuer with `rotation` from `now` on, if that is another rotation.
@@ -133,6 +176,7 @@ impl Issuer {
             rotation: Rotation {
                 every: lifetime,
                 lifetime,
+                variation: TimeDelta::zero(),
             },
         }
     }
@@ -141,7 +185,7 @@ impl Issuer {
     /// expire.
     pub(crate) fn late(&self, before_expiry: TimeDelta, since: DateTime<Utc>) -> Self {
         let present = self.generation(since);
-        let lifetime = self.rotation.lifetime;
+        let lifetime = present.expires - present.issued;
         Self {
             seed: self.seed,
             began: present.issued,
@@ -149,6 +193,7 @@ impl Issuer {
             rotation: Rotation {
                 every: lifetime - before_expiry.min(lifetime),
                 lifetime,
+                variation: TimeDelta::zero(),
             },
         }
     }
@@ -161,13 +206,28 @@ impl Issuer {
             .began
             .checked_add_signed(TimeDelta::milliseconds(count.saturating_mul(every)))
             .unwrap_or(now);
+        let number = self.first.saturating_add(count);
         Generation {
-            number: self.first.saturating_add(count),
+            number,
             issued,
             expires: issued
-                .checked_add_signed(self.rotation.lifetime)
+                .checked_add_signed(self.lifetime(number))
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
         }
+    }
+
+    /// The lifetime of the credentials of that generation.
+    fn lifetime(&self, generation: i64) -> TimeDelta {
+        let Rotation {
+            lifetime,
+            variation,
+            ..
+        } = self.rotation;
+        let Ok(most @ 1..) = u64::try_from(variation.num_seconds()) else {
+            return lifetime;
+        };
+        let seconds = self.random("lifetime", generation) % (most + 1);
+        lifetime + TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default())
     }
 
     /// When the next rotation is.
@@ -275,7 +335,6 @@ mod tests {
         let issuer = issuer();
         let began = issuer.began;
         let first = issuer.generation(began);
-        assert_eq!(first.expires - first.issued, TimeDelta::minutes(380));
         let later = began + TimeDelta::milliseconds(3_599_999);
         assert_eq!(issuer.generation(later), first);
         assert_eq!(issuer.next(later), began + TimeDelta::hours(1));
@@ -292,12 +351,57 @@ mod tests {
     #[test]
     fn rule_49_new_credentials_come_before_the_old_ones_end() {
         let mut iam = Iam {
-            lifetime: Span::minutes(15),
+            lifetime: Some(Span::minutes(15)),
             ..Iam::default()
         };
         assert_eq!(Rotation::from(&iam).every, TimeDelta::minutes(10));
         iam.lead = Span::seconds(0);
         assert_eq!(Rotation::from(&iam).every, TimeDelta::minutes(60));
+    }
+
+    #[test]
+    fn rule_49_each_rotation_has_a_lifetime_of_its_own() {
+        let (issuer, own) = (issuer(), Issuer::of_instance([1; 32], issuer().began));
+        let lifetimes = |issuer: &Issuer| -> Vec<i64> {
+            let generations = (0..50).map(|hour| issuer.began + TimeDelta::hours(hour));
+            let lifetime = |now| {
+                let generation = issuer.generation(now);
+                (generation.expires - generation.issued).num_seconds()
+            };
+            generations.map(lifetime).collect()
+        };
+        let of_role = lifetimes(&issuer);
+        assert!(
+            of_role
+                .iter()
+                .all(|seconds| (21_600..=23_400).contains(seconds))
+        );
+        let distinct: HashSet<i64> = of_role.iter().copied().collect();
+        assert!(distinct.len() > 40, "{of_role:?}");
+        assert_eq!(lifetimes(&issuer), of_role, "they follow from the seed");
+        assert_ne!(lifetimes(&own), of_role);
+        let fixed = Rotation::from(&Iam {
+            lifetime: Some(Span::minutes(380)),
+            ..Iam::default()
+        });
+        let fixed = Issuer::new([1; 32], issuer.began, fixed);
+        assert_eq!(lifetimes(&fixed), [22_800; 50], "a configured one is exact");
+    }
+
+    #[test]
+    fn rule_49_each_document_has_a_moment_of_its_own() {
+        let issuer = issuer();
+        let generation = issuer.generation(issuer.began);
+        let before = |document| {
+            let off = generation.issued - issuer.looked_up(document, generation);
+            off.num_seconds()
+        };
+        for document in ["iam/info", "identity-credentials/ec2/info"] {
+            assert!((2..=106).contains(&before(document)), "{document}");
+        }
+        assert_ne!(before("iam/info"), before("identity-credentials/ec2/info"));
+        let own = Issuer::of_instance([1; 32], issuer.began);
+        assert!((2..=106).contains(&(issuer.began - own.began).num_seconds()));
     }
 
     #[test]
@@ -328,6 +432,7 @@ mod tests {
         let rotation = Rotation {
             every: TimeDelta::minutes(1),
             lifetime: TimeDelta::minutes(2),
+            variation: TimeDelta::zero(),
         };
         assert_eq!(issuer.with(Rotation::default(), now).began, issuer.began);
         let other = issuer.with(rotation, now);

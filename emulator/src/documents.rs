@@ -43,8 +43,8 @@ pub(crate) fn role(
     }
     let message = iam.message.clone().unwrap_or_else(|| {
         format!(
-            "EC2 cannot assume the role {role}. Please see documentation at \
-             https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html."
+            "EC2 cannot assume the role {role}.  {}",
+            see_documentation()
         )
     });
     object(&[
@@ -108,14 +108,22 @@ pub(crate) fn profile_info(
     updated: DateTime<Utc>,
 ) -> String {
     let mut fields = vec![("Code", text(&iam.info_code))];
-    if iam.info_code == "Success" && role.is_none() {
-        fields.push((
-            "Message",
-            text(
-                "Instance Profile does not contain a role. Please see documentation at \
-                 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html.",
-            ),
-        ));
+    if iam.info_code != "Success" {
+        let id = &iam.instance_profile_id;
+        let message = format!(
+            "Instance Profile with Id {id} cannot be found.  {}",
+            see_documentation()
+        );
+        fields.push(("Message", text(message)));
+        fields.push(("LastUpdated", text(seconds(updated))));
+        return object(&fields);
+    }
+    if role.is_none() {
+        let message = format!(
+            "Instance Profile does not contain a role.  {}",
+            see_documentation()
+        );
+        fields.push(("Message", text(message)));
     }
     fields.push(("LastUpdated", text(seconds(updated))));
     fields.push((
@@ -129,6 +137,12 @@ pub(crate) fn profile_info(
     ));
     fields.push(("InstanceProfileId", text(&iam.instance_profile_id)));
     object(&fields)
+}
+
+/// How messages end `[I45]` `[I48]`.
+fn see_documentation() -> &'static str {
+    "Please see documentation at https://docs.aws.amazon.com/IAM/latest/UserGuide/\
+     troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc."
 }
 
 /// The document about the credentials of the instance itself `[I53]`.
@@ -203,25 +217,18 @@ pub(crate) fn changed(
 
 /// A JSON object: indented by two spaces, with ` : ` between name and value.
 fn object(fields: &[(&str, String)]) -> String {
-    format!("{{\n{}\n}}", fields_indented(fields, "  "))
+    let lines: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("  \"{name}\" : {value}"))
+        .collect();
+    format!("{{\n{}\n}}", lines.join(",\n"))
 }
 
-/// A JSON array of objects: `[]` if `objects` is empty.
+/// A JSON array of objects, with its brackets on the lines of their braces: `[]` if `objects` is empty.
 pub(crate) fn list(objects: &[Vec<(&str, String)>]) -> String {
     if objects.is_empty() {
         return "[]".to_owned();
     }
-    let objects: Vec<String> = objects
-        .iter()
-        .map(|fields| format!("  {{\n{}\n  }}", fields_indented(fields, "    ")))
-        .collect();
-    format!("[\n{}\n]", objects.join(",\n"))
-}
-
-fn fields_indented(fields: &[(&str, String)], indent: &str) -> String {
-    let lines: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{indent}\"{name}\" : {value}"))
-        .collect();
-    lines.join(",\n")
+    let objects: Vec<String> = objects.iter().map(|fields| object(fields)).collect();
+    format!("[ {} ]", objects.join(", "))
 }

@@ -463,13 +463,14 @@ async fn the_metadata_tree_is_there_too() {
     imds.change(|config| {
         let user_data = imds_emulator::config::Content::Text("#!/bin/sh\n".into());
         config.instance.user_data = Some(user_data);
+        config.instance.detailed_monitoring = true;
     })
     .unwrap();
     let provider = builder(&imds, &clock).build().await.unwrap();
     let metadata = provider.metadata();
     assert_eq!(metadata.get("instance-type").await.unwrap(), "t3.micro");
     let monitoring = metadata.dynamic_data("fws/instance-monitoring").await;
-    assert_eq!(monitoring.unwrap(), "disabled");
+    assert_eq!(monitoring.unwrap(), "enabled");
     assert_eq!(metadata.user_data().await.unwrap(), b"#!/bin/sh\n");
     assert_eq!(metadata.region().await.unwrap(), "us-east-1");
     let document = metadata.identity_document().await.unwrap();

@@ -87,7 +87,7 @@ impl Imds {
             revocations: 0,
             tokens: Tokens::new(&seed, &config.instance.instance_id, 0),
             issuer: Issuer::new(seed, now, rotation.unwrap_or_default()),
-            instance_issuer: Issuer::new(seed, now, Rotation::default()),
+            instance_issuer: Issuer::of_instance(seed, now),
             identity: Identity::new(&seed),
             modified,
             tree: Arc::new(Tree::new(&config, role_of(&config))),

@@ -31,8 +31,9 @@ pub struct Iam {
     pub extended_path: bool,
     /// Time from one rotation of the credentials to the next `[I49]`. Default: `1h`.
     pub rotation: Span,
-    /// Time from the rotation to the expiration of the credentials `[I49]`. Default: `6h 20m`.
-    pub lifetime: Span,
+    /// Time from the rotation to the expiration of the credentials. Default: another one for each
+    /// rotation, from `6h` to `6h 30m` `[I49]`.
+    pub lifetime: Option<Span>,
     /// Time before the expiration by which the credentials are rotated at the latest `[I49]`: if
     /// `rotation` is too long for that, they are rotated earlier. With `0s` they are rotated as
     /// `rotation` says, even after they have expired. Default: `5m`.
@@ -50,7 +51,7 @@ impl Default for Iam {
             message: None,
             extended_path: false,
             rotation: Span::minutes(60),
-            lifetime: Span::minutes(6 * 60 + 20),
+            lifetime: None,
             lead: Span::minutes(5),
         }
     }
@@ -89,16 +90,30 @@ impl Iam {
             let right = is_name(code, "");
             checks.add(key.field(name).unless(right, code, "a code, like Success"));
         }
-        for (name, span) in [("rotation", self.rotation), ("lifetime", self.lifetime)] {
+        let lifetime = self.shortest_lifetime();
+        for (name, span) in [("rotation", self.rotation), ("lifetime", lifetime)] {
             checks.add(key.field(name).longer_than_zero(span));
         }
         let lead = key.field("lead").compared_with(&key.field("lifetime"));
         checks.add(lead.unless(
-            self.lead < self.lifetime,
+            self.lead < lifetime,
             self.lead,
-            format_args!("less than the lifetime, {}", self.lifetime),
+            format_args!("less than the lifetime, {lifetime}"),
         ));
         checks.result()
+    }
+
+    /// The lifetime of the credentials, or the shortest of those that it varies between.
+    pub(crate) fn shortest_lifetime(&self) -> Span {
+        self.lifetime.unwrap_or(Span::minutes(6 * 60))
+    }
+
+    /// How much longer the credentials can live `[I49]`.
+    pub(crate) fn lifetime_variation(&self) -> Span {
+        match self.lifetime {
+            Some(_) => Span::seconds(0),
+            None => Span::minutes(30),
+        }
     }
 
     /// The path and the name of the instance profile, as in its ARN.

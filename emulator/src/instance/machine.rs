@@ -139,10 +139,11 @@ impl PublicKey {
         Some((words.next()?, words.next()?))
     }
 
-    /// What IMDS serves: type, key, and the name of the key pair in place of a comment `[I37]`.
+    /// What IMDS serves: type, key, the name of the key pair in place of a comment, and a newline
+    /// `[I37]`.
     pub(crate) fn served(&self) -> Option<String> {
         let (kind, key) = self.without_comment()?;
-        Some(format!("{kind} {key} {}", self.name))
+        Some(format!("{kind} {key} {}\n", self.name))
     }
 }
 

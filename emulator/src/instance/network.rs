@@ -49,7 +49,8 @@ pub struct NetworkInterface {
     /// Device number. Default: the index in the list of interfaces.
     #[serde(default)]
     pub device_number: Option<u32>,
-    /// Index of the network card, for instance types that have several.
+    /// Index of the network card, for instance types that have several `[I40]`. Default: 0 if another
+    /// interface has an index; otherwise the instance type has one card, and no index.
     #[serde(default)]
     pub network_card_index: Option<u32>,
     /// The subnet.
@@ -281,7 +282,7 @@ impl Instance {
             ));
             let device = interface.device_number.unwrap_or(at as u32);
             checks.add(key.field("device-number").unless(
-                devices.insert((interface.network_card_index, device)),
+                devices.insert((interface.network_card_index.unwrap_or(0), device)),
                 device,
                 "a number that no other interface has",
             ));
@@ -429,6 +430,13 @@ impl Instance {
         interface
             .device_number
             .or_else(|| u32::try_from(place()?).ok())
+    }
+
+    /// The index of an interface's network card, on an instance type that has several cards `[I40]`.
+    pub(crate) fn network_card(&self, interface: &NetworkInterface) -> Option<u32> {
+        let has_cards = |other: &NetworkInterface| other.network_card_index.is_some();
+        let several = self.network_interfaces.iter().any(has_cards);
+        several.then(|| interface.network_card_index.unwrap_or(0))
     }
 
     /// The names of all security groups, each once.

@@ -83,12 +83,13 @@ impl Builder {
     }
 
     /// Sets how often credentials are rotated and after which time they expire `[I49]`, even if
-    /// they then expire before the next rotation. Default: every hour; 6 hours and 20 minutes.
+    /// they then expire before the next rotation. Default: every hour; 6 hours and up to 30
+    /// minutes.
     pub fn rotation(self, every: TimeDelta, lifetime: TimeDelta) -> Self {
         self.with(|config| {
             let iam: &mut Iam = config.instance.iam.get_or_insert_default();
             iam.rotation = every.into();
-            iam.lifetime = lifetime.into();
+            iam.lifetime = Some(lifetime.into());
             iam.lead = TimeDelta::zero().into();
         })
     }

@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use ipnet::Ipv6Net;
 
 use super::snapshot::{Lasts, Made, Snapshot};
 use crate::config::Config;
@@ -45,7 +46,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/reservation-id", "1.0", Always, |at| text(&at.instance.reservation_id)),
     leaf("meta-data/services/domain", "2014-02-25", Always, |at| text(at.instance.placement.domain())),
     leaf("meta-data/services/partition", "2015-10-20", Always, |at| text(at.instance.placement.partition())),
-    leaf("meta-data/system", "2022-09-24", If(is_nitro), |_| text("nitro")),
+    leaf("meta-data/system", "2022-09-24", Always, |at| text(system(at.config.server.dialect))),
 
     leaf("meta-data/block-device-mapping/ami", "2007-12-15", Always, |at| text(&at.instance.block_devices.ami)),
     each("meta-data/block-device-mapping/ebs<N>", "2007-12-15",
@@ -85,7 +86,7 @@ pub const LEAVES: &[Leaf] = &[
     interface("local-hostname", "2011-01-01", Always, |at, interface| text(at.instance.local_hostname(interface))),
     interface("local-ipv4s", "2011-01-01", Given, |_, interface| lines(&interface.private_ipv4s)),
     interface("mac", "2011-01-01", Always, |_, interface| text(&interface.mac)),
-    interface("network-card-index", "2020-11-01", Given, |_, interface| optional(interface.network_card_index)),
+    interface("network-card", "2020-11-01", Given, |at, interface| optional(at.instance.network_card(interface))),
     interface("owner-id", "2011-01-01", Always, |at, _| text(&at.instance.account_id)),
     interface("public-hostname", "2011-01-01", Given, |at, interface| optional(at.instance.public_hostname(interface))),
     interface("public-ipv4s", "2011-01-01", Given, |at, interface| lines(at.instance.public_ipv4s(interface).map(|(public, _)| public))),
@@ -93,11 +94,11 @@ pub const LEAVES: &[Leaf] = &[
     interface("security-groups", "2011-01-01", Given, |_, interface| lines(interface.security_groups.values())),
     interface("subnet-id", "2011-01-01", Always, |at, interface| text(at.instance.subnet_id(interface))),
     interface("subnet-ipv4-cidr-block", "2011-01-01", Given, |at, interface| optional(at.instance.subnet_ipv4(interface))),
-    interface("subnet-ipv6-cidr-blocks", "2016-06-30", Given, |at, interface| lines(at.instance.subnet_ipv6s(interface))),
+    interface("subnet-ipv6-cidr-blocks", "2016-06-30", Given, |at, interface| lines(at.instance.subnet_ipv6s(interface).iter().map(uncompressed))),
     interface("vpc-id", "2011-01-01", Always, |at, _| text(&at.instance.vpc.id)),
     interface("vpc-ipv4-cidr-block", "2011-01-01", Given, |at, _| optional(at.instance.vpc_ipv4s().first())),
     interface("vpc-ipv4-cidr-blocks", "2016-06-30", Given, |at, _| lines(at.instance.vpc_ipv4s())),
-    interface("vpc-ipv6-cidr-blocks", "2016-06-30", Given, |at, _| lines(at.instance.vpc_ipv6s())),
+    interface("vpc-ipv6-cidr-blocks", "2016-06-30", Given, |at, _| lines(at.instance.vpc_ipv6s().iter().map(uncompressed))),
 
     // Keys, tags and user data ([I36] to [I38], [I43]).
     each("meta-data/public-keys/<N>/openssh-key", "1.0",
@@ -138,8 +139,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/spot/termination-time", "2014-11-05", Given, |at|
         events::spot_termination(at.config.events.spot_interruption.as_ref()?, at.now).map(Made::from)),
 
-    leaf("dynamic/fws/instance-monitoring", "2009-04-04", Always, |at|
-        text(if at.instance.detailed_monitoring { "enabled" } else { "disabled" })),
+    leaf("dynamic/fws/instance-monitoring", "2009-04-04", If(|at| at.instance.detailed_monitoring), |_| text(Switch::Enabled)),
     // The identity document, in the order in which the folder is listed ([I39], [I59], [I60]).
     leaf("dynamic/instance-identity/rsa2048", "2015-10-20", If(has_identity_document), |at|
         signed(at, |identity, document| identity.rsa_pkcs7(document, at.modified))),
@@ -373,6 +373,12 @@ fn lines(items: impl IntoIterator<Item: ToString>) -> Option<Made> {
     (!items.is_empty()).then(|| Made::constant(items.join("\n")))
 }
 
+/// An IPv6 block as IMDS writes it: all eight groups, without leading zeros `[I40]`.
+fn uncompressed(block: &Ipv6Net) -> String {
+    let groups = block.addr().segments().map(|group| format!("{group:x}"));
+    format!("{}/{}", groups.join(":"), block.prefix_len())
+}
+
 /// The bytes of a content, or nothing for one that is absent.
 pub(super) fn bytes(content: &Content) -> Option<Bytes> {
     match content {
@@ -383,8 +389,11 @@ pub(super) fn bytes(content: &Content) -> Option<Bytes> {
     }
 }
 
-fn is_nitro(at: &Snapshot<'_>) -> bool {
-    at.config.server.dialect == Dialect::Nitro
+fn system(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Nitro => "nitro",
+        Dialect::Xen => "xen",
+    }
 }
 
 fn tags_are_enabled(config: &Config) -> bool {
@@ -409,9 +418,9 @@ fn associations(instance: &Instance) -> impl Iterator<Item = (&str, Ipv4Addr, Ip
 fn profile_info(at: &Snapshot<'_>) -> Option<Made> {
     let iam = at.instance.iam.as_ref()?;
     let (generation, lasts) = at.role_credentials();
-    let updated = generation.shifted(at.skew).issued;
-    let document = documents::profile_info(at.instance, iam, at.tree.role(), updated);
-    Some(Made::dated(document, generation.issued, lasts))
+    let looked_up = at.role_issuer.looked_up("iam/info", generation);
+    let document = documents::profile_info(at.instance, iam, at.tree.role(), looked_up + at.skew);
+    Some(Made::dated(document, looked_up, lasts))
 }
 
 /// The credentials of the role `[I47]`; with an account, the extended document `[I52]`.
@@ -421,15 +430,17 @@ fn role_document(at: &Snapshot<'_>, account_id: Option<&str>) -> Option<Made> {
     let keys = at.role_issuer.keys(role, generation);
     let shown = generation.shifted(at.skew);
     let document = documents::role(iam, role, account_id, shown, &keys, at.broken);
-    Some(Made::dated(document, generation.issued, lasts))
+    Some(Made::dated(document, generation.fetched(), lasts))
 }
 
 /// The document about the credentials of the instance itself `[I53]`.
 fn instance_role_info(at: &Snapshot<'_>) -> Option<Made> {
     let (generation, lasts) = at.instance_credentials();
-    let updated = generation.shifted(at.skew).issued;
-    let document = documents::instance_role_info(&at.instance.account_id, updated);
-    Some(Made::dated(document, generation.issued, lasts))
+    let looked_up = at
+        .instance_issuer
+        .looked_up("identity-credentials/ec2/info", generation);
+    let document = documents::instance_role_info(&at.instance.account_id, looked_up + at.skew);
+    Some(Made::dated(document, looked_up, lasts))
 }
 
 /// The credentials of the instance itself `[I53]`.
@@ -437,7 +448,7 @@ fn instance_role_document(at: &Snapshot<'_>) -> Option<Made> {
     let (generation, lasts) = at.instance_credentials();
     let keys = at.instance_issuer.keys("ec2-instance", generation);
     let document = documents::credentials(None, generation.shifted(at.skew), &keys);
-    Some(Made::dated(document, generation.issued, lasts))
+    Some(Made::dated(document, generation.fetched(), lasts))
 }
 
 /// The announced maintenance in the states that `includes` accepts `[I57]`.

@@ -137,16 +137,14 @@ async fn rule_57_maintenance_is_scheduled_and_then_history() {
     put(MaintenanceState::Active);
     assert_eq!(
         bench.value(SCHEDULED).await,
-        r#"[
-  {
-    "NotBefore" : "21 Jan 2026 09:00:43 GMT",
-    "Code" : "system-reboot",
-    "Description" : "scheduled reboot",
-    "EventId" : "instance-event-0d59937288b749b32",
-    "NotAfter" : "21 Jan 2026 11:00:43 GMT",
-    "State" : "active"
-  }
-]"#
+        r#"[ {
+  "NotBefore" : "21 Jan 2026 09:00:43 GMT",
+  "Code" : "system-reboot",
+  "Description" : "scheduled reboot",
+  "EventId" : "instance-event-0d59937288b749b32",
+  "NotAfter" : "21 Jan 2026 11:00:43 GMT",
+  "State" : "active"
+} ]"#
     );
     assert_eq!(bench.value(HISTORY).await, "[]");
     for (state, text, prefix) in [
@@ -184,6 +182,22 @@ async fn rule_57_the_default_times_are_fixed_when_it_is_announced() {
     );
     bench.pass(3600);
     assert_eq!(bench.value(SCHEDULED).await, scheduled);
+}
+
+#[tokio::test]
+async fn rule_57_several_events_are_one_list() {
+    let bench = Bench::configured(
+        "
+        [[events.maintenance]]
+        code = 'system-reboot'
+        [[events.maintenance]]
+        code = 'instance-reboot'
+        ",
+    )
+    .await;
+    let scheduled = bench.read(&format!("/latest/{SCHEDULED}")).await;
+    assert_eq!(scheduled.json().as_array().unwrap().len(), 2);
+    assert!(scheduled.body.contains("\"active\"\n}, {\n  \"NotBefore\""));
 }
 
 #[tokio::test]

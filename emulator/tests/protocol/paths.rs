@@ -52,6 +52,7 @@ ipv6-cidr-blocks = ["2001:db8::/64"]
 [[instance.network-interfaces]]
 mac = "0a:00:00:00:00:02"
 interface-id = "eni-00000002"
+network-card-index = 1
 private-ipv4s = ["10.1.0.5"]
 public-ipv4s = {}
 security-groups = { sg-00000002 = "ssh" }
@@ -143,7 +144,7 @@ network/interfaces/macs/0a:00:00:00:00:01/ipv6s: 2001:db8::5
 network/interfaces/macs/0a:00:00:00:00:01/local-hostname: ip-10-0-0-5.eu-central-1.compute.internal
 network/interfaces/macs/0a:00:00:00:00:01/local-ipv4s: 10.0.0.5|10.0.0.6
 network/interfaces/macs/0a:00:00:00:00:01/mac: 0a:00:00:00:00:01
-network/interfaces/macs/0a:00:00:00:00:01/network-card-index: 0
+network/interfaces/macs/0a:00:00:00:00:01/network-card: 0
 network/interfaces/macs/0a:00:00:00:00:01/owner-id: 123456789012
 network/interfaces/macs/0a:00:00:00:00:01/public-hostname: ec2-203-0-113-5.eu-central-1.compute.amazonaws.com
 network/interfaces/macs/0a:00:00:00:00:01/public-ipv4s: 203.0.113.5|203.0.113.6
@@ -151,16 +152,17 @@ network/interfaces/macs/0a:00:00:00:00:01/security-group-ids: sg-00000001|sg-000
 network/interfaces/macs/0a:00:00:00:00:01/security-groups: web|ssh
 network/interfaces/macs/0a:00:00:00:00:01/subnet-id: subnet-00000001
 network/interfaces/macs/0a:00:00:00:00:01/subnet-ipv4-cidr-block: 10.0.0.0/24
-network/interfaces/macs/0a:00:00:00:00:01/subnet-ipv6-cidr-blocks: 2001:db8::/64
+network/interfaces/macs/0a:00:00:00:00:01/subnet-ipv6-cidr-blocks: 2001:db8:0:0:0:0:0:0/64
 network/interfaces/macs/0a:00:00:00:00:01/vpc-id: vpc-00000001
 network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv4-cidr-block: 10.0.0.0/16
 network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv4-cidr-blocks: 10.0.0.0/16|10.1.0.0/16
-network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv6-cidr-blocks: 2001:db8::/56
+network/interfaces/macs/0a:00:00:00:00:01/vpc-ipv6-cidr-blocks: 2001:db8:0:0:0:0:0:0/56
 network/interfaces/macs/0a:00:00:00:00:02/device-number: 1
 network/interfaces/macs/0a:00:00:00:00:02/interface-id: eni-00000002
 network/interfaces/macs/0a:00:00:00:00:02/local-hostname: ip-10-1-0-5.eu-central-1.compute.internal
 network/interfaces/macs/0a:00:00:00:00:02/local-ipv4s: 10.1.0.5
 network/interfaces/macs/0a:00:00:00:00:02/mac: 0a:00:00:00:00:02
+network/interfaces/macs/0a:00:00:00:00:02/network-card: 1
 network/interfaces/macs/0a:00:00:00:00:02/owner-id: 123456789012
 network/interfaces/macs/0a:00:00:00:00:02/security-group-ids: sg-00000002
 network/interfaces/macs/0a:00:00:00:00:02/security-groups: ssh
@@ -169,7 +171,7 @@ network/interfaces/macs/0a:00:00:00:00:02/subnet-ipv4-cidr-block: 10.1.0.0/24
 network/interfaces/macs/0a:00:00:00:00:02/vpc-id: vpc-00000001
 network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv4-cidr-block: 10.0.0.0/16
 network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv4-cidr-blocks: 10.0.0.0/16|10.1.0.0/16
-network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv6-cidr-blocks: 2001:db8::/56
+network/interfaces/macs/0a:00:00:00:00:02/vpc-ipv6-cidr-blocks: 2001:db8:0:0:0:0:0:0/56
 placement/availability-zone: eu-central-1b
 placement/availability-zone-id: euc1-az2
 placement/group-name: group
@@ -180,8 +182,8 @@ product-codes: abc123
 profile: default-hvm
 public-hostname: ec2-203-0-113-5.eu-central-1.compute.amazonaws.com
 public-ipv4: 203.0.113.5
-public-keys/0/openssh-key: ssh-ed25519 AAAAC3Nza mine
-public-keys/1/openssh-key: ssh-rsa AAAAB3Nza yours
+public-keys/0/openssh-key: ssh-ed25519 AAAAC3Nza mine|
+public-keys/1/openssh-key: ssh-rsa AAAAB3Nza yours|
 ramdisk-id: ari-00000001
 reservation-id: r-0fedcba9876543210
 security-groups: web|ssh
@@ -449,7 +451,7 @@ async fn rule_31_the_older_dialect_sends_bare_directories_on() {
     let leaf = bench.read("/latest/meta-data/ami-id").await;
     assert_eq!(leaf.status, "HTTP/1.0 200 OK");
     let system = bench.read("/latest/meta-data/system").await;
-    assert_eq!(system.status, "HTTP/1.0 404 Not Found", "it is no nitro");
+    assert_eq!(system.body, "xen", "[I41]");
 }
 
 #[tokio::test]
@@ -518,6 +520,59 @@ async fn rule_37_public_keys_are_listed_by_number_and_name() {
         "0=mine\n1=yours"
     );
     assert_eq!(bench.value("meta-data/public-keys/1/").await, "openssh-key");
+    assert!(!bench.has("meta-data/public-keys/0=mine").await);
+    assert_eq!(
+        bench.value("meta-data/public-keys/1/openssh-key").await,
+        "ssh-rsa AAAAB3Nza yours\n"
+    );
+}
+
+#[tokio::test]
+async fn rule_40_a_network_card_is_named_where_there_are_several() {
+    let card = async |bench: &Bench, interface: u8| {
+        let folder = format!("meta-data/network/interfaces/macs/0a:00:00:00:00:0{interface}/");
+        let is_listed = bench.value(&folder).await.contains("network-card");
+        let path = format!("{folder}network-card");
+        assert_eq!(bench.has(&path).await, is_listed);
+        assert!(!bench.has(&format!("{path}-index")).await, "no such name");
+        match is_listed {
+            true => Some(bench.value(&path).await),
+            false => None,
+        }
+    };
+    let bench = Bench::configured(FULL).await;
+    assert_eq!(card(&bench, 1).await.as_deref(), Some("0"));
+    assert_eq!(card(&bench, 2).await.as_deref(), Some("1"));
+    let set = |cards: [Option<u32>; 2]| {
+        let change = bench.imds.change(|config| {
+            let interfaces = &mut config.instance.network_interfaces;
+            for (interface, card) in interfaces.iter_mut().zip(cards) {
+                interface.network_card_index = card;
+            }
+        });
+        change.unwrap();
+    };
+    set([None, Some(1)]);
+    assert_eq!(card(&bench, 1).await.as_deref(), Some("0"), "the default");
+    set([None, None]);
+    assert_eq!(card(&bench, 1).await, None);
+    assert_eq!(card(&bench, 2).await, None);
+}
+
+#[tokio::test]
+async fn rules_40_and_42_monitoring_is_named_where_it_is_detailed() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.value("dynamic/").await, "instance-identity/");
+    assert!(!bench.has("dynamic/fws/").await);
+    bench
+        .imds
+        .change(|config| config.instance.detailed_monitoring = true)
+        .unwrap();
+    assert_eq!(bench.value("dynamic/").await, "fws/\ninstance-identity/");
+    assert_eq!(
+        bench.value("dynamic/fws/instance-monitoring").await,
+        "enabled"
+    );
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ impl Client {
         let epoch = DateTime::from_timestamp(1_767_225_600, 0)?;
         let mut iam = Iam::default();
         iam.rotation = Span::minutes(60);
-        iam.lifetime = Span::minutes(6 * 60);
+        iam.lifetime = Some(Span::minutes(6 * 60));
         let mut config = Config::default();
         config.instance.iam = Some(iam);
         let server = Server::new(timeline.clone(), epoch, config, random.next_u64()).ok()?;

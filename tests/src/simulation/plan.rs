@@ -91,7 +91,7 @@ impl Plan {
         let mut iam = Iam::default();
         iam.role = Some("role".into());
         iam.rotation = Span::minutes(rotation);
-        iam.lifetime = Span::minutes(rotation + rest);
+        iam.lifetime = Some(Span::minutes(rotation + rest));
         iam.lead = Span::minutes(16);
         iam.extended_path = random.random();
         config.instance.iam = Some(iam);
