@@ -107,10 +107,14 @@ arguments.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Key {
-    /// Verifies `signature` and `rsa2048`
+    /// Verifies `signature`
     Rsa,
-    /// Verifies `pkcs7` and `dsa2048`
+    /// Verifies `rsa2048`
+    Rsa2048,
+    /// Verifies `pkcs7`
     Dsa,
+    /// Verifies `dsa2048`
+    Dsa2048,
 }
 
 #[derive(Args, Debug)]
@@ -306,7 +310,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let imds = Imds::new(config, seed, Clock::real().now())?;
             let certificate = imds.certificate(match key {
                 Key::Rsa => Certificate::Rsa,
+                Key::Rsa2048 => Certificate::Rsa2048,
                 Key::Dsa => Certificate::Dsa,
+                Key::Dsa2048 => Certificate::Dsa2048,
             })?;
             write!(io::stdout(), "{certificate}")?;
             Ok(ExitCode::SUCCESS)

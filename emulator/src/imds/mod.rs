@@ -19,7 +19,7 @@ pub use crate::identity::{Certificate, IdentityError};
 use crate::config::Config;
 use crate::credentials::{Issuer, RoleKeys, Rotation};
 use crate::fault::{Family, Quirks, Rule, RuleSet};
-use crate::identity::Identity;
+use crate::identity::{Identity, SigningKey};
 use crate::request::{ImdsVersion, TokenState};
 use crate::token::Tokens;
 use crate::tree::{Snapshot, Tree};
@@ -272,7 +272,12 @@ impl Imds {
     ///
     /// [`IdentityError`] if the certificate cannot be generated.
     pub fn certificate(&self, certificate: Certificate) -> Result<String, IdentityError> {
-        self.identity.certificate(certificate)
+        self.identity.certificate(match certificate {
+            Certificate::Rsa => SigningKey::rsa(self.config.instance.signatures.rsa_bits),
+            Certificate::Rsa2048 => SigningKey::Rsa2048,
+            Certificate::Dsa => SigningKey::Dsa1024,
+            Certificate::Dsa2048 => SigningKey::Dsa2048,
+        })
     }
 
     fn tree(&self, now: DateTime<Utc>) -> &Tree {

@@ -64,6 +64,7 @@ impl Instance {
         if let Some(user_data) = &self.user_data {
             checks.add(user_data.check(&key.field("user-data")));
         }
+        checks.add(self.signatures.check(&key.field("signatures")));
         if let Some(iam) = &self.iam {
             checks.add(iam.check(&key.field("iam")));
         }

@@ -9,6 +9,7 @@ mod names;
 mod network;
 mod options;
 mod placement;
+mod signatures;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub use machine::{
 pub use network::{NetworkInterface, Subnet, Vpc};
 pub use options::{HttpTokens, MetadataOptions, Switch};
 pub use placement::Placement;
+pub use signatures::Signatures;
 
 use crate::value::{Content, Moment};
 
@@ -93,6 +95,8 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// User data: opaque bytes, at most 16 KiB `[I43]`.
     pub user_data: Option<Content>,
+    /// Signatures of the identity document `[I60]`.
+    pub signatures: Signatures,
     /// Instance profile and role. `false` for an instance without a profile, which has no `iam/`
     /// `[I35]`.
     #[serde(with = "crate::value::or_false")]
@@ -133,6 +137,7 @@ impl Default for Instance {
             hibernation: None,
             tags: BTreeMap::from([("Name".into(), "emulated".into())]),
             user_data: None,
+            signatures: Signatures::default(),
             iam: Some(Iam::default()),
             auto_scaling: None,
         }

@@ -16,7 +16,7 @@ use ipnet::Ipv6Net;
 use super::snapshot::{Lasts, Made, Snapshot};
 use crate::config::Config;
 use crate::dialect::Dialect;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{Identity, IdentityError, SigningKey};
 use crate::instance::{
     Instance, MaintenanceState, ManagedSshKeys, NetworkInterface, PublicKey, Switch,
 };
@@ -142,14 +142,14 @@ pub const LEAVES: &[Leaf] = &[
     leaf("dynamic/fws/instance-monitoring", "2009-04-04", If(|at| at.instance.detailed_monitoring), |_| text(Switch::Enabled)),
     // The identity document, in the order in which the folder is listed ([I39], [I59], [I60]).
     leaf("dynamic/instance-identity/rsa2048", "2015-10-20", If(has_identity_document), |at|
-        signed(at, |identity, document| identity.rsa_pkcs7(document, at.modified))),
+        pkcs7(at, SigningKey::Rsa2048)),
     leaf("dynamic/instance-identity/pkcs7", "2009-04-04", If(has_identity_document), |at|
-        signed(at, |identity, document| identity.dsa_pkcs7(document, at.modified))),
+        pkcs7(at, SigningKey::Dsa1024)),
     leaf("dynamic/instance-identity/document", "2009-04-04", Always, identity_document),
     leaf("dynamic/instance-identity/signature", "2009-04-04", If(has_identity_document), |at|
-        signed(at, |identity, document| identity.signature(document))),
-    leaf("dynamic/instance-identity/dsa2048", "2015-10-20", If(has_identity_document), |at|
-        signed(at, |identity, document| identity.dsa_pkcs7(document, at.modified))),
+        signed(at, |identity, document| identity.signature(SigningKey::rsa(at.instance.signatures.rsa_bits), document))),
+    leaf("dynamic/instance-identity/dsa2048", "2015-10-20", If(has_dsa2048), |at|
+        pkcs7(at, SigningKey::Dsa2048)),
 ];
 
 /// Folders that are listed otherwise than by the names in them, in alphabetical order.
@@ -469,6 +469,17 @@ fn identity_document(at: &Snapshot<'_>) -> Option<Made> {
 /// Signing takes milliseconds, so listings ask for the document instead.
 fn has_identity_document(at: &Snapshot<'_>) -> bool {
     at.tree.value(IDENTITY_DOCUMENT, at).is_some()
+}
+
+fn has_dsa2048(at: &Snapshot<'_>) -> bool {
+    at.instance.signatures.dsa2048 && has_identity_document(at)
+}
+
+/// The identity document as it is served, signed, as PKCS #7 `[I60]`.
+fn pkcs7(at: &Snapshot<'_>, key: SigningKey) -> Option<Made> {
+    signed(at, |identity, document| {
+        identity.pkcs7(key, document, at.modified)
+    })
 }
 
 /// A signature of the identity document as it is served `[I60]`.

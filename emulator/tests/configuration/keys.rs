@@ -42,6 +42,7 @@ life-cycle = "spot"
 instance-action = "shutdown"
 profile = "true"
 detailed-monitoring = true
+signatures = { rsa-bits = 1024, dsa2048 = true }
 public = false
 hibernation = true
 user-data = "a = 1"

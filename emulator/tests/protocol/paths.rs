@@ -578,10 +578,15 @@ async fn rules_40_and_42_monitoring_is_named_where_it_is_detailed() {
 #[tokio::test]
 async fn rule_39_the_identity_folder_has_an_order_of_its_own() {
     let bench = Bench::new().await;
-    assert_eq!(
-        bench.value("dynamic/instance-identity/").await,
-        "rsa2048\npkcs7\ndocument\nsignature\ndsa2048"
-    );
+    let folder = "dynamic/instance-identity/";
+    let names = "rsa2048\npkcs7\ndocument\nsignature";
+    assert_eq!(bench.value(folder).await, names);
+    assert!(!bench.has(&format!("{folder}dsa2048")).await);
+    bench
+        .imds
+        .change(|config| config.instance.signatures.dsa2048 = true)
+        .unwrap();
+    assert_eq!(bench.value(folder).await, format!("{names}\ndsa2048"));
     let listing = bench.value("meta-data/").await;
     let names: Vec<&str> = listing
         .lines()
