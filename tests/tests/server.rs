@@ -100,6 +100,7 @@ const WHOLE: [(&str, &str); 6] = [
         [instance]
         user-data = { base64 = 'H4sIAAAA//8=' }
         life-cycle = 'spot'
+        detailed-monitoring = true
         auto-scaling = 'InService'
         tags = { Name = 'all of it', 'team:owner' = 'us' }
         public-keys = [{ name = 'mine', openssh-key = 'ssh-ed25519 AAAAC3Nza' }]
@@ -316,14 +317,14 @@ async fn the_command_reports_failures_and_regressions() {
     );
     let text = String::from_utf8(should.stdout).unwrap();
     assert!(
-        text.contains("it: 12 passed, 1 failed, 0 not applicable"),
+        text.contains("it: 13 passed, 1 failed, 0 not applicable"),
         "{text}"
     );
     assert!(text.contains("path/head, rests on I7"), "{text}");
     let strict = command(&[&asked[..], &["--strict", "--report", "tap"]].concat()).await;
     assert_eq!(strict.status.code(), Some(1));
     let text = String::from_utf8(strict.stdout).unwrap();
-    assert!(text.contains("not ok 12 - it: path/head"), "{text}");
+    assert!(text.contains("not ok 13 - it: path/head"), "{text}");
     let worse = ["--baseline", before.to_str().unwrap(), "--report", "junit"];
     let worse = command(&[&asked[..], &worse].concat()).await;
     assert_eq!(worse.status.code(), Some(1));

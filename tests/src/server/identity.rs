@@ -83,9 +83,16 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "identity/pkcs7",
             Should,
-            "pkcs7 and rsa2048 are base64 in lines of 64 characters, without PEM markers",
+            "pkcs7 and rsa2048 are base64 in lines of 76 characters, without PEM markers",
             &["I60"],
             |imds| pkcs7(imds).boxed(),
+        ),
+        Check::new(
+            "identity/pkcs7-ber",
+            May,
+            "pkcs7 and rsa2048 are in BER, with indefinite lengths, as parsers meet them on EC2",
+            &["I60"],
+            |imds| ber(imds).boxed(),
         ),
     ]
 }
@@ -235,11 +242,15 @@ async fn same(imds: &Server) -> Judged {
     Ok(())
 }
 
-/// The number of bytes that `text` decodes to, if it is base64 in lines of at most 64 characters.
+/// The length of the lines of base64.
+const LINE: usize = 76;
+
+/// The number of bytes that `text` decodes to, if it is base64 in lines of at most [`LINE`]
+/// characters.
 fn wrapped(text: &str) -> Option<usize> {
     let lines: Vec<&str> = text.trim_end().split('\n').collect();
     let (last, others) = lines.split_last()?;
-    let fits = others.iter().all(|line| line.len() == 64) && (1..=64).contains(&last.len());
+    let fits = others.iter().all(|line| line.len() == LINE) && (1..=LINE).contains(&last.len());
     let whole = lines.concat();
     let letters = whole.trim_end_matches('=');
     let base64 = letters
@@ -269,7 +280,20 @@ async fn pkcs7(imds: &Server) -> Judged {
         let sequence = text.starts_with("MI");
         expect(
             sequence && wrapped(&text).is_some_and(|bytes| bytes > 256),
-            "base64 of PKCS #7, in lines of 64",
+            format!("base64 of PKCS #7, in lines of {LINE}"),
+            answer.told(),
+        )?;
+    }
+    Ok(())
+}
+
+async fn ber(imds: &Server) -> Judged {
+    for name in ["pkcs7", "rsa2048"] {
+        let answer = imds.if_there(&format!("{FOLDER}/{name}")).await?;
+        // A SEQUENCE of indefinite length with the identifier of signed data, and so on.
+        expect(
+            answer.text().starts_with("MIAGCSqGSIb3DQEHAqCAMIACAQEx"),
+            format!("{name} with indefinite lengths: MIAGCSqGSIb3DQEHAqCAMIACAQEx…"),
             answer.told(),
         )?;
     }
@@ -301,8 +325,8 @@ mod tests {
 
     #[test]
     fn base64_is_known_by_its_lines() {
-        let line = "A".repeat(64);
-        assert_eq!(wrapped(&format!("{line}\n{line}\nAAA=")), Some(98));
+        let line = "A".repeat(76);
+        assert_eq!(wrapped(&format!("{line}\n{line}\nAAA=")), Some(116));
         assert_eq!(wrapped("AA=="), Some(1));
         for odd in [
             "",
@@ -310,7 +334,7 @@ mod tests {
             "A-A=",
             "A===",
             "-----BEGIN PKCS7-----",
-            &"A".repeat(68),
+            &"A".repeat(80),
         ] {
             assert_eq!(wrapped(odd), None, "{odd}");
         }

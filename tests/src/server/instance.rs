@@ -63,6 +63,13 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| interfaces(imds).boxed(),
         ),
         Check::new(
+            "instance/network-card",
+            Should,
+            "A network interface has network-card or no such name, and never network-card-index",
+            &["I40"],
+            |imds| network_card(imds).boxed(),
+        ),
+        Check::new(
             "instance/local-ipv4",
             Should,
             "local-ipv4 is an address of a network interface",
@@ -102,7 +109,7 @@ pub(super) fn checks() -> Vec<Check> {
             May,
             "system has a valid value",
             &["I41"],
-            |imds| one_of(imds, "meta-data/system", &["nitro", "xen-on-nitro"]).boxed(),
+            |imds| one_of(imds, "meta-data/system", &["nitro", "xen", "xen-on-nitro"]).boxed(),
         ),
         Check::new(
             "instance/services",
@@ -296,6 +303,22 @@ async fn interfaces(imds: &Server) -> Judged {
         "0, the device-number of the first interface",
         number,
     )
+}
+
+async fn network_card(imds: &Server) -> Judged {
+    let mac = imds.if_there(&format!("{TREE}mac")).await?.text();
+    let folder = format!("{TREE}network/interfaces/macs/{}/", escaped(mac.trim()));
+    let card = imds.get(&format!("{folder}network-card")).await?;
+    card.has_status_of(&[200, 404])?;
+    if card.status == 200 {
+        let text = card.text();
+        let fit = text.trim().parse::<u32>().is_ok();
+        expect(fit, "a number", card.told())?;
+    }
+    imds.agrees(&folder, "network-card", card.status == 200)
+        .await?;
+    let index = imds.get(&format!("{folder}network-card-index")).await?;
+    index.has_status(404)
 }
 
 async fn local_ipv4(imds: &Server) -> Judged {

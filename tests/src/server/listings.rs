@@ -5,7 +5,7 @@ use imds_emulator::{LEAVES, Leaf};
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::{Answer, Check, Judged, META_DATA, NotPassed, Server, expect};
+use super::{Answer, Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable};
 
 const TREE: &str = "/latest/meta-data/";
 const PLACEMENT: &str = "/latest/meta-data/placement/";
@@ -74,7 +74,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "listing/identity-folder",
             May,
-            "The folder of the identity document is in its own order, which is not alphabetical",
+            "The folder of the identity document has its names in one of the orders that AWS shows",
             &["I39"],
             |imds| identity_folder(imds).boxed(),
         ),
@@ -84,6 +84,13 @@ pub(super) fn checks() -> Vec<Check> {
             "Public keys are listed as NUMBER=NAME, and each key ends with its name",
             &["I37"],
             |imds| public_keys(imds).boxed(),
+        ),
+        Check::new(
+            "listing/public-key-newline",
+            May,
+            "A newline follows a public key",
+            &["I37"],
+            |imds| public_key_newline(imds).boxed(),
         ),
     ]
 }
@@ -281,19 +288,37 @@ fn category(leaf: &Leaf) -> Option<String> {
 }
 
 async fn identity_folder(imds: &Server) -> Judged {
+    // The two examples of the EC2 User Guide. Not every instance has the last name of the first one.
+    const ORDERS: [&[&str]; 3] = [
+        &["rsa2048", "pkcs7", "document", "signature", "dsa2048"],
+        &["rsa2048", "pkcs7", "document", "signature"],
+        &["document", "rsa2048", "pkcs7", "signature"],
+    ];
     let answer = imds.if_there("/latest/dynamic/instance-identity/").await?;
-    let expected: Vec<String> = LEAVES
-        .iter()
-        .filter_map(|leaf| {
-            let path = leaf.path();
-            let name = path.strip_prefix("dynamic/instance-identity/")?;
-            Some(name.to_owned())
-        })
-        .collect();
+    let names = answer.lines();
     expect(
-        answer.lines() == expected,
-        expected.join(", "),
-        answer.lines().join(", "),
+        ORDERS.iter().any(|order| names == *order),
+        ORDERS.map(|order| order.join(", ")).join("; or "),
+        names.join(", "),
+    )
+}
+
+/// The path of the first public key.
+async fn first_public_key(imds: &Server) -> Result<String, NotPassed> {
+    let folder = format!("{TREE}public-keys/");
+    let keys = imds.if_there(&folder).await?.lines();
+    match keys.first().and_then(|line| line.split_once('=')) {
+        Some((number, _)) => Ok(format!("{folder}{}/openssh-key", escaped(number))),
+        None => not_applicable("no key is listed as NUMBER=NAME"),
+    }
+}
+
+async fn public_key_newline(imds: &Server) -> Judged {
+    let answer = imds.if_there(&first_public_key(imds).await?).await?;
+    expect(
+        answer.body.ends_with(b"\n"),
+        "a newline at the end of the key",
+        "none",
     )
 }
 

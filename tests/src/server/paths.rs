@@ -62,6 +62,13 @@ pub(super) fn checks() -> Vec<Check> {
         )
         .formerly(&["path/missing-page"]),
         Check::new(
+            "path/404-page-bytes",
+            May,
+            "The page of a 404 has the bytes of Nitro's or of Xen's",
+            &["I33"],
+            |imds| missing_page_bytes(imds).boxed(),
+        ),
+        Check::new(
             "path/partial-name",
             Should,
             "A part of a name is 404",
@@ -237,6 +244,38 @@ async fn missing_page(imds: &Server) -> Judged {
         answer.text().contains("<title>404 - Not Found</title>"),
         "a page titled 404 - Not Found",
         answer.told(),
+    )
+}
+
+async fn missing_page_bytes(imds: &Server) -> Judged {
+    let page = |indent| {
+        format!(
+            r#"<?xml version="1.0" encoding="iso-8859-1"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+{indent}"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
+ <head>
+  <title>404 - Not Found</title>
+ </head>
+ <body>
+  <h1>404 - Not Found</h1>
+ </body>
+</html>
+"#
+        )
+    };
+    let answer = imds.get(NO_SUCH).await?;
+    if answer.status != 404 {
+        return not_applicable("missing paths are not 404");
+    }
+    let text = answer.text();
+    expect(
+        ["\t\t ", "\t"]
+            .into_iter()
+            .any(|indent| text == page(indent)),
+        "a page of 339 bytes whose third line begins with two tabs and a space, or one of 337 bytes \
+         whose third line begins with one tab",
+        format!("a page of {} bytes", text.len()),
     )
 }
 

@@ -131,11 +131,25 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| dated_path(imds).boxed(),
         ),
         Check::new(
+            "token/trailing-slash",
+            Should,
+            "A PUT to the token path with a slash at its end is rejected with 403",
+            &["I10"],
+            |imds| trailing_slash(imds).boxed(),
+        ),
+        Check::new(
             "token/forwarded",
             Must,
             "A PUT with X-Forwarded-For is rejected with 403",
             &["I14"],
             |imds| forwarded(imds).boxed(),
+        ),
+        Check::new(
+            "token/403-body",
+            May,
+            "A 403 to a PUT has no body, or a page titled `403 - Forbidden`",
+            &["I14"],
+            |imds| forbidden_body(imds).boxed(),
         ),
         Check::new(
             "token/forwarded-get",
@@ -157,6 +171,13 @@ pub(super) fn checks() -> Vec<Check> {
             "The 405 of the token path is `405 Not Allowed`, allows OPTIONS and PUT, and has no body",
             &["I8"],
             |imds| allow(imds).boxed(),
+        ),
+        Check::new(
+            "token/options",
+            May,
+            "OPTIONS of the token path returns 200, allows OPTIONS and PUT, and has no body",
+            &["I8"],
+            |imds| options(imds).boxed(),
         ),
         Check::new(
             "token/put-other-paths",
@@ -363,12 +384,40 @@ async fn dated_path(imds: &Server) -> Judged {
     imds.send(put).await?.has_status(403)
 }
 
-async fn forwarded(imds: &Server) -> Judged {
+async fn trailing_slash(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let put = Request::new("PUT", "/latest/api/token/").with(TTL, "60");
+    imds.send(put).await?.has_status(403)
+}
+
+/// The response to a PUT that came through a proxy.
+async fn put_forwarded(imds: &Server) -> Result<Answer, NotPassed> {
     given(imds, "60").await?;
     let request = Request::new("PUT", TOKEN_PATH)
         .with(TTL, "60")
         .with("X-Forwarded-For", "203.0.113.5");
-    let answer = imds.send(request).await?;
+    imds.send(request).await
+}
+
+/// Nitro sends no body, and Xen a page.
+async fn forbidden_body(imds: &Server) -> Judged {
+    let answer = put_forwarded(imds).await?;
+    if answer.status != 403 {
+        return not_applicable("a PUT with X-Forwarded-For is not rejected with 403");
+    }
+    if answer.body.is_empty() {
+        return answer.has_type("text/plain");
+    }
+    answer.has_type("text/html")?;
+    expect(
+        answer.text().contains("<title>403 - Forbidden</title>"),
+        "no body, or a page titled 403 - Forbidden",
+        answer.told(),
+    )
+}
+
+async fn forwarded(imds: &Server) -> Judged {
+    let answer = put_forwarded(imds).await?;
     expect(
         answer.status == 403,
         "403 to a PUT with X-Forwarded-For",
@@ -395,6 +444,22 @@ async fn allow(imds: &Server) -> Judged {
     if answer.status != 405 {
         return not_applicable("a GET of the token path is not 405");
     }
+    allows_options_and_put(&answer)?;
+    expect(
+        answer.reason == "Not Allowed" && answer.body.is_empty(),
+        "405 Not Allowed, and no body",
+        answer.told(),
+    )
+}
+
+async fn options(imds: &Server) -> Judged {
+    let answer = imds.ask(Request::new("OPTIONS", TOKEN_PATH)).await?;
+    answer.has_status(200)?;
+    allows_options_and_put(&answer)?;
+    expect(answer.body.is_empty(), "no body", answer.told())
+}
+
+fn allows_options_and_put(answer: &Answer) -> Judged {
     let allowed = answer.header("allow").unwrap_or_default();
     let mut methods: Vec<&str> = allowed.split(',').map(str::trim).collect();
     methods.sort_unstable();
@@ -402,11 +467,6 @@ async fn allow(imds: &Server) -> Judged {
         methods == ["OPTIONS", "PUT"],
         "Allow: OPTIONS, PUT",
         format!("Allow: {allowed}"),
-    )?;
-    expect(
-        answer.reason == "Not Allowed" && answer.body.is_empty(),
-        "405 Not Allowed, and no body",
-        answer.told(),
     )
 }
 

@@ -31,7 +31,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { method = 'PUT' }
         fault = { type = 'wrong_content_type', to = 'text/html' }",
-        &["token/plain-text"],
+        &["token/403-body", "token/plain-text"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '0' } }
@@ -82,6 +82,26 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         "match = { path = '/latest/api/token', method = 'GET' }
         fault = { type = 'drop_header', name = 'allow' }",
         &["token/allow"],
+    ),
+    (
+        "match = { path = '/latest/api/token', method = 'OPTIONS' }
+        fault = { type = 'status', code = 405 }",
+        &["token/options"],
+    ),
+    (
+        "match = { path = '/latest/api/token', method = 'OPTIONS' }
+        fault = { type = 'drop_header', name = 'allow' }",
+        &["token/options"],
+    ),
+    (
+        "match = { path = '/latest/api/token/', method = 'PUT' }
+        fault = { type = 'replace', code = 200, body = 'AQAE-with-a-slash' }",
+        &["token/trailing-slash"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-forwarded-for = '*' } }
+        fault = { type = 'replace', body = 'Forbidden' }",
+        &["token/403-body"],
     ),
     (
         "match = { path = '/latest/meta-data/**', method = 'PUT' }
@@ -157,7 +177,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
         fault = { type = 'status', code = 404, body = 'empty' }",
-        &["path/404-page"],
+        &["path/404-page", "path/404-page-bytes"],
     ),
     (
         "match = { path = '/latest/meta-data/i' }
@@ -211,6 +231,26 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         "match = { path = '/latest/dynamic/instance-identity/' }
         fault = { type = 'replace', body = \"document\\npkcs7\\nsignature\" }",
         &["listing/identity-folder"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
+        fault = { type = 'replace', body = '<title>404 - Not Found</title>' }",
+        &["path/404-page-bytes"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/network-card-index' }
+        fault = { type = 'replace', code = 200, body = '0' }",
+        &["instance/network-card"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/network-card' }
+        fault = { type = 'replace', code = 200, body = 'one' }",
+        &["instance/network-card"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/instance-identity/pkcs7' }
+        fault = { type = 'replace', body = 'MIID' }",
+        &["identity/pkcs7", "identity/pkcs7-ber"],
     ),
     // Credentials.
     ("fault = { type = 'role_missing' }", &[]),
@@ -315,7 +355,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     ),
     (
         "match = { path = '/latest/dynamic/fws/instance-monitoring' }
-        fault = { type = 'replace', body = 'yes' }",
+        fault = { type = 'replace', code = 200, body = 'yes' }",
         &["instance/monitoring"],
     ),
     (
@@ -543,6 +583,15 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         "listing/public-keys",
         &["200 OK||AQAE0123456789", "200 OK||0/"],
         "0/",
+    ),
+    (
+        "listing/public-key-newline",
+        &[
+            "200 OK||AQAE0123456789",
+            "200 OK||0=mine",
+            "200 OK||ssh-ed25519 AAAAC3Nza mine",
+        ],
+        "none",
     ),
     (
         "listing/public-keys",
