@@ -7,15 +7,12 @@ use alloc::vec::Vec;
 use core::future::Future;
 
 use crate::config::Options;
-use crate::error::{Error, Failure, Reason, Step};
+use crate::error::{Error, Failure, Reason, Step, quotable};
 use crate::imds::client::{self, Version};
 use crate::imds::session::Session;
 use crate::instance::InstanceClient;
 use crate::metadata::{self, DOCUMENT_LIMIT, Found, MetadataClient, RequestCounts};
 use crate::ports::Clock;
-
-/// How many characters of the client's own message are passed on `[B7.3]`.
-const MESSAGE_LIMIT: usize = 200;
 
 /// The port to the embedder's client. Mirrors the WIT interface `metadata-client`.
 pub trait CustomClientPort {
@@ -111,15 +108,9 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
     }
 }
 
-/// The client's message, as one line of limited length.
+/// The client's own message `[B7.3]`.
 fn quoted(message: &str) -> String {
-    let line = message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c });
-    format!(
-        "the metadata client says: {}",
-        line.take(MESSAGE_LIMIT).collect::<String>()
-    )
+    format!("the metadata client says: {}", quotable(message))
 }
 
 impl<P: CustomClientPort, C: Clock> InstanceClient for CustomClient<P, C> {

@@ -104,6 +104,25 @@ impl Error {
             | Self::Other(_) => None,
         }
     }
+
+    /// Whether IMDS does not have the path.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.failure()
+            .is_some_and(|failure| failure.reason == Reason::NotFound)
+    }
+}
+
+/// The size limit of a text from elsewhere in a message, in characters.
+const QUOTE_LIMIT: usize = 200;
+
+/// A text from elsewhere, as it may be part of a message: one line of limited length without control
+/// characters, which could be commands to a terminal.
+#[cold]
+pub(crate) fn quotable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(QUOTE_LIMIT)
+        .collect()
 }
 
 impl From<Failure> for Error {

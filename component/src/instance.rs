@@ -9,7 +9,9 @@ use crate::config::{Config, Options};
 use crate::credentials::Credentials;
 use crate::error::{Error, Reason, Step};
 use crate::imds::client::{self, Client, Tree, Version};
-use crate::imds::documents::{IAM_INFO_PATH, IDENTITY_PATH, IamInfo, IdentityDocument};
+use crate::imds::documents::{
+    self, IAM_INFO_PATH, IDENTITY_PATH, IamInfo, IdentityDocument, REGION_PATH,
+};
 use crate::imds::session::Session;
 use crate::metadata::{MetadataClient, RequestCounts};
 use crate::ports::{Clock, Random, Transport};
@@ -207,17 +209,35 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
         String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
     }
 
-    /// The region of the instance, from its identity document `[B6.3]`.
+    /// The region of the instance: from its identity document, or from `placement/region` if there is no
+    /// such document or it names no region `[B6.3]`.
     ///
     /// # Errors
     ///
-    /// As [`Client::get`], [`IdentityDocument::parse`] and [`IdentityDocument::into_region`].
+    /// As [`Client::get`] and [`IdentityDocument::parse`]; the error of the identity document if IMDS has
+    /// no `placement/region` either.
     pub async fn region(&mut self) -> Result<String, Error> {
         let found = self
             .client
             .get(Step::Metadata, Tree::Dynamic, IDENTITY_PATH)
-            .await?;
-        IdentityDocument::parse(&found)?.into_region(&found)
+            .await;
+        let missing = match found {
+            Ok(found) => match IdentityDocument::parse(&found)?.into_region(&found) {
+                Ok(region) => return Ok(region),
+                Err(error) => error,
+            },
+            Err(error) if error.is_not_found() => error,
+            Err(error) => return Err(error),
+        };
+        match self
+            .client
+            .get(Step::Metadata, Tree::Metadata, REGION_PATH)
+            .await
+        {
+            Ok(found) => documents::region(&found),
+            Err(error) if error.is_not_found() => Err(missing),
+            Err(error) => Err(error),
+        }
     }
 
     /// The identity document of the instance `[B6.2]`.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::time::Duration;
 
-use crate::error::{Error, Failure, Reason, Step};
+use crate::error::{Error, Failure, Reason, Step, quotable};
 
 /// The size limit of listings and documents, in bytes `[B1.5]`.
 pub const DOCUMENT_LIMIT: usize = 64 * 1024;
@@ -46,10 +46,9 @@ impl Found {
     /// The error for a document that contains the error code `code` instead of the requested data.
     #[cold]
     pub(crate) fn refused(&self, step: Step, what: &str, code: String, message: &str) -> Error {
-        let why = if message.is_empty() {
-            "no reason given"
-        } else {
-            message
+        let why = match message.is_empty() {
+            true => "no reason given".into(),
+            false => quotable(message),
         };
         Error::Failed(Failure {
             code: Some(code),

@@ -36,15 +36,27 @@ const EXTENDED: &str = "/iam/security-credentials-extended/";
 /// How many times one call reads the role list at most `[B4.8]`.
 const MAX_ROUNDS: u32 = 3;
 
-/// The name of an IAM role: 1 to 64 letters, digits and `+=,.@_-` `[B4.2]`.
+/// What names a role below `security-credentials/` `[B4.2]`: the name of an IAM role, also with its IAM
+/// path in front of it, or the role's ARN.
+///
+/// EC2 lists a plain name. Proxies such as kube2iam list paths and ARNs.
+///
+/// ```
+/// use ec2_role_component::provider::RoleName;
+///
+/// for name in ["app", "team-a/app", "arn:aws:iam::123456789012:role/team-a/app"] {
+///     assert!(name.parse::<RoleName>().is_ok());
+/// }
+/// assert!("../app".parse::<RoleName>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleName(String);
 
 impl RoleName {
     /// What the parser of [`RoleName`] accepts, for error messages.
-    pub const ACCEPTED: &str = "1 to 64 letters, digits and +=,.@_-";
+    pub const ACCEPTED: &str = "1 to 64 letters, digits and +=,.@_-, also with the role's path in front, or the role's ARN";
 
-    /// The name.
+    /// The name, with the path or as the ARN that it was given as.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,15 +78,41 @@ impl FromStr for RoleName {
     type Err = InvalidRoleName;
 
     fn from_str(name: &str) -> Result<Self, InvalidRoleName> {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-        // `.` and `..` consist of legal characters, but as path segments they lead elsewhere.
-        if (1..=64).contains(&name.len()) && name.bytes().all(legal) && !matches!(name, "." | "..")
+        let path = match name.starts_with("arn:") {
+            true => resource(name).ok_or(InvalidRoleName)?,
+            false => name,
+        };
+        // IAM's limit for a path.
+        const MAX_PATH: usize = 512;
+        let role = path.rsplit('/').next().unwrap_or_default();
+        if role.len() <= 64
+            && path.len() <= MAX_PATH + role.len()
+            && path.split('/').all(is_segment)
         {
             Ok(Self(name.into()))
         } else {
             Err(InvalidRoleName)
         }
     }
+}
+
+/// The path and the name in the ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
+fn resource(arn: &str) -> Option<&str> {
+    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":iam::")?;
+    let (account, path) = rest.split_once(":role/")?;
+    let is_partition = !partition.is_empty()
+        && partition
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    (is_partition && is_account).then_some(path)
+}
+
+/// Whether a segment of a role's path, or its name, may be sent as a segment of a URL's path. `.` and
+/// `..` consist of legal characters, but lead elsewhere.
+fn is_segment(segment: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+    !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
 }
 
 /// The result of [`Provider::retrieve`].
@@ -158,7 +196,7 @@ impl Provider {
                 Ok(found) => break (role, found),
                 Err(error) => error,
             };
-            if !is_not_found(&error) {
+            if !error.is_not_found() {
                 return Err(error);
             }
             let retry = if self.settings.role.is_some() {
@@ -198,7 +236,7 @@ impl Provider {
         let found = loop {
             match client.metadata(Step::RoleList, self.path).await {
                 Ok(found) => break found,
-                Err(error) if is_not_found(&error) && self.leave_extended() => {}
+                Err(error) if error.is_not_found() && self.leave_extended() => {}
                 Err(error) => {
                     let message = "the instance has no role: IMDS has no role list";
                     return Err(no_role(error, message.into()));
@@ -238,12 +276,6 @@ impl Provider {
         self.path = PLAIN;
         left
     }
-}
-
-fn is_not_found(error: &Error) -> bool {
-    error
-        .failure()
-        .is_some_and(|failure| failure.reason == Reason::NotFound)
 }
 
 /// Turns a 404 into [`Reason::NoRole`]: in a look-up of credentials, that is what it means `[B3.2]`.

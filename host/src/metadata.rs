@@ -50,7 +50,8 @@ impl<'a> Metadata<'a> {
         self.calls.call(Call::UserData).await
     }
 
-    /// The instance's region, from its identity document.
+    /// The instance's region: from its identity document, or from `placement/region` if there is no such
+    /// document or it names no region `[B6.3]`.
     ///
     /// # Errors
     ///

@@ -11,6 +11,9 @@ use crate::metadata::Found;
 /// The path of the identity document in the tree `dynamic`.
 pub const IDENTITY_PATH: &str = "instance-identity/document";
 
+/// The path of the region in the tree `meta-data`.
+pub const REGION_PATH: &str = "placement/region";
+
 /// The path of the instance profile in the tree `meta-data`.
 pub const IAM_INFO_PATH: &str = "iam/info";
 
@@ -192,6 +195,21 @@ impl IamInfo {
             instance_profile_id,
         })
     }
+}
+
+/// The region at [`REGION_PATH`] `[B6.3]`.
+///
+/// # Errors
+///
+/// [`Reason::InvalidResponse`] if the body is anything but lower-case letters, digits and hyphens.
+pub fn region(found: &Found) -> Result<String, Error> {
+    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    core::str::from_utf8(&found.body)
+        .map(str::trim_ascii)
+        .ok()
+        .filter(|region| !region.is_empty() && region.bytes().all(is_legal))
+        .map(String::from)
+        .ok_or_else(|| invalid(found, "placement/region is not the name of a region".into()))
 }
 
 #[cold]

@@ -59,9 +59,19 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         return Err(found.refused(Step::RoleCredentials, what, code, &message));
     }
     let account_id = next(false)?;
-    let access_key_id = next(true)?;
+    // Requests to AWS carry the key ID and the token in headers.
+    let for_header = |text: String, name: &str| match text.bytes().all(|b| b.is_ascii_graphic()) {
+        true => Ok(text),
+        false => Err(invalid(
+            found,
+            format!(
+                "{name} in the credentials document contains characters that no header may have"
+            ),
+        )),
+    };
+    let access_key_id = for_header(next(true)?, "AccessKeyId")?;
     let secret_access_key = Secret::new(next(true)?);
-    let token = Secret::new(next(true)?);
+    let token = Secret::new(for_header(next(true)?, "Token")?);
     let expires = DateTime::parse_from_rfc3339(&next(true)?).map_err(|_| {
         let what = "Expiration in the credentials document is not an RFC 3339 time";
         invalid(found, what.into())

@@ -61,11 +61,51 @@ fn the_identity_document_has_all_its_fields() {
 fn the_region_is_that_of_the_identity_document() {
     let mut world = answering(IDENTITY);
     assert_eq!(ready(world.instance.region()).unwrap(), "us-east-1");
-    for body in ["{}", r#"{"region":""}"#, r#"{"region":null}"#] {
-        let failure = failure(ready(answering(body).instance.region()));
-        assert_eq!(failure.reason, Reason::InvalidResponse);
-        assert!(failure.message.contains("no region"), "{failure}");
+    assert_eq!(world.imds.requests().len(), 2);
+}
+
+#[test]
+fn without_one_in_the_identity_document_the_region_is_that_of_the_placement() {
+    let without = [
+        status(404),
+        ok("{}"),
+        ok(r#"{"region":""}"#),
+        ok(r#"{"region":null}"#),
+    ];
+    for document in without {
+        let playing = |placement| World::playing([token("t1", 60), document.clone(), placement]);
+        let mut world = playing(ok("eu-central-1\n"));
+        assert_eq!(ready(world.instance.region()).unwrap(), "eu-central-1");
+        assert_eq!(
+            world.imds.requests()[2],
+            "GET /latest/meta-data/placement/region t1"
+        );
+        for body in ["", " ", "<html>", "eu central", "\u{1b}[2J"] {
+            let failure = failure(ready(playing(ok(body)).instance.region()));
+            assert_eq!(failure.reason, Reason::InvalidResponse);
+            assert!(failure.message.contains("placement/region"), "{failure}");
+        }
+        // IMDS has neither: the identity document is the one to mend.
+        let failure = failure(ready(playing(status(404)).instance.region()));
+        match failure.reason {
+            Reason::NotFound => assert_eq!(failure.status, Some(404)),
+            Reason::InvalidResponse => assert!(failure.message.contains("no region"), "{failure}"),
+            _ => panic!("{failure}"),
+        }
+        let failed = self::failure(ready(playing(status(403)).instance.region()));
+        assert_eq!(failed.reason, Reason::Forbidden);
     }
+    // Any other failure says nothing about what IMDS has.
+    let mut world = World::playing([token("t1", 60), status(403)]);
+    assert_eq!(
+        failure(ready(world.instance.region())).reason,
+        Reason::Forbidden
+    );
+    let mut world = World::playing([token("t1", 60), ok("<html>")]);
+    assert_eq!(
+        failure(ready(world.instance.region())).reason,
+        Reason::InvalidResponse
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn an_invalid_option_is_reported_with_its_value_and_the_accepted_values() {
                 role_name: Some("a b".into()),
                 ..Options::default()
             },
-            r#"option role-name is "a b"; accepted: 1 to 64 letters, digits and +=,.@_-"#,
+            r#"option role-name is "a b"; accepted: 1 to 64 letters, digits and +=,.@_-, also with the role's path in front, or the role's ARN"#,
         ),
         (
             Options {
@@ -63,7 +63,7 @@ fn other_errors_are_sentences() {
     }
     assert_eq!(
         InvalidRoleName.to_string(),
-        "invalid role name; accepted: 1 to 64 letters, digits and +=,.@_-"
+        "invalid role name; accepted: 1 to 64 letters, digits and +=,.@_-, also with the role's path in front, or the role's ARN"
     );
     let endpoint = InvalidEndpoint.to_string();
     assert!(

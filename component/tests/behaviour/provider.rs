@@ -68,7 +68,20 @@ fn the_role_is_the_first_line_that_is_not_blank() {
         (" \n\r\n", Reason::NoRole),
         ("../../x", Reason::InvalidResponse),
         ("..", Reason::InvalidResponse),
-        ("a/b", Reason::InvalidResponse),
+        ("a//b", Reason::InvalidResponse),
+        ("/a", Reason::InvalidResponse),
+        ("a/", Reason::InvalidResponse),
+        ("a/../b", Reason::InvalidResponse),
+        ("a:b", Reason::InvalidResponse),
+        ("arn:aws:iam::123456789012:role/", Reason::InvalidResponse),
+        (
+            "arn:aws:iam::123456789012:role/../x",
+            Reason::InvalidResponse,
+        ),
+        ("arn:aws:iam::123456789012:user/x", Reason::InvalidResponse),
+        ("arn:aws:iam::123:role/x", Reason::InvalidResponse),
+        ("arn:aws:sts::123456789012:role/x", Reason::InvalidResponse),
+        ("arn:/:iam::123456789012:role/x", Reason::InvalidResponse),
         ("a b", Reason::InvalidResponse),
         ("<html>", Reason::InvalidResponse),
         ("r\u{f6}le", Reason::InvalidResponse),
@@ -80,6 +93,62 @@ fn the_role_is_the_first_line_that_is_not_blank() {
             reason,
             "{list:?}"
         );
+    }
+}
+
+#[test]
+fn a_role_may_have_its_path_or_be_an_arn() {
+    for name in [
+        "team-a/app",
+        "arn:aws:iam::123456789012:role/app",
+        "arn:aws-us-gov:iam::123456789012:role/bosh-passed/k8s-logger",
+    ] {
+        let mut world = World::playing([token("t1", 60), ok(name), document("a", 1800)]);
+        ready(world.instance.get_credentials()).unwrap();
+        assert_eq!(world.imds.requests()[2], format!("{LIST}{name} t1"));
+        assert_eq!(world.instance.status().role_name.unwrap().as_str(), name);
+
+        let mut world = World::playing([token("t1", 60), document("a", 1800)]);
+        let options = Options {
+            role_name: Some(name.into()),
+            ..Options::default()
+        };
+        world.instance.configure(options).unwrap();
+        ready(world.instance.get_credentials()).unwrap();
+        assert_eq!(world.imds.requests()[1], format!("{LIST}{name} t1"));
+    }
+}
+
+#[test]
+fn the_message_of_a_refusal_is_one_line() {
+    let message = format!(r"no\u001b[2J\u009b2J\r\n{}", "x".repeat(300));
+    let body = format!(r#"{{"Code":"Failed","Message":"{message}"}}"#);
+    let mut world = World::playing([token("t1", 60), ok("role"), ok(&body)]);
+    let failure = failure(ready(world.instance.get_credentials()));
+    assert!(failure.message.contains("no [2J 2J  xxx"), "{failure}");
+    assert!(!failure.message.contains(char::is_control), "{failure}");
+    assert!(failure.message.len() < 300, "{failure}");
+}
+
+#[test]
+fn what_no_header_can_carry_is_refused() {
+    for field in ["AccessKeyId", "Token"] {
+        for value in ["a b", "a\n", "\u{1b}[2J", "\u{e9}"] {
+            let mut document = serde_json::json!({
+                "Code": "Success",
+                "AccessKeyId": "i",
+                "SecretAccessKey": "s",
+                "Token": "t",
+                "Expiration": "2026-01-01T00:30:00+00:00",
+            });
+            document[field] = value.into();
+            let body = document.to_string();
+            let mut world = World::playing([token("t1", 60), ok("role"), ok(&body)]);
+            let failure = failure(ready(world.instance.get_credentials()));
+            assert_eq!(failure.reason, Reason::InvalidResponse);
+            assert!(failure.message.starts_with(field), "{failure}");
+            assert!(!failure.message.contains(value), "{failure}");
+        }
     }
 }
 

@@ -146,13 +146,42 @@ fn builder(variables: &[(&str, &str)]) -> Builder {
 }
 
 #[test]
+fn no_password_of_a_url_is_printed_wherever_the_url_was_set() {
+    let url = "http://user:hunter2@127.0.0.1";
+    for name in [
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+        "AWS_EC2_METADATA_V1_DISABLED",
+        "AWS_EC2_INSTANCE_PROFILE_NAME",
+        "AWS_METADATA_SERVICE_TIMEOUT",
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+    ] {
+        let builder = builder(&[(name, url)]);
+        let printed = format!("{:?}", builder.settings());
+        assert!(!printed.contains("hunter2"), "{name}: {printed}");
+        let error = builder.build_blocking().unwrap_err();
+        let printed = format!("{error:#} {error:?}");
+        assert!(printed.contains(name), "{printed}");
+        assert!(printed.contains("http://..@127.0.0.1"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+    for builder in [builder(&[]).role_name(url), builder(&[]).endpoint(url)] {
+        let error = builder.clone().build_blocking().unwrap_err();
+        let printed = format!("{builder:?} {error:#} {error:?}");
+        assert!(printed.contains("http://..@127.0.0.1"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
+
+#[test]
 fn what_the_component_refuses_is_named_as_the_user_knows_it() {
-    let error = builder(&[("AWS_EC2_INSTANCE_PROFILE_NAME", "a/b")])
+    let error = builder(&[("AWS_EC2_INSTANCE_PROFILE_NAME", "a b")])
         .build_blocking()
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the environment variable AWS_EC2_INSTANCE_PROFILE_NAME is \"a/b\"; accepted: 1 to 64 letters, digits and +=,.@_-"
+        "the environment variable AWS_EC2_INSTANCE_PROFILE_NAME is \"a b\"; accepted: 1 to 64 letters, digits and +=,.@_-, also with the role's path in front, or the role's ARN"
     );
     // The host reads it as a URL, and the component takes no escapes.
     let endpoint = (
@@ -162,9 +191,9 @@ fn what_the_component_refuses_is_named_as_the_user_knows_it() {
     let error = builder(&[endpoint]).build_blocking().unwrap_err();
     let expected = "the environment variable AWS_EC2_METADATA_SERVICE_ENDPOINT is \"http://127.0.0.1:1/%2e\"; accepted: http://HOST";
     assert!(error.to_string().starts_with(expected), "{error}");
-    let error = builder(&[]).role_name("a/b").build_blocking().unwrap_err();
+    let error = builder(&[]).role_name("a b").build_blocking().unwrap_err();
     assert!(
-        error.to_string().starts_with("option role-name is \"a/b\""),
+        error.to_string().starts_with("option role-name is \"a b\""),
         "{error}"
     );
 }

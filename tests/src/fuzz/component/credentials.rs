@@ -129,9 +129,27 @@ pub fn role_list(bytes: &[u8]) {
     }
 }
 
+/// The name of a role, also with its path or as its ARN.
 pub(super) fn is_role(name: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-    (1..=64).contains(&name.len()) && name.bytes().all(is_legal) && name != "." && name != ".."
+    let is_legal = |letter: char| letter.is_ascii_alphanumeric() || "+=,.@_-".contains(letter);
+    let is_plain = |segment: &str| {
+        !segment.is_empty() && segment.chars().all(is_legal) && ![".", ".."].contains(&segment)
+    };
+    let path = match name.split(':').collect::<Vec<_>>()[..] {
+        [path] => path,
+        ["arn", partition, "iam", "", account, resource] => {
+            let is_partition = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+            let is_named = !partition.is_empty() && partition.chars().all(is_partition);
+            let is_account = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
+            match resource.strip_prefix("role/") {
+                Some(path) if is_named && is_account => path,
+                _ => return false,
+            }
+        }
+        _ => return false,
+    };
+    let role = path.split('/').next_back().unwrap_or_default();
+    path.split('/').all(is_plain) && role.len() <= 64 && path.len() - role.len() <= 512
 }
 
 /// The document of the role.
@@ -192,6 +210,7 @@ pub fn document(bytes: &[u8]) {
     }
     if let Some(fields) = Fields::read(bytes) {
         let text = |name: &str| fields.text(name).filter(|text| !text.is_empty());
+        let key = |name: &str| text(name).filter(|text| text.chars().all(|c| c.is_ascii_graphic()));
         let expiration = || {
             DateTime::parse_from_rfc3339(&text("Expiration")?)
                 .ok()
@@ -203,9 +222,9 @@ pub fn document(bytes: &[u8]) {
                 Err((Reason::Refused, Some(code)))
             }
             Some(_) => match (
-                text("AccessKeyId"),
+                key("AccessKeyId"),
                 text("SecretAccessKey"),
-                text("Token"),
+                key("Token"),
                 expiration(),
             ) {
                 (Some(id), Some(secret), Some(token), Some(ends)) => Ok((id, secret, token, ends)),

@@ -100,12 +100,13 @@ fn read(body: &[u8]) -> Read {
         Some(code) if !code.eq_ignore_ascii_case("Success") => return Read::Refused,
         Some(_) => {}
     }
+    let key = |name| text(name).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
     let credentials = || {
         let expires = DateTime::parse_from_rfc3339(&text("Expiration")?).ok()?;
         Some(Document {
-            access_key_id: text("AccessKeyId")?,
+            access_key_id: key("AccessKeyId")?,
             secret_access_key: text("SecretAccessKey")?,
-            token: text("Token")?,
+            token: key("Token")?,
             expires: expires.timestamp() as f64,
         })
     };
