@@ -52,7 +52,10 @@ pub(crate) fn load_or_compile(
         Err(error) => tracing::debug!(name, %error, "no compiled component in the cache"),
     }
     let compiled = Component::from_binary(engine, component)?;
-    cache.clear_out(&[".cwasm", ".tmp"], MAX_AGE);
+    cache.clear_out(
+        |name| name.ends_with(".cwasm") || name.ends_with(".tmp"),
+        MAX_AGE,
+    );
     let written = compiled
         .serialize()
         .map_err(io::Error::other)

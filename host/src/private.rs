@@ -77,8 +77,8 @@ mod unix {
             Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
         }
 
-        /// Removes files with one of these endings that are older than `max_age`.
-        pub(crate) fn clear_out(&self, endings: &[&str], max_age: Duration) {
+        /// Removes files that are older than `max_age`, if `is_ours` says so of their names.
+        pub(crate) fn clear_out(&self, is_ours: impl Fn(&str) -> bool, max_age: Duration) {
             let Ok(entries) = Dir::read_from(&self.0) else {
                 return;
             };
@@ -89,11 +89,11 @@ mod unix {
                 .unwrap_or_default();
             for entry in entries.flatten() {
                 let name = entry.file_name();
-                let ours = endings
-                    .iter()
-                    .any(|ending| name.to_bytes().ends_with(ending.as_bytes()));
+                if !name.to_str().is_ok_and(&is_ours) {
+                    continue;
+                }
                 let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
-                if ours && stat.is_ok_and(|stat| stat.st_mtime < oldest) {
+                if stat.is_ok_and(|stat| stat.st_mtime < oldest) {
                     let _ = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
                 }
             }
@@ -144,7 +144,7 @@ mod elsewhere {
             match *self {}
         }
 
-        pub(crate) fn clear_out(&self, _: &[&str], _: Duration) {
+        pub(crate) fn clear_out(&self, _: impl Fn(&str) -> bool, _: Duration) {
             match *self {}
         }
     }

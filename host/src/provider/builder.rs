@@ -93,7 +93,8 @@ impl Builder {
     }
 
     /// Sets the name of the role, which saves the request for it: 1 to 64 letters, digits and
-    /// `+=,.@_-`. Default: the role that IMDS lists.
+    /// `+=,.@_-`, also with the role's path in front, or the role's ARN `[B4.2]`. Default: the role that
+    /// IMDS lists.
     pub fn role_name(mut self, name: impl Into<String>) -> Self {
         self.settings.role_name = Some(name.into());
         self
@@ -212,6 +213,11 @@ impl Builder {
     /// **The secrets are stored in clear text**, in a file that only this user can read. The folder is
     /// created if it does not exist, and is used only if it belongs to this user and no other user can
     /// write to it. This is supported on Unix only; elsewhere a warning is logged and nothing is stored.
+    ///
+    /// The file is bound to this instance: to the instance ID, which EC2 puts into the system's DMI tables,
+    /// or else to the current boot. Credentials in a copy of the disk, in a machine image or in a container
+    /// image are not used on another instance. Files that were not written for two days are deleted, because
+    /// their credentials have expired.
     pub fn keep_credentials(mut self, folder: impl Into<PathBuf>) -> Self {
         self.last_known_good = Some(folder.into());
         self
@@ -345,7 +351,7 @@ impl Builder {
             #[cfg(feature = "profile")]
             assume_role: resolved.assume_role.clone(),
         });
-        let last_known_good = last_known_good.map(|folder| {
+        let last_known_good = last_known_good.and_then(|folder| {
             let role = resolved.settings.role_name.as_deref();
             LastKnownGood::new(folder, &endpoint, role)
         });
