@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 
+use crate::printable::Expected;
 use crate::wit::provider as wit;
 
 /// Temporary AWS credentials. `Debug` shows no secret. Clones share their content.
@@ -145,11 +146,17 @@ impl Eq for Credentials {}
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("access_key_id", &self.access_key_id())
+            .field(
+                "access_key_id",
+                &Expected::AccessKeyId.show(self.access_key_id()),
+            )
             .field("secret_access_key", &"..")
             .field("session_token", &self.session_token().map(|_| ".."))
-            .field("account_id", &self.account_id())
-            .field("source", &self.source())
+            .field(
+                "account_id",
+                &self.account_id().map(|id| Expected::AccountId.show(id)),
+            )
+            .field("source", &Expected::Word.show(self.source()))
             .field("expires", &self.expires())
             .field("refresh_after", &self.refresh_after())
             .finish()

@@ -146,6 +146,14 @@ pub(crate) fn without_user_information(url: &str) -> String {
     }
 }
 
+/// The value of any setting as it may be printed: a URL may have been set in the wrong place.
+pub(crate) fn without_password(value: &str) -> String {
+    match value.contains("://") {
+        true => without_user_information(value),
+        false => value.to_owned(),
+    }
+}
+
 /// The host of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {

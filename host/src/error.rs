@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap as _;
 
-use crate::endpoint::without_user_information;
+use crate::endpoint::without_password;
+use crate::obstacle::Obstacle;
+use crate::printable::{Expected, OneLine, one_line};
 use crate::wit::provider as wit;
 
 /// Why a call failed.
@@ -22,6 +24,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     failure: Option<Failure>,
+    obstacle: Option<Obstacle>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -95,6 +98,7 @@ impl Error {
             kind,
             message: message.into(),
             failure: None,
+            obstacle: None,
             source: None,
         }))
     }
@@ -108,8 +112,21 @@ impl Error {
             kind,
             message: message.into(),
             failure: None,
+            obstacle: None,
             source: Some(source.into()),
         }))
+    }
+
+    /// This error, with the obstacle that its exchange revealed.
+    pub(crate) fn with_obstacle(self, obstacle: Option<Obstacle>) -> Self {
+        match (Arc::try_unwrap(self.0), obstacle) {
+            (Ok(inner), obstacle @ Some(_)) if inner.failure.is_some() => {
+                Self(Arc::new(Inner { obstacle, ..inner }))
+            }
+            (Ok(inner), _) => Self(Arc::new(inner)),
+            // Nobody has a clone of an error that was just made.
+            (Err(shared), _) => Self(shared),
+        }
     }
 
     /// The kind of this error.
@@ -201,8 +218,17 @@ impl Error {
         self.0.failure.as_ref().map(|failure| failure.elapsed)
     }
 
+    /// Why the endpoint is not the IMDS of EC2, or cannot be reached. `None` if the exchange did not
+    /// show it.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        self.0.obstacle
+    }
+
     /// What to do about the error, in one sentence. `None` if no advice is known.
     pub fn remedy(&self) -> Option<&'static str> {
+        if let Some(obstacle) = self.obstacle() {
+            return Some(obstacle.remedy());
+        }
         Some(match (self.kind(), self.step()) {
             (ErrorKind::Disabled, _) => {
                 "unset AWS_EC2_METADATA_DISABLED, or enable IMDS in the program; or configure another source of credentials"
@@ -223,6 +249,15 @@ impl Error {
             (ErrorKind::Throttled, _) => {
                 "send fewer requests: share one provider in the whole program"
             }
+            // `[B2.7]` with the policy `on-refusal`.
+            (ErrorKind::Forbidden, Some(Step::Token)) => {
+                "on EC2, enable the metadata endpoint in the instance's metadata options (HttpEndpoint); if a proxy or another program without session tokens responds in its place, allow IMDSv1 with --imdsv1 on-refusal or AWS_EC2_METADATA_V1_DISABLED=false"
+            }
+            (ErrorKind::UnexpectedStatus, Some(Step::Token))
+                if matches!(self.status(), Some(404 | 405)) =>
+            {
+                "the endpoint issues no session tokens, as proxies and programs that imitate IMDS may: if you trust it, allow IMDSv1 with --imdsv1 on-refusal or AWS_EC2_METADATA_V1_DISABLED=false"
+            }
             (ErrorKind::Forbidden, _) => {
                 "enable the metadata endpoint in the instance's metadata options (HttpEndpoint), and check that no firewall or proxy responds in its place"
             }
@@ -236,8 +271,11 @@ impl Error {
             (ErrorKind::Expired, _) => {
                 "check the clock of this machine; if it is right, wait until IMDS issues new credentials"
             }
+            (ErrorKind::InvalidResponse, Some(Step::RoleList)) => {
+                "check what responds at /latest/meta-data/iam/security-credentials/: the first line must be the role's name, its path and name, or its ARN, and a proxy may return something else"
+            }
             (ErrorKind::UnexpectedStatus | ErrorKind::InvalidResponse, _) => {
-                "check that the endpoint is IMDS, and not a proxy or another service"
+                "check that the endpoint is the IMDS of EC2, and not a proxy, the metadata service of another cloud or another program"
             }
             _ => return None,
         })
@@ -251,22 +289,20 @@ impl From<wit::Error> for Error {
                 ErrorKind::Disabled,
                 "the use of IMDS is disabled by configuration",
             ),
-            wit::Error::InvalidConfiguration(invalid) => {
-                let value = match invalid.name.as_str() {
-                    "endpoint" => without_user_information(&invalid.value),
-                    _ => invalid.value,
-                };
-                Self::new(
-                    ErrorKind::InvalidConfiguration,
-                    format!(
-                        "option {} is {value:?}; accepted: {}",
-                        invalid.name, invalid.accepted
-                    ),
-                )
-            }
+            wit::Error::InvalidConfiguration(invalid) => Self::new(
+                ErrorKind::InvalidConfiguration,
+                format!(
+                    "option {} is {:?}; accepted: {}",
+                    one_line(&invalid.name),
+                    without_password(&invalid.value),
+                    one_line(&invalid.accepted)
+                ),
+            ),
             wit::Error::Failed(failure) => failure.into(),
-            wit::Error::Unsupported(what) => Self::new(ErrorKind::Unsupported, what),
-            wit::Error::Other(what) => Self::new(ErrorKind::Other, what),
+            wit::Error::Unsupported(what) => {
+                Self::new(ErrorKind::Unsupported, Expected::Sentence.show(&what))
+            }
+            wit::Error::Other(what) => Self::new(ErrorKind::Other, Expected::Sentence.show(&what)),
         }
     }
 }
@@ -294,19 +330,24 @@ impl From<wit::Failure> for Error {
         };
         let code = failure
             .code
-            .as_ref()
-            .map(|code| format!(" ({code})"))
-            .unwrap_or_default();
+            .map(|code| Expected::Word.show(&code).into_owned());
+        let in_brackets = code.as_ref().map(|code| format!(" ({code})"));
+        let message = format!(
+            "cannot get {what}: {}{}",
+            Expected::Sentence.show(&failure.message),
+            in_brackets.unwrap_or_default()
+        );
         Self(Arc::new(Inner {
             kind,
-            message: format!("cannot get {what}: {}{code}", failure.message),
+            message,
             failure: Some(Failure {
                 step,
                 status: failure.status,
-                code: failure.code,
+                code,
                 attempts: failure.attempts,
                 elapsed: Duration::from_millis(failure.elapsed),
             }),
+            obstacle: None,
             source: None,
         }))
     }
@@ -328,10 +369,10 @@ pub(crate) struct WithSources<'a>(pub(crate) &'a dyn StdError);
 
 impl fmt::Display for WithSources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        write!(f, "{}", OneLine(self.0))?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", OneLine(error))?;
             source = error.source();
         }
         Ok(())
@@ -344,6 +385,7 @@ impl fmt::Debug for Error {
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
             .field("failure", &self.0.failure)
+            .field("obstacle", &self.0.obstacle)
             .field("source", &self.0.source)
             .finish()
     }
@@ -355,8 +397,8 @@ impl StdError for Error {
     }
 }
 
-/// A map with `kind` and `message`, and with `step`, `status`, `code`, `attempts`, `elapsed-ms` and
-/// `remedy` where they are known.
+/// A map with `kind` and `message`, and with `step`, `status`, `code`, `attempts`, `elapsed-ms`,
+/// `obstacle` and `remedy` where they are known.
 impl serde::Serialize for Error {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -373,6 +415,9 @@ impl serde::Serialize for Error {
             map.serialize_entry("attempts", &failure.attempts)?;
             let elapsed = u64::try_from(failure.elapsed.as_millis()).unwrap_or(u64::MAX);
             map.serialize_entry("elapsed-ms", &elapsed)?;
+        }
+        if let Some(obstacle) = self.obstacle() {
+            map.serialize_entry("obstacle", &obstacle)?;
         }
         if let Some(remedy) = self.remedy() {
             map.serialize_entry("remedy", remedy)?;

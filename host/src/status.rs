@@ -7,9 +7,11 @@ use tokio::sync::broadcast;
 
 use crate::credentials::moment;
 use crate::error::Error;
+use crate::printable::Expected;
 use crate::wit::ec2_role as wit;
 
-/// The state of a provider. Moments are whole seconds.
+/// The state of a provider. Moments are whole seconds. Texts from IMDS are shown as
+/// [`printable`](crate::printable) describes.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -102,7 +104,9 @@ impl Status {
                 wit::ImdsVersion::V2 => ImdsVersion::V2,
             }),
             fallback: status.fallback.map(PastFailure::from),
-            role_name: status.role_name,
+            role_name: status
+                .role_name
+                .map(|name| Expected::RoleName.show(&name).into_owned()),
             token_received: status.token_received.map(date),
             token_expires: status.token_expires.map(date),
             access_key_id,

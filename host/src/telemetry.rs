@@ -26,7 +26,8 @@
 //! | `cannot store the last known good credentials` | warn | `folder`, `error` |
 //! | `request` | debug | `method`, `path`, `status` or `error`, `elapsed` |
 //!
-//! None of them contains a secret: no secret access key, no session token, no body.
+//! None of them contains a secret: no secret access key, no session token, no body. Texts from IMDS are
+//! shown as [`printable`](crate::printable) describes.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ use http::{Method, Response, Uri};
 use crate::credentials::Credentials;
 use crate::egress::Refusal;
 use crate::error::WithSources;
+use crate::printable::Expected;
 use crate::status::Event;
 use crate::transport::TransportError;
 
@@ -111,6 +113,17 @@ pub(crate) fn denied(refusal: Refusal) {
     tracing::warn!(refusal = label, "request denied by the sandbox");
 }
 
+/// A path as it is logged. The name of the role in it comes from IMDS.
+fn shown_path(path: &str) -> String {
+    match path.split_once("/security-credentials/") {
+        Some((before, role)) if !role.is_empty() => {
+            let role = Expected::RoleName.show(role);
+            format!("{before}/security-credentials/{role}")
+        }
+        _ => path.to_owned(),
+    }
+}
+
 /// A request in progress.
 pub(crate) struct Exchange {
     method: Method,
@@ -122,7 +135,7 @@ impl Exchange {
     pub(crate) fn begin(method: &Method, uri: &Uri) -> Self {
         Self {
             method: method.clone(),
-            path: uri.path().to_owned(),
+            path: shown_path(uri.path()),
             start: Instant::now(),
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
+use ec2_role_host::printable::Expected;
 use ec2_role_host::{Ec2RoleProvider, Endpoint, Error, ErrorKind, ImdsVersion, Step};
 use tokio::net::TcpStream;
 
@@ -72,10 +73,12 @@ impl Arguments {
     }
 }
 
-/// The value of a variable, a URL without user information.
+/// The value of a variable, a URL without user information. A URL may be in the wrong variable.
 fn shown(name: &str, value: String) -> String {
     match value.parse::<Endpoint>() {
-        Err(invalid) if name == "AWS_EC2_METADATA_SERVICE_ENDPOINT" => invalid.url().to_owned(),
+        Err(invalid) if name == "AWS_EC2_METADATA_SERVICE_ENDPOINT" || value.contains("://") => {
+            invalid.url().to_owned()
+        }
         _ => value,
     }
 }
@@ -98,7 +101,15 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
     match connect(provider.endpoint()).await {
         Ok(()) => report.ok("connection", "the endpoint accepts connections"),
         Err(reason) => {
-            return Err(Problem::new("connection", reason, Some(NOT_EC2)));
+            let obstacle = root.as_ref().err().and_then(Error::obstacle);
+            return Err(match (obstacle, root) {
+                (Some(obstacle), Err(error)) => Problem::new(
+                    "connection",
+                    format!("{reason}: {obstacle}"),
+                    error.remedy(),
+                ),
+                _ => Problem::new("connection", reason, Some(NOT_EC2)),
+            });
         }
     }
     if let Err(error) = &root
@@ -130,11 +141,18 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
             "instance",
             &format!(
                 "{}, {}, {}",
-                document.instance_id, document.instance_type, document.availability_zone
+                Expected::InstanceId.show(&document.instance_id),
+                Expected::InstanceType.show(&document.instance_type),
+                Expected::Zone.show(&document.availability_zone)
             ),
         ),
         // Credentials do not depend on it.
-        Err(error) => report.warn("instance", &error.to_string()),
+        Err(error) => {
+            report.warn("instance", &error.to_string());
+            if let Ok(region) = metadata.region().await {
+                report.ok("region", &Expected::Zone.show(&region));
+            }
+        }
     }
 
     match metadata.get("iam/security-credentials/").await {
@@ -145,7 +163,23 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
                 Some(NO_ROLE),
             ));
         }
-        Ok(list) => report.ok("role", list.lines().next().unwrap_or_default().trim()),
+        // The list may be anything, a secret included, if a proxy returns it.
+        Ok(list) => match list.lines().map(str::trim).find(|line| !line.is_empty()) {
+            Some(name) if Expected::RoleName.accepts(name) => report.ok("role", name),
+            _ => match provider.credentials().await {
+                Err(error) if error.step() == Some(Step::RoleList) => {
+                    return Err(Problem::of("role", &error));
+                }
+                // With a role name in the settings the list does not matter.
+                _ => report.warn(
+                    "role",
+                    &format!(
+                        "the role list does not start with a valid role name; its {} characters are not shown",
+                        list.chars().count()
+                    ),
+                ),
+            },
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(Problem::new(
                 "role",
@@ -164,7 +198,10 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
             });
             report.ok(
                 "credentials",
-                &format!("{}{expiration}", credentials.access_key_id()),
+                &format!(
+                    "{}{expiration}",
+                    Expected::AccessKeyId.show(credentials.access_key_id())
+                ),
             );
             let status = provider.status();
             if let (Some(_), Some(failure)) = (status.failing_since, status.last_failure) {
@@ -206,7 +243,11 @@ impl Problem {
     }
 
     fn of(step: &'static str, error: &Error) -> Self {
-        Self::new(step, format!("{error:#}"), error.remedy())
+        let reason = match error.obstacle() {
+            Some(obstacle) => format!("{error:#}: {obstacle}"),
+            None => format!("{error:#}"),
+        };
+        Self::new(step, reason, error.remedy())
     }
 }
 

@@ -6,10 +6,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use ec2_role_host::Endpoint;
 
 mod doctor;
 mod exec;
@@ -83,7 +84,11 @@ if it cannot be run.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
+    let outcome = match arguments.command {
         Command::Get(arguments) => arguments.run().await,
         Command::Process(arguments) => arguments.run().await,
         Command::Exec(arguments) => arguments.run().await,
@@ -149,8 +154,41 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// Prints the help, the version, or what is wrong with the arguments.
+fn misused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = match io::stderr().is_terminal() {
+        true => error.render().ansi().to_string(),
+        false => error.render().to_string(),
+    };
+    eprint!("{}", without_passwords(text));
+    ExitCode::from(2)
+}
+
+/// A message without the user information of URLs in the arguments and in the log filter of the
+/// environment, whatever each was meant for.
+fn without_passwords(mut text: String) -> String {
+    let log = std::env::var_os("EC2_ROLE_LOG");
+    for argument in std::env::args_os().skip(1).chain(log) {
+        let argument = argument.to_string_lossy();
+        let value = argument.split_once('=').map(|(_, value)| value);
+        for url in value.into_iter().chain([&*argument]) {
+            let shown = match url.parse::<Endpoint>() {
+                Err(invalid) if url.contains("://") => invalid.url().to_owned(),
+                _ => continue,
+            };
+            text = text
+                .replace(url, &shown)
+                .replace(&url.escape_debug().to_string(), &shown);
+        }
+    }
+    text
+}
+
 fn complain(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", without_passwords(format!("{error:#}")));
     if let Some(remedy) = error
         .downcast_ref::<ec2_role_host::Error>()
         .and_then(ec2_role_host::Error::remedy)

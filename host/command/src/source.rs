@@ -37,8 +37,8 @@ pub(crate) struct Source {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// Get the credentials of this role, without asking IMDS for its name [default: the role that IMDS
-    /// lists]
+    /// Get the credentials of this role, without asking IMDS for its name: a role name, also with the
+    /// role's path in front, or an ARN [default: the role that IMDS lists]
     #[arg(long, value_name = "NAME")]
     role_name: Option<String>,
 

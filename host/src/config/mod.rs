@@ -8,7 +8,7 @@
 //! | endpoint | `AWS_EC2_METADATA_SERVICE_ENDPOINT` | `ec2_metadata_service_endpoint` | a URL with `http` |
 //! | endpoint mode | `AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE` | `ec2_metadata_service_endpoint_mode` | `IPv4`, `IPv6` |
 //! | IMDSv1 | `AWS_EC2_METADATA_V1_DISABLED` | `ec2_metadata_v1_disabled` | `true`: [`Never`](Imdsv1Policy::Never); `false`: [`OnRefusal`](Imdsv1Policy::OnRefusal) |
-//! | role | `AWS_EC2_INSTANCE_PROFILE_NAME` | `ec2_instance_profile_name` | the name of a role |
+//! | role | `AWS_EC2_INSTANCE_PROFILE_NAME` | `ec2_instance_profile_name` | the name of a role, also with its path in front, or its ARN |
 //! | timeout | `AWS_METADATA_SERVICE_TIMEOUT` | `metadata_service_timeout` | seconds, 0.001 to 60 |
 //! | attempts | `AWS_METADATA_SERVICE_NUM_ATTEMPTS` | `metadata_service_num_attempts` | 1 to 10 |
 //!
@@ -28,7 +28,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::endpoint::{Endpoint, InvalidEndpoint, without_user_information};
+use crate::endpoint::{Endpoint, InvalidEndpoint, without_password, without_user_information};
 use crate::error::{Error, ErrorKind};
 use crate::wit::provider as wit;
 
@@ -57,7 +57,7 @@ pub(crate) struct Resolved {
 }
 
 /// Where a value was found.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Origin {
     Environment {
         name: &'static str,
@@ -187,7 +187,7 @@ impl Resolved {
         {
             let value = match invalid.name.as_str() {
                 "endpoint" => without_user_information(origin.value()),
-                _ => origin.value().to_owned(),
+                _ => without_password(origin.value()),
             };
             return origin.refuse_value(&value, &invalid.accepted);
         }
@@ -216,7 +216,7 @@ impl Origin {
     }
 
     fn refuse(&self, accepted: &str) -> Error {
-        self.refuse_value(self.value(), accepted)
+        self.refuse_value(&without_password(self.value()), accepted)
     }
 
     fn refuse_value(&self, value: &str, accepted: &str) -> Error {
@@ -224,6 +224,13 @@ impl Origin {
             ErrorKind::InvalidConfiguration,
             format!("{self} is {value:?}; accepted: {accepted}"),
         )
+    }
+}
+
+/// Without the value, which may hold a password.
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
     }
 }
 

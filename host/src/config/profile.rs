@@ -6,6 +6,7 @@ use aws_runtime::env_config::source;
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::{Environment, Origin};
+use crate::endpoint::without_password;
 use crate::error::{Error, ErrorKind};
 
 /// A role to assume with the credentials of the instance: a profile with `role_arn` and
@@ -102,7 +103,8 @@ pub(super) fn read(
                     false => known.join(", "),
                 };
                 Err(invalid(format!(
-                    "{who} names the profile {name:?}; accepted: a profile of the shared configuration files ({known})"
+                    "{who} names the profile {:?}; accepted: a profile of the shared configuration files ({known})",
+                    without_password(&name)
                 )))
             }
         };

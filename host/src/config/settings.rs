@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::policy::{EndpointMode, Imdsv1Policy, RefreshPolicy};
-use crate::endpoint::without_user_information;
+use crate::endpoint::{without_password, without_user_information};
 use crate::wit::ec2_role as wit;
 
 /// The settings of a provider, from the program, the environment and the profile. `None` stands for
@@ -33,7 +33,7 @@ pub struct Settings {
     pub extended_path: Option<bool>,
 }
 
-/// The endpoint is shown without user information, which may hold a password.
+/// URLs are shown without user information, which may hold a password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -54,6 +54,7 @@ impl fmt::Debug for Settings {
             extended_path,
         } = self;
         let endpoint = &endpoint.as_deref().map(without_user_information);
+        let role_name = &role_name.as_deref().map(without_password);
         f.debug_struct("Settings")
             .field("disabled", disabled)
             .field("endpoint", endpoint)

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::last_known_good::LastKnownGood;
 use crate::limits::Limits;
 use crate::runtime;
-use crate::sandbox::{Ports, Randomness, Sandbox};
+use crate::sandbox::{LastObstacle, Ports, Randomness, Sandbox};
 use crate::status::Status;
 use crate::transport::{Direct, Transport};
 
@@ -339,6 +339,7 @@ impl Builder {
             clock: Arc::clone(&clock),
             randomness: randomness.unwrap_or_else(system_randomness),
             limits,
+            obstacle: LastObstacle::default(),
         };
         let common = Arc::new(Common {
             snapshot: Snapshot::new(),

@@ -13,6 +13,7 @@ use crate::config::Resolved;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::last_known_good::{self, LastKnownGood};
+use crate::printable::Expected;
 use crate::sandbox::{Instance, Ports, Sandbox};
 use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
@@ -264,7 +265,7 @@ impl Owner {
         telemetry::expiry(&credentials);
 
         if news {
-            let access_key_id = credentials.access_key_id().to_owned();
+            let access_key_id = shown_id(&credentials);
             let expires = credentials.expires();
             if status.failing_since.is_none() {
                 telemetry::refresh(Outcome::Refreshed, start.elapsed());
@@ -328,7 +329,7 @@ impl Owner {
                 let held = held.fresh_for_at_most(RETRY_DELAY, now);
                 self.hold(&held, now);
                 self.emit(Event::Extended {
-                    access_key_id: held.access_key_id().to_owned(),
+                    access_key_id: shown_id(&held),
                     expires: held.expires(),
                     extensions: status.extensions,
                     cause: Some(error),
@@ -373,8 +374,7 @@ impl Owner {
     }
 
     fn key_id(&self) -> Option<String> {
-        let held = self.held.as_ref()?;
-        Some(held.access_key_id().to_owned())
+        self.held.as_ref().map(shown_id)
     }
 
     /// Publishes the status of the component. Without an instance, the last status stays.
@@ -396,6 +396,7 @@ impl Owner {
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let answer = call(self.instance().await?).await;
+        let answer = answer.map_err(|error| error.with_obstacle(self.ports.obstacle.get()));
         if let Err(error) = &answer
             && error.kind() == ErrorKind::Component
         {
@@ -423,4 +424,11 @@ impl Owner {
         };
         Ok(self.instance.insert(instance))
     }
+}
+
+/// The access key ID for the status and the events.
+fn shown_id(credentials: &Credentials) -> String {
+    Expected::AccessKeyId
+        .show(credentials.access_key_id())
+        .into_owned()
 }

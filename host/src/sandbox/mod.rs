@@ -20,7 +20,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::state::{Ports, Randomness};
+pub(crate) use self::state::{LastObstacle, Ports, Randomness};
 
 use self::state::State;
 

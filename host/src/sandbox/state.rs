@@ -1,7 +1,7 @@
 //! The state of an instance that its imports work on.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::limits::Limits;
+use crate::obstacle::Obstacle;
 use crate::telemetry;
 use crate::transport::{BODY_LIMIT, Timeouts, Transport, TransportError};
 
@@ -34,6 +35,21 @@ pub(crate) struct Ports {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Randomness,
     pub(crate) limits: Limits,
+    pub(crate) obstacle: LastObstacle,
+}
+
+/// The obstacle that the last exchange revealed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastObstacle(Arc<Mutex<Option<Obstacle>>>);
+
+impl LastObstacle {
+    pub(crate) fn get(&self) -> Option<Obstacle> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, obstacle: Option<Obstacle>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
+    }
 }
 
 /// A random number generator, which fills bytes.
@@ -65,6 +81,7 @@ impl State {
             clock,
             randomness,
             limits,
+            obstacle,
         } = ports.clone();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
@@ -75,7 +92,11 @@ impl State {
             clock,
             randomness,
             http,
-            hooks: Hooks { egress, transport },
+            hooks: Hooks {
+                egress,
+                transport,
+                obstacle,
+            },
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.memory)
                 .instances(limits.instances)
@@ -262,6 +283,7 @@ fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 struct Hooks {
     egress: Egress,
     transport: Arc<dyn Transport>,
+    obstacle: LastObstacle,
 }
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -276,16 +298,19 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         if let Err(refusal) = self.egress.check(request.method(), request.uri()) {
             telemetry::denied(refusal);
+            self.obstacle.set(None);
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let options = options.unwrap_or_default();
         let timeouts = Timeouts::clamped(options.connect_timeout, options.first_byte_timeout);
         let transport = Arc::clone(&self.transport);
+        let obstacle = self.obstacle.clone();
         Box::new(async move {
             let request = collect(request, timeouts).await?;
             let exchange = telemetry::Exchange::begin(request.method(), request.uri());
             let response = transport.send(request, timeouts).await;
             exchange.end(&response);
+            obstacle.set(Obstacle::of(&response));
             let body = |bytes| {
                 Full::new(bytes)
                     .map_err(|never| match never {})

@@ -64,6 +64,7 @@ fn ports(endpoint: &str) -> Ports {
         clock: Arc::new(clock::System::new()),
         randomness: Randomness(Arc::new(|bytes| bytes.fill(0))),
         limits: Limits::default(),
+        obstacle: LastObstacle::default(),
     }
 }
 

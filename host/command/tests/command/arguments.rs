@@ -1,6 +1,6 @@
 use tempfile::TempDir;
 
-use crate::support::{closed, command, failure, result, stderr};
+use crate::support::{closed, command, failure, result, run, stderr, stdout};
 
 const COMMANDS: [&str; 9] = [
     "get",
@@ -59,8 +59,8 @@ fn wrong_settings_are_named() {
             "the endpoint is \"http://..@127.0.0.1\"; accepted: http://HOST",
         ),
         (
-            &["get", "--endpoint", &closed, "--role-name", "a/b"],
-            "option role-name is \"a/b\"; accepted: ",
+            &["get", "--endpoint", &closed, "--role-name", "a b"],
+            "option role-name is \"a b\"; accepted: ",
         ),
         (
             &["get", "--endpoint", &closed, "--attempts", "11"],
@@ -145,4 +145,48 @@ fn settings_are_taken_from_the_profile() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn no_password_of_a_url_is_printed_wherever_it_stands() {
+    let url = "http://user:hunter2@127.0.0.1";
+    let with_equals = format!("--endpoint-mode={url}");
+    for arguments in [
+        &["get", url][..],
+        &["get", "--endpoint", url],
+        &["get", "--endpoint-mode", url],
+        &["get", &with_equals],
+        &["get", "--attempts", url],
+        &["get", "--timeout", url],
+        &["get", "--role-name", url],
+        &["get", "--profile", url],
+        &["get", "--imdsv1", url],
+        &["get", "--log", url],
+        &["get", "--component", url],
+        &["get", "--wait", url],
+        &["get", "--emulator", "--cache", url, "--keep", "--no-cache"],
+        &["serve", "--listen", url],
+        &[url],
+    ] {
+        let output = run(arguments);
+        let complaint = stderr(&output).to_owned() + stdout(&output);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+    }
+    for name in [
+        "AWS_EC2_METADATA_V1_DISABLED",
+        "AWS_PROFILE",
+        "EC2_ROLE_LOG",
+    ] {
+        let output = command(&["get"]).env(name, url).output().unwrap();
+        let complaint = stderr(&output).to_owned() + stdout(&output);
+        assert!(!output.status.success(), "{name}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+    }
+    let help = command(&["get", "--help"])
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        .env("EC2_ROLE_LOG", url)
+        .output()
+        .unwrap();
+    assert!(!stdout(&help).contains("hunter2"), "{}", stdout(&help));
 }

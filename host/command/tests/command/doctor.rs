@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use imds_emulator::fault::{Fault, Rule};
 use imds_emulator::{Builder, Emulator, Preset};
 
+use crate::server::{API_TOKEN, Answers, DOCUMENT, LIST, document, ok, response, serve, usual};
 use crate::support::{Imds, closed, command, run, stderr, stdout};
 
 /// The steps, each with its mark; and the remedy, which stands under the last one.
@@ -189,4 +190,157 @@ fn requests_without_a_token_are_pointed_out() {
     let (steps, _) = doctor(&["--endpoint", imds.url(), "--imdsv1", "on-refusal"]);
     assert_eq!(steps[2], "note session token");
     assert_eq!(steps.last().unwrap(), "ok credentials");
+}
+
+/// A server that gives these answers, and what else is usual.
+fn answering(
+    answers: &'static [(&'static str, &'static str, &'static str, &'static str)],
+) -> String {
+    let answers: Answers = std::sync::Arc::new(|path| {
+        let found = answers.iter().find(|(at, ..)| *at == path);
+        found.map_or_else(
+            || usual(path),
+            |(_, status, headers, body)| response(status, headers, body),
+        )
+    });
+    serve(answers)
+}
+
+#[test]
+fn a_list_that_is_a_document_is_not_shown() {
+    let url = serve(std::sync::Arc::new(|path| match path {
+        LIST => ok(&document().to_string()),
+        path => usual(path),
+    }));
+    let (steps, remedy) = doctor(&["--endpoint", &url]);
+    assert_eq!(steps.last().unwrap(), "FAIL role");
+    assert!(
+        remedy
+            .unwrap()
+            .contains("a proxy may return something else")
+    );
+    let output = run(&["doctor", "--endpoint", &url]);
+    assert!(
+        stdout(&output).contains("the role list does not start with a valid role name"),
+        "{}",
+        stdout(&output)
+    );
+    // Nobody needs the list of somebody who knows the role.
+    let (steps, _) = doctor(&["--endpoint", &url, "--role-name", "role"]);
+    assert_eq!(steps[5..], ["note role", "ok credentials"]);
+}
+
+#[test]
+fn a_role_may_be_listed_by_its_arn() {
+    const ARN: &str = "arn:aws:iam::123456789012:role/app";
+    let url = serve(std::sync::Arc::new(|path| match path {
+        LIST => ok(ARN),
+        path if path == format!("{LIST}{ARN}") => ok(&document().to_string()),
+        DOCUMENT => response("404 Not Found", "", ""),
+        path => usual(path),
+    }));
+    let (steps, _) = doctor(&["--endpoint", &url]);
+    assert_eq!(steps, WELL);
+    let output = run(&["doctor", "--endpoint", &url]);
+    assert!(stdout(&output).contains(ARN), "{}", stdout(&output));
+    for role in [&[][..], &["--role-name", ARN]] {
+        let output = run(&[&["get", "--endpoint", &url], role].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_server_without_tokens_is_told_from_a_disabled_endpoint() {
+    for (answers, also) in [
+        (&[(API_TOKEN, "403 Forbidden", "", "")], "HttpEndpoint"),
+        (
+            &[(API_TOKEN, "404 Not Found", "", "")],
+            "issues no session tokens",
+        ),
+        (
+            &[(API_TOKEN, "405 Not Allowed", "", "")],
+            "issues no session tokens",
+        ),
+    ] {
+        let url = answering(answers);
+        let (steps, remedy) = doctor(&["--endpoint", &url]);
+        assert_eq!(steps.last().unwrap(), "FAIL session token");
+        let remedy = remedy.unwrap();
+        for part in [
+            also,
+            "--imdsv1 on-refusal",
+            "AWS_EC2_METADATA_V1_DISABLED=false",
+        ] {
+            assert!(remedy.contains(part), "{remedy}");
+        }
+        let get = run(&["get", "--endpoint", &url]);
+        assert!(stderr(&get).contains(&remedy), "{}", stderr(&get));
+        let (steps, _) = doctor(&["--endpoint", &url, "--imdsv1", "on-refusal"]);
+        assert_eq!(steps[2], "note session token");
+        assert_eq!(steps.last().unwrap(), "ok credentials");
+    }
+}
+
+#[test]
+fn other_clouds_are_recognised() {
+    for (answers, cloud) in [
+        (
+            &[(
+                API_TOKEN,
+                "400 Bad Request",
+                "Server: Microsoft-IIS/10.0\r\n",
+                "",
+            )],
+            "Azure",
+        ),
+        (
+            &[(
+                API_TOKEN,
+                "400 Bad Request",
+                "Server: IMDS/150.870.65.1854\r\n",
+                "",
+            )],
+            "Azure",
+        ),
+        (
+            &[(
+                API_TOKEN,
+                "403 Forbidden",
+                "Metadata-Flavor: Google\r\n",
+                "",
+            )],
+            "Google Cloud",
+        ),
+    ] {
+        let url = answering(answers);
+        let (steps, remedy) = doctor(&["--endpoint", &url]);
+        assert_eq!(steps.last().unwrap(), "FAIL session token");
+        let remedy = remedy.unwrap();
+        assert!(
+            remedy.contains(&format!("a machine of {cloud}")),
+            "{remedy}"
+        );
+        let report = run(&["doctor", "--endpoint", &url]);
+        let named = format!("of {cloud} responds, not that of EC2");
+        assert!(stdout(&report).contains(&named), "{}", stdout(&report));
+        let get = run(&["get", "--endpoint", &url]);
+        assert!(stderr(&get).contains(&remedy), "{}", stderr(&get));
+    }
+}
+
+#[test]
+fn without_an_identity_document_the_region_is_named() {
+    let url = answering(&[(
+        "/latest/dynamic/instance-identity/document",
+        "404 Not Found",
+        "",
+        "",
+    )]);
+    let (steps, _) = doctor(&["--endpoint", &url]);
+    assert_eq!(
+        steps[4..],
+        ["note instance", "ok region", "ok role", "ok credentials"]
+    );
+    let output = run(&["doctor", "--endpoint", &url]);
+    assert!(stdout(&output).contains("eu-central-1"));
 }

@@ -1,6 +1,11 @@
 //! The command `ec2-role-credentials`, as a user runs it.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
 #![cfg(feature = "emulator")]
 
 mod arguments;
@@ -10,6 +15,8 @@ mod get;
 mod inspect;
 mod metadata;
 mod process;
+mod secrets;
 mod serve;
+mod server;
 mod support;
 mod watch;
