@@ -1,10 +1,11 @@
 //! Output formats.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use ec2_role_host::Credentials;
+use ec2_role_host::printable::Expected;
 use serde_json::json;
 
 /// A table for people. Secrets are hidden unless `show_secrets` is set.
@@ -17,16 +18,24 @@ pub(crate) fn table(credentials: &Credentials, show_secrets: bool, now: DateTime
         ),
     };
     let mut rows = vec![
-        ("access key ID", credentials.access_key_id().to_owned()),
+        (
+            "access key ID",
+            Expected::AccessKeyId
+                .show(credentials.access_key_id())
+                .into_owned(),
+        ),
         ("secret access key", secret(credentials.secret_access_key())),
     ];
     if let Some(token) = credentials.session_token() {
         rows.push(("session token", secret(token)));
     }
     if let Some(account) = credentials.account_id() {
-        rows.push(("account ID", account.to_owned()));
+        rows.push(("account ID", Expected::AccountId.show(account).into_owned()));
     }
-    rows.push(("source", credentials.source().to_owned()));
+    rows.push((
+        "source",
+        Expected::Word.show(credentials.source()).into_owned(),
+    ));
     if let Some(expires) = credentials.expires() {
         rows.push((
             "expires",
@@ -109,17 +118,93 @@ pub(crate) fn variables(credentials: &Credentials) -> Vec<(&'static str, String)
     variables
 }
 
-/// `export` commands, for a shell to evaluate.
-pub(crate) fn export(variables: &[(&'static str, String)]) -> String {
-    variables
-        .iter()
-        .fold(String::new(), |mut text, (name, value)| {
-            let _ = writeln!(text, "export {name}={}", quoted(value));
-            text
-        })
+/// How a shell, or another reader of variables, wants them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// A POSIX shell.
+    Posix,
+    /// `NAME=value` lines, which systemd, Docker and others read.
+    Lines,
+    PowerShell,
+    WindowsCmd,
+    Fish,
 }
 
-/// Quotes a word for a shell.
+/// A value that a syntax cannot express.
+#[derive(Debug)]
+pub(crate) struct Inexpressible {
+    name: &'static str,
+    letter: char,
+    syntax: &'static str,
+}
+
+impl fmt::Display for Inexpressible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} contains {:?}, which --format {} cannot express; use another format",
+            self.name, self.letter, self.syntax
+        )
+    }
+}
+
+impl std::error::Error for Inexpressible {}
+
+/// The commands, or the lines, that set these variables.
+pub(crate) fn assignments(
+    syntax: Syntax,
+    variables: &[(&'static str, String)],
+) -> Result<String, Inexpressible> {
+    let mut text = String::new();
+    for (name, value) in variables {
+        let check = |syntax, is_legal: fn(char) -> bool| match value.chars().find(|c| !is_legal(*c))
+        {
+            None => Ok(value),
+            Some(letter) => Err(Inexpressible {
+                name,
+                letter,
+                syntax,
+            }),
+        };
+        let _ = match syntax {
+            Syntax::Posix => writeln!(text, "export {name}={}", quoted(value)),
+            // Its readers disagree on quotes, so that only what needs none is right for all of them.
+            Syntax::Lines => {
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "+/=,.:@_-".contains(c);
+                writeln!(text, "{name}={}", check("env-no-export", is_plain)?)
+            }
+            // In single quotes everything stands for itself. PowerShell accepts typographic quotes, too.
+            Syntax::PowerShell => {
+                let mut quoted = String::new();
+                for letter in value.chars() {
+                    quoted.push(letter);
+                    if matches!(letter, '\'' | '\u{2018}'..='\u{201b}') {
+                        quoted.push(letter);
+                    }
+                }
+                writeln!(text, "$Env:{name} = '{quoted}'")
+            }
+            // Between these quotes `&`, `|`, `<`, `>` and `^` stand for themselves; nothing quotes the rest.
+            Syntax::WindowsCmd => {
+                let is_plain = |c: char| matches!(c, ' '..='~') && !"\"%!".contains(c);
+                writeln!(text, "set \"{name}={}\"", check("windows-cmd", is_plain)?)
+            }
+            Syntax::Fish => {
+                let quoted = value.replace('\\', r"\\").replace('\'', r"\'");
+                writeln!(text, "set -gx {name} '{quoted}'")
+            }
+        };
+    }
+    Ok(text)
+}
+
+/// `export` commands, for a POSIX shell to evaluate.
+pub(crate) fn export(variables: &[(&'static str, String)]) -> String {
+    // Nothing that this syntax cannot express.
+    assignments(Syntax::Posix, variables).unwrap_or_default()
+}
+
+/// Quotes a word for a POSIX shell.
 fn quoted(value: &str) -> Cow<'_, str> {
     // Only a NUL cannot be quoted, and environment variables contain none.
     shlex::try_quote(value).unwrap_or_default()
@@ -165,16 +250,87 @@ mod tests {
         }
     }
 
+    const ODD: &str = "it's $HOME \"\\\n`id` !! ~ a=b \u{2019}\\' %PATH% *";
+    const USUAL: &str = "IQoJb3JpZ2luX2VjEA+/abc==";
+
+    /// What a shell makes of the value of a variable. `None` without the shell.
+    fn read(shell: &[&str], script: &str) -> Option<String> {
+        let (shell, arguments) = shell.split_first()?;
+        let mut command = std::process::Command::new(shell);
+        let output = match command.args(arguments).arg(script).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => panic!("{shell}: {error}"),
+        };
+        assert_eq!(str::from_utf8(&output.stderr), Ok(""), "{script}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    }
+
     #[test]
-    fn a_shell_takes_values_as_they_are() {
-        let value = "it's $HOME \"\\\n`id` !! ~ a=b";
-        let script = export(&[("A", value.to_owned())]) + "printf %s \"$A\"";
-        let shell = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .output()
-            .unwrap();
-        assert_eq!(str::from_utf8(&shell.stdout), Ok(value));
+    fn shells_take_values_as_they_are() {
+        let print = "printf %s \"$A\"";
+        for (syntax, shell, print) in [
+            (Syntax::Posix, &["sh", "-c"][..], print),
+            (Syntax::Posix, &["bash", "-c"], print),
+            (Syntax::Posix, &["zsh", "-c"], print),
+            (Syntax::Posix, &["busybox", "sh", "-c"], print),
+            (Syntax::Fish, &["fish", "--no-config", "-c"], print),
+            (
+                Syntax::PowerShell,
+                &["pwsh", "-NoProfile", "-Command"],
+                "[Console]::Out.Write($Env:A)",
+            ),
+        ] {
+            for value in [ODD, USUAL, ""] {
+                // PowerShell removes a variable that is set to nothing.
+                let script = assignments(syntax, &[("A", value.to_owned())]).unwrap() + print;
+                if let Some(read) = read(shell, &script) {
+                    assert_eq!(read, value, "{shell:?}");
+                }
+            }
+        }
         assert_eq!(export(&[("A", "plain/+".into())]), "export A=plain/+\n");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn every_syntax_is_that_of_its_reader() {
+        let of = |syntax, value: &str| {
+            assignments(syntax, &[("A", value.into())]).map_err(|error| error.to_string())
+        };
+        for (syntax, value, text) in [
+            (Syntax::Posix, "a'b", "export A=\"a'b\"\n"),
+            (Syntax::Lines, USUAL, "A=IQoJb3JpZ2luX2VjEA+/abc==\n"),
+            (
+                Syntax::PowerShell,
+                "a'\u{2019}b",
+                "$Env:A = 'a''\u{2019}\u{2019}b'\n",
+            ),
+            (Syntax::WindowsCmd, "a&b|c^<>'", "set \"A=a&b|c^<>'\"\n"),
+            (Syntax::Fish, r"a'b\c$d", "set -gx A 'a\\'b\\\\c$d'\n"),
+        ] {
+            assert_eq!(of(syntax, value).as_deref(), Ok(text));
+        }
+        for (syntax, name, values) in [
+            (
+                Syntax::Lines,
+                "env-no-export",
+                &["a b", "a\nB=c", "a'", "a$", "#", "\u{e9}"][..],
+            ),
+            (
+                Syntax::WindowsCmd,
+                "windows-cmd",
+                &["a\"b", "%PATH%", "a!b", "a\nb", "\u{e9}"],
+            ),
+        ] {
+            for value in values {
+                let error = of(syntax, value).unwrap_err();
+                assert!(error.starts_with("A contains "), "{error}");
+                assert!(
+                    error.contains(&format!("--format {name} cannot")),
+                    "{error}"
+                );
+            }
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! `get` and `process`: print the credentials.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::Utc;
 use clap::ValueEnum;
+use ec2_role_host::{Credentials, Ec2RoleProvider, Error, ErrorKind};
+use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::format;
+use crate::format::{self, Syntax};
 use crate::source::{Log, Source};
 
 #[derive(Debug, clap::Args)]
@@ -13,7 +18,10 @@ Examples:
   ec2-role-credentials get --emulator
   ec2-role-credentials get --endpoint http://127.0.0.1:1338 --show-secrets
   eval \"$(ec2-role-credentials get --format env)\"
-  ec2-role-credentials get --format json | jq -r .expires")]
+  ec2-role-credentials get --format json | jq -r .expires
+  ec2-role-credentials get --wait 2m --format env-no-export > /run/aws.env
+  ec2-role-credentials get --format fish | source
+  ec2-role-credentials get --format powershell | Out-String | Invoke-Expression")]
 pub(crate) struct Arguments {
     /// Print the credentials in this format. Every format except `table` contains the secrets
     #[arg(long, value_enum, default_value = "table")]
@@ -22,6 +30,11 @@ pub(crate) struct Arguments {
     /// Show the secret access key and the session token in the table
     #[arg(long)]
     show_secrets: bool,
+
+    /// If credentials are not available, try again every second, until DURATION has passed, for example
+    /// 90s or 5m [default: fail at once]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
 
     #[command(flatten)]
     source: Source,
@@ -36,8 +49,17 @@ enum Format {
     Table,
     /// JSON for programs
     Json,
-    /// `export` commands for a shell to evaluate
+    /// `export` commands for a POSIX shell to evaluate
     Env,
+    /// `NAME=value` lines, for `EnvironmentFile=` of systemd and `--env-file` of Docker
+    EnvNoExport,
+    /// Commands for PowerShell
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Commands for cmd.exe
+    WindowsCmd,
+    /// Commands for fish
+    Fish,
     /// JSON for `credential_process`, as `process` prints it
     Process,
 }
@@ -46,15 +68,48 @@ impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
         self.log.start(None)?;
         let opened = self.source.open().await?;
-        let credentials = opened.provider.credentials().await?;
+        let credentials = wait(&opened.provider, self.wait.unwrap_or_default()).await?;
+        let variables = |syntax| format::assignments(syntax, &format::variables(&credentials));
         let text = match self.format {
             Format::Table => format::table(&credentials, self.show_secrets, Utc::now()),
             Format::Json => format::json(&credentials),
-            Format::Env => format::export(&format::variables(&credentials)),
+            Format::Env => variables(Syntax::Posix)?,
+            Format::EnvNoExport => variables(Syntax::Lines)?,
+            Format::PowerShell => variables(Syntax::PowerShell)?,
+            Format::WindowsCmd => variables(Syntax::WindowsCmd)?,
+            Format::Fish => variables(Syntax::Fish)?,
             Format::Process => format::process(&credentials),
         };
         crate::print(text.as_bytes())
     }
+}
+
+/// Gets credentials. While IMDS has none, tries again until `patience` has passed.
+async fn wait(provider: &Ec2RoleProvider, patience: Duration) -> Result<Arc<Credentials>, Error> {
+    // For this long the provider returns the same error without a request.
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    let start = Instant::now();
+    loop {
+        match provider.credentials().await {
+            Err(error) if may_pass(error.kind()) && start.elapsed() + PAUSE <= patience => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether an error of this kind may pass while an instance boots or its role is attached.
+fn may_pass(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Disabled
+            | ErrorKind::InvalidConfiguration
+            | ErrorKind::Denied
+            | ErrorKind::Unsupported
+            | ErrorKind::Component
+    )
 }
 
 #[derive(Debug, clap::Args)]

@@ -142,3 +142,61 @@ fn an_empty_variable_counts_as_not_set() {
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
 }
+
+#[test]
+fn the_other_formats_are_those_of_the_aws_cli() {
+    let minutes = chrono::TimeDelta::minutes(30);
+    let imds = Imds::start(Emulator::builder().rotation(minutes, minutes));
+    let get = |format| result(&["get", "--endpoint", imds.url(), "--format", format]);
+    let json: serde_json::Value = serde_json::from_str(&get("json")).unwrap();
+    let key = json["secret-access-key"].as_str().unwrap();
+    for (format, line) in [
+        ("env-no-export", format!("AWS_SECRET_ACCESS_KEY={key}")),
+        (
+            "powershell",
+            format!("$Env:AWS_SECRET_ACCESS_KEY = '{key}'"),
+        ),
+        (
+            "windows-cmd",
+            format!("set \"AWS_SECRET_ACCESS_KEY={key}\""),
+        ),
+        ("fish", format!("set -gx AWS_SECRET_ACCESS_KEY '{key}'")),
+    ] {
+        let text = get(format);
+        assert_eq!(text.lines().nth(1), Some(line.as_str()), "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+}
+
+#[test]
+fn it_waits_until_imds_is_ready() {
+    let closed = closed();
+    let address = closed.strip_prefix("http://").unwrap().parse().unwrap();
+    let start = std::time::Instant::now();
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        Imds::start(Emulator::builder().bind(address))
+    });
+    let waiting = ["get", "--endpoint", &closed, "--attempts", "1", "--wait"];
+    let output = crate::support::run(&[&waiting[..], &["60s"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(start.elapsed() >= std::time::Duration::from_secs(2));
+    drop(later.join().unwrap());
+
+    // No longer than asked, and not for what does not pass.
+    let start = std::time::Instant::now();
+    let complaint = failure(&[&waiting[..], &["2s"]].concat(), 1);
+    assert!(
+        complaint.contains("the connection was refused"),
+        "{complaint}"
+    );
+    let waited = start.elapsed();
+    assert!(waited >= std::time::Duration::from_secs(1), "{waited:?}");
+    let start = std::time::Instant::now();
+    let output = command(&["get", "--wait", "60s"])
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(start.elapsed() < std::time::Duration::from_secs(30));
+}
