@@ -1,3 +1,5 @@
+//! The structure of the code: what modules import, and how long files are.
+//!
 //! The module table in each crate's `lib.rs` says what the code imports, and allows no cycle.
 //!
 //! A row lists the modules that it describes and, under "may use", the modules that they import.
@@ -12,8 +14,9 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens as _;
@@ -35,6 +38,49 @@ fn every_crate_imports_what_its_module_table_says() {
         "the module tables and the code disagree:\n{}",
         complaints.join("\n")
     );
+}
+
+/// A file of code has at most this number of lines. Test programs may be longer.
+const MOST_LINES: usize = 600;
+
+#[test]
+fn no_file_of_code_is_too_long() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    collect_code(&workspace, true, &mut files);
+    assert!(files.len() > 250, "only {} files were found", files.len());
+    let mut too_long = Vec::new();
+    for file in files {
+        let source = fs::read_to_string(&file).expect("the file can be read");
+        let lines = source.lines().count();
+        if lines > MOST_LINES {
+            let name = file.strip_prefix(&workspace).expect("it is inside");
+            too_long.push(format!("{}: {lines} lines", name.display()));
+        }
+    }
+    assert!(
+        too_long.is_empty(),
+        "split each of these files by subject, at most {MOST_LINES} lines each:\n{}",
+        too_long.join("\n")
+    );
+}
+
+/// Finds Rust files, except for test programs: those in the folder `tests` of a package. The top-level
+/// folder `tests` is itself a package, with the code of the conformance suite.
+fn collect_code(folder: &Path, is_workspace: bool, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if path.is_dir() {
+            // A build and npm write files that are not the project's.
+            let is_foreign = name.starts_with('.') || ["node_modules", "target"].contains(&name);
+            if !is_foreign && (is_workspace || name != "tests") {
+                collect_code(&path, false, found);
+            }
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
 }
 
 /// A crate in a few lines: `value` is a leaf, `top` may use it.

@@ -27,6 +27,7 @@ mod instance;
 mod listings;
 mod paths;
 mod text;
+mod token_path;
 mod tokens;
 mod wire;
 
@@ -93,6 +94,7 @@ pub enum Verdict {
 /// All checks, in order.
 pub fn checks() -> Vec<Check> {
     [
+        token_path::checks(),
         tokens::checks(),
         answers::checks(),
         paths::checks(),

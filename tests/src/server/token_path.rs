@@ -1,0 +1,391 @@
+//! Requests of the token path.
+
+use futures_util::FutureExt as _;
+
+use crate::scenario::Weight::{May, Must, Should};
+
+use super::wire::{Answer, Request};
+use super::{
+    Check, INSTANCE_ID, Judged, NotPassed, Server, TOKEN, TOKEN_PATH, TTL, expect, not_applicable,
+    token_of,
+};
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(
+            "token/put",
+            Must,
+            "A PUT returns a token",
+            &["I10"],
+            |imds| put(imds).boxed(),
+        ),
+        Check::new(
+            "token/ttl-header",
+            Must,
+            "The response to the PUT states the TTL of the token",
+            &["I11", "clients: aws-config and aws-sdk-go need it"],
+            |imds| ttl_header(imds).boxed(),
+        ),
+        Check::new(
+            "token/valid-header-value",
+            Must,
+            "A token is visible ASCII, without white space or a newline",
+            &["I11", "clients: most of them fail otherwise"],
+            |imds| legal(imds).boxed(),
+        )
+        .formerly(&["token/legal-in-a-header"]),
+        Check::new(
+            "token/plain-text",
+            Should,
+            "The Content-Type of a token is text/plain",
+            &["I11"],
+            |imds| plain_text(imds).boxed(),
+        ),
+        Check::new(
+            "token/empty-body",
+            Must,
+            "A PUT with Content-Length: 0 returns a token",
+            &["I10"],
+            |imds| empty_body(imds).boxed(),
+        ),
+        Check::new(
+            "token/header-case",
+            Must,
+            "Header names are case-insensitive",
+            &["I10", "RFC 9110 5.1"],
+            |imds| names_of_headers(imds).boxed(),
+        )
+        .formerly(&["token/names-of-headers"]),
+        Check::new(
+            "token/repeated-slashes",
+            Must,
+            "Repeated slashes in the token path count as one",
+            &["I9", "clients: the SDK for JavaScript asks so"],
+            |imds| slashes(imds).boxed(),
+        )
+        .formerly(&["token/slashes"]),
+        Check::new(
+            "token/min-ttl",
+            Should,
+            "A token can have a TTL of 1 second",
+            &["I10"],
+            |imds| lives(imds, "1").boxed(),
+        )
+        .formerly(&["token/shortest"]),
+        Check::new(
+            "token/max-ttl",
+            Must,
+            "A token can have a TTL of 21600 seconds",
+            &["I10"],
+            |imds| lives(imds, "21600").boxed(),
+        )
+        .formerly(&["token/longest"]),
+        Check::new(
+            "token/ttl-zero",
+            Should,
+            "A TTL of 0 seconds is rejected with 400",
+            &["I12"],
+            |imds| refused(imds, "0").boxed(),
+        )
+        .formerly(&["token/zero"]),
+        Check::new(
+            "token/ttl-too-long",
+            Should,
+            "A TTL of 21601 seconds is rejected with 400",
+            &["I12"],
+            |imds| refused(imds, "21601").boxed(),
+        )
+        .formerly(&["token/too-long"]),
+        Check::new(
+            "token/ttl-negative",
+            Should,
+            "A TTL of -1 seconds is rejected with 400",
+            &["I12"],
+            |imds| refused(imds, "-1").boxed(),
+        )
+        .formerly(&["token/negative"]),
+        Check::new(
+            "token/ttl-not-a-number",
+            Should,
+            "A TTL of 1h is rejected with 400",
+            &["I12"],
+            |imds| refused(imds, "1h").boxed(),
+        )
+        .formerly(&["token/letters"]),
+        Check::new(
+            "token/missing-ttl",
+            Should,
+            "A PUT without a TTL is rejected with 400",
+            &["I12"],
+            |imds| no_ttl(imds).boxed(),
+        )
+        .formerly(&["token/no-ttl"]),
+        Check::new(
+            "token/dated-path",
+            Should,
+            "A PUT to the token path of a dated version is rejected with 403",
+            &["I13"],
+            |imds| dated_path(imds).boxed(),
+        ),
+        Check::new(
+            "token/trailing-slash",
+            Should,
+            "A PUT to the token path with a slash at its end is rejected with 403",
+            &["I10"],
+            |imds| trailing_slash(imds).boxed(),
+        ),
+        Check::new(
+            "token/forwarded",
+            Must,
+            "A PUT with X-Forwarded-For is rejected with 403",
+            &["I14"],
+            |imds| forwarded(imds).boxed(),
+        ),
+        Check::new(
+            "token/403-body",
+            May,
+            "A 403 to a PUT has no body, or a page titled `403 - Forbidden`",
+            &["I14"],
+            |imds| forbidden_body(imds).boxed(),
+        ),
+        Check::new(
+            "token/forwarded-get",
+            Should,
+            "A GET with X-Forwarded-For is answered",
+            &["I14"],
+            |imds| forwarded_get(imds).boxed(),
+        ),
+        Check::new(
+            "token/other-methods",
+            Should,
+            "GET and POST of the token path are rejected with 405",
+            &["I8"],
+            |imds| other_methods(imds).boxed(),
+        ),
+        Check::new(
+            "token/allow",
+            May,
+            "The 405 of the token path is `405 Not Allowed`, allows OPTIONS and PUT, and has no body",
+            &["I8"],
+            |imds| allow(imds).boxed(),
+        ),
+        Check::new(
+            "token/options",
+            May,
+            "OPTIONS of the token path returns 200, allows OPTIONS and PUT, and has no body",
+            &["I8"],
+            |imds| options(imds).boxed(),
+        ),
+        Check::new(
+            "token/put-other-paths",
+            Should,
+            "A PUT to any other path is rejected",
+            &["I7"],
+            |imds| put_elsewhere(imds).boxed(),
+        )
+        .formerly(&["token/put-elsewhere"]),
+    ]
+}
+
+async fn put(imds: &Server) -> Judged {
+    let answer = imds.put("60").await?;
+    answer.has_status(200)?;
+    expect(
+        !answer.body.trim_ascii().is_empty(),
+        "a token as the body",
+        answer.told(),
+    )
+}
+
+/// A response with a token. The first check verifies that there is one.
+async fn given(imds: &Server, ttl: &str) -> Result<Answer, NotPassed> {
+    let answer = imds.put(ttl).await?;
+    match answer.status {
+        200 => Ok(answer),
+        _ => not_applicable("the server issues no token"),
+    }
+}
+
+async fn ttl_header(imds: &Server) -> Judged {
+    given(imds, "61").await?.has_header(TTL, "61")
+}
+
+async fn legal(imds: &Server) -> Judged {
+    let answer = given(imds, "60").await?;
+    let odd = answer.body.iter().find(|byte| !byte.is_ascii_graphic());
+    let seen =
+        odd.map(|byte| format!("byte {byte:#04x} in a token of {} bytes", answer.body.len()));
+    expect(
+        odd.is_none(),
+        "only visible ASCII",
+        seen.unwrap_or_default(),
+    )
+}
+
+async fn plain_text(imds: &Server) -> Judged {
+    given(imds, "60").await?.has_type("text/plain")
+}
+
+async fn empty_body(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let request = Request::new("PUT", TOKEN_PATH)
+        .with(TTL, "60")
+        .with("Content-Length", "0");
+    imds.send(request).await?.has_status(200)
+}
+
+async fn names_of_headers(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    for turned in [str::to_ascii_lowercase, str::to_ascii_uppercase] {
+        let (ttl, token) = (turned(TTL), turned(TOKEN));
+        let put = Request::new("PUT", TOKEN_PATH).with(&ttl, "60");
+        let answer = imds.send(put).await?;
+        answer.has_status(200)?;
+        let good = token_of(&answer).unwrap_or_default();
+        let get = Request::get(INSTANCE_ID).with(&token, &good);
+        imds.send(get).await?.has_status(200)?;
+    }
+    Ok(())
+}
+
+async fn slashes(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    for path in ["//latest/api/token", "/latest//api/token"] {
+        let request = Request::new("PUT", path).with(TTL, "60");
+        imds.send(request).await?.has_status(200)?;
+    }
+    Ok(())
+}
+
+async fn lives(imds: &Server, ttl: &str) -> Judged {
+    imds.put(ttl).await?.has_status(200)
+}
+
+async fn refused(imds: &Server, ttl: &str) -> Judged {
+    given(imds, "60").await?;
+    let answer = imds.put(ttl).await?;
+    expect(
+        answer.status == 400,
+        format!("400 to a PUT with {TTL}: {ttl}"),
+        answer.told(),
+    )
+}
+
+async fn no_ttl(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let answer = imds.send(Request::new("PUT", TOKEN_PATH)).await?;
+    expect(
+        answer.status == 400,
+        format!("400 to a PUT without {TTL}"),
+        answer.told(),
+    )
+}
+
+async fn dated_path(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let put = Request::new("PUT", "/2021-03-23/api/token").with(TTL, "60");
+    imds.send(put).await?.has_status(403)
+}
+
+async fn trailing_slash(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let put = Request::new("PUT", "/latest/api/token/").with(TTL, "60");
+    imds.send(put).await?.has_status(403)
+}
+
+/// The response to a PUT that came through a proxy.
+async fn put_forwarded(imds: &Server) -> Result<Answer, NotPassed> {
+    given(imds, "60").await?;
+    let request = Request::new("PUT", TOKEN_PATH)
+        .with(TTL, "60")
+        .with("X-Forwarded-For", "203.0.113.5");
+    imds.send(request).await
+}
+
+/// Nitro sends no body, and Xen a page.
+async fn forbidden_body(imds: &Server) -> Judged {
+    let answer = put_forwarded(imds).await?;
+    if answer.status != 403 {
+        return not_applicable("a PUT with X-Forwarded-For is not rejected with 403");
+    }
+    if answer.body.is_empty() {
+        return answer.has_type("text/plain");
+    }
+    answer.has_type("text/html")?;
+    expect(
+        answer.text().contains("<title>403 - Forbidden</title>"),
+        "no body, or a page titled 403 - Forbidden",
+        answer.told(),
+    )
+}
+
+async fn forwarded(imds: &Server) -> Judged {
+    let answer = put_forwarded(imds).await?;
+    expect(
+        answer.status == 403,
+        "403 to a PUT with X-Forwarded-For",
+        answer.told(),
+    )
+}
+
+async fn forwarded_get(imds: &Server) -> Judged {
+    imds.if_there(INSTANCE_ID).await?;
+    let request = Request::get(INSTANCE_ID).with("X-Forwarded-For", "203.0.113.5");
+    imds.ask(request).await?.has_status(200)
+}
+
+async fn other_methods(imds: &Server) -> Judged {
+    for method in ["GET", "POST"] {
+        let request = Request::new(method, TOKEN_PATH).with(TTL, "60");
+        imds.ask(request).await?.has_status(405)?;
+    }
+    Ok(())
+}
+
+async fn allow(imds: &Server) -> Judged {
+    let answer = imds.ask(Request::get(TOKEN_PATH)).await?;
+    if answer.status != 405 {
+        return not_applicable("a GET of the token path is not 405");
+    }
+    allows_options_and_put(&answer)?;
+    expect(
+        answer.reason == "Not Allowed" && answer.body.is_empty(),
+        "405 Not Allowed, and no body",
+        answer.told(),
+    )
+}
+
+async fn options(imds: &Server) -> Judged {
+    let answer = imds.ask(Request::new("OPTIONS", TOKEN_PATH)).await?;
+    answer.has_status(200)?;
+    allows_options_and_put(&answer)?;
+    expect(answer.body.is_empty(), "no body", answer.told())
+}
+
+fn allows_options_and_put(answer: &Answer) -> Judged {
+    let allowed = answer.header("allow").unwrap_or_default();
+    let mut methods: Vec<&str> = allowed.split(',').map(str::trim).collect();
+    methods.sort_unstable();
+    expect(
+        methods == ["OPTIONS", "PUT"],
+        "Allow: OPTIONS, PUT",
+        format!("Allow: {allowed}"),
+    )
+}
+
+async fn put_elsewhere(imds: &Server) -> Judged {
+    for path in [
+        INSTANCE_ID,
+        "/latest/meta-data/",
+        "/latest/api/",
+        "/api/token",
+    ] {
+        let answer = imds.ask(Request::new("PUT", path).with(TTL, "60")).await?;
+        expect(
+            (400..500).contains(&answer.status),
+            format!("PUT {path}: 405, or another 4xx status"),
+            answer.told(),
+        )?;
+    }
+    Ok(())
+}
