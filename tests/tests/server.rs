@@ -102,9 +102,18 @@ const WHOLE: [(&str, &str); 6] = [
         life-cycle = 'spot'
         detailed-monitoring = true
         auto-scaling = 'InService'
+        hibernation = false
         tags = { Name = 'all of it', 'team:owner' = 'us' }
         public-keys = [{ name = 'mine', openssh-key = 'ssh-ed25519 AAAAC3Nza' }]
         iam = { role = 'worker', extended-path = true }
+        [[instance.network-interfaces]]
+        mac = '0e:49:61:0f:c3:11'
+        interface-id = 'eni-0123456789abcdef0'
+        private-ipv4s = ['10.0.0.5']
+        public-ipv4s = { '203.0.113.5' = '10.0.0.5' }
+        ipv6s = ['2001:db8::5']
+        ipv4-prefixes = ['10.0.0.16/28']
+        ipv6-prefixes = ['2001:db8:0:0:1::/80']
         [events]
         spot-interruption = { action = 'terminate' }
         rebalance-recommendation = {}

@@ -22,6 +22,7 @@
 mod answers;
 mod credentials;
 mod endpoint;
+mod features;
 mod identity;
 mod instance;
 mod listings;
@@ -102,6 +103,7 @@ pub fn checks() -> Vec<Check> {
         credentials::checks(),
         identity::checks(),
         instance::checks(),
+        features::checks(),
     ]
     .concat()
 }

@@ -187,7 +187,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { method = 'HEAD' }
         fault = { type = 'status', code = 405 }",
-        &["path/head"],
+        &["feature/managed-ssh-keys", "path/head"],
     ),
     (
         "match = { method = 'DELETE' }
@@ -392,6 +392,32 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         "match = { path = '/' }
         fault = { type = 'replace', body = \"2021-03-23\\n2009-04-04\\nlatest\" }",
         &["version/oldest-first"],
+    ),
+    // Features of some instances.
+    (
+        "match = { path = '/latest/meta-data/security-groups' }
+        fault = { type = 'replace', body = 'another' }",
+        &["feature/security-groups"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/ipv4-prefix' }
+        fault = { type = 'replace', code = 200, body = '10.0.0.16/24' }",
+        &["feature/ipv4-prefix"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/ipv6-prefix' }
+        fault = { type = 'replace', code = 200, body = '' }",
+        &["feature/ipv6-prefix"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/hibernation/configured' }
+        fault = { type = 'replace', code = 200, body = 'no' }",
+        &["feature/hibernation"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/managed-ssh-keys/**', method = 'HEAD' }
+        fault = { type = 'status', code = 500 }",
+        &["feature/managed-ssh-keys"],
     ),
     // The identity document and the rest.
     (
