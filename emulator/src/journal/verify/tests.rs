@@ -50,7 +50,7 @@ fn of_two_times_with_as_many_requests_the_first_one_is_told() {
     assert_eq!(against(&max(0), &all).0, [1, 2]);
     assert_eq!(
         against(&max(1), &all),
-        (vec![2], "2 requests within 1 seconds; at most 1".into())
+        (vec![2], "2 requests within 1s".into())
     );
     assert!(against(&max(2), &all).0.is_empty());
 }
