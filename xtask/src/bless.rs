@@ -18,7 +18,7 @@ pub(crate) enum Golden {
     Components,
     /// The table of the emulator's faults: emulator/docs/faults.md.
     Faults,
-    /// Responses of the emulator: emulator/tests/golden.
+    /// Responses of the emulator: emulator/tests/protocol/golden.
     Responses,
     /// Pages of rules, and the list of categories in one of them: component/docs/behaviour.md,
     /// emulator/docs/{rules.toml,protocol.md}.

@@ -218,7 +218,8 @@ pub(crate) fn written(moment: DateTime<Utc>) -> String {
 pub(crate) fn distance(moment: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (moment - now).num_seconds();
     let length = match seconds.unsigned_abs() {
-        seconds @ 0..120 => format!("{seconds} s"),
+        0 => return "now".to_owned(),
+        seconds @ 1..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),
         seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     };
@@ -238,7 +239,9 @@ mod tests {
     fn distances_are_for_people() {
         let now = Utc::now();
         for (seconds, text) in [
-            (0, "in 0 s"),
+            (0, "now"),
+            (1, "in 1 s"),
+            (-1, "1 s ago"),
             (119, "in 119 s"),
             (120, "in 2 min"),
             (3600, "in 60 min"),
