@@ -368,7 +368,7 @@ fn the_journal_can_be_followed_and_following_does_not_keep_it_from_stopping() {
     .unwrap();
     let mut lines = BufReader::new(stream).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "HTTP/1.1 200 OK");
-    // The head is there when somebody follows.
+    // The server sends the head once it has subscribed to the exchanges.
     while !lines.next().unwrap().unwrap().is_empty() {}
     bench.token();
     let data = lines

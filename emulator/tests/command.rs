@@ -430,7 +430,7 @@ fn env_prints_what_points_an_sdk_at_it() {
     assert!(output(&["env", "--host", "::1"]).contains("='http://[::1]:1338'\n"));
     assert!(
         output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338\n"),
-        "nobody can ask an address that means all"
+        "a client cannot connect to an address that means all addresses"
     );
     let error = failure(&["env", "--port", "0"]);
     assert!(error.contains("run -- COMMAND"), "{error}");

@@ -124,7 +124,7 @@ impl Error {
                 Self(Arc::new(Inner { obstacle, ..inner }))
             }
             (Ok(inner), _) => Self(Arc::new(inner)),
-            // Nobody has a clone of an error that was just made.
+            // An error that was just made has no clones.
             (Err(shared), _) => Self(shared),
         }
     }

@@ -240,7 +240,7 @@ async fn a_caller_that_goes_away_cancels_nothing() {
     patient.await.unwrap();
     assert_eq!(count(&imds, DOCUMENTS), 1);
 
-    // Nobody waits, and all the same it comes to its end.
+    // No caller waits, and the refresh completes all the same.
     provider.invalidate().await.unwrap();
     let mut alone = Box::pin(provider.credentials());
     assert!(alone.as_mut().poll(&mut context).is_pending());

@@ -33,8 +33,8 @@ fn imports_and_exports_are_the_ones_that_were_agreed_on() {
     }
 }
 
-/// The component must not grow unnoticed. Whoever makes it larger says why when moving the bound in
-/// the golden file; the aim is 96 KiB.
+/// The component must not grow unnoticed. A commit that raises the bound in the golden file says why;
+/// the aim is 96 KiB.
 #[test]
 fn the_component_keeps_within_its_budget() {
     let golden = workspace().join("tests/golden/component.size.txt");

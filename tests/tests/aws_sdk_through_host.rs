@@ -20,10 +20,10 @@ use ec2_role_host::{Clock as _, Ec2RoleProvider, Environment, RefreshPolicy};
 use imds_conformance::clock::Shared;
 use imds_emulator::{Emulator, Preset};
 
-/// The access key ids that requests to STS were signed with.
+/// The access key IDs that requests to STS were signed with.
 type Signers = Arc<Mutex<Vec<String>>>;
 
-/// Plays `sts:GetCallerIdentity`, for whoever has signed.
+/// Plays `sts:GetCallerIdentity`, and records the access key ID that each request was signed with.
 async fn sts(signers: Signers) -> String {
     async fn answer(
         State(signers): State<Signers>,

@@ -72,8 +72,7 @@ async fn a_token_that_expired_in_between_is_replaced_within_the_call() {
     let provider = provider(imds.url()).await;
 
     let first = provider.retrieve().await.unwrap();
-    // For the emulator the token is over; for the component, on the real clock, it is as good as
-    // new.
+    // On the emulator's clock the token has expired; on the component's, the real one, it is new.
     clock.advance(TimeDelta::hours(7)).unwrap();
     let second = provider.retrieve().await.unwrap();
     assert_ne!(second.access_key_id(), first.access_key_id());
@@ -387,7 +386,7 @@ async fn an_answer_that_dribbles_is_given_up_in_time() {
         .unwrap();
 }
 
-/// wasmtime leaves the options of each request in its table of handles, if nobody takes them out.
+/// wasmtime leaves the options of each request in its table of handles until the host removes them.
 #[tokio::test]
 async fn handles_do_not_run_out() {
     let imds = Emulator::builder().start().await.unwrap();

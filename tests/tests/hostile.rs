@@ -190,7 +190,7 @@ async fn no_request_leaves_but_those_to_the_endpoint() {
 
     let words = format!("request GET http {endpoint} /latest/meta-data/");
     let error = attempt(builder(imds.url(), &words), &words).await;
-    assert_eq!(error.to_string(), "status 401", "with a token that is none");
+    assert_eq!(error.to_string(), "status 401", "with an invalid token");
 }
 
 #[tokio::test]

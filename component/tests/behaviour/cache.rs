@@ -405,7 +405,7 @@ fn windowed_treats_expired_credentials_as_a_failure() {
     assert_eq!(
         get(&mut world).access_key_id,
         "id-a",
-        "those in hand last longer"
+        "the held credentials expire later"
     );
     let (_, cause) = world.instance.status().record.last_failure.clone().unwrap();
     assert_eq!(cause.failure().unwrap().reason, Reason::Expired);

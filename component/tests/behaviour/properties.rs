@@ -161,7 +161,7 @@ fn world(answers: Vec<Answer>) -> World {
                 body,
             }),
             Some(Answer::Error(error)) => Err(error),
-            None => Err(TransportError::Unavailable("nobody")),
+            None => Err(TransportError::Unavailable("no response")),
         }
     });
     world

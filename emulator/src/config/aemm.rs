@@ -559,7 +559,7 @@ impl Translation {
     }
 }
 
-/// A number, or the text if it is none; the reader of the configuration reports it.
+/// A number, or the text if it is not a number; the reader of the configuration reports that.
 fn number(text: &str) -> Value {
     text.parse::<u64>()
         .map_or_else(|_| text.into(), Value::from)

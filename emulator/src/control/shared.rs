@@ -85,7 +85,7 @@ impl Shared {
         let _ = self.change(|imds| Ok((imds.without_fault_id(id), ())));
     }
 
-    /// Removes a rule when its time to live is over.
+    /// Removes a rule when its time to live has passed.
     fn remove_after(&self, ttl: Span, id: u64) {
         // A timer that is still running keeps nothing alive.
         let shared = self.me.clone();

@@ -257,12 +257,12 @@ impl Sieve<'_> {
 /// The exchanges of an emulator.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
     followers: broadcast::Sender<Arc<Exchange>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Entries {
     exchanges: VecDeque<Arc<Exchange>>,
     capacity: usize,
     dropped: u64,
@@ -290,7 +290,7 @@ pub struct Found {
 impl Journal {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            kept: Mutex::new(Kept {
+            entries: Mutex::new(Entries {
                 exchanges: VecDeque::new(),
                 capacity,
                 dropped: 0,
@@ -304,16 +304,16 @@ impl Journal {
     pub(crate) fn add(&self, exchange: Exchange) {
         let exchange = Arc::new(exchange);
         {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             let kind = (exchange.imds, exchange.outcome, exchange.status);
-            *kept.counts.entry(kind).or_default() += 1;
-            kept.added += 1;
-            if kept.exchanges.len() >= kept.capacity {
-                kept.exchanges.pop_front();
-                kept.dropped += 1;
+            *entries.counts.entry(kind).or_default() += 1;
+            entries.added += 1;
+            if entries.exchanges.len() >= entries.capacity {
+                entries.exchanges.pop_front();
+                entries.dropped += 1;
             }
-            if kept.capacity > 0 {
-                kept.exchanges.push_back(Arc::clone(&exchange));
+            if entries.capacity > 0 {
+                entries.exchanges.push_back(Arc::clone(&exchange));
             }
         }
         // Fails if there are no followers, which is fine.
@@ -322,8 +322,8 @@ impl Journal {
 
     pub(crate) fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
         let sieve = filter.compile(&Key::root("filter"))?;
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut exchanges: Vec<Arc<Exchange>> = kept
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchanges: Vec<Arc<Exchange>> = entries
             .exchanges
             .iter()
             .rev()
@@ -334,21 +334,22 @@ impl Journal {
         exchanges.reverse();
         Ok(Found {
             exchanges,
-            dropped: kept.dropped,
+            dropped: entries.dropped,
         })
     }
 
     pub(crate) fn clear(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.exchanges.clear();
-        kept.dropped = 0;
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.exchanges.clear();
+        entries.dropped = 0;
     }
 
     /// The number of exchanges of each kind, dropped ones included.
     #[cfg(any(feature = "admin", test))]
     pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.counts
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .counts
             .iter()
             .map(|(kind, count)| (*kind, *count))
             .collect()
@@ -357,8 +358,8 @@ impl Journal {
     /// The number of exchanges in the journal, and of those that it dropped.
     #[cfg(any(feature = "admin", test))]
     pub(crate) fn length(&self) -> (u64, u64) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        (kept.exchanges.len() as u64, kept.dropped)
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        (entries.exchanges.len() as u64, entries.dropped)
     }
 
     /// Subscribes to exchanges from now on.
@@ -373,20 +374,20 @@ impl Journal {
 
     /// The place after the newest exchange.
     pub(crate) fn end(&self) -> u64 {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.added
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.added
     }
 
     /// Checks an assertion about the exchanges after a place in the journal.
     pub(crate) fn verify_after(&self, place: u64, assertion: Assertion) -> Result<Report, Invalid> {
         let found = {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let wanted = kept.added.saturating_sub(place);
-            let there = kept.exchanges.len() as u64;
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = entries.added.saturating_sub(place);
+            let there = entries.exchanges.len() as u64;
             let before = usize::try_from(there.saturating_sub(wanted)).unwrap_or(usize::MAX);
             Found {
-                exchanges: kept.exchanges.iter().skip(before).cloned().collect(),
-                dropped: kept.dropped.min(wanted.saturating_sub(there)),
+                exchanges: entries.exchanges.iter().skip(before).cloned().collect(),
+                dropped: entries.dropped.min(wanted.saturating_sub(there)),
             }
         };
         verify::verify(&[assertion], &found)

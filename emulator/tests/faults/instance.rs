@@ -219,7 +219,7 @@ async fn credentials_expired_and_stuck_do_not_rotate() {
     assert_eq!(bench.role().await, second);
     assert!(
         time(&second["Expiration"]) < bench.clock.now(),
-        "they are over"
+        "the credentials have expired"
     );
 }
 

@@ -225,7 +225,7 @@ fn a_list_that_is_a_document_is_not_shown() {
         "{}",
         stdout(&output)
     );
-    // Nobody needs the list of somebody who knows the role.
+    // The list of roles is not needed if the role is configured.
     let (steps, _) = doctor(&["--endpoint", &url, "--role-name", "role"]);
     assert_eq!(steps[5..], ["note role", "ok credentials"]);
 }

@@ -25,7 +25,7 @@ fn the_table_shows_the_secrets_when_asked() {
 
 #[test]
 fn all_formats_say_the_same() {
-    // Those that live for longer than an hour end an hour from now, each time.
+    // Credentials with more than an hour left expire an hour from now, each time.
     let minutes = chrono::TimeDelta::minutes(30);
     let imds = Imds::start(Emulator::builder().rotation(minutes, minutes));
     let get = |format| result(&["get", "--endpoint", imds.url(), "--format", format]);

@@ -83,7 +83,7 @@ pub(crate) fn serve(answers: Answers) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that goes away in between is none of the server's business.
+            // The server ignores a client that disconnects in between.
             let _ = answer(stream, &answers);
         }
     });
