@@ -9,6 +9,9 @@
 //! blocks until it has its result, so every future is ready at the first poll. In a simulation, the
 //! ports wait on a virtual clock.
 //!
+//! Programs can match the public enums exhaustively. Those that mirror the WIT package cannot grow
+//! within a version of the package, and only this workspace uses the others.
+//!
 //! Comments cite the rules of `docs/behaviour.md` as `[B2.5]`.
 //!
 //! | module | what lives there | may use |

@@ -21,6 +21,10 @@ pub struct Decision {
 
 /// What a client receives.
 #[derive(Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "hidden; the simulation handles every variant"
+)]
 pub enum Delivery {
     /// A response, written by the server's HTTP library.
     Response(Response<Bytes>),
@@ -32,6 +36,10 @@ pub enum Delivery {
 
 /// A step on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "hidden; the simulation handles every variant"
+)]
 pub enum Step {
     /// Send these bytes.
     Send(Bytes),

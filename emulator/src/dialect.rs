@@ -33,6 +33,7 @@ pub(crate) const TOKEN_TTL: HeaderName =
 /// One of the two formats that IMDS answers in.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Dialect {
     /// The format of instances on the Nitro system.
     #[default]

@@ -10,6 +10,7 @@ use crate::instance::{Iam, Instance};
 /// A way to damage a field of a document.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Broken {
     /// The field is missing.
     #[default]

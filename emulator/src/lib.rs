@@ -73,6 +73,8 @@
 //! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
+// A new variant must not break programs. An enum that cannot grow states why.
+#![warn(clippy::exhaustive_enums)]
 
 pub mod config;
 pub mod fault;

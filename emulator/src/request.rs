@@ -22,6 +22,7 @@ const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ImdsVersion {
     /// IMDSv1: the request has no token.
     V1,
@@ -32,6 +33,7 @@ pub enum ImdsVersion {
 /// The state of a request's token.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TokenState {
     /// The request has no token.
     None,

@@ -19,6 +19,7 @@ use self::keys::Certified;
 
 /// A certificate of the emulator `[I60]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Certificate {
     /// Verifies `signature`: RSA, with as many bits as `instance.signatures.rsa-bits`.
     Rsa,

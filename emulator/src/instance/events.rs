@@ -56,6 +56,7 @@ impl SpotInterruption {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum SpotAction {
     Stop,
     Terminate,
@@ -118,6 +119,7 @@ impl Maintenance {
 
 /// The latest end of maintenance `[I57]`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum End {
     /// This moment.
     At(Moment),
@@ -214,6 +216,7 @@ impl JsonSchema for End {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum MaintenanceCode {
     InstanceReboot,
     SystemReboot,
@@ -246,6 +249,7 @@ impl MaintenanceCode {
 )]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum MaintenanceState {
     #[default]
     Active,

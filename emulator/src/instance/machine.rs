@@ -12,6 +12,7 @@ use crate::value::{Checks, Content, Invalid, Key, all};
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray,
 )]
+#[non_exhaustive]
 pub enum Architecture {
     /// 64-bit Intel and AMD.
     #[default]
@@ -31,6 +32,7 @@ pub enum Architecture {
 )]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum LifeCycle {
     #[default]
     OnDemand,
@@ -45,6 +47,7 @@ pub enum LifeCycle {
 )]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum InstanceAction {
     #[default]
     None,
@@ -55,6 +58,7 @@ pub enum InstanceAction {
 /// The value of `autoscaling/target-lifecycle-state` `[I58]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[non_exhaustive]
 pub enum TargetLifecycleState {
     Detached,
     InService,

@@ -38,10 +38,11 @@ impl Default for MetadataOptions {
     }
 }
 
-/// On or off, in AWS's words.
+/// On or off, in AWS's words. There is no third state, so programs can match both.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of AWS")]
+#[expect(clippy::exhaustive_enums, reason = "there is no third state")]
 pub enum Switch {
     Enabled,
     Disabled,
@@ -50,6 +51,7 @@ pub enum Switch {
 /// Whether a token is required `[I17]` `[I18]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum HttpTokens {
     /// IMDSv1 and IMDSv2: requests without a token are answered.
     Optional,

@@ -112,6 +112,7 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The request got an HTTP response.
     Answered,

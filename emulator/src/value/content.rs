@@ -12,6 +12,7 @@ use super::check::{Invalid, Key};
     deny_unknown_fields,
     expecting = "expected a text, { base64 = \"…\" }, { file = \"…\" } or { absent = true }"
 )]
+#[non_exhaustive]
 pub enum Content {
     /// This text.
     Text(String),

@@ -118,6 +118,7 @@ impl JsonSchema for Span {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, DeserializeFromStr, Eq, PartialEq, SerializeDisplay)]
+#[non_exhaustive]
 pub enum Moment {
     /// A date and time.
     At(DateTime<Utc>),

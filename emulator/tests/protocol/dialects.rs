@@ -28,6 +28,7 @@ async fn compare(bench: &Bench, name: &str, head: &str) {
     let dialect = match bench.imds.config().server.dialect {
         Dialect::Nitro => "nitro",
         Dialect::Xen => "xen",
+        other => unreachable!("{other:?} has no folder of golden files"),
     };
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/protocol/golden")

@@ -45,6 +45,7 @@ impl Key {
             }
             Certificate::Dsa => Self::DsaWithSha1(dsa()),
             Certificate::Dsa2048 => Self::DsaWithSha256(dsa()),
+            other => unreachable!("no key of this test is for {other:?}"),
         };
         (key, x509)
     }

@@ -130,6 +130,7 @@ impl Change for Status {
     expecting = "a body is `aws`, `empty` or `{ text = \"…\" }`",
     rename_all = "lowercase"
 )]
+#[non_exhaustive]
 pub enum StatusBody {
     /// The error page of IMDS `[I33]`.
     #[default]

@@ -282,6 +282,7 @@ impl Change for MalformedJson {
 /// How a JSON document is damaged.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Malformed {
     /// It ends in the middle.
     #[default]

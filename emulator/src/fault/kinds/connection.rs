@@ -57,10 +57,11 @@ impl Kind for Down {
     }
 }
 
-/// An address family.
+/// An address family. IP has no third family, so programs can match both.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
+#[expect(clippy::exhaustive_enums, reason = "IP has no third family")]
 pub enum Family {
     Ipv4,
     Ipv6,
@@ -120,6 +121,7 @@ impl Deliver for ResetPeer {
     expecting = "a connection is reset after `accept`, `request` or `{ bytes = NUM }`",
     rename_all = "lowercase"
 )]
+#[non_exhaustive]
 pub enum ResetAfter {
     /// Once the connection is accepted, before a request is read.
     Accept,

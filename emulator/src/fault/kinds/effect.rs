@@ -12,6 +12,7 @@ use crate::value::{Invalid, Key};
     expecting = "an effect is `no-response`, `reset` or a status code, 200 to 999",
     rename_all = "kebab-case"
 )]
+#[non_exhaustive]
 pub enum Effect {
     /// The request gets no response, as when its packets are dropped `[I26]`.
     #[default]

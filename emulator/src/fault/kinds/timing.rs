@@ -109,6 +109,7 @@ fn milliseconds(milliseconds: u64) -> Span {
 /// How a random delay is distributed.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Distribution {
     /// Uniform between two delays.
     Uniform {

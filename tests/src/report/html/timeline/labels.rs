@@ -1,4 +1,6 @@
 //! The texts of a timeline, and their widths.
+//!
+//! The enums of the emulator can grow. A variant without a text here is shown by its name in Rust.
 
 use std::fmt::Write as _;
 
@@ -33,6 +35,7 @@ pub(super) fn about(request: &Request) -> String {
     match request.exchange.imds {
         ImdsVersion::V1 => format!("v1 {about}"),
         ImdsVersion::V2 => about,
+        other => format!("{other:?} {about}"),
     }
 }
 
@@ -49,6 +52,7 @@ pub(super) fn fate(request: &Request) -> String {
         (_, Fate::Reset) => "reset".into(),
         (_, Fate::NoResponse) => "no answer".into(),
         (_, Fate::Abandoned) => "aborted".into(),
+        (_, other) => format!("{other:?}"),
     }
 }
 
@@ -63,6 +67,7 @@ pub(super) fn sentence(request: &Request) -> String {
         (_, Fate::Reset) => write!(text, ": the connection was reset"),
         (_, Fate::NoResponse) => write!(text, ": no response, or only part of it"),
         (_, Fate::Abandoned) => write!(text, ": the client abandoned the request"),
+        (_, other) => write!(text, ": {other:?}"),
     };
     if request.to > request.from {
         let _ = write!(text, " after {}", duration(request.to - request.from));
@@ -74,6 +79,9 @@ pub(super) fn sentence(request: &Request) -> String {
         TokenState::Expired => text.push_str(", with an expired token"),
         TokenState::Invalid => text.push_str(", with an invalid token"),
         TokenState::None | TokenState::Valid => {}
+        other => {
+            let _ = write!(text, ", token: {other:?}");
+        }
     }
     if !exchange.rules.is_empty() {
         let _ = write!(text, ", fault: {}", exchange.rules.join(", "));
