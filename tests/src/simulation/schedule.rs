@@ -1,9 +1,10 @@
 //! The incidents of a world, from a seed: what happens, when, and for how long.
 
 use std::fmt;
+use std::slice;
 use std::time::Duration;
 
-use imds_emulator::fault::kinds::{ConnectionFault, CredentialsFault, RateFault, TokenFault};
+use imds_emulator::fault::kinds::{ConnectionFault, CredentialsFault, RateFault};
 use imds_emulator::fault::{Fault, Rule};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
@@ -257,22 +258,7 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let is_down = matches!(fault, Fault::Connection(ConnectionFault::Down(_)));
     let mut rule = Rule::new(name(number), fault);
     if !rule.fault.precedes_requests() {
-        let paths = match &rule.fault {
-            // Rates count all requests; some faults apply only to tokens, some only to credentials.
-            Fault::Rate(RateFault::Throttle(_) | RateFault::Quota(_))
-            | Fault::Connection(ConnectionFault::HopLimit(_))
-            | Fault::Token(TokenFault::TokenUnavailable(_) | TokenFault::TtlCap(_)) => {
-                PATHS.get(5..)
-            }
-            Fault::Credentials(
-                CredentialsFault::CredentialsError(_)
-                | CredentialsFault::CredentialsExpired(_)
-                | CredentialsFault::CredentialsField(_)
-                | CredentialsFault::CredentialsStuck(_),
-            ) => PATHS.get(2..),
-            _ => Some(&PATHS[..]),
-        };
-        let path = paths.and_then(|paths| paths.choose(random));
+        let path = paths(&rule.fault).choose(random);
         rule.matches.path = path.map(|path| (*path).to_owned());
     }
     if !is_down {
@@ -283,6 +269,26 @@ pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
         }
     }
     rule
+}
+
+/// The paths at which a fault can have an effect.
+fn paths(fault: &Fault) -> &'static [&'static str] {
+    let [_, _, documents @ ..] = &PATHS;
+    let [.., everything] = &PATHS;
+    if fault.is_for_tokens() {
+        return slice::from_ref(everything);
+    }
+    match fault {
+        // A limit of connections refuses requests to the paths of its rule; the other limits count
+        // requests, so their rules have to see all of them.
+        Fault::Rate(RateFault::ConnectionLimit(_)) => &PATHS,
+        Fault::Rate(_) => slice::from_ref(everything),
+        // Without the extended documents, their listing is missing as well.
+        Fault::Credentials(CredentialsFault::ExtendedUnavailable(_)) => &PATHS,
+        Fault::Credentials(_) => documents,
+        // The other groups, which the test below names, affect any request.
+        _ => &PATHS,
+    }
 }
 
 /// A random fault of those that the emulator can inject.
@@ -359,6 +365,32 @@ mod tests {
             .map(|fault| fault["type"].as_str().unwrap())
             .collect();
         assert_eq!(names, vocabulary);
+    }
+
+    #[test]
+    fn every_fault_gets_the_paths_at_which_it_can_have_an_effect() {
+        for fault in Fault::samples(&mut ChaCha8Rng::seed_from_u64(1)) {
+            let of_group = match fault {
+                Fault::Credentials(_) | Fault::Rate(_) => None,
+                Fault::Connection(_)
+                | Fault::Timing(_)
+                | Fault::Answer(_)
+                | Fault::Body(_)
+                | Fault::Token(_)
+                | Fault::Instance(_) => Some(PATHS.len()),
+                _ => panic!(
+                    "decide in `paths` where faults of this new group have an effect: {fault:?}"
+                ),
+            };
+            let kind = serde_json::to_value(&fault).unwrap()["type"].clone();
+            let expected = match (kind.as_str().unwrap(), of_group) {
+                ("token_unavailable" | "ttl_cap" | "hop_limit" | "throttle" | "quota", _) => 1,
+                ("connection_limit" | "extended_unavailable", None) => PATHS.len(),
+                (_, None) => PATHS.len() - 2,
+                (_, Some(all)) => all,
+            };
+            assert_eq!(paths(&fault), &PATHS[PATHS.len() - expected..], "{kind}");
+        }
     }
 
     #[test]

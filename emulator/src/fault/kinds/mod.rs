@@ -400,6 +400,12 @@ impl Fault {
     pub fn precedes_requests(&self) -> bool {
         self.nature().requests().is_none()
     }
+
+    /// Whether the fault can affect `PUT` requests for a token alone.
+    #[doc(hidden)]
+    pub fn is_for_tokens(&self) -> bool {
+        self.nature().requests() == Some(Requests::Tokens)
+    }
 }
 
 impl<'de> Deserialize<'de> for Fault {
