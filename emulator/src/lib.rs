@@ -69,7 +69,7 @@
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
 //! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
-//! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `control` |
+//! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
 //! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]

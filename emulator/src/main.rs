@@ -44,7 +44,10 @@ Examples:
 
 The configuration comes from files, environment variables, --set and the other options; the later \
 ones in this list take precedence. The environment variable for instance.instance-type is \
-IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE. `imds-emulator config` lists all keys.";
+IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE. `imds-emulator config` lists all keys.
+
+Exit status: 0 on success or after SIGINT or SIGTERM, 1 if the emulator cannot start or fails, 2 if \
+an argument is invalid. `run` exits with the status of the command.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

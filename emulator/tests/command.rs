@@ -400,7 +400,7 @@ fn a_configuration_file_of_aemm_is_understood() {
     }
     let error = failure(&["--aemm-config", "/there/is/none.json"]);
     assert!(
-        error.contains("/there/is/none.json: No such file"),
+        error.contains("/there/is/none.json: cannot read the configuration: No such file"),
         "{error}"
     );
 }
@@ -596,7 +596,31 @@ fn ctl_is_the_admin_api_from_a_shell() {
     assert_eq!(ok(&["timeline", "clear"]), "");
 
     for (arguments, error, code) in [
-        (&["fault", "add", "x", "statu"][..], "`statu`", 1),
+        (
+            &["fault", "add", "x", "statu"][..],
+            "unknown variant `statu`; did you mean `status`?\n",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "zzz"],
+            "unknown variant `zzz`; the documentation lists the ",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "status", "code=abc"],
+            "invalid type: string \"abc\", expected a whole number from 0 to 65535\n",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "latency", "latency=5"],
+            "invalid type: integer `5`, expected a length of time, like 5s or 6h 20m\n",
+            1,
+        ),
+        (
+            &["verify", "max_token_puts=x"],
+            "max_token_puts: invalid type: string \"x\", expected a whole number, 0 or more\n",
+            1,
+        ),
         (&["fault", "add", "{\"name\""], "is not valid JSON", 1),
         (
             &["fault", "add", "x", "reset_peer", "after=later"],

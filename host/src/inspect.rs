@@ -6,6 +6,14 @@ use wasmtime::component::Component;
 use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind};
 
+pub(crate) const NOT_WASM: &str = "the bytes are not WebAssembly; accepted: a component (.wasm)";
+
+/// Whether bytes begin as every WebAssembly module and component does. The error of wasmtime for
+/// other bytes has a dump of them.
+pub(crate) fn is_wasm(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm")
+}
+
 /// What is known of a component without running it.
 ///
 /// ```
@@ -35,6 +43,9 @@ impl Inspection {
     ///
     /// [`ErrorKind::Component`] if the bytes are not a WebAssembly component.
     pub fn new(component: &[u8]) -> Result<Self, Error> {
+        if !is_wasm(component) {
+            return Err(Error::new(ErrorKind::Component, NOT_WASM));
+        }
         let engine = Engine::default();
         let compiled = Component::from_binary(&engine, component).map_err(|error| {
             Error::with_source(

@@ -23,6 +23,7 @@ use super::input::Problem;
 use super::{
     clock, credentials, faults, instance, presets, requests, scenarios, service, timeline,
 };
+use crate::config::described;
 
 /// The environment variable with the URL of the admin API.
 pub const ADMIN_URL: &str = "IMDS_EMULATOR_ADMIN_URL";
@@ -56,7 +57,7 @@ enum Command {
     Timeline(timeline::cli::Command),
     #[command(flatten)]
     Credentials(credentials::cli::Command),
-    /// List, find, count and follow requests and their answers
+    /// List, find, count and follow requests and their responses
     #[command(subcommand)]
     Requests(requests::cli::Command),
     /// Check assertions about the requests so far
@@ -93,7 +94,7 @@ pub async fn run(ctl: Ctl) -> anyhow::Result<ExitCode> {
 pub(super) struct Client(String);
 
 impl Client {
-    /// A request without a body. No answer is read as `()`.
+    /// A request without a body. An empty response is read as `()`.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -113,13 +114,13 @@ impl Client {
         read(self.request(method, path, Some(body)).await?).await
     }
 
-    /// An answer that is plain text.
+    /// A response that is plain text.
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
         let body = self.request(Method::GET, path, None).await?;
         Ok(String::from_utf8(body.collect().await?.to_bytes().into())?)
     }
 
-    /// An answer that is a stream of server-sent events.
+    /// A response that is a stream of server-sent events.
     pub(super) async fn events(&self, path: &str) -> anyhow::Result<Events> {
         Ok(Events {
             body: self.request(Method::GET, path, None).await?,
@@ -187,10 +188,10 @@ async fn exchange(
 async fn read<T: DeserializeOwned>(body: Incoming) -> anyhow::Result<T> {
     let bytes = body.collect().await?.to_bytes();
     let json: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-    serde_json::from_slice(json).context("the admin API's answer is malformed")
+    serde_json::from_slice(json).context("the response of the admin API is malformed")
 }
 
-/// The error that an answer reports.
+/// The error that a response reports.
 fn rejected(status: StatusCode, problem: &[u8]) -> anyhow::Error {
     match serde_json::from_slice(problem) {
         Ok(Problem { detail, field, .. }) => match field {
@@ -265,11 +266,12 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
 
 /// A value, or an error that names the field that is wrong.
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> anyhow::Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(&value).map_err(|error| {
         let path = error.path().to_string();
+        let problem = described(&error, &value);
         match path.as_str() {
-            "." | "?" => anyhow!("{}", error.inner()),
-            path => anyhow!("{path}: {}", error.inner()),
+            "." | "?" => anyhow!("{problem}"),
+            path => anyhow!("{path}: {problem}"),
         }
     })
 }

@@ -15,12 +15,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::NotManual;
+use crate::config::problem;
 use crate::value::Invalid;
 
 /// Why a request was not accepted.
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(super) struct Problem {
-    /// The status of the answer.
+    /// The status of the response.
     status: u16,
     /// The status in words.
     title: Cow<'static, str>,
@@ -99,7 +100,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
                 _ => StatusCode::BAD_REQUEST,
             };
             let field = error.path().to_string();
-            Problem::new(status, error.inner().to_string()).at(&field)
+            let message = error.inner().to_string();
+            let detail = match (status, message.rsplit_once(" at line ")) {
+                // The field says where the value is.
+                (StatusCode::UNPROCESSABLE_ENTITY, Some((message, _))) => problem(message, None),
+                _ => message,
+            };
+            Problem::new(status, detail).at(&field)
         })?;
         json.end()
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;

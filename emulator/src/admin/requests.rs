@@ -193,7 +193,7 @@ Keys:
   method      the method
   imds        v1 (no token) or v2
   token       none, valid, expired or invalid
-  status      the status of the answer
+  status      the status of the response
   outcome     answered, spoiled, reset, no-response or abandoned
   rule        the name of a rule that applied
   user-agent  a glob that the User-Agent matches

@@ -239,7 +239,7 @@ impl Layers {
         match std::fs::read_to_string(path) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.unreadable(source, error.to_string());
+                self.unreadable(source, format!("cannot read the configuration: {error}"));
                 None
             }
         }

@@ -103,6 +103,16 @@ pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
     }
 }
 
+/// The problem with a value in `source`, in the words of the configuration.
+#[cfg(feature = "cli")]
+pub(crate) fn described(
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    source: &Value,
+) -> String {
+    let parts: Vec<Part> = error.path().iter().map_while(Part::from).collect();
+    problem(&error.inner().to_string(), value_at(source, &parts))
+}
+
 /// A part of the path to a value.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Part {
@@ -200,7 +210,7 @@ fn named<'a>(message: &'a str, what: &str) -> Option<&'a str> {
 }
 
 /// The problem in the words of the configuration, given those of serde.
-fn problem(message: &str, value: Option<&Value>) -> String {
+pub(crate) fn problem(message: &str, value: Option<&Value>) -> String {
     let accepted = match message {
         "invalid IPv4 address syntax" => Some("an IPv4 address, like 10.0.0.5"),
         "invalid IPv6 address syntax" => Some("an IPv6 address, like 2001:db8::5"),
@@ -241,18 +251,36 @@ fn problem(message: &str, value: Option<&Value>) -> String {
     })
 }
 
-/// Adds the valid name that is most similar to the unknown one.
+/// Adds the valid name that is most similar to the unknown one. A long list of names is omitted.
 fn with_suggestion(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = message
         .starts_with("unknown ")
         .then(|| names.next())
         .flatten();
-    match unknown.and_then(|unknown| most_similar(unknown, names)) {
+    let Some(unknown) = unknown else {
+        return message.to_owned();
+    };
+    let names: Vec<&str> = names.collect();
+    let suggestion = most_similar(unknown, names.iter().copied());
+    let message = match (message.split_once(", expected "), suggestion) {
+        (Some((what, _)), Some(_)) if names.len() > LISTED => what.to_owned(),
+        (Some((what, _)), None) if names.len() > LISTED => {
+            format!(
+                "{what}; the documentation lists the {} accepted names",
+                names.len()
+            )
+        }
+        _ => message.to_owned(),
+    };
+    match suggestion {
         Some(name) => format!("{message}; did you mean `{name}`?"),
-        None => message.to_owned(),
+        None => message,
     }
 }
+
+/// The number of valid names up to which an error lists them all.
+const LISTED: usize = 30;
 
 /// The name that is most similar to an unknown one, if one is similar at all.
 pub(super) fn most_similar<'a>(

@@ -61,7 +61,7 @@ pub struct Server {
     pub hosts: Vec<IpAddr>,
     /// Port to listen on; 0 for any free port. Default: 1338.
     pub port: u16,
-    /// Format of the answers. Default: `nitro`.
+    /// Format of the responses. Default: `nitro`.
     pub dialect: Dialect,
     /// Whether connections stay open for further requests. IMDS closes them `[I2]`. Default:
     /// `false`.

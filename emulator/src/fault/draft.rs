@@ -1,4 +1,4 @@
-//! An answer that a fault changes.
+//! A response that a fault changes.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -8,14 +8,14 @@ use super::occurrence::Occurrence;
 use crate::decision::{Delivery, ReasonPhrase, Step, WithoutBody};
 use crate::dialect::Dialect;
 
-/// The answer that IMDS would send.
+/// The response that IMDS would send.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) response: Response<Bytes>,
     pub(crate) dialect: Dialect,
     /// The method of the request.
     pub(crate) method: Method,
-    /// The application of the rule whose fault changes the answer.
+    /// The application of the rule whose fault changes the response.
     pub(crate) occurrence: Occurrence,
 }
 

@@ -56,7 +56,7 @@ impl Fired {
         &self.active.name
     }
 
-    /// How long the fault delays the answer.
+    /// How long the fault delays the response.
     pub(crate) fn delay(&self) -> Duration {
         match self.active.rule.fault.nature() {
             Nature::Delay(_, fault) => fault.delay(&self.occurrence),
@@ -87,7 +87,7 @@ impl Fired {
         }
     }
 
-    /// Whether the fault replaces the answer.
+    /// Whether the fault replaces the response.
     pub(crate) fn replaces(&self) -> bool {
         self.active.rule.fault.nature().replaces()
     }
@@ -163,7 +163,7 @@ struct Gate {
     client: Option<IpNet>,
     /// Whether the rule is for requests, and for which.
     requests: Option<Requests>,
-    /// Whether the fault replaces the answer. If several such faults match, the first applies.
+    /// Whether the fault replaces the response. If several such faults match, the first applies.
     replaces: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules are written the same way in the configuration file, over the admin API and in Rust. For
 //! each request, rules are checked by priority, then in their order. Delays add up. All faults of
-//! the instance take effect. If several faults replace the answer, the first applies.
+//! the instance take effect. If several faults replace the response, the first applies.
 //!
 //! ```
 //! use imds_emulator::config::Config;

@@ -27,7 +27,7 @@ pub(crate) struct View {
 pub(crate) struct Quirks {
     /// How far the clock is off.
     pub(crate) skew: TimeDelta,
-    /// How old the answers are.
+    /// How old the responses are.
     pub(crate) age: TimeDelta,
     /// Paths that are listed, but 404.
     pub(crate) missing: Vec<GlobMatcher>,

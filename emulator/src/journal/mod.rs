@@ -63,12 +63,12 @@ pub struct Exchange {
     pub rules: Vec<Arc<str>>,
     /// The outcome.
     pub outcome: Outcome,
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The length of the answer's body in bytes.
+    /// The length of the response's body in bytes.
     pub bytes: usize,
-    /// Time until the answer was sent, in milliseconds of real time.
+    /// Time until the response was sent, in milliseconds of real time.
     pub duration_ms: f64,
 }
 
@@ -144,7 +144,7 @@ pub struct Filter {
     /// The state of the request's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenState>,
-    /// The status of the answer.
+    /// The status of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The outcome.

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_with::{DeserializeFromStr, SerializeDisplay};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_with::SerializeDisplay;
 
 /// A length of time, written like `6h 20m`, `90s` or `500ms`.
 ///
@@ -21,18 +23,7 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 /// assert!("soon".parse::<Span>().is_err());
 /// # Ok::<(), imds_emulator::config::NotATime>(())
 /// ```
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    DeserializeFromStr,
-    Eq,
-    Ord,
-    PartialEq,
-    PartialOrd,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, SerializeDisplay)]
 pub struct Span(TimeDelta);
 
 /// The longest span. Added to a date, it stays far from the end of the calendar.
@@ -63,6 +54,12 @@ impl FromStr for Span {
             Ok(span) if span <= CENTURY => Ok(Self(span)),
             _ => Err(NotATime::span(text)),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text("a length of time, like 5s or 6h 20m", PhantomData))
     }
 }
 
@@ -117,7 +114,7 @@ impl JsonSchema for Span {
 /// assert!("tomorrow".parse::<Moment>().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, DeserializeFromStr, Eq, PartialEq, SerializeDisplay)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, SerializeDisplay)]
 #[non_exhaustive]
 pub enum Moment {
     /// A date and time.
@@ -157,6 +154,28 @@ impl Moment {
 impl Default for Moment {
     fn default() -> Self {
         Self::After(Span::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let accepted = "a date and time like 2026-01-02T03:04:05Z, or a length of time like +2m";
+        deserializer.deserialize_str(Text(accepted, PhantomData))
+    }
+}
+
+/// Reads a time from a text; the first field says what is accepted.
+struct Text<T>(&'static str, PhantomData<T>);
+
+impl<T: FromStr<Err = NotATime>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -173,7 +173,7 @@ fn a_source_that_cannot_be_read_is_the_only_thing_reported_of_what_it_may_have_s
         "{error}"
     );
     assert!(
-        error.contains("\n  /there/is/none.toml: No such file"),
+        error.contains("\n  /there/is/none.toml: cannot read the configuration: No such file"),
         "{error}"
     );
     assert!(error.contains("\n  --set: server.port: "), "{error}");

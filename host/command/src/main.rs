@@ -187,8 +187,21 @@ fn without_passwords(mut text: String) -> String {
     text
 }
 
+/// The library's names of settings that are arguments here, and the arguments.
+const ARGUMENTS: [(&str, &str); 3] = [
+    ("option attempts is", "--attempts is"),
+    ("option role-name is", "--role-name is"),
+    ("the program names the profile", "--profile is"),
+];
+
 fn complain(error: &anyhow::Error) {
-    eprintln!("error: {}", without_passwords(format!("{error:#}")));
+    let mut text = format!("{error:#}");
+    for (setting, argument) in ARGUMENTS {
+        if let Some(rest) = text.strip_prefix(setting) {
+            text = format!("{argument}{rest}");
+        }
+    }
+    eprintln!("error: {}", without_passwords(text));
     if let Some(remedy) = error
         .downcast_ref::<ec2_role_host::Error>()
         .and_then(ec2_role_host::Error::remedy)

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _};
 
+use anyhow::Context as _;
+
 use crate::Outcome;
 use crate::source::{Log, Source};
 
@@ -37,11 +39,12 @@ impl Arguments {
         self.log.start(None)?;
         let opened = self.source.open().await?;
         let metadata = opened.provider.metadata();
-        let mut body = match place(&self.path) {
-            Place::Metadata(path) => metadata.get(path).await?.into_bytes(),
-            Place::Dynamic(path) => metadata.dynamic_data(path).await?.into_bytes(),
-            Place::UserData => metadata.user_data().await?,
+        let body = match place(&self.path) {
+            Place::Metadata(path) => metadata.get(path).await.map(String::into_bytes),
+            Place::Dynamic(path) => metadata.dynamic_data(path).await.map(String::into_bytes),
+            Place::UserData => metadata.user_data().await,
         };
+        let mut body = body.with_context(|| format!("cannot read {:?}", self.path))?;
         // The bytes are printed unchanged, except that a terminal's prompt must begin on a new line.
         if io::stdout().is_terminal() && !body.ends_with(b"\n") {
             body.push(b'\n');

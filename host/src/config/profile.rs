@@ -98,12 +98,17 @@ pub(super) fn read(
             Some((name, who)) => {
                 let mut known: Vec<&str> = sections.profiles().collect();
                 known.sort_unstable();
-                let known = match known.is_empty() {
-                    true => "they define no profile".to_owned(),
-                    false => known.join(", "),
+                let accepted = match known.is_empty() {
+                    true => {
+                        "no profile, because the shared configuration files define none".to_owned()
+                    }
+                    false => format!(
+                        "a profile of the shared configuration files ({})",
+                        known.join(", ")
+                    ),
                 };
                 Err(invalid(format!(
-                    "{who} names the profile {:?}; accepted: a profile of the shared configuration files ({known})",
+                    "{who} names the profile {:?}; accepted: {accepted}",
                     without_password(&name)
                 )))
             }

@@ -15,6 +15,7 @@ use crate::clock::{self, Clock};
 use crate::config::{self, EndpointMode, Environment, Imdsv1Policy, RefreshPolicy, Settings};
 use crate::egress::Egress;
 use crate::error::{Error, ErrorKind};
+use crate::inspect::is_wasm;
 use crate::last_known_good::LastKnownGood;
 use crate::limits::Limits;
 use crate::runtime;
@@ -389,13 +390,23 @@ impl fmt::Debug for Builder {
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(file).map_err(|error| {
+    let component = std::fs::read(file).map_err(|error| {
         Error::with_source(
             ErrorKind::Component,
             format!("cannot read the component {}", file.display()),
             error,
         )
-    })
+    })?;
+    match is_wasm(&component) {
+        true => Ok(component),
+        false => Err(Error::new(
+            ErrorKind::Component,
+            format!(
+                "{} is not WebAssembly; accepted: a component (.wasm)",
+                file.display()
+            ),
+        )),
+    }
 }
 
 fn system_randomness() -> Randomness {

@@ -12,7 +12,7 @@ use wasmtime::{Config, Engine, Store};
 
 use crate::compiled;
 use crate::error::{Error, ErrorKind};
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, NOT_WASM, is_wasm};
 use crate::wit::{self, ec2_role, metadata, provider};
 
 mod epoch;
@@ -72,6 +72,9 @@ impl Sandbox {
     /// Compiles `component`, or loads it from the folder `cache`. The component must export the
     /// interfaces of `imds:credentials`.
     pub(crate) fn new(component: &[u8], cache: Option<&Path>) -> Result<Self, Error> {
+        if !is_wasm(component) {
+            return Err(Error::new(ErrorKind::Component, NOT_WASM));
+        }
         let engine = engine()?;
         let component = match cache {
             Some(folder) => compiled::load_or_compile(folder, engine, component),

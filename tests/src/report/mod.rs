@@ -1,6 +1,7 @@
 //! The report of a run, as a value and as text, JSON, JUnit XML, TAP, HTML and Markdown.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -26,6 +27,9 @@ pub struct Report {
     pub date: DateTime<Utc>,
     /// The seed for everything random.
     pub seed: u64,
+    /// Where the scenarios are. `None` for the built-in ones.
+    #[serde(skip)]
+    pub library: Option<PathBuf>,
     /// Whether the report is about clients or about a server.
     pub subject: Subject,
     /// The clients, in the order of the command line.
@@ -146,6 +150,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             date: Utc::now(),
             seed,
+            library: None,
             subject: Subject::Clients,
             clients: drivers.iter().map(measured).collect(),
             scenarios: scenarios

@@ -103,8 +103,20 @@ fn failures(text: &mut String, report: &Report) {
                 finding.seen
             );
         }
-        let _ = writeln!(text, "    imds-conformance explain {}", outcome.scenario);
+        let _ = writeln!(text, "    {}", explain(report, &outcome.scenario));
     }
+}
+
+/// The command that explains a scenario, for a shell. Its name comes from the path of its file.
+fn explain(report: &Report, scenario: &str) -> String {
+    let mut words = vec!["imds-conformance", "explain"];
+    let library = report.library.as_ref().map(|path| path.to_string_lossy());
+    if let Some(library) = &library {
+        words.extend(["--scenarios", library]);
+    }
+    words.push(scenario);
+    // Only a NUL cannot be quoted, and paths contain none.
+    shlex::try_join(words).unwrap_or_default()
 }
 
 /// Why scenarios were not run, with each reason once.
@@ -124,5 +136,24 @@ fn reasons(text: &mut String, report: &Report) {
         for (reason, count) in counts {
             let _ = writeln!(text, "· {}: {count} not run, because {reason}", client.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_explains_can_be_pasted_into_a_shell() {
+        let mut report = Report::new(0, &[], &[], Vec::new());
+        assert_eq!(
+            explain(&report, "token/reused"),
+            "imds-conformance explain token/reused"
+        );
+        report.library = Some("my scenarios".into());
+        assert_eq!(
+            explain(&report, "a/it's"),
+            "imds-conformance explain --scenarios 'my scenarios' \"a/it's\""
+        );
     }
 }

@@ -143,6 +143,7 @@ pub async fn examine(
         version: env!("CARGO_PKG_VERSION"),
         date: Utc::now(),
         seed: 0,
+        library: None,
         subject: Subject::Server,
         clients: vec![measured],
         scenarios: checks.iter().map(ScenarioSummary::from).collect(),

@@ -1,4 +1,4 @@
-//! Faults of the answer's status and headers, and faults that replace the answer.
+//! Faults of the response's status and headers, and faults that replace the response.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::fault::header;
 use crate::value::{Invalid, Key, Span, all};
 
 group! {
-    /// Faults of the answer's status and headers, and other answers.
-    Answer(AnswerFault), "Answer":
+    /// Faults of the response's status and headers, and other responses.
+    Answer(AnswerFault), "Response":
     Status = "status" | "error" | "abort", status(code: u16);
     Replace = "replace", replace();
     Redirect = "redirect", redirect(to: impl Into<String>);
@@ -145,18 +145,18 @@ pub enum StatusBody {
     },
 }
 
-/// Replaces parts of the answer.
+/// Replaces parts of the response.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Replace {
-    /// Status code, 200 to 999. Default: that of the answer.
+    /// Status code, 200 to 999. Default: that of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u16>,
     /// Headers that are added or replaced. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The new body. Default: that of the answer.
+    /// The new body. Default: that of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Faults of the answer's body.
+//! Faults of the response's body.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -17,7 +17,7 @@ use crate::fault::draft::Draft;
 use crate::value::{Invalid, Key, all};
 
 group! {
-    /// Faults of the answer's body.
+    /// Faults of the response's body.
     Body(BodyFault), "Body":
     TruncateBody = "truncate_body" | "limit_data", truncate_body();
     LongBody = "long_body", long_body(bytes: usize);

@@ -68,15 +68,15 @@ pub(crate) enum Nature<'a> {
     Listener(Option<Family>),
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
-    /// The answer. If several faults of the answer or of its delivery match, the first applies.
+    /// The response. If several faults of the response or of its delivery match, the first applies.
     Answer(Requests, &'a dyn Change),
-    /// How the answer is sent, if at all. Only a server that owns the connection can do this.
+    /// How the response is sent, if at all. Only a server that owns the connection can do this.
     Delivery(Requests, &'a dyn Deliver),
-    /// The time before the answer is sent. Delays add up.
+    /// The time before the response is sent. Delays add up.
     Delay(Requests, &'a dyn Delay),
-    /// The instance that the answer is made from. All such faults apply.
+    /// The instance that the response is made from. All such faults apply.
     Instance(Requests, &'a dyn Alter),
-    /// How many requests are answered. For requests above the limit, the fault acts on the answer.
+    /// How many requests are answered. For requests above the limit, the fault acts on the response.
     Rate(Requests, &'a dyn Limit),
 }
 
@@ -101,7 +101,7 @@ impl Nature<'_> {
         }
     }
 
-    /// Whether the fault replaces the answer. If several such faults match, the first applies.
+    /// Whether the fault replaces the response. If several such faults match, the first applies.
     pub(crate) fn replaces(self) -> bool {
         match self {
             Self::Answer(..) | Self::Delivery(..) | Self::Rate(..) => true,
@@ -150,21 +150,21 @@ impl Nature<'_> {
     }
 }
 
-/// Acts on the answer.
+/// Acts on the response.
 pub(crate) trait Change {
-    /// Changes the answer.
+    /// Changes the response.
     fn change(&self, answer: &mut Draft);
 }
 
-/// Acts on how the answer is sent.
+/// Acts on how the response is sent.
 pub(crate) trait Deliver {
-    /// What the client receives in place of the answer.
+    /// What the client receives in place of the response.
     fn deliver(&self, answer: Draft) -> Delivery;
 }
 
-/// Acts on the time before the answer.
+/// Acts on the time before the response.
 pub(crate) trait Delay {
-    /// How long the answer is delayed.
+    /// How long the response is delayed.
     fn delay(&self, occurrence: &Occurrence) -> Duration;
 }
 
@@ -364,11 +364,11 @@ macro_rules! groups {
 groups! {
     /// The connection is refused, reset or closed.
     Connection(ConnectionFault),
-    /// The answer is late, or slow.
+    /// The response is late, or slow.
     Timing(TimingFault),
-    /// The answer is an error, or another one.
+    /// The response is an error, or another one.
     Answer(AnswerFault),
-    /// The body of the answer is incomplete or wrong.
+    /// The body of the response is incomplete or wrong.
     Body(BodyFault),
     /// Too many requests are not answered.
     Rate(RateFault),

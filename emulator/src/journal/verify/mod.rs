@@ -38,7 +38,7 @@ pub enum Assertion {
     /// Requests occur in this order, possibly with other requests in between. Each is described by
     /// a glob of its path, optionally preceded by a method.
     Order(Vec<String>),
-    /// After an answer with this status, a client waits before it requests the same path again.
+    /// After a response with this status, a client waits before it requests the same path again.
     BacksOffAfter(BacksOff),
     /// The `User-Agent` of every request matches.
     UserAgent(UserAgent),
@@ -213,7 +213,7 @@ impl From<Requests> for Assertion {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct BacksOff {
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
     /// Shortest back-off, in real time. Default: `100ms`.
     #[serde(default = "default_back_off")]
@@ -221,7 +221,7 @@ pub struct BacksOff {
 }
 
 impl BacksOff {
-    /// After an answer with `status`, for 100 ms at least.
+    /// After a response with `status`, for 100 ms at least.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -517,7 +517,8 @@ fn backs_off<'a>(back_off: &BacksOff, all: &'a [Arc<Exchange>]) -> Findings<'a> 
         }
     }
     let why = format!(
-        "{count} answers with {}; after {} of them the next request came in less than {}",
+        "{count} response{} with {}; after {} of them the next request came in less than {}",
+        if count == 1 { "" } else { "s" },
         back_off.status,
         wrong.len(),
         back_off.at_least,

@@ -61,7 +61,7 @@ fn each_client_waits_from_its_own_answer_on() {
     let mut late = Exchange::clone(&exchange(1, 1, 0));
     late.duration_ms = 50.0;
     let mut all = vec![late.into(), exchange(2, 2, 10), exchange(3, 1, 149)];
-    let why = "3 answers with 503; after 1 of them the next request came in less than 100ms";
+    let why = "3 responses with 503; after 1 of them the next request came in less than 100ms";
     assert_eq!(against(&back_off, &all), (vec![3], why.into()));
     all[2] = exchange(3, 1, 150);
     assert!(against(&back_off, &all).0.is_empty());

@@ -60,11 +60,11 @@ fn wrong_settings_are_named() {
         ),
         (
             &["get", "--endpoint", &closed, "--role-name", "a b"],
-            "option role-name is \"a b\"; accepted: ",
+            "error: --role-name is \"a b\"; accepted: ",
         ),
         (
             &["get", "--endpoint", &closed, "--attempts", "11"],
-            "option attempts is \"11\"; accepted: ",
+            "error: --attempts is \"11\"; accepted: 1 to 10",
         ),
         (
             &["get", "--endpoint", &closed, "--timeout", "0"],
@@ -79,8 +79,12 @@ fn wrong_settings_are_named() {
             "cannot be used with",
         ),
         (
+            &["get", "--endpoint", &closed, "--profile", "nope"],
+            "error: --profile is \"nope\"; accepted: ",
+        ),
+        (
             &["get", "--emulator=/nowhere/imds.toml"],
-            "/nowhere/imds.toml",
+            "/nowhere/imds.toml: cannot read the configuration: ",
         ),
     ] {
         let complaint = failure(arguments, 2);

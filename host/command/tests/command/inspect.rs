@@ -31,7 +31,14 @@ fn what_is_not_a_component_is_refused() {
     let complaint = failure(&["inspect", "--component", file], 1);
     assert!(
         complaint.starts_with(&format!(
-            "error: cannot inspect {file}: the bytes are not a WebAssembly component"
+            "error: cannot inspect {file}: the bytes are not WebAssembly; accepted: a component (.wasm)\n"
+        )),
+        "{complaint}"
+    );
+    let complaint = failure(&["get", "--emulator", "--component", file], 1);
+    assert!(
+        complaint.starts_with(&format!(
+            "error: {file} is not WebAssembly; accepted: a component (.wasm)\n"
         )),
         "{complaint}"
     );

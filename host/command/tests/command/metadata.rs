@@ -25,7 +25,8 @@ fn anything_in_the_tree_is_printed_as_it_is() {
 fn what_is_not_there_is_an_error() {
     let complaint = failure(&["metadata", "nothing/of/the/sort", "--emulator"], 1);
     assert!(
-        complaint.starts_with("error: cannot get the metadata: "),
+        complaint
+            .starts_with("error: cannot read \"nothing/of/the/sort\": cannot get the metadata: "),
         "{complaint}"
     );
 }

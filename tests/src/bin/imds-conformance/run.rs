@@ -96,7 +96,8 @@ impl Arguments {
             .run(&drivers, &scenarios, |outcome| progress.done(outcome))
             .await;
         progress.end();
-        let report = Report::new(self.seed, &drivers, &scenarios, outcomes);
+        let mut report = Report::new(self.seed, &drivers, &scenarios, outcomes);
+        report.library = self.library.path().map(Into::into);
         self.reports.write(|format| report.render(format))?;
         let tried = |outcome: &Ran| !matches!(outcome.verdict, Verdict::NotRun(_));
         if !report.outcomes.iter().any(tried) {

@@ -22,6 +22,11 @@ pub(crate) struct Library {
 }
 
 impl Library {
+    /// The path given. `None` for the built-in scenarios.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.scenarios.as_deref()
+    }
+
     pub(crate) fn read(&self) -> anyhow::Result<Vec<Scenario>> {
         match &self.scenarios {
             Some(path) => Ok(scenario::folder(path)?),

@@ -166,11 +166,15 @@ impl Process {
         };
         match answers.as_slice() {
             [Ok(_)] => Ok(()),
-            [Err(error)] => Err(Unable(format!(
-                "{} gets no credentials, although IMDS is healthy: {error}\n{}",
-                self.name,
-                client.said().await
-            ))),
+            [Err(error)] => Err(Unable(
+                format!(
+                    "{} gets no credentials, although IMDS is healthy: {error}\n{}",
+                    self.name,
+                    client.said().await
+                )
+                .trim_end()
+                .to_owned(),
+            )),
             _ => Err(Unable(format!("{} does not answer", self.name))),
         }
     }
@@ -504,8 +508,13 @@ impl Once {
             (false, Some(_)) => {
                 // The output of a failed command must not contain secrets either.
                 self.said.push_str(&stdout);
-                let last = stderr.trim().lines().last().unwrap_or_default();
-                Err(Failed::new(None, format!("{status}: {last}")))
+                Err(Failed::new(
+                    None,
+                    match stderr.trim().lines().last() {
+                        Some(last) => format!("{status}: {last}"),
+                        None => status.to_string(),
+                    },
+                ))
             }
             (false, None) => Err(Failed::broken(format!("the client exited ({status})"))),
         }
