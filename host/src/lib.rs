@@ -54,7 +54,7 @@
 //! | `sandbox` | the engine, what the component imports, and its limits | `clock`, `compiled`, `egress`, `error`, `inspect`, `limits`, `obstacle`, `telemetry`, `transport`, `wit` |
 //! | `call` | calls to the component, and their replies | `credentials`, `error`, `wit` |
 //! | `metadata` | the IMDS client | `call`, `error`, `wit` |
-//! | `provider` | the handle that programs hold, and the owner of the one component instance | `call`, `clock`, `config`, `credentials`, `egress`, `endpoint`, `error`, `last_known_good`, `limits`, `metadata`, `printable`, `runtime`, `inspect`, `sandbox`, `status`, `telemetry`, `transport`, `wit` |
+//! | `provider` | the handle that programs hold, and the owner of the one component instance | `call`, `clock`, `config`, `credentials`, `egress`, `endpoint`, `error`, `inspect`, `last_known_good`, `limits`, `metadata`, `printable`, `runtime`, `sandbox`, `status`, `telemetry`, `transport`, `wit` |
 //! | `aws_sdk` | the provider as a `ProvideCredentials` of the AWS SDK for Rust (feature `aws-sdk`) | `credentials`, `error`, `provider` |
 
 #![deny(unsafe_code)]
