@@ -35,7 +35,8 @@ found = source.crawl_metadata()
 data = found["meta-data"]
 assert found["_metadata_api_version"] == "2021-03-23", found["_metadata_api_version"]
 assert data["placement"]["availability-zone"] == "eu-central-1b"
-assert data["public-keys"]["mine"] == "ssh-ed25519 AAAAC3Nza mine", data["public-keys"]
+# The newline after the key, which EC2 sends too, makes it a list.
+assert data["public-keys"]["mine"] == ["ssh-ed25519 AAAAC3Nza mine"], data["public-keys"]
 assert data["tags"]["instance"]["Name"] == "emulated"
 macs = data["network"]["interfaces"]["macs"]
 assert macs[data["mac"]]["local-ipv4s"] == data["local-ipv4"]
