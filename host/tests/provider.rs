@@ -544,7 +544,7 @@ fn the_transport_can_be_replaced() {
         .attempts(1)
         .build_blocking()
         .unwrap();
-    // For `http://169.254.169.254`, and nothing is sent there.
+    // The endpoint is the default one. The transport answers without opening a connection.
     let credentials = provider.credentials_blocking().unwrap();
     assert_eq!(credentials.access_key_id(), "id");
     let error = wait(provider.metadata().get("other")).unwrap_err();

@@ -7,7 +7,8 @@
 //! | 22 | about clients |
 //! | 1, 23, 24, 36 | [`options`] |
 //! | 25, 26 | throttling: not emulated |
-//! | 27 to 43 | [`paths`] |
+//! | 27 to 33 | [`paths`] |
+//! | 34 to 43 | [`categories`] |
 //! | 44 to 53 | [`iam`] |
 //! | 54 to 58 | [`events`] |
 //! | 59, 60 | [`identity`] |
@@ -16,6 +17,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod bench;
+mod categories;
 mod dialects;
 mod events;
 mod iam;

@@ -1,9 +1,9 @@
 //! Nothing but dependencies.
 //!
-//! Cargo builds a crate anew for each set of features. The tests ask for features of crates that
-//! `cargo run` builds too, so `cargo test --workspace` would build these a second time, wasmtime
-//! among them. This package asks for the same features, and is a default member of the workspace: a
-//! build without `--package` then shares its artefacts with the whole workspace.
+//! Cargo compiles a crate once for each set of features that is selected. The tests enable features
+//! that `cargo run` does not need, so `cargo test --workspace` would compile wasmtime and other crates
+//! a second time. This package enables the same features and is a default member of the workspace:
+//! builds without `--package` therefore reuse what a build of the whole workspace compiled.
 //!
 //! `tests/tests/features.rs` compares the two and names what is missing here.
 

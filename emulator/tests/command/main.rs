@@ -1,0 +1,308 @@
+//! The command `imds-emulator`, as a user runs it. What every subcommand shares is here: starting,
+//! stopping, roles, ports, `run`, `env` and `certificate`.
+
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
+
+mod configuration;
+mod ctl;
+mod documentation;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imds-emulator"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A running emulator, and its ready line.
+struct Running {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        Self {
+            child,
+            ready: serde_json::from_str(&line).unwrap(),
+        }
+    }
+
+    fn address(&self) -> &str {
+        self.ready["metadata"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("http://")
+            .unwrap()
+    }
+
+    /// The body of the answer to a request for the role list.
+    fn role(&self) -> String {
+        let ask = |head: &str| {
+            let mut stream = TcpStream::connect(self.address()).unwrap();
+            write!(stream, "{head}\r\nHost: imds\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        };
+        let token =
+            ask("PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60");
+        ask(&format!(
+            "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1\r\nX-aws-ec2-metadata-token: {token}"
+        ))
+    }
+
+    /// Sends a signal, and waits for the end.
+    fn stop(mut self, signal: &str) -> (Output, Duration) {
+        let began = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let status = self.child.wait().unwrap();
+        let took = began.elapsed();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let child = &mut self.child;
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_to_end(&mut stdout)
+            .unwrap();
+        child
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_end(&mut stderr)
+            .unwrap();
+        let output = Output {
+            status,
+            stdout,
+            stderr,
+        };
+        (output, took)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_says_when_it_is_ready_and_stops_cleanly_on_signals() {
+    for signal in ["-INT", "-TERM"] {
+        let running = Running::start(&["--port", "0"]);
+        assert_eq!(running.ready["ready"], true);
+        assert_eq!(running.ready.as_object().unwrap().len(), 4);
+        assert_eq!(
+            running.ready["listening"],
+            serde_json::json!([running.ready["metadata"]])
+        );
+        assert!(
+            running.address().starts_with("127.0.0.1:"),
+            "{}",
+            running.ready
+        );
+        assert_eq!(running.role(), "emulated-role");
+        let (output, _) = running.stop(signal);
+        assert_eq!(output.status.code(), Some(0), "{signal}");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "",
+            "nothing after the ready line"
+        );
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+}
+
+#[test]
+fn a_connection_that_nobody_uses_does_not_keep_it_from_stopping() {
+    let running = Running::start(&["--port", "0"]);
+    let mut idle = TcpStream::connect(running.address()).unwrap();
+    idle.write_all(b"GET /latest/").unwrap();
+    let (output, took) = running.stop("-TERM");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn the_role_can_be_chosen() {
+    let running = Running::start(&["--port", "0", "--role", "mine"]);
+    assert_eq!(running.role(), "mine");
+    running.stop("-TERM");
+    let running = Running::start(&["--port", "0", "--no-role"]);
+    assert!(running.role().contains("404 - Not Found"));
+    running.stop("-TERM");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = command(&["--port", &port]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{error}"
+    );
+    assert!(error.contains("--port 0"), "{error}");
+}
+
+/// What a command prints when all is well.
+fn output(arguments: &[&str]) -> String {
+    let output = command(arguments).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
+    assert_eq!(error, "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints when it is not: one line that begins with `error: `.
+fn failure(arguments: &[&str]) -> String {
+    let output = command(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: "), "{error}");
+    error
+}
+
+/// A file that is there for one test.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+#[test]
+fn env_prints_what_points_an_sdk_at_it() {
+    assert_eq!(
+        output(&["env", "--port", "4321"]),
+        "export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:4321\n\
+         export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv4\n\
+         export AWS_EC2_METADATA_DISABLED=false\n"
+    );
+    assert!(output(&["env", "--host", "::1"]).contains("='http://[::1]:1338'\n"));
+    assert!(
+        output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338\n"),
+        "a client cannot connect to an address that means all addresses"
+    );
+    let error = failure(&["env", "--port", "0"]);
+    assert!(error.contains("run -- COMMAND"), "{error}");
+}
+
+#[test]
+fn run_gives_a_command_an_emulator_of_its_own() {
+    let script = r#"
+        token=$(curl -sS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/api/token")
+        curl -sS -H "X-aws-ec2-metadata-token: $token" \
+            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/meta-data/iam/security-credentials/"
+    "#;
+    let printed = output(&["run", "--role", "mine", "--", "sh", "-c", script]);
+    assert_eq!(printed, "mine");
+    for (script, code) in [("exit 7", 7), ("kill -TERM $$", 128 + 15)] {
+        let output = command(&["run", "sh", "-c", script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script}");
+    }
+    for (program, code) in [("/there/is/no/such/command", 127), ("/", 126)] {
+        let output = command(&["run", program]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{program}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains(&format!("cannot run {program}: ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn run_forwards_a_sigterm_and_waits_for_the_command() {
+    let script =
+        "trap 'echo asked; exit 7' TERM; echo ready; for i in $(seq 400); do sleep 0.05; done";
+    let mut child = command(&["run", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(lines.next().unwrap().unwrap(), "asked");
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+fn a_certificate_needs_a_seed() {
+    let certificate = output(&["certificate", "--seed", "mine"]);
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"));
+    assert!(certificate.ends_with("\n-----END CERTIFICATE-----\n"));
+    assert_eq!(
+        output(&["certificate", "rsa", "--seed", "mine"]),
+        certificate
+    );
+    assert_ne!(
+        output(&["certificate", "dsa", "--seed", "mine"]),
+        certificate
+    );
+    assert!(failure(&["certificate"]).contains("--seed TEXT"));
+}
+
+#[test]
+fn it_listens_on_several_addresses() {
+    let running = Running::start(&["--port", "0", "--host", "127.0.0.1", "--host", "::1"]);
+    let listening = running.ready["listening"].as_array().unwrap();
+    assert_eq!(listening.len(), 2, "{}", running.ready);
+    for url in listening {
+        let address = url.as_str().unwrap().strip_prefix("http://").unwrap();
+        TcpStream::connect(address).unwrap();
+    }
+    running.stop("-TERM");
+}
+
+#[test]
+fn run_says_where_the_admin_api_is() {
+    let script = r#""$0" ctl health"#;
+    let binary = env!("CARGO_BIN_EXE_imds-emulator");
+    assert_eq!(output(&["run", "--", "sh", "-c", script, binary]), "ok\n");
+    let without = output(&[
+        "run",
+        "--no-admin",
+        "--",
+        "sh",
+        "-c",
+        "echo ${IMDS_EMULATOR_ADMIN_URL-none}",
+    ]);
+    assert_eq!(without, "none\n");
+}
