@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -68,7 +69,10 @@ async fn bytes(address: SocketAddr, request: Request<Body>) -> String {
     let text = format!("{text}\r\n");
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut response = String::new();
-    stream.read_to_string(&mut response).await.unwrap();
+    // A connection that stays open is a failure, not a test that hangs.
+    let read = stream.read_to_string(&mut response);
+    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+    read.unwrap().unwrap();
     response
 }
 
