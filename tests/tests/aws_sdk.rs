@@ -11,7 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use chrono::{DateTime, Utc};
 use imds_emulator::Emulator;
-use imds_emulator::config::{Content, HttpTokens};
+use imds_emulator::config::{Content, HttpTokens, PARTITIONS};
 use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::fault::{Fault, Rule};
 use imds_emulator::journal::Filter;
@@ -206,4 +206,20 @@ async fn under(rule: &str) -> String {
     // A request that the client gave up is in the journal once the emulator sees it.
     tokio::time::sleep(Duration::from_millis(100)).await;
     format!("{outcome}; {} PUT, {} GET", count("PUT"), count("GET"))
+}
+
+/// The SDK's table of partitions is private, but its endpoints show it.
+#[tokio::test]
+async fn domains_are_those_of_the_sdks_endpoints() {
+    use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+
+    for partition in PARTITIONS {
+        for begin in partition.regions {
+            let region = format!("{begin}-north-7");
+            let params = Params::builder().region(&region).build().unwrap();
+            let endpoint = DefaultResolver::new().resolve_endpoint(&params).await;
+            let expected = format!("https://sts.{region}.{}", partition.domain);
+            assert_eq!(endpoint.unwrap().url(), expected, "{}", partition.name);
+        }
+    }
 }

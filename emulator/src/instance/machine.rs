@@ -74,7 +74,7 @@ pub enum TargetLifecycleState {
     WarmedTerminated,
 }
 
-/// The block devices of an instance, as in `block-device-mapping/`.
+/// The block devices of an instance, as in `block-device-mapping/` `[I69]`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]

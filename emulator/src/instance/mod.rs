@@ -8,8 +8,10 @@ mod machine;
 mod names;
 mod network;
 mod options;
+mod partition;
 mod placement;
 mod signatures;
+mod zone;
 
 use std::collections::BTreeMap;
 
@@ -27,8 +29,10 @@ pub use machine::{
 };
 pub use network::{NetworkInterface, Subnet, Vpc};
 pub use options::{HttpTokens, MetadataOptions, Switch};
+pub use partition::{PARTITIONS, Partition};
 pub use placement::Placement;
 pub use signatures::Signatures;
+pub use zone::Zone;
 
 use crate::value::{Content, Moment};
 

@@ -455,18 +455,15 @@ impl Instance {
     }
 
     /// The private host name of an interface, derived from its private address, or from the
-    /// instance ID if it has none.
+    /// instance ID if it has none `[I67]`.
     pub(crate) fn local_hostname(&self, interface: &NetworkInterface) -> String {
-        let region = self.placement.region();
-        match interface.private_ipv4s.first() {
-            Some(address) => {
-                let host = dashed(address);
-                match region {
-                    "us-east-1" => format!("ip-{host}.ec2.internal"),
-                    _ => format!("ip-{host}.{region}.compute.internal"),
-                }
-            }
-            None => format!("{}.{region}.compute.internal", self.instance_id),
+        let host = match interface.private_ipv4s.first() {
+            Some(address) => format!("ip-{}", dashed(address)),
+            None => self.instance_id.clone(),
+        };
+        match self.placement.region() {
+            "us-east-1" => format!("{host}.ec2.internal"),
+            region => format!("{host}.{region}.compute.internal"),
         }
     }
 

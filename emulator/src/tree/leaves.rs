@@ -40,6 +40,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/instance-type", "2007-08-29", Always, |at| text(&at.instance.instance_type)),
     leaf("meta-data/kernel-id", "2008-02-01", Given, |at| optional(at.instance.kernel_id.as_ref())),
     leaf("meta-data/metrics/vhostmd", "2011-05-01", Always, |_| text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>")),
+    leaf("meta-data/outpost-arn", "2019-10-01", Given, |at| optional(at.instance.placement.outpost_arn.as_ref())),
     leaf("meta-data/product-codes", "2007-03-01", Given, |at| lines(&at.instance.product_codes)),
     leaf("meta-data/profile", "2011-05-01", Always, |at| text(&at.instance.profile)),
     leaf("meta-data/ramdisk-id", "2007-10-10", Given, |at| optional(at.instance.ramdisk_id.as_ref())),

@@ -5,4 +5,7 @@
 
 mod aemm;
 mod errors;
+#[expect(dead_code, reason = "VALUES is for the tests of the protocol")]
+#[path = "../full/mod.rs"]
+mod full;
 mod keys;

@@ -12,6 +12,7 @@
 //! | 44 to 53 | [`iam`] |
 //! | 54 to 58 | [`events`] |
 //! | 59, 60 | [`identity`] |
+//! | 67, 68 | [`placement`] |
 //! | 64 to 66, and kinds of instances | [`instance`] |
 
 #![expect(clippy::unwrap_used, reason = "a test")]
@@ -20,10 +21,13 @@ mod bench;
 mod categories;
 mod dialects;
 mod events;
+#[path = "../full/mod.rs"]
+mod full;
 mod iam;
 mod identity;
 mod instance;
 mod options;
 mod paths;
+mod placement;
 mod tokens;
 mod transport;

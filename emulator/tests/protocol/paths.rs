@@ -5,7 +5,7 @@ use imds_emulator::LEAVES;
 use imds_emulator::config::Content;
 
 use crate::bench::{Bench, NOT_FOUND, OK};
-use crate::categories::FULL;
+use crate::full::FULL;
 
 #[test]
 fn rule_28_every_leaf_came_with_a_version() {
