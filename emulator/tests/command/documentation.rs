@@ -10,6 +10,7 @@ fn the_examples_of_the_documentation_are_accepted() {
         ("configuration", "docs/configuration.md"),
         ("faults", "docs/faults.md"),
         ("aemm", "docs/aemm.md"),
+        ("recipes", "docs/recipes.md"),
     ] {
         let text = std::fs::read_to_string(root.join(path)).unwrap();
         let examples: Vec<&str> = text

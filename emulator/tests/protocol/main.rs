@@ -13,6 +13,7 @@
 //! | 54 to 58 | [`events`] |
 //! | 59, 60 | [`identity`] |
 //! | 67, 68 | [`placement`] |
+//! | what programs ask for; 69 and other recipes | [`programs`], [`recipes`] |
 //! | 64 to 66, and kinds of instances | [`instance`] |
 
 #![expect(clippy::unwrap_used, reason = "a test")]
@@ -29,5 +30,7 @@ mod instance;
 mod options;
 mod paths;
 mod placement;
+mod programs;
+mod recipes;
 mod tokens;
 mod transport;

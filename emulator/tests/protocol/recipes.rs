@@ -1,0 +1,100 @@
+//! `docs/recipes.md`: its examples do what the page says.
+
+use chrono::{DateTime, Utc};
+
+use crate::bench::{Bench, NOT_FOUND};
+
+/// The example below a heading of the page.
+fn example(heading: &str) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
+    let page = std::fs::read_to_string(file).unwrap();
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let (_, rest) = section.split_once("```toml\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+const MACS: &str = "meta-data/network/interfaces/macs/";
+
+#[tokio::test]
+async fn an_attached_interface_lacks_a_value_at_first() {
+    let example = example("An interface is attached while the instance runs");
+    let bench = Bench::configured(&example).await;
+    assert_eq!(bench.value(MACS).await, "0e:49:61:0f:c3:11/");
+    bench.pass(60);
+    assert_eq!(
+        bench.value(MACS).await,
+        "0e:49:61:0f:c3:11/\n0e:49:61:0f:c3:12/"
+    );
+    let block = format!("{MACS}0e:49:61:0f:c3:12/subnet-ipv4-cidr-block");
+    assert!(!bench.has(&block).await);
+    let of_first = block.replace("c3:12", "c3:11");
+    assert_eq!(bench.value(&of_first).await, "10.0.0.0/20");
+    bench.pass(5);
+    assert_eq!(bench.value(&block).await, "10.0.0.0/20");
+}
+
+#[tokio::test]
+async fn rule_69_block_devices_change_when_the_configuration_does() {
+    let example = example("A volume is attached while the instance runs");
+    let bench = Bench::configured(&example).await;
+    let folder = "meta-data/block-device-mapping/";
+    assert_eq!(bench.value(folder).await, "ami\nebs1\nroot");
+    bench
+        .imds
+        .take_step("the instance is stopped and started")
+        .unwrap();
+    assert_eq!(bench.value(folder).await, "ami\nebs1\nebs2\nroot");
+}
+
+#[tokio::test]
+async fn credentials_can_live_for_fifteen_minutes() {
+    let example = example("Credentials for fifteen minutes");
+    let bench = Bench::configured(&example).await;
+    let keys = async || {
+        let path = "/latest/meta-data/iam/security-credentials/emulated-role";
+        let document = bench.read(path).await.json();
+        let expiration = document["Expiration"].as_str().unwrap();
+        let expiration: DateTime<Utc> = expiration.parse().unwrap();
+        let left = (expiration - bench.clock.now()).num_minutes();
+        (document["AccessKeyId"].as_str().unwrap().to_owned(), left)
+    };
+    let (first, left) = keys().await;
+    assert_eq!(left, 15);
+    bench.pass(9 * 60);
+    assert_eq!(keys().await, (first.clone(), 6));
+    bench.pass(60);
+    let (second, left) = keys().await;
+    assert_ne!(first, second);
+    assert_eq!(left, 15);
+}
+
+#[tokio::test]
+async fn an_interface_for_an_elastic_fabric_adapter_has_no_addresses() {
+    let example = example("An interface for an Elastic Fabric Adapter only");
+    let bench = Bench::configured(&example).await;
+    let folder = format!("{MACS}0e:49:61:0f:c3:12/");
+    let listing = bench.value(&folder).await;
+    for name in ["local-ipv4s", "ipv6s", "public-ipv4s"] {
+        let answer = bench.read(&format!("/latest/{folder}{name}")).await;
+        assert_eq!(answer.status, NOT_FOUND, "{name}");
+        assert!(listing.lines().all(|listed| listed != name), "{listing}");
+    }
+    assert_eq!(bench.value(&format!("{folder}network-card")).await, "1");
+}
+
+#[tokio::test]
+async fn rules_59_and_67_an_instance_without_ipv4() {
+    let bench = Bench::configured(&example("An instance without IPv4")).await;
+    for name in ["local-ipv4", "public-ipv4", "public-hostname"] {
+        assert!(!bench.has(&format!("meta-data/{name}")).await, "{name}");
+    }
+    assert_eq!(
+        bench.value("meta-data/local-hostname").await,
+        "i-0a1b2c3d4e5f67890.ec2.internal"
+    );
+    assert_eq!(bench.value("meta-data/ipv6").await, "2001:db8::5");
+    let document = bench
+        .read("/latest/dynamic/instance-identity/document")
+        .await;
+    assert!(document.json()["privateIp"].is_null());
+}
