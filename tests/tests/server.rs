@@ -71,8 +71,8 @@ fn checks_have_unique_names_and_sources() {
     }
 }
 
-/// Configurations that together cover every check.
-const WHOLE: [(&str, &str); 6] = [
+/// Configurations that together cover every check, and that have shapes which servers got wrong.
+const WHOLE: [(&str, &str); 8] = [
     ("as it is", ""),
     (
         "tokens are optional",
@@ -95,6 +95,26 @@ const WHOLE: [(&str, &str); 6] = [
         instance.iam = false",
     ),
     (
+        "in a Wavelength Zone, with an interface for an Elastic Fabric Adapter",
+        "instance.placement.availability-zone = 'us-west-2-wl1-las-wlz-1'
+        [[instance.network-interfaces]]
+        mac = '0e:49:61:0f:c3:11'
+        interface-id = 'eni-0123456789abcdef0'
+        private-ipv4s = ['10.0.0.5']
+        [[instance.network-interfaces]]
+        mac = '0e:49:61:0f:c3:12'
+        interface-id = 'eni-0123456789abcdef1'
+        network-card-index = 1",
+    ),
+    (
+        "in another partition, without IPv4",
+        "instance.placement.availability-zone = 'us-isof-south-1a'
+        [[instance.network-interfaces]]
+        mac = '0e:49:61:0f:c3:11'
+        interface-id = 'eni-0123456789abcdef0'
+        ipv6s = ['2001:db8::5']",
+    ),
+    (
         "everything",
         "
         [instance]
@@ -106,6 +126,7 @@ const WHOLE: [(&str, &str); 6] = [
         tags = { Name = 'all of it', 'team:owner' = 'us' }
         public-keys = [{ name = 'mine', openssh-key = 'ssh-ed25519 AAAAC3Nza' }]
         iam = { role = 'worker', extended-path = true }
+        placement.outpost-arn = 'arn:aws:outposts:us-east-1:123456789012:outpost/op-0123456789abcdef0'
         [[instance.network-interfaces]]
         mac = '0e:49:61:0f:c3:11'
         interface-id = 'eni-0123456789abcdef0'

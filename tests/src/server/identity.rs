@@ -2,6 +2,7 @@
 
 use chrono::Utc;
 use futures_util::FutureExt as _;
+use imds_emulator::config::Zone;
 use serde_json::{Map, Value};
 
 use crate::scenario::Weight::{May, Must, Should};
@@ -53,8 +54,8 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "identity/region",
             Must,
-            "The region is the availability zone without its letter",
-            &["I40", "I59"],
+            "The region is that of the availability zone",
+            &["I40", "I59", "I67"],
             |imds| region(imds).boxed(),
         ),
         Check::new(
@@ -195,16 +196,10 @@ async fn region(imds: &Server) -> Judged {
     )
 }
 
-/// `us-east-1a` of `us-east-1`, and so is `us-east-1-bos-1a`, a local zone.
+/// `us-east-1a` of `us-east-1`, and so are `us-east-1-bos-1a`, a Local Zone, and
+/// `us-east-1-wl1-bos-wlz-1`, a Wavelength Zone.
 pub(super) fn is_zone_of(zone: &str, region: &str) -> bool {
-    let Some(rest) = zone.strip_prefix(region) else {
-        return false;
-    };
-    let letter = rest
-        .chars()
-        .last()
-        .is_some_and(|last| last.is_ascii_lowercase());
-    letter && (rest.len() == 1 || rest.starts_with('-'))
+    Zone::parse(zone).is_some_and(|zone| zone.region() == region)
 }
 
 async fn agrees(imds: &Server) -> Judged {
@@ -309,6 +304,7 @@ mod tests {
         for (zone, region) in [
             ("us-east-1a", "us-east-1"),
             ("us-west-2-lax-1a", "us-west-2"),
+            ("us-east-1-wl1-bos-wlz-1", "us-east-1"),
             ("us-gov-west-1b", "us-gov-west-1"),
         ] {
             assert!(is_zone_of(zone, region), "{zone}");

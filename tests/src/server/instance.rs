@@ -1,6 +1,6 @@
 //! The instance, its events, its tags and its user data.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use futures_util::FutureExt as _;
 use imds_emulator::config::{InstanceAction, LifeCycle, SpotAction, Switch, TargetLifecycleState};
@@ -9,11 +9,10 @@ use serde_json::Value;
 use crate::scenario::Weight::{May, Must, Should};
 
 use super::credentials::{date, has_texts, json, text};
-use super::identity::is_zone_of;
 use super::listings::escaped;
 use super::{Check, Judged, NotPassed, Server, expect, not_applicable};
 
-const TREE: &str = "/latest/meta-data/";
+pub(super) const TREE: &str = "/latest/meta-data/";
 const TAGS: &str = "/latest/meta-data/tags/instance";
 const USER_DATA: &str = "/latest/user-data";
 
@@ -41,21 +40,6 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| kind(imds).boxed(),
         ),
         Check::new(
-            "instance/availability-zone",
-            Must,
-            "The availability zone can be read, with and without a trailing slash",
-            &["I32", "I40", "clients: some ask with a slash, some without"],
-            |imds| zone(imds).boxed(),
-        )
-        .formerly(&["instance/zone"]),
-        Check::new(
-            "instance/region",
-            Must,
-            "The region can be read, and is the availability zone without its letter",
-            &["I40"],
-            |imds| region(imds).boxed(),
-        ),
-        Check::new(
             "instance/interfaces",
             Should,
             "mac names a network interface, which has an interface-id and a device-number",
@@ -68,6 +52,13 @@ pub(super) fn checks() -> Vec<Check> {
             "A network interface has network-card or no such name, and never network-card-index",
             &["I40"],
             |imds| network_card(imds).boxed(),
+        ),
+        Check::new(
+            "instance/interface-addresses",
+            Should,
+            "Every network interface lists its addresses, or does not name them if it has none",
+            &["I35", "I40"],
+            |imds| interface_addresses(imds).boxed(),
         ),
         Check::new(
             "instance/local-ipv4",
@@ -110,13 +101,6 @@ pub(super) fn checks() -> Vec<Check> {
             "system has a valid value",
             &["I41"],
             |imds| one_of(imds, "meta-data/system", &["nitro", "xen", "xen-on-nitro"]).boxed(),
-        ),
-        Check::new(
-            "instance/services",
-            Should,
-            "The partition and its domain can be read",
-            &["I40"],
-            |imds| services(imds).boxed(),
         ),
         Check::new(
             "event/spot",
@@ -238,7 +222,7 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 /// A value that every instance has, without surrounding white space.
-async fn trimmed(imds: &Server, path: &str) -> Result<String, NotPassed> {
+pub(super) async fn trimmed(imds: &Server, path: &str) -> Result<String, NotPassed> {
     Ok(imds
         .value(&format!("{TREE}{path}"))
         .await?
@@ -267,23 +251,35 @@ async fn kind(imds: &Server) -> Judged {
     )
 }
 
-async fn zone(imds: &Server) -> Judged {
-    let zone = trimmed(imds, "placement/availability-zone").await?;
-    let slash = trimmed(imds, "placement/availability-zone/").await?;
-    expect(zone == slash && !zone.is_empty(), zone, slash)
+async fn interface_addresses(imds: &Server) -> Judged {
+    let macs = "network/interfaces/macs/";
+    let listed = imds.if_there(&format!("{TREE}{macs}")).await?.text();
+    for mac in listed.lines().map(|name| name.trim().trim_end_matches('/')) {
+        let folder = format!("{TREE}{macs}{}/", escaped(mac));
+        for (name, is_address) in [
+            ("local-ipv4s", is_ipv4 as fn(&str) -> bool),
+            ("ipv6s", is_ipv6),
+        ] {
+            let answer = imds.get(&format!("{folder}{name}")).await?;
+            answer.has_status_of(&[200, 404])?;
+            let text = answer.text();
+            expect(
+                answer.status == 404 || !text.is_empty() && text.lines().all(is_address),
+                "one address or more, one per line, or 404",
+                answer.told(),
+            )?;
+            imds.agrees(&folder, name, answer.status == 200).await?;
+        }
+    }
+    Ok(())
 }
 
-async fn region(imds: &Server) -> Judged {
-    let zone = imds
-        .if_there(&format!("{TREE}placement/availability-zone"))
-        .await?;
-    let zone = zone.text().trim().to_owned();
-    let region = trimmed(imds, "placement/region").await?;
-    expect(
-        is_zone_of(&zone, &region),
-        format!("the region of the zone {zone}"),
-        region,
-    )
+fn is_ipv4(line: &str) -> bool {
+    line.trim().parse::<Ipv4Addr>().is_ok()
+}
+
+fn is_ipv6(line: &str) -> bool {
+    line.trim().parse::<Ipv6Addr>().is_ok()
 }
 
 async fn interfaces(imds: &Server) -> Judged {
@@ -362,17 +358,6 @@ async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
         values.iter().any(|value| value == seen.trim()),
         format!("one of {}", values.join(", ")),
         answer.told(),
-    )
-}
-
-async fn services(imds: &Server) -> Judged {
-    let partition = trimmed(imds, "services/partition").await?;
-    expect(partition.starts_with("aws"), "aws, aws-cn, …", partition)?;
-    let domain = trimmed(imds, "services/domain").await?;
-    expect(
-        domain.contains('.'),
-        "amazonaws.com, amazonaws.com.cn, …",
-        domain,
     )
 }
 

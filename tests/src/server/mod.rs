@@ -27,6 +27,7 @@ mod identity;
 mod instance;
 mod listings;
 mod paths;
+mod placement;
 mod text;
 mod token_path;
 mod tokens;
@@ -103,6 +104,7 @@ pub fn checks() -> Vec<Check> {
         credentials::checks(),
         identity::checks(),
         instance::checks(),
+        placement::checks(),
         features::checks(),
     ]
     .concat()

@@ -436,6 +436,41 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["instance/region", "listing/every-name-readable"],
     ),
     (
+        "match = { path = '/latest/meta-data/placement/availability-zone-id' }
+        fault = { type = 'replace', body = 'usw2-az1' }",
+        &["instance/zone-id"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/services/partition' }
+        fault = { type = 'replace', body = 'aws-iso' }",
+        &["instance/partition"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/services/domain' }
+        fault = { type = 'replace', body = 'c2s.ic.gov' }",
+        &["instance/partition"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/local-hostname' }
+        fault = { type = 'replace', body = 'i-0a1b2c3d4e5f67890.us-east-1.compute.internal' }",
+        &["instance/local-hostname"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/outpost-arn' }
+        fault = { type = 'replace', code = 200, body = 'op-0123456789abcdef0' }",
+        &["instance/outpost"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/ipv6s' }
+        fault = { type = 'replace', code = 200, body = '' }",
+        &["instance/interface-addresses"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/ipv6s' }
+        fault = { type = 'replace', code = 200, body = '2001:db8::5' }",
+        &["instance/interface-addresses"],
+    ),
+    (
         "match = { path = '/latest/meta-data/spot/instance-action' }
         fault = { type = 'replace', code = 200, body = '{}' }",
         &["event/spot", "event/spot-listed"],
