@@ -24,7 +24,7 @@ impl ProvideCredentials for Ec2RoleProvider {
 
     /// The held credentials, unless they have expired.
     fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
-        self.held().map(|held| SdkCredentials::from(&*held))
+        self.valid().map(|held| SdkCredentials::from(&*held))
     }
 }
 

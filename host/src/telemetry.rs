@@ -22,6 +22,7 @@
 //! | `refreshes are failing` | warn | `error` |
 //! | `refreshes recovered` | info | `since` |
 //! | `component failed, the next call restarts it` | error | `error` |
+//! | `IMDS has no valid credentials yet` | debug | `error` |
 //! | `request denied by the sandbox` | warn | `refusal` |
 //! | `cannot store the last known good credentials` | warn | `folder`, `error` |
 //! | `request` | debug | `method`, `path`, `status` or `error`, `elapsed` |
@@ -36,7 +37,7 @@ use http::{Method, Response, Uri};
 
 use crate::credentials::Credentials;
 use crate::egress::Refusal;
-use crate::error::WithSources;
+use crate::error::{Error, WithSources};
 use crate::printable::Expected;
 use crate::status::Event;
 use crate::transport::TransportError;
@@ -100,6 +101,13 @@ pub(crate) fn event(event: &Event) {
             );
         }
     }
+}
+
+/// IMDS was tried again in the background, without success. Without an error, it returned credentials
+/// that had expired.
+pub(crate) fn retry_failed(error: Option<&Error>) {
+    let error = error.map(|error| format!("{error:#}"));
+    tracing::debug!(error, "IMDS has no valid credentials yet");
 }
 
 pub(crate) fn denied(refusal: Refusal) {

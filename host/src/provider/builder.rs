@@ -238,7 +238,11 @@ impl Builder {
 
     /// Refreshes credentials in the background when they are due, once a caller has got the first
     /// ones. With [`Windowed`](RefreshPolicy::Windowed) no caller then waits for a refresh while IMDS
-    /// works. Default: false.
+    /// works.
+    ///
+    /// While refreshes fail, the component pauses for minutes between attempts `[B4.6]`, `[B5.9]`. Once
+    /// the credentials have expired, the provider tries IMDS again every 10 to 30 s, so that callers get
+    /// valid credentials soon after IMDS is back. Default: false.
     pub fn background_refresh(mut self, background: bool) -> Self {
         self.background_refresh = background;
         self

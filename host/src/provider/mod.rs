@@ -142,12 +142,17 @@ impl Ec2RoleProvider {
         (self.common.windowed && held.last_longer_than(MANDATORY_WINDOW, now)).then_some(held)
     }
 
-    /// The held credentials unless they have expired, for callers that can wait no longer.
+    /// The held credentials, for callers that cannot wait longer for
+    /// [`credentials`](Self::credentials). They may be due, and they may have expired. Never waits.
+    pub fn held(&self) -> Option<Arc<Credentials>> {
+        self.common.snapshot.load()
+    }
+
+    /// The held credentials unless they have expired.
     #[cfg(feature = "aws-sdk")]
-    pub(crate) fn held(&self) -> Option<Arc<Credentials>> {
-        let held = self.common.snapshot.load()?;
-        held.last_longer_than(Duration::ZERO, self.common.clock.now())
-            .then_some(held)
+    pub(crate) fn valid(&self) -> Option<Arc<Credentials>> {
+        self.held()
+            .filter(|held| held.last_longer_than(Duration::ZERO, self.common.clock.now()))
     }
 
     /// Gets credentials from IMDS, bypassing the cache.

@@ -19,9 +19,11 @@ use crate::status::{Event, PastFailure, Status};
 use crate::telemetry::{self, Outcome};
 use crate::wit::ec2_role as wit;
 
-/// The time until the next attempt after the component itself failed, and until the next refresh in
-/// the background while there are no credentials.
-const RETRY_DELAY: Duration = Duration::from_secs(30);
+/// The shortest time until IMDS is tried again in the background while there are no valid credentials,
+/// or after the component itself failed. The random part is less than [`RETRY_JITTER`], so that many
+/// instances do not try at the same time.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+const RETRY_JITTER: Duration = Duration::from_secs(20);
 
 /// The time until credentials that are due on receipt are refreshed in the background, so that
 /// refreshes do not follow each other without a pause.
@@ -39,8 +41,12 @@ pub(super) struct Owner {
     instance: Option<Instance>,
     /// The credentials handed out last. A restarted instance does not know them.
     held: Option<Credentials>,
+    /// The instance does not hold these credentials, because it was restarted or told to drop its own.
+    unknown_to_the_instance: bool,
     /// When the credentials are due, on the monotonic clock.
     alarm: Option<Duration>,
+    /// When to try IMDS again in the background, before the component would, on the monotonic clock.
+    retry: Option<Duration>,
     /// The number of refreshes that this instance reported last.
     refreshes: u64,
 }
@@ -68,7 +74,9 @@ impl Owner {
             bound,
             instance: None,
             held: None,
+            unknown_to_the_instance: false,
             alarm: None,
+            retry: None,
             refreshes: 0,
         };
         owner.instance().await?;
@@ -79,9 +87,10 @@ impl Owner {
     pub(super) async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         loop {
             let clock = Arc::clone(&self.common.clock);
-            let alarm = self.alarm;
+            let retries = self.retry.is_some() && (self.alarm.is_none() || self.retry < self.alarm);
+            let next = if retries { self.retry } else { self.alarm };
             let due = async move {
-                match alarm {
+                match next {
                     Some(at) => clock.sleep(at.saturating_sub(clock.monotonic())).await,
                     None => std::future::pending().await,
                 }
@@ -91,7 +100,10 @@ impl Owner {
                     Some(call) => self.answer(call).await,
                     None => return,
                 },
-                () = due => self.come_due().await,
+                () = due => match retries {
+                    true => self.retry().await,
+                    false => self.come_due().await,
+                },
             }
         }
     }
@@ -198,6 +210,51 @@ impl Owner {
         }
     }
 
+    /// Tries IMDS again while the component pauses after failed refreshes `[B4.6]`, `[B5.9]`, because
+    /// the credentials that it extends have expired. Callers use them in the meantime.
+    async fn retry(&mut self) {
+        self.retry = None;
+        let answer = self.with(async |instance| instance.retrieve().await).await;
+        let now = self.common.now();
+        match answer.map(Credentials::from) {
+            Ok(credentials) if credentials.last_longer_than(Duration::ZERO, now) => {
+                let delay = self.retry_delay();
+                self.hold(&credentials.fresh_for_at_most(delay, now), now);
+                // The component gets them itself, so that its times and its status are right.
+                let _ = self
+                    .with(async |instance| instance.invalidate().await)
+                    .await;
+                self.unknown_to_the_instance = true;
+                let _ = self.refresh().await;
+            }
+            outcome => {
+                telemetry::retry_failed(outcome.err().as_ref());
+                self.retry = Some(self.common.clock.monotonic() + self.retry_delay());
+                self.publish_status().await;
+            }
+        }
+    }
+
+    /// When to try IMDS again before the component does: once the credentials that it extends have
+    /// expired.
+    fn next_retry(&self, status: &Status, now: SystemTime) -> Option<Duration> {
+        status.failing_since.filter(|_| self.background_refresh)?;
+        let expires = status
+            .expires
+            .into_iter()
+            .chain(status.document_expires)
+            .min()?;
+        let left = SystemTime::from(expires).duration_since(now);
+        let delay = left.unwrap_or_default() + self.retry_delay();
+        Some(self.common.clock.monotonic() + delay)
+    }
+
+    fn retry_delay(&self) -> Duration {
+        let mut random = [0; 2];
+        (self.ports.randomness.0)(&mut random);
+        RETRY_DELAY + RETRY_JITTER * u32::from(u16::from_le_bytes(random)) / (1 << 16)
+    }
+
     /// Stores credentials everywhere, before an event announces them.
     fn hold(&mut self, credentials: &Credentials, now: SystemTime) {
         let left = match credentials.fresh_for(now) {
@@ -205,6 +262,7 @@ impl Owner {
             left => left,
         };
         self.alarm = Some(self.common.clock.monotonic() + left);
+        self.retry = None;
         self.common.snapshot.store(Some(credentials));
         self.held = Some(credentials.clone());
         self.common.status().access_key_id = self.key_id();
@@ -213,6 +271,7 @@ impl Owner {
     fn forget(&mut self) {
         self.held = None;
         self.alarm = None;
+        self.retry = None;
         self.common.snapshot.store(None);
         self.common.status().access_key_id = None;
     }
@@ -262,6 +321,8 @@ impl Owner {
             .max(credentials.refresh_after());
         let credentials = credentials.fresh_until(until.into());
         self.hold(&credentials, now);
+        self.unknown_to_the_instance = false;
+        self.retry = self.next_retry(status, now);
         telemetry::expiry(&credentials);
 
         if news {
@@ -310,7 +371,8 @@ impl Owner {
         news: bool,
     ) -> Result<Credentials, Error> {
         let now = self.common.now();
-        let unknown_to_the_instance = status.restarts > 0 && status.credentials_received.is_none();
+        let unknown_to_the_instance =
+            self.unknown_to_the_instance && status.credentials_received.is_none();
         let held = self.held.clone().filter(|held| {
             (error.is_component() || unknown_to_the_instance)
                 && held.last_longer_than(Duration::ZERO, now)
@@ -326,7 +388,7 @@ impl Owner {
         match held {
             Some(held) => {
                 telemetry::refresh(Outcome::Extended, start.elapsed());
-                let held = held.fresh_for_at_most(RETRY_DELAY, now);
+                let held = held.fresh_for_at_most(self.retry_delay(), now);
                 self.hold(&held, now);
                 self.emit(Event::Extended {
                     access_key_id: shown_id(&held),
@@ -339,7 +401,7 @@ impl Owner {
             None => {
                 telemetry::refresh(Outcome::Failed, start.elapsed());
                 self.forget();
-                self.alarm = Some(self.common.clock.monotonic() + RETRY_DELAY);
+                self.alarm = Some(self.common.clock.monotonic() + self.retry_delay());
                 Err(error)
             }
         }
@@ -401,6 +463,7 @@ impl Owner {
             && error.kind() == ErrorKind::Component
         {
             self.instance = None;
+            self.unknown_to_the_instance = true;
             self.refreshes = 0;
             self.common.status().restarts += 1;
             self.emit(Event::Restarted {
