@@ -65,7 +65,7 @@ enum Command {
     ///
     /// The emulator listens on a free port while the command runs. The command gets the environment
     /// variables that point AWS SDKs at the emulator, and IMDS_EMULATOR_ADMIN_URL for `imds-emulator
-    /// ctl`. SIGTERM is forwarded to the command.
+    /// ctl`. Signals are forwarded to the command, which ends with this process.
     ///
     /// Exit status: that of the command; 127 if the command is not found, 126 if it cannot be run.
     Run {
@@ -246,6 +246,7 @@ impl Settings {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    imds_child_process::start();
     // Every connection takes a file descriptor, and the default limit of many systems is low.
     // Connections above the limit wait.
     let _ = rlimit::increase_nofile_limit(u64::MAX);

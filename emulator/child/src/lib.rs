@@ -3,27 +3,35 @@
 //! `imds-emulator run` and `ec2-role-credentials serve` run a command and do their own work beside
 //! it. Both behave alike:
 //!
-//! * A SIGTERM is forwarded to the command, which decides how to end. A SIGINT from a terminal
-//!   reaches the command directly, so it is not forwarded.
+//! * Signals are forwarded to the command, which decides what they mean: SIGHUP, SIGINT, SIGQUIT,
+//!   SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP and SIGWINCH. What the keyboard or the window
+//!   of a terminal causes (Ctrl-C, for example) reaches the command directly, so it is not forwarded.
+//!   After a SIGTSTP the program stops as well, until a SIGCONT.
+//! * A signal that the program ignores from its start, as under `nohup`, is ignored by the command too.
+//! * The command does not outlive the program. On Linux this is so even if the program is killed,
+//!   provided that [`start`] is the first call in `main`.
+//! * As the init process of a container (PID 1), the program reaps the zombies of all processes.
 //! * The command's exit status becomes the exit status of the program. A command that was killed by
 //!   signal N counts as 128 + N.
-//! * Windows has no SIGTERM. There, Ctrl-C reaches the command directly.
 //! * The exit status is 127 if the command was not found, and 126 if it could not be run.
+//! * Windows has no signals. There, Ctrl-C reaches the command directly.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::process::{Command, ExitCode};
 //!
+//! imds_child_process::start();
 //! let mut signals = imds_child_process::Signals::new()?;
-//! let command = Command::new("true");
 //! # #[cfg(unix)]
-//! let exit = match imds_child_process::run(command, &mut signals).await {
+//! let exit = match imds_child_process::run(Command::new("true"), &mut signals).await {
 //!     Ok(exit) => exit,
 //!     Err(error) => {
 //!         eprintln!("error: {error}");
 //!         error.exit_code()
 //!     }
 //! };
+//! # #[cfg(unix)]
+//! # assert_eq!(exit, ExitCode::SUCCESS);
 //! # Ok::<(), std::io::Error>(())
 //! # }).unwrap();
 //! ```
@@ -34,9 +42,28 @@ use std::error::Error as StdError;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode};
 
-use tokio::process::Child;
+#[cfg(not(unix))]
+use self::elsewhere as system;
+#[cfg(unix)]
+use self::unix as system;
+
+#[cfg(not(unix))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod starter;
+#[cfg(unix)]
+mod unix;
+
+/// Makes commands end with this process, however it ends. Call it first in `main`: [`run`] starts this
+/// program once more, and this function replaces that process by the command.
+///
+/// It has no effect on systems other than Linux.
+pub fn start() {
+    #[cfg(target_os = "linux")]
+    starter::start();
+}
 
 /// Runs `command` as a child process and waits until it ends. Returns its exit status.
 ///
@@ -46,68 +73,26 @@ use tokio::process::Child;
 ///
 /// If the command cannot be run.
 pub async fn run(command: Command, signals: &mut Signals) -> Result<ExitCode, Error> {
-    let mut command = tokio::process::Command::from(command);
-    let program = command.as_std().get_program().to_owned();
-    let failed = |source| Error::new(&program, source);
-    let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
-    loop {
-        tokio::select! {
-            status = child.wait() => return Ok(exit_code(status.map_err(failed)?)),
-            signal = signals.next() => if signal == Signal::Terminate {
-                terminate(&child);
-            },
-        }
-    }
+    system::run(command, &mut signals.0).await
 }
 
 /// The signals that ask a program to stop. They are caught from the moment this is created.
 #[derive(Debug)]
-pub struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
+pub struct Signals(system::Signals);
 
 impl Signals {
-    /// Begins to catch signals.
+    /// Begins to catch signals. Those that this process ignores, as under `nohup`, remain ignored.
     ///
     /// # Errors
     ///
     /// If the handlers cannot be installed.
-    #[cfg(unix)]
     pub fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Begins to catch signals.
-    ///
-    /// # Errors
-    ///
-    /// None on this platform.
-    #[cfg(not(unix))]
-    pub fn new() -> io::Result<Self> {
-        Ok(Self {})
+        system::Signals::new().map(Self)
     }
 
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
-        #[cfg(unix)]
-        return tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
-        };
-        #[cfg(not(unix))]
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Interrupt,
-            // Without a handler the system ends the process by itself.
-            Err(_) => std::future::pending().await,
-        }
+        self.0.next().await
     }
 }
 
@@ -115,9 +100,13 @@ impl Signals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
-    /// SIGINT or Ctrl-C. A terminal sends it to every process in the foreground.
+    /// SIGHUP: the terminal was closed.
+    Hangup,
+    /// SIGINT or Ctrl-C.
     Interrupt,
-    /// SIGTERM, which is sent to one process.
+    /// SIGQUIT.
+    Quit,
+    /// SIGTERM.
     Terminate,
 }
 
@@ -140,9 +129,13 @@ impl Error {
     /// The exit status that `env` and shells have for it: 127 if the command was not found, 126
     /// otherwise.
     pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status())
+    }
+
+    fn status(&self) -> u8 {
         match self.source.kind() {
-            io::ErrorKind::NotFound => ExitCode::from(127),
-            _ => ExitCode::from(126),
+            io::ErrorKind::NotFound => 127,
+            _ => 126,
         }
     }
 }
@@ -157,29 +150,4 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.source)
     }
-}
-
-#[cfg(unix)]
-fn terminate(child: &Child) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok());
-    if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
-        // The child may have ended already.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-}
-
-/// Nothing sends [`Signal::Terminate`] here.
-#[cfg(not(unix))]
-fn terminate(_: &Child) {}
-
-fn exit_code(status: ExitStatus) -> ExitCode {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal: Option<i32> = None;
-    let code = status
-        .code()
-        .or_else(|| signal.map(|signal| 128 + signal))
-        .and_then(|code| u8::try_from(code).ok());
-    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -84,6 +84,7 @@ if it cannot be run.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    imds_child_process::start();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return misused(&error),

@@ -9,6 +9,7 @@
 #![cfg(feature = "emulator")]
 
 mod arguments;
+mod child;
 mod doctor;
 mod exec;
 mod get;
