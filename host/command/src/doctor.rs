@@ -66,6 +66,9 @@ impl Arguments {
             "settings",
             &format!("endpoint {}; {from}", provider.endpoint()),
         );
+        for note in crate::container::notes() {
+            report.warn("SDKs", &note);
+        }
         if let Err(problem) = examine(provider, &mut report).await {
             report.fail(&problem);
         }

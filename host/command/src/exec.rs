@@ -6,6 +6,7 @@ use std::process::Command;
 use imds_child_process::Signals;
 
 use crate::format;
+use crate::precedence;
 use crate::source::{Log, Source};
 use crate::{Outcome, Usage};
 
@@ -16,8 +17,10 @@ Examples:
   ec2-role-credentials exec --emulator -- sh -c 'echo $AWS_ACCESS_KEY_ID'
 
 COMMAND gets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION \
-and, if IMDS names the account, AWS_ACCOUNT_ID. The credentials expire, and are not refreshed while \
-COMMAND runs: use `serve -- COMMAND` for a command that runs for hours.")]
+and, if IMDS names the account, AWS_ACCOUNT_ID. AWS_PROFILE and AWS_DEFAULT_PROFILE are removed, \
+because some SDKs then ignore the variables above; the region of the profile is kept. The credentials \
+expire, and are not refreshed while COMMAND runs: use `serve -- COMMAND` for a command that runs for \
+hours.")]
 pub(crate) struct Arguments {
     /// Run this command with its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
@@ -29,14 +32,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     log: Log,
 }
-
-/// Variables that must not remain from another source of credentials.
-const HIDDEN: [&str; 4] = [
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_ACCOUNT_ID",
-];
 
 impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
@@ -54,9 +49,13 @@ impl Arguments {
         #[cfg(not(feature = "emulator"))]
         let alone = true;
         let mut command = Command::new(program);
-        for name in HIDDEN {
-            command.env_remove(name);
-        }
+        // No other source of credentials must remain, and no part of one.
+        let others = [
+            &precedence::KEYS[..],
+            &precedence::PROFILES,
+            &["AWS_ACCOUNT_ID"],
+        ];
+        precedence::remove(&mut command, &others.concat());
         command.args(arguments).envs(variables);
         // The command replaces this process, and has its signals and its terminal.
         #[cfg(unix)]

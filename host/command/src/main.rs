@@ -12,12 +12,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use ec2_role_host::Endpoint;
 
+mod container;
 mod doctor;
 mod exec;
 mod format;
 mod get;
 mod inspect;
 mod metadata;
+mod precedence;
 mod serve;
 mod source;
 mod watch;
@@ -188,6 +190,22 @@ fn without_passwords(mut text: String) -> String {
     text
 }
 
+/// A message without commands to a terminal. They may be in a name of a file or of an import.
+fn without_commands(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(letter.escape_unicode())
+            }
+            _ if letter.is_control() => shown.extend(letter.escape_unicode()),
+            _ => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// The library's names of settings that are arguments here, and the arguments.
 const ARGUMENTS: [(&str, &str); 3] = [
     ("option attempts is", "--attempts is"),
@@ -202,7 +220,7 @@ fn complain(error: &anyhow::Error) {
             text = format!("{argument}{rest}");
         }
     }
-    eprintln!("error: {}", without_passwords(text));
+    eprintln!("error: {}", without_commands(&without_passwords(text)));
     if let Some(remedy) = error
         .downcast_ref::<ec2_role_host::Error>()
         .and_then(ec2_role_host::Error::remedy)

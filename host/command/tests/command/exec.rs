@@ -27,6 +27,31 @@ fn the_command_has_the_credentials_in_its_environment() {
 }
 
 #[test]
+fn no_profile_comes_first() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config");
+    std::fs::write(&config, "[profile work]\nregion = eu-west-3 # Paris\n").unwrap();
+    let show =
+        "echo ${AWS_PROFILE-none} ${AWS_DEFAULT_PROFILE-none} $AWS_REGION $AWS_DEFAULT_REGION";
+    let exec = |region: &[(&str, &str)]| {
+        let output = command(&["exec", "--emulator", "--", "sh", "-c", show])
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_PROFILE", "work")
+            .env("AWS_DEFAULT_PROFILE", "work")
+            .envs(region.iter().copied())
+            .output()
+            .unwrap();
+        stdout(&output).to_owned()
+    };
+    // Its region stays, unless there is another one.
+    assert_eq!(exec(&[]), "none none eu-west-3 eu-west-3\n");
+    assert_eq!(
+        exec(&[("AWS_REGION", "us-east-2")]),
+        "none none us-east-2\n"
+    );
+}
+
+#[test]
 fn with_the_emulator_the_command_finds_that_too() {
     let names = result(&["exec", "--emulator", "--", "sh", "-c", NAMES]);
     assert!(

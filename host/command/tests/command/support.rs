@@ -21,6 +21,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", "/nonexistent")
         .env(
             "EC2_ROLE_CACHE",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/command"),
