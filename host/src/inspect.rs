@@ -26,9 +26,9 @@ pub(crate) fn is_wasm(bytes: &[u8]) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The interfaces that the component imports, sorted.
+    /// The interfaces that the component imports, sorted. Characters that cannot be printed are escaped.
     pub imports: Vec<String>,
-    /// The interfaces that the component exports, sorted.
+    /// The interfaces that the component exports, in the same way.
     pub exports: Vec<String>,
     /// The size of the component in bytes.
     pub size: usize,
@@ -66,11 +66,11 @@ impl Inspection {
         let ty = component.component_type();
         let mut imports: Vec<String> = ty
             .imports(engine)
-            .map(|(name, _)| name.to_owned())
+            .map(|(name, _)| printable(name))
             .collect();
         let mut exports: Vec<String> = ty
             .exports(engine)
-            .map(|(name, _)| name.to_owned())
+            .map(|(name, _)| printable(name))
             .collect();
         imports.sort_unstable();
         exports.sort_unstable();
@@ -81,4 +81,9 @@ impl Inspection {
             sha256: String::new(),
         }
     }
+}
+
+/// A name may be a URL, with any characters in it.
+fn printable(name: &str) -> String {
+    name.escape_debug().to_string()
 }

@@ -267,7 +267,6 @@ impl Log {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::server::{
     API_TOKEN, Answers, DOCUMENT, IDENTITY, LIST, SECRET, TOKEN, at, document, identity, ok,
     response, serve, usual,
 };
-use crate::support::{command, lines};
+use crate::support::{command, lines, request};
 
 /// Parts of the secret access key that are searched for.
 const MARKS: [&str; 3] = ["wJalrXUtnF", "K7MDENG", "MARKEDKEY"];
@@ -209,6 +209,100 @@ fn watch_does_not_show_what_a_server_should_not_have_sent() {
     each_case(|case, url| {
         check(case, &["watch", "--json"], &watch(url, &["--json"]));
     });
+}
+
+/// What `serve` shows by itself, and what it answers to a client if there are no credentials.
+fn serve_and_ask(url: &str) -> Vec<u8> {
+    let mut child = command(&[&["serve", "--endpoint", url], &FAST[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = lines(child.stdout.take().unwrap());
+    let stderr = lines(child.stderr.take().unwrap());
+    let mut shown = String::new();
+    let mut value = |name: &str| loop {
+        let line = stdout.recv_timeout(Duration::from_secs(60)).unwrap();
+        shown += &format!("{line}\n");
+        if let Some(value) = line.strip_prefix(&format!("export {name}=")) {
+            return value.to_owned();
+        }
+    };
+    let uri = value("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    let token = value("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    for token in [None, Some(&*token)] {
+        let answer = request("GET", &uri, token);
+        // Clients show what is not a document.
+        if answer.status != 200 {
+            shown += &answer.body;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for line in stdout.iter().chain(stderr.iter()) {
+        shown.push('\n');
+        shown.push_str(&line);
+    }
+    shown.into_bytes()
+}
+
+#[test]
+fn serve_does_not_show_what_a_server_should_not_have_sent() {
+    each_case(|case, url| check(case, &["serve"], &serve_and_ask(url)));
+}
+
+#[test]
+fn serve_hands_the_secrets_to_its_command_alone() {
+    let url = serve(Arc::new(usual));
+    let arguments = ["serve", "--", "sh", "-c", "env; echo $0 $@"];
+    let output = run(&url, &arguments);
+    check("usual", &arguments, &output.stdout);
+    check("usual", &arguments, &output.stderr);
+}
+
+#[test]
+fn inspect_does_not_show_what_is_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("component.wasm");
+    let text = format!("{COMMANDS}{SECRET}{TOKEN}");
+    let string = |text: &str| text.escape_debug().to_string();
+    let component = |name: &str| wat::parse_str(format!("(component (import \"{name}\" (func)))"));
+    let mut contents = vec![
+        text.clone().into_bytes(),
+        format!("\0asm{text}").into_bytes(),
+        format!("\0asm\u{1}\0\0\0{text}").into_bytes(),
+        format!("\0asm\r\0\u{1}\0{text}").into_bytes(),
+        // A custom section, which says nothing.
+        [
+            b"\0asm\r\0\x01\0\0".as_slice(),
+            &[u8::try_from(text.len() + 2).unwrap(), 1, b'x'],
+            text.as_bytes(),
+        ]
+        .concat(),
+    ];
+    for name in ["url=<https://example.org/{}>", "{}", "locked-dep=<a:{}>"] {
+        contents.extend(component(&name.replace("{}", &string(COMMANDS))));
+    }
+    for content in contents {
+        std::fs::write(&file, &content).unwrap();
+        let arguments = ["inspect", "--component", file.to_str().unwrap()];
+        let json = [&arguments[..], &["--json"]].concat();
+        let get = [&["get"], &FAST[..], &arguments[1..]].concat();
+        for arguments in [&arguments[..], &json, &get] {
+            let output = command(arguments).output().unwrap();
+            assert!(!(output.stdout.is_empty() && output.stderr.is_empty()));
+            check(
+                &content.escape_ascii().to_string(),
+                arguments,
+                &output.stdout,
+            );
+            check(
+                &content.escape_ascii().to_string(),
+                arguments,
+                &output.stderr,
+            );
+        }
+    }
 }
 
 #[test]
