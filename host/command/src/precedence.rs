@@ -1,7 +1,7 @@
 //! Other sources of credentials, which AWS SDKs would use before the one that a command is given:
 //! variables, a profile, and the default profile in the shared configuration files.
 //!
-//! The order is that of 25 SDKs and programs. In most, credentials in the environment come first, then
+//! The order is that of 24 SDKs and programs. In most, credentials in the environment come first, then
 //! those of the profile, then the endpoint of a container, then IMDS.
 
 use std::fs;
