@@ -1,7 +1,7 @@
 //! How many requests the command answers in a second, how soon, and in how much memory.
 //!
 //! `cargo bench -p imds-emulator` prints a table: keep-alive and closing connections, 2 and 64 of
-//! them, each for five seconds, with all answers checked; then what a hundred rules cost, and a
+//! them, each for five seconds, with all responses checked; then what a hundred rules cost, and a
 //! journal of another length. The load comes from one thread of this
 //! process, so that with two processors the emulator has one to itself.
 
@@ -64,7 +64,7 @@ impl Drop for Running {
     }
 }
 
-/// How long each answer took, in microseconds.
+/// How long each response took, in microseconds.
 async fn load(address: SocketAddr, connections: usize, time: Duration) -> Vec<u32> {
     let token = Client::new(address).token().await.unwrap();
     let request = Client::get(PATH, &token);
@@ -86,8 +86,8 @@ async fn load(address: SocketAddr, connections: usize, time: Duration) -> Vec<u3
                 if began >= end {
                     return times;
                 }
-                let answer = client.ask(&request).await.unwrap();
-                assert_eq!(answer.body, document, "{}", answer.head);
+                let response = client.ask(&request).await.unwrap();
+                assert_eq!(response.body, document, "{}", response.head);
                 times.push(u32::try_from(began.elapsed().as_micros()).unwrap());
             }
         });
@@ -127,8 +127,8 @@ fn main() {
     for _ in 0..ROUNDS {
         let rate = |more: &[&str]| {
             let emulator = Running::start(true, more);
-            let answers = runtime.block_on(load(emulator.1, 64, ROUND)).len() as f64;
-            answers / ROUND.as_secs_f64()
+            let responses = runtime.block_on(load(emulator.1, 64, ROUND)).len() as f64;
+            responses / ROUND.as_secs_f64()
         };
         without.push(rate(&[]));
         with.push(rate(&["--config", &rules]));

@@ -15,7 +15,7 @@ pub struct Decision {
     pub delay: Duration,
     /// What the client receives.
     pub delivery: Delivery,
-    /// The request and its answer, for the journal.
+    /// The request and its response, for the journal.
     pub summary: Summary,
 }
 
@@ -53,7 +53,7 @@ pub enum Step {
     Stall,
 }
 
-/// A request and its answer, without any secret.
+/// A request and its response, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The number of the request, from 1.
@@ -64,7 +64,7 @@ pub struct Summary {
     pub token: TokenState,
     /// The names of the rules that applied.
     pub rules: Vec<Arc<str>>,
-    /// The status of the answer, if there is an answer.
+    /// The status of the response, if there is a response.
     pub status: Option<u16>,
 }
 

@@ -1,4 +1,4 @@
-//! The format of answers: status line, headers and their order, bodies of errors `[I2]` to `[I6]`
+//! The format of responses: status line, headers and their order, bodies of errors `[I2]` to `[I6]`
 //! `[I8]` `[I11]` `[I14]` `[I19]` `[I20]` `[I31]` `[I33]`.
 //!
 //! | | `nitro` | `xen` |
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::ReasonPhrase;
 
-/// The header with the TTL of a token, in requests and answers.
+/// The header with the TTL of a token, in requests and responses.
 pub(crate) const TOKEN_TTL: HeaderName =
     HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 
@@ -42,15 +42,15 @@ pub enum Dialect {
     Xen,
 }
 
-/// An answer, before it is written in a dialect.
+/// The content of a response, before it is written in a dialect.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseContent {
     pub(crate) kind: Kind,
     /// The remaining seconds of the request's token, or the TTL of the new token.
     pub(crate) ttl: Option<u32>,
 }
 
-/// The kinds of answers.
+/// The kinds of responses.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// A value or a listing.
@@ -75,12 +75,12 @@ impl Dialect {
     /// The response to `request`.
     pub(crate) fn write(
         self,
-        answer: Answer,
+        content: ResponseContent,
         request: &Parts,
         keep_alive: bool,
         now: DateTime<Utc>,
     ) -> Response<Bytes> {
-        let Answer { kind, ttl } = answer;
+        let ResponseContent { kind, ttl } = content;
         let mut fields = Fields {
             ttl,
             ..Fields::default()
@@ -180,7 +180,7 @@ impl Dialect {
     }
 }
 
-/// The values of an answer's headers.
+/// The values of a response's headers.
 struct Fields {
     ttl: Option<u32>,
     content_type: &'static str,

@@ -56,12 +56,12 @@
 //! | `clock`, `identity`, `token` | real time, or a time that the test sets; signatures; session tokens | – |
 //! | `request` | what a request says: path, version of IMDS, token | `value`, `token` |
 //! | `decision` | how a request is answered | `request` |
-//! | `dialect` | how answers look on the wire | `decision` |
+//! | `dialect` | how responses look on the wire | `decision` |
 //! | `instance` | the model of the instance, its metadata options and its events | `value` |
 //! | `credentials` | the life of the role's credentials | `instance` |
 //! | `documents` | JSON documents, and how they are written | `instance`, `credentials` |
 //! | `events` | documents of events | `value`, `instance`, `documents` |
-//! | [`fault`] | rules: match, when, fault; how faults change an instance and an answer | `value`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents` |
+//! | [`fault`] | rules: match, when, fault; how faults change an instance and a response | `value`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `documents` |
 //! | [`journal`] | requests, their outcomes, and assertions about them | `value`, `token`, `request` |
 //! | `preset` | faults by name | `value`, `fault` |
 //! | [`timeline`] | commands, and scripts of them | `value`, `fault`, `journal`, `preset` |

@@ -14,20 +14,20 @@ struct Bench {
     runtime: tokio::runtime::Runtime,
 }
 
-struct Answer {
+struct Response {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Answer {
+impl Response {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// A request on a connection of its own.
-fn ask(address: &str, head: &str, body: &str) -> Answer {
+fn ask(address: &str, head: &str, body: &str) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
@@ -35,10 +35,10 @@ fn ask(address: &str, head: &str, body: &str) -> Answer {
         body.len()
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    Answer {
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    Response {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         head: head.to_lowercase(),
         body: body.to_owned(),
@@ -72,7 +72,7 @@ impl Bench {
             .unwrap()
     }
 
-    fn api(&self, method: &str, path: &str, body: impl Into<Option<Value>>) -> Answer {
+    fn api(&self, method: &str, path: &str, body: impl Into<Option<Value>>) -> Response {
         let head = format!("{method} /__admin/{path} HTTP/1.1\r\nHost: localhost");
         match body.into() {
             Some(body) => {
@@ -85,9 +85,9 @@ impl Bench {
 
     /// What must be answered with 200.
     fn get(&self, path: &str) -> Value {
-        let answer = self.api("GET", path, None);
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        answer.json()
+        let response = self.api("GET", path, None);
+        assert_eq!(response.status, 200, "{path}: {}", response.body);
+        response.json()
     }
 
     /// The status of a request for a token.
@@ -98,14 +98,14 @@ impl Bench {
 
     /// What must be refused with this status and about this field.
     fn refused(&self, method: &str, path: &str, body: Value, status: u16, field: &str) -> String {
-        let answer = self.api(method, path, body);
-        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let response = self.api(method, path, body);
+        assert_eq!(response.status, status, "{path}: {}", response.body);
         assert!(
-            answer
+            response
                 .head
                 .contains("content-type: application/problem+json")
         );
-        let problem = answer.json();
+        let problem = response.json();
         assert_eq!(problem["status"], status);
         assert_eq!(
             problem["field"].as_str().unwrap_or_default(),
@@ -215,9 +215,9 @@ fn errors_name_the_field() {
     );
     assert_eq!(bench.api("GET", "requests?limit=x", None).status, 400);
     assert_eq!(bench.api("GET", "nowhere", None).status, 404);
-    let answer = bench.api("POST", "presets", None);
-    assert_eq!(answer.status, 405);
-    assert!(answer.head.contains("allow: get"), "{}", answer.head);
+    let response = bench.api("POST", "presets", None);
+    assert_eq!(response.status, 405);
+    assert!(response.head.contains("allow: get"), "{}", response.head);
 }
 
 #[test]

@@ -44,9 +44,9 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> 
 }
 
 /// The status of a response, its headers and its body.
-type Answer = (u16, Vec<(String, String)>, String);
+type Response = (u16, Vec<(String, String)>, String);
 
-async fn call(router: &Router, request: Request<Body>) -> Answer {
+async fn call(router: &Router, request: Request<Body>) -> Response {
     let response = router.clone().oneshot(request).await.unwrap();
     let headers = response.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
@@ -76,7 +76,7 @@ async fn bytes(address: SocketAddr, request: Request<Body>) -> String {
     response
 }
 
-async fn ask(address: SocketAddr, request: Request<Body>) -> Answer {
+async fn ask(address: SocketAddr, request: Request<Body>) -> Response {
     let response = bytes(address, request).await;
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();

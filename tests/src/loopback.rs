@@ -84,19 +84,19 @@ impl Scripted {
     /// # Errors
     ///
     /// If no port is available.
-    pub async fn start(answers: impl IntoIterator<Item = Vec<u8>>) -> io::Result<Self> {
+    pub async fn start(responses: impl IntoIterator<Item = Vec<u8>>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let answers: Vec<_> = answers.into_iter().collect();
+        let responses: Vec<_> = responses.into_iter().collect();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&requests);
         let task = tokio::spawn(async move {
-            for answer in answers {
+            for response in responses {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
                 // A client that closes the connection early is not an error.
-                let _ = serve(stream, &answer, &record).await;
+                let _ = serve(stream, &response, &record).await;
             }
         });
         Ok(Self {
@@ -122,7 +122,7 @@ impl Scripted {
 
 async fn serve(
     mut stream: TcpStream,
-    answer: &[u8],
+    response: &[u8],
     record: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
@@ -133,7 +133,7 @@ async fn serve(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(String::from_utf8_lossy(&head).into_owned());
-    stream.write_all(answer).await?;
+    stream.write_all(response).await?;
     stream.shutdown().await?;
     // Reads until the client has closed, too. Otherwise, its remaining bytes cause a reset, which may overtake the
     // response.

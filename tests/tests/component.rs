@@ -20,7 +20,7 @@ fn patient(endpoint: &str) -> Builder {
         .operation_timeout(patient)
 }
 
-fn answer(head: &str, body: &str) -> Vec<u8> {
+fn response(head: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -29,11 +29,11 @@ fn answer(head: &str, body: &str) -> Vec<u8> {
 }
 
 fn status(status: &str) -> Vec<u8> {
-    answer(status, "")
+    response(status, "")
 }
 
 fn token() -> Vec<u8> {
-    answer(
+    response(
         "200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600",
         "the-token",
     )
@@ -56,7 +56,7 @@ async fn requests_that_may_succeed_later_are_repeated_after_a_pause() {
         token(),
         status("503 Service Unavailable\r\nRetry-After: 1"),
         Vec::new(),
-        answer("200 OK", "t3.micro"),
+        response("200 OK", "t3.micro"),
     ])
     .await
     .unwrap();
@@ -104,11 +104,11 @@ async fn imdsv1_is_used_where_it_is_allowed_and_a_401_ends_it() {
     let refusal = || status("403 Forbidden");
     let imds = Scripted::start([
         refusal(),
-        answer("200 OK", "one"),
-        answer("200 OK", "two"), // without a token
+        response("200 OK", "one"),
+        response("200 OK", "two"), // without a token
         status("401 Unauthorized"),
         token(),
-        answer("200 OK", "three"), // with one again
+        response("200 OK", "three"), // with one again
     ])
     .await
     .unwrap();
@@ -127,7 +127,7 @@ async fn imdsv1_is_used_where_it_is_allowed_and_a_401_ends_it() {
         [put, path, path, path, put, &format!("{path} with a token")]
     );
 
-    let imds = Scripted::start([refusal(), answer("200 OK", "one")])
+    let imds = Scripted::start([refusal(), response("200 OK", "one")])
         .await
         .unwrap();
     let provider = patient(&imds.url()).build().await.unwrap();
@@ -143,9 +143,13 @@ async fn imdsv1_is_used_where_it_is_allowed_and_a_401_ends_it() {
 async fn a_refusal_of_the_role_is_an_error_with_its_code() {
     let document =
         r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot assume the role x."}"#;
-    let imds = Scripted::start([token(), answer("200 OK", "x"), answer("200 OK", document)])
-        .await
-        .unwrap();
+    let imds = Scripted::start([
+        token(),
+        response("200 OK", "x"),
+        response("200 OK", document),
+    ])
+    .await
+    .unwrap();
     let error = patient(&imds.url())
         .build()
         .await

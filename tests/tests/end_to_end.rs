@@ -226,23 +226,23 @@ async fn no_secret_is_in_debug_output() {
     assert!(!shown.contains(credentials.session_token().unwrap()));
 }
 
-fn answer(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut answer =
+fn response(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut response =
         format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-    answer.extend_from_slice(body);
-    answer
+    response.extend_from_slice(body);
+    response
 }
 
 #[tokio::test]
 async fn requests_are_as_imds_wants_them() {
     let document = r#"{"Code":"Success","AccessKeyId":"id","SecretAccessKey":"secret","Token":"token","Expiration":"2100-01-01T00:00:00Z","AccountId":"123456789012"}"#;
     let imds = Scripted::start([
-        answer(
+        response(
             "200 OK\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600",
             b"the-token\n",
         ),
-        answer("200 OK", b"the-role\n"),
-        answer("200 OK", document.as_bytes()),
+        response("200 OK", b"the-role\n"),
+        response("200 OK", document.as_bytes()),
     ])
     .await
     .unwrap();
@@ -301,23 +301,23 @@ async fn requests_are_as_imds_wants_them() {
 }
 
 #[tokio::test]
-async fn answers_that_are_too_long_or_cut_off_or_no_answers_are_errors() {
+async fn responses_that_are_too_long_or_cut_off_or_invalid_are_errors() {
     let endless = vec![b'x'; 4 * 1024 * 1024];
     let long_head = format!("200 OK\r\nX: {}", "x".repeat(100_000));
     let cases: [(&str, Vec<u8>, &[ErrorKind]); 8] = [
         (
             "more than a token may be",
-            answer("200 OK", &endless[..5000]),
+            response("200 OK", &endless[..5000]),
             &[ErrorKind::InvalidResponse],
         ),
         (
             "more than the host reads",
-            answer("200 OK", &endless),
+            response("200 OK", &endless),
             &[ErrorKind::InvalidResponse, ErrorKind::Unavailable],
         ),
         (
             "a long head",
-            answer(&long_head, b"token"),
+            response(&long_head, b"token"),
             &[ErrorKind::InvalidResponse, ErrorKind::Unavailable],
         ),
         (
@@ -333,7 +333,7 @@ async fn answers_that_are_too_long_or_cut_off_or_no_answers_are_errors() {
         ("nothing", Vec::new(), &[ErrorKind::Unavailable]),
         (
             "a redirect",
-            answer(
+            response(
                 "307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/latest/api/token",
                 b"",
             ),
@@ -341,7 +341,7 @@ async fn answers_that_are_too_long_or_cut_off_or_no_answers_are_errors() {
         ),
         (
             "an empty token",
-            answer("200 OK", b""),
+            response("200 OK", b""),
             &[ErrorKind::InvalidResponse],
         ),
     ];
@@ -354,13 +354,13 @@ async fn answers_that_are_too_long_or_cut_off_or_no_answers_are_errors() {
 }
 
 #[tokio::test]
-async fn an_answer_that_dribbles_is_given_up_in_time() {
+async fn a_response_that_dribbles_is_given_up_in_time() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let dribble = tokio::spawn(async move {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (mut stream, _) = listener.accept().await.unwrap();
-        // An answer before the request is no answer.
+        // A response before the request is invalid.
         assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -76,13 +76,13 @@ async fn others_go_on_meanwhile() {
     let looping = bounded("loop").build().await.unwrap();
     let other = builder(NOWHERE, "nothing").build().await.unwrap();
     let looping = tokio::spawn(async move { looping.credentials().await });
-    let mut answers = 0;
+    let mut calls = 0;
     while !looping.is_finished() {
         other.metadata().get("x").await.unwrap();
-        answers += 1;
+        calls += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(answers > 5, "{answers}");
+    assert!(calls > 5, "{calls}");
 }
 
 #[tokio::test]

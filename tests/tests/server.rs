@@ -230,7 +230,7 @@ fn named(name: &str) -> Check {
 }
 
 /// `STATUS|HEADER|BODY`, or raw bytes if there are no bars.
-fn answer(text: &str) -> Vec<u8> {
+fn response(text: &str) -> Vec<u8> {
     let parts: Vec<&str> = text.splitn(3, '|').collect();
     let [status, header, body] = parts[..] else {
         return text.into();
@@ -243,10 +243,10 @@ fn answer(text: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\n\r\n{body}").into()
 }
 
-async fn verdict(name: &str, answers: impl IntoIterator<Item = Vec<u8>>) -> Verdict {
-    // The answer to the first request, which finds out whether the server is there.
-    let first = [answer("401 Unauthorized||")];
-    let peer = Scripted::start(first.into_iter().chain(answers))
+async fn verdict(name: &str, responses: impl IntoIterator<Item = Vec<u8>>) -> Verdict {
+    // The response to the first request, which finds out whether the server is there.
+    let first = [response("401 Unauthorized||")];
+    let peer = Scripted::start(first.into_iter().chain(responses))
         .await
         .unwrap();
     let endpoint = Endpoint::find(&peer.url(), false).await.unwrap();
@@ -256,8 +256,8 @@ async fn verdict(name: &str, answers: impl IntoIterator<Item = Vec<u8>>) -> Verd
 
 #[tokio::test]
 async fn odd_responses_are_reported_without_their_secrets() {
-    for (name, answers, expected) in ODD {
-        let verdict = verdict(name, answers.iter().copied().map(answer)).await;
+    for (name, responses, expected) in ODD {
+        let verdict = verdict(name, responses.iter().copied().map(response)).await;
         let Verdict::Failed { seen, .. } = &verdict else {
             panic!("{name}: {verdict:?}");
         };
@@ -270,17 +270,21 @@ async fn odd_responses_are_reported_without_their_secrets() {
 async fn a_chunked_response_is_accepted() {
     let chunked =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ni-\r\n1\r\n0\r\n0\r\n\r\n";
-    let none = || answer("404 Not Found||");
+    let none = || response("404 Not Found||");
     let verdict = verdict("path/value", [none(), none(), chunked.into()]).await;
     assert_eq!(verdict, Verdict::Passed);
 }
 
 #[tokio::test]
 async fn user_data_that_is_too_long_is_reported_by_its_length() {
-    let long = answer(&format!("200 OK||{}", "x".repeat(16_385)));
+    let long = response(&format!("200 OK||{}", "x".repeat(16_385)));
     let verdict = verdict(
         "user-data/size",
-        [answer("404 Not Found||"), answer("404 Not Found||"), long],
+        [
+            response("404 Not Found||"),
+            response("404 Not Found||"),
+            long,
+        ],
     )
     .await;
     let expected = "at most 16384 bytes".into();

@@ -112,12 +112,12 @@ impl Instance {
     /// So many calls at once.
     async fn credentials(&mut self, calls: usize) -> Vec<Result<Credentials, Error>> {
         let exports = &self.exports;
-        let answers = self.store.run_concurrent(async |store| {
+        let results = self.store.run_concurrent(async |store| {
             let provider = exports.imds_credentials_provider();
             join_all((0..calls).map(|_| provider.call_get_credentials(store))).await
         });
-        let answers = answers.await.unwrap().into_iter();
-        answers.map(Result::unwrap).collect()
+        let results = results.await.unwrap().into_iter();
+        results.map(Result::unwrap).collect()
     }
 }
 
@@ -145,11 +145,11 @@ fn imports_and_exports_are_the_ones_that_were_agreed_on() {
 async fn calls_overlap_and_one_refresh_serves_them_all() {
     let imds = Emulator::builder().start().await.unwrap();
     let mut instance = Instance::at(imds.url()).await;
-    let answers = instance.credentials(8).await;
-    assert_eq!(answers.len(), 8);
+    let results = instance.credentials(8).await;
+    assert_eq!(results.len(), 8);
     let key = imds.role_keys().unwrap().access_key_id;
-    for answer in answers {
-        assert_eq!(answer.unwrap().access_key_id, key);
+    for result in results {
+        assert_eq!(result.unwrap().access_key_id, key);
     }
     // A token, the list, the document.
     assert_eq!(imds.count(&Filter::path("/**")).unwrap(), 3);

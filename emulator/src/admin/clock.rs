@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::input::Input;
+use super::Admin;
+use super::input::{Input, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer};
 use crate::control::Control;
 use crate::value::{Moment, Shift};
 
@@ -78,7 +78,7 @@ async fn show(State(control): State<Control>) -> Json<ClockState> {
 async fn patch(
     State(control): State<Control>,
     Input(change): Input<ClockChange>,
-) -> Answer<Json<ClockState>> {
+) -> Result<Json<ClockState>, Problem> {
     let clock = control.clock();
     if let Some(now) = change.now {
         clock.set(now.after(clock.now()))?;
@@ -94,7 +94,7 @@ async fn patch(
 async fn advance(
     State(control): State<Control>,
     Input(Advance { by }): Input<Advance>,
-) -> Answer<Json<ClockState>> {
+) -> Result<Json<ClockState>, Problem> {
     control.clock().advance(TimeDelta::from(by))?;
     Ok(show(State(control)).await)
 }

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 
+use super::input::Problem;
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, never};
+use super::{Admin, apply, never};
 use crate::control::Control;
 use crate::timeline::Command;
 
@@ -27,11 +28,11 @@ pub(super) fn routes() -> Api<Admin> {
         )
 }
 
-async fn rotate(State(control): State<Control>) -> Answer<StatusCode> {
+async fn rotate(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::RotateCredentials, never)
 }
 
-async fn revoke(State(control): State<Control>) -> Answer<StatusCode> {
+async fn revoke(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::RevokeTokens, never)
 }
 

@@ -153,7 +153,7 @@ impl Client {
                  the emulator's ready line"
             )
         };
-        let answer = if admin.starts_with("http://") {
+        let response = if admin.starts_with("http://") {
             let stream = TcpStream::connect(host).await;
             exchange(stream.map_err(unreachable)?, request).await?
         } else {
@@ -166,11 +166,11 @@ impl Client {
             ));
             exchange(stream.map_err(unreachable)?, request).await?
         };
-        let status = answer.status();
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer.into_body());
+            return Ok(response.into_body());
         }
-        let problem = answer.into_body().collect().await?.to_bytes();
+        let problem = response.into_body().collect().await?.to_bytes();
         Err(rejected(status, &problem))
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{Input, Name, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, never, segment};
+use super::{Admin, apply, never, segment};
 use crate::control::Control;
 use crate::fault::Rule;
 use crate::timeline::Command;
@@ -95,7 +95,10 @@ async fn list(State(control): State<Control>) -> Json<Vec<Applied>> {
     Json(all(&control))
 }
 
-async fn add(State(control): State<Control>, Input(rule): Input<Rule>) -> Answer<Response> {
+async fn add(
+    State(control): State<Control>,
+    Input(rule): Input<Rule>,
+) -> Result<Response, Problem> {
     if one(&control, &rule.name).is_some() {
         let detail = format!("a rule {:?} already exists", rule.name);
         return Err(Problem::new(StatusCode::CONFLICT, detail).at("name"));
@@ -109,16 +112,16 @@ async fn add(State(control): State<Control>, Input(rule): Input<Rule>) -> Answer
 async fn replace(
     State(control): State<Control>,
     Input(rules): Input<Vec<Rule>>,
-) -> Answer<Json<Vec<Applied>>> {
+) -> Result<Json<Vec<Applied>>, Problem> {
     control.apply(Command::ReplaceFaults(rules))?;
     Ok(Json(all(&control)))
 }
 
-async fn clear(State(control): State<Control>) -> Answer<StatusCode> {
+async fn clear(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::HealAll, never)
 }
 
-async fn show(State(control): State<Control>, Name(name): Name) -> Answer<Json<Applied>> {
+async fn show(State(control): State<Control>, Name(name): Name) -> Result<Json<Applied>, Problem> {
     one(&control, &name)
         .map(Json)
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, absent(&name)))
@@ -128,7 +131,7 @@ async fn put(
     State(control): State<Control>,
     Name(name): Name,
     Input(rule): Input<Rule>,
-) -> Answer<Json<Rule>> {
+) -> Result<Json<Rule>, Problem> {
     if rule.name != name {
         let detail = format!(
             "{:?} differs from the name in the path, {name:?}",
@@ -141,7 +144,7 @@ async fn put(
     Ok(Json(rule))
 }
 
-async fn remove(State(control): State<Control>, Name(name): Name) -> Answer<StatusCode> {
+async fn remove(State(control): State<Control>, Name(name): Name) -> Result<StatusCode, Problem> {
     apply(&control, Command::Heal(name.clone()), || absent(&name))
 }
 

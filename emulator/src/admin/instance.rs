@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::input::Input;
+use super::input::{Input, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, never};
+use super::{Admin, apply, never};
 use crate::control::Control;
 use crate::instance::{Events, Instance, MetadataOptions};
 use crate::timeline::Command;
@@ -67,7 +67,7 @@ pub(super) fn routes() -> Api<Admin> {
 }
 
 /// Changes a part of the configuration.
-fn patch(control: &Control, part: &str, Patch(patch): Patch) -> Answer<()> {
+fn patch(control: &Control, part: &str, Patch(patch): Patch) -> Result<(), Problem> {
     let patch = Map::from_iter([(part.to_owned(), Value::Object(patch))]);
     match control.apply(Command::Change(patch)) {
         Ok(_) => Ok(()),
@@ -83,7 +83,7 @@ async fn instance(State(control): State<Control>) -> Json<Instance> {
 async fn patch_instance(
     State(control): State<Control>,
     Input(body): Input<Patch>,
-) -> Answer<Json<Instance>> {
+) -> Result<Json<Instance>, Problem> {
     patch(&control, "instance", body)?;
     Ok(instance(State(control)).await)
 }
@@ -95,7 +95,7 @@ async fn metadata_options(State(control): State<Control>) -> Json<MetadataOption
 async fn patch_metadata_options(
     State(control): State<Control>,
     Input(body): Input<Patch>,
-) -> Answer<Json<MetadataOptions>> {
+) -> Result<Json<MetadataOptions>, Problem> {
     patch(&control, "metadata-options", body)?;
     Ok(metadata_options(State(control)).await)
 }
@@ -107,12 +107,12 @@ async fn events(State(control): State<Control>) -> Json<Events> {
 async fn patch_events(
     State(control): State<Control>,
     Input(body): Input<Patch>,
-) -> Answer<Json<Events>> {
+) -> Result<Json<Events>, Problem> {
     patch(&control, "events", body)?;
     Ok(events(State(control)).await)
 }
 
-async fn clear_events(State(control): State<Control>) -> Answer<StatusCode> {
+async fn clear_events(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::ClearEvents, never)
 }
 

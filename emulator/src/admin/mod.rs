@@ -110,14 +110,12 @@ async fn only_local(request: Request, next: Next) -> Response {
 }
 
 /// What a handler returns.
-type Answer<T> = Result<T, Problem>;
-
 /// Applies a command. `absent` describes what the command did not find.
 fn apply(
     control: &Control,
     command: Command,
     absent: impl FnOnce() -> String,
-) -> Answer<StatusCode> {
+) -> Result<StatusCode, Problem> {
     match control.apply(command)? {
         Outcome::Done => Ok(StatusCode::NO_CONTENT),
         Outcome::Absent => Err(Problem::new(StatusCode::NOT_FOUND, absent())),

@@ -89,7 +89,7 @@ pub(super) struct Operation {
     summary: &'static str,
     body: Option<Describe>,
     query: Option<Describe>,
-    answers: Vec<(u16, &'static str, Content)>,
+    responses: Vec<(u16, &'static str, Content)>,
 }
 
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -118,7 +118,7 @@ impl Operation {
             summary,
             body: None,
             query: None,
-            answers: Vec::new(),
+            responses: Vec::new(),
         }
     }
 
@@ -136,17 +136,17 @@ impl Operation {
 
     pub(super) fn gives<T: JsonSchema>(mut self, status: u16, what: &'static str) -> Self {
         let content = Content::Json(SchemaGenerator::subschema_for::<T>);
-        self.answers.push((status, what, content));
+        self.responses.push((status, what, content));
         self
     }
 
     pub(super) fn gives_nothing(mut self) -> Self {
-        self.answers.push((204, "done", Content::Nothing));
+        self.responses.push((204, "done", Content::Nothing));
         self
     }
 
     pub(super) fn gives_text(mut self, kind: &'static str) -> Self {
-        self.answers.push((200, "the text", Content::Text(kind)));
+        self.responses.push((200, "the text", Content::Text(kind)));
         self
     }
 
@@ -161,33 +161,33 @@ impl Operation {
                 _ => "a value is not accepted; `field` names it",
             };
             let content = Content::Json(SchemaGenerator::subschema_for::<Problem>);
-            self.answers.push((*status, why, content));
+            self.responses.push((*status, why, content));
         }
         self
     }
 
     fn describe(self, schemas: &mut SchemaGenerator) -> Value {
-        let mut answers = Map::new();
-        for (status, what, content) in self.answers {
+        let mut responses = Map::new();
+        for (status, what, content) in self.responses {
             let kind = if status < 400 {
                 "application/json"
             } else {
                 "application/problem+json"
             };
-            let mut answer = json!({"description": what});
+            let mut response = json!({"description": what});
             let content = match content {
                 Content::Nothing => None,
                 Content::Json(describe) => Some(json!({kind: {"schema": describe(schemas)}})),
                 Content::Text(kind) => Some(json!({kind: {"schema": {"type": "string"}}})),
             };
-            if let (Some(content), Some(answer)) = (content, answer.as_object_mut()) {
-                answer.insert("content".into(), content);
+            if let (Some(content), Some(response)) = (content, response.as_object_mut()) {
+                response.insert("content".into(), content);
             }
-            answers.insert(status.to_string(), answer);
+            responses.insert(status.to_string(), response);
         }
         // 403 and 405, which do not depend on the operation.
         let problem = schemas.subschema_for::<Problem>();
-        answers.insert(
+        responses.insert(
             "default".into(),
             json!({
                 "description": "the request is not accepted",
@@ -207,7 +207,7 @@ impl Operation {
         if let Some(describe) = self.query {
             described.insert("parameters".into(), parameters(&describe(schemas)));
         }
-        described.insert("responses".into(), answers.into());
+        described.insert("responses".into(), responses.into());
         described.into()
     }
 }

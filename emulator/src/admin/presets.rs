@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::faults::{Applied, all};
 use super::input::{Name, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply};
+use super::{Admin, apply};
 use crate::control::Control;
 use crate::fault::Rule;
 use crate::preset::{Preset, UnknownPreset};
@@ -61,19 +61,22 @@ async fn list() -> Json<Vec<PresetInfo>> {
     Json(infos.collect())
 }
 
-fn preset(name: &str) -> Answer<Preset> {
+fn preset(name: &str) -> Result<Preset, Problem> {
     name.parse()
         .map_err(|error: UnknownPreset| Problem::new(StatusCode::NOT_FOUND, error.to_string()))
 }
 
-async fn add(State(control): State<Control>, Name(name): Name) -> Answer<Json<Vec<Applied>>> {
+async fn add(
+    State(control): State<Control>,
+    Name(name): Name,
+) -> Result<Json<Vec<Applied>>, Problem> {
     control
         .apply(Command::Preset(preset(&name)?))
         .map_err(|invalid| Problem::new(StatusCode::CONFLICT, invalid.to_string()))?;
     Ok(Json(all(&control)))
 }
 
-async fn remove(State(control): State<Control>, Name(name): Name) -> Answer<StatusCode> {
+async fn remove(State(control): State<Control>, Name(name): Name) -> Result<StatusCode, Problem> {
     apply(&control, Command::RemovePreset(preset(&name)?), || {
         format!("the preset {name:?} is not applied")
     })

@@ -1,4 +1,4 @@
-//! The journal: requests, their answers, and assertions about them.
+//! The journal: requests, their responses, and assertions about them.
 
 use std::convert::Infallible;
 
@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::input::{Input, Query};
+use super::input::{Input, Problem, Query};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, never};
+use super::{Admin, apply, never};
 use crate::control::Control;
 use crate::journal::{Assertion, Filter, Found, Report};
 use crate::timeline::Command;
@@ -88,7 +88,10 @@ pub(super) fn routes() -> Api<Admin> {
         )
 }
 
-async fn list(State(control): State<Control>, Query(page): Query<Page>) -> Answer<Json<Found>> {
+async fn list(
+    State(control): State<Control>,
+    Query(page): Query<Page>,
+) -> Result<Json<Found>, Problem> {
     let filter = Filter {
         since: page.since,
         limit: page.limit.map(|limit| limit as usize),
@@ -97,18 +100,21 @@ async fn list(State(control): State<Control>, Query(page): Query<Page>) -> Answe
     Ok(Json(control.find(&filter)?))
 }
 
-async fn clear(State(control): State<Control>) -> Answer<StatusCode> {
+async fn clear(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::ClearJournal, never)
 }
 
-async fn find(State(control): State<Control>, Input(filter): Input<Filter>) -> Answer<Json<Found>> {
+async fn find(
+    State(control): State<Control>,
+    Input(filter): Input<Filter>,
+) -> Result<Json<Found>, Problem> {
     Ok(Json(control.find(&filter)?))
 }
 
 async fn count(
     State(control): State<Control>,
     Input(filter): Input<Filter>,
-) -> Answer<Json<Count>> {
+) -> Result<Json<Count>, Problem> {
     let count = control.count(&filter)?;
     Ok(Json(Count { count }))
 }
@@ -116,7 +122,7 @@ async fn count(
 async fn verify(
     State(control): State<Control>,
     Input(assertions): Input<Vec<Assertion>>,
-) -> Answer<Json<Report>> {
+) -> Result<Json<Report>, Problem> {
     Ok(Json(control.verify(&assertions)?))
 }
 

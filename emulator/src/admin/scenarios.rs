@@ -7,9 +7,9 @@ use axum::routing::get;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
 use super::input::{Input, Name, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer};
 use crate::control::Control;
 use crate::timeline::{Command, ToState};
 
@@ -45,7 +45,7 @@ async fn put(
     State(control): State<Control>,
     Name(name): Name,
     Input(ScenarioState { state }): Input<ScenarioState>,
-) -> Answer<Json<ScenarioState>> {
+) -> Result<Json<ScenarioState>, Problem> {
     if state.is_empty() {
         let empty = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the state is empty");
         return Err(empty.at("state"));

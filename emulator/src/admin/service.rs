@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::input::Problem;
 use super::instance::Patch;
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, metrics, never};
+use super::{Admin, apply, metrics, never};
 use crate::control::Control;
 use crate::timeline::Command;
 
@@ -64,7 +65,7 @@ pub(super) fn routes() -> Api<Admin> {
         )
 }
 
-async fn reset(State(control): State<Control>) -> Answer<StatusCode> {
+async fn reset(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::Reset, never)
 }
 

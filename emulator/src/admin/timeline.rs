@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use super::input::{Input, Name, Problem};
 use super::openapi::{Api, Operation};
-use super::{Admin, Answer, apply, never};
+use super::{Admin, apply, never};
 use crate::control::{Control, StepError};
 use crate::timeline::{Command, StepStatus, TimelineStep};
 
@@ -48,16 +48,16 @@ async fn show(State(control): State<Control>) -> Json<Vec<StepStatus>> {
 async fn put(
     State(control): State<Control>,
     Input(steps): Input<Vec<TimelineStep>>,
-) -> Answer<Json<Vec<StepStatus>>> {
+) -> Result<Json<Vec<StepStatus>>, Problem> {
     control.apply(Command::SetTimeline(steps))?;
     Ok(Json(control.timeline()))
 }
 
-async fn clear(State(control): State<Control>) -> Answer<StatusCode> {
+async fn clear(State(control): State<Control>) -> Result<StatusCode, Problem> {
     apply(&control, Command::SetTimeline(Vec::new()), never)
 }
 
-async fn take(State(control): State<Control>, Name(name): Name) -> Answer<StatusCode> {
+async fn take(State(control): State<Control>, Name(name): Name) -> Result<StatusCode, Problem> {
     control.take_step(&name).map_err(|error| {
         let status = match error {
             StepError::Unknown(_) => StatusCode::NOT_FOUND,

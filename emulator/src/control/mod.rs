@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 
 pub use self::expect::ExpectGuard;
-pub(crate) use self::mounted::{check_answers, check_mounted, check_steps};
+pub(crate) use self::mounted::{check_mounted, check_responses, check_steps};
 pub(crate) use self::player::Player;
 pub(crate) use self::shared::Shared;
 

@@ -33,11 +33,11 @@ pub(crate) fn check_mounted(imds: &Imds) -> Result<(), Invalid> {
         config.admin.enabled,
         "false; a router does not listen",
     )?;
-    check_answers(imds)
+    check_responses(imds)
 }
 
 /// Checks that a router can answer as the emulator's own listener does.
-pub(crate) fn check_answers(imds: &Imds) -> Result<(), Invalid> {
+pub(crate) fn check_responses(imds: &Imds) -> Result<(), Invalid> {
     let config = imds.config();
     let key = Key::root("server");
     key.field("dialect").unless(

@@ -84,7 +84,7 @@ impl Rule {
                 "a condition",
                 "`client`, because `reset_peer` after `accept` takes effect before there is a request",
             ),
-            Nature::Answer(..)
+            Nature::Response(..)
             | Nature::Delivery(..)
             | Nature::Delay(..)
             | Nature::Instance(..)

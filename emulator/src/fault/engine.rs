@@ -62,7 +62,7 @@ impl Fired {
             Nature::Delay(_, fault) => fault.delay(&self.occurrence),
             Nature::Listener(_)
             | Nature::Accept
-            | Nature::Answer(..)
+            | Nature::Response(..)
             | Nature::Delivery(..)
             | Nature::Instance(..)
             | Nature::Rate(..) => Duration::ZERO,
@@ -80,7 +80,7 @@ impl Fired {
             Nature::Instance(_, fault) => fault.alter(view, &self.occurrence),
             Nature::Listener(_)
             | Nature::Accept
-            | Nature::Answer(..)
+            | Nature::Response(..)
             | Nature::Delivery(..)
             | Nature::Delay(..)
             | Nature::Rate(..) => {}
@@ -100,13 +100,13 @@ impl Fired {
         request: &Parts,
         dialect: Dialect,
     ) -> Delivery {
-        let answer = Draft {
+        let draft = Draft {
             response,
             dialect,
             method: request.method.clone(),
             occurrence: self.occurrence,
         };
-        self.active.rule.fault.nature().deliver(answer)
+        self.active.rule.fault.nature().deliver(draft)
     }
 }
 
@@ -409,7 +409,7 @@ impl RuleSet {
             }
             Nature::Listener(_)
             | Nature::Accept
-            | Nature::Answer(..)
+            | Nature::Response(..)
             | Nature::Delivery(..)
             | Nature::Delay(..)
             | Nature::Instance(..) => {}

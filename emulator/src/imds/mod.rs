@@ -3,7 +3,7 @@
 //! The core uses neither sockets nor a clock nor randomness of its own, so that a simulation can
 //! use it unchanged. It is not part of the stable API.
 
-mod answer;
+mod decide;
 mod quirks;
 
 use std::fmt;

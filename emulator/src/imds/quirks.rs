@@ -1,4 +1,4 @@
-//! The instance under faults, which change all its answers consistently.
+//! The instance under faults, which change all its responses consistently.
 
 use std::sync::Arc;
 

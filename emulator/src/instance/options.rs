@@ -16,7 +16,7 @@ pub struct MetadataOptions {
     /// `required` rejects requests without a token, `optional` answers them `[I17]` `[I18]`.
     /// Default: `required`, as for new images; AWS's own default is `optional`.
     pub http_tokens: HttpTokens,
-    /// Network hops within which answers to `PUT` requests arrive, 1 to 64 `[I21]`. `server.peers`
+    /// Network hops within which responses to `PUT` requests arrive, 1 to 64 `[I21]`. `server.peers`
     /// sets the number of hops of clients. Default: 1.
     pub http_put_response_hop_limit: u8,
     /// Whether IMDS is available over IPv6, if the emulator listens on an IPv6 address `[I1]`.

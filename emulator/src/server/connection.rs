@@ -81,7 +81,7 @@ pub(super) async fn serve(
         }
         http(&imds.config().server)
     };
-    // Each answer is written in one call, so the system has nothing to coalesce.
+    // Each response is written in one call, so the system has nothing to coalesce.
     let _ = stream.set_nodelay(true);
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);

@@ -22,7 +22,7 @@ pub use self::builder::Builder;
 
 use crate::control::Control;
 
-/// How long a stopped emulator waits for answers in progress.
+/// How long a stopped emulator waits for responses in progress.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running emulator. It stops when this is dropped.
@@ -81,7 +81,7 @@ impl Emulator {
 
     /// The metadata surface as an axum router, beside the listener: to mount in an application, or
     /// to call without a socket. Both share the instance, the tokens, the rules and the journal. The
-    /// router goes on to answer when the emulator has stopped.
+    /// router keeps answering after the emulator has stopped.
     ///
     /// While a rule or a setting is in force that [a router cannot honour](Builder::router), the
     /// router answers every request with 501 and the reason. The listener honours it.
@@ -107,7 +107,7 @@ impl Emulator {
         &self.control
     }
 
-    /// Stops listening, waits for answers in progress, and returns.
+    /// Stops listening, waits for responses in progress, and returns.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let ended = async { while self.listeners.join_next().await.is_some() {} };

@@ -1,4 +1,4 @@
-//! The metadata surface as an axum router: a request in, the core's answer out.
+//! The metadata surface as an axum router: a request in, the core's response out.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,7 +18,7 @@ use http_body::{Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
 
 use super::entry::Entry;
-use crate::control::{Shared, check_answers};
+use crate::control::{Shared, check_responses};
 use crate::decision::{self, Decision, Delivery, Step};
 use crate::imds::{Client, Imds};
 use crate::instance::Switch;
@@ -124,7 +124,7 @@ async fn peer(request: &mut Parts) -> Option<IpAddr> {
 fn check(shared: &Shared, imds: &Imds, address: Option<IpAddr>) -> Result<(), String> {
     // A mounted emulator never has such rules and settings.
     if !shared.is_mounted {
-        check_answers(imds).map_err(|invalid| invalid.to_string())?;
+        check_responses(imds).map_err(|invalid| invalid.to_string())?;
     }
     let Some(address) = address else {
         let mut rules = imds.faults().map(|(rule, _)| rule);

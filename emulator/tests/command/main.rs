@@ -49,14 +49,14 @@ impl Running {
             .unwrap()
     }
 
-    /// The body of the answer to a request for the role list.
+    /// The body of the response to a request for the role list.
     fn role(&self) -> String {
         let ask = |head: &str| {
             let mut stream = TcpStream::connect(self.address()).unwrap();
             write!(stream, "{head}\r\nHost: imds\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            response.split_once("\r\n\r\n").unwrap().1.to_owned()
         };
         let token =
             ask("PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60");

@@ -117,9 +117,9 @@ impl Bench {
         let mut stream = TcpStream::connect(self.0.address()).await.unwrap();
         let request = format!("GET /latest/{path} HTTP/1.1\r\nHost: imds\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         head.starts_with("HTTP/1.1 200 ").then(|| body.to_owned())
     }
 

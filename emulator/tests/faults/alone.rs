@@ -82,10 +82,10 @@ fn what_a_client_uses_is_told_from_its_token_or_its_wish_for_one() {
 #[test]
 fn a_good_token_that_a_fault_refuses_is_told_as_invalid() {
     let imds = alone(Vec::new());
-    let Delivery::Response(answer) = ask_with(&imds, put(), 1, began()).delivery else {
+    let Delivery::Response(response) = ask_with(&imds, put(), 1, began()).delivery else {
         panic!("a token");
     };
-    let token = std::str::from_utf8(answer.body()).unwrap();
+    let token = std::str::from_utf8(response.body()).unwrap();
     assert_eq!(with_token(&imds, token, 59), TokenState::Valid);
     let flap = Rule::new("flap", Fault::token_flap());
     let imds = imds.with_fault(flap, began()).unwrap();
@@ -234,10 +234,10 @@ fn the_keys_that_are_told_are_those_of_the_document() {
     let imds = alone(Vec::new());
     let role = imds.config().instance.iam.clone().unwrap().role.unwrap();
     let path = format!("/latest/meta-data/iam/security-credentials/{role}");
-    let Delivery::Response(answer) = ask(&imds, "GET", &path).delivery else {
+    let Delivery::Response(response) = ask(&imds, "GET", &path).delivery else {
         panic!("a document");
     };
     let keys = imds.role_keys(began()).unwrap();
-    let text = std::str::from_utf8(answer.body()).unwrap();
+    let text = std::str::from_utf8(response.body()).unwrap();
     assert!(text.contains(&keys.access_key_id), "{text}");
 }

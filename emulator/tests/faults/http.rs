@@ -1,4 +1,4 @@
-//! Faults in answers.
+//! Faults in responses.
 
 use imds_emulator::Dialect;
 use imds_emulator::config::Span;
@@ -6,23 +6,23 @@ use imds_emulator::fault::kinds::{RandomDataThenClose, Redirect, Replace, Status
 use imds_emulator::fault::{Fault, Malformed, Rule, StatusBody};
 use serde_json::json;
 
-use crate::bench::{Answer, Bench, OK, request, send};
+use crate::bench::{Bench, OK, Response, request, send};
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/the-role";
 
-/// The answer to a request for the role's document, as text and in parts.
-async fn under(fault: impl Into<Fault>) -> (String, Answer) {
+/// The response to a request for the role's document, as text and in parts.
+async fn under(fault: impl Into<Fault>) -> (String, Response) {
     let bench = Bench::new().await;
     let token = bench.token("60").await.body;
     let _guard = bench.imds.fault(Rule::new("fault", fault)).unwrap();
     let head = format!("GET {ROLE} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
     let text = send(bench.imds.address(), request(&head).as_bytes()).await;
-    let answer = bench.ask(&head).await;
-    (text, answer)
+    let response = bench.ask(&head).await;
+    (text, response)
 }
 
-fn length(answer: &Answer) -> usize {
-    answer.header("content-length").unwrap().parse().unwrap()
+fn length(response: &Response) -> usize {
+    response.header("content-length").unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -45,41 +45,41 @@ async fn status_with_each_body() {
             "out of order",
         ),
     ] {
-        let (_, answer) = under(Status::new(500).body(body)).await;
-        assert_eq!(answer.status, "HTTP/1.1 500 Internal Server Error");
-        assert_eq!(answer.body, text);
-        assert_eq!(length(&answer), text.len());
+        let (_, response) = under(Status::new(500).body(body)).await;
+        assert_eq!(response.status, "HTTP/1.1 500 Internal Server Error");
+        assert_eq!(response.body, text);
+        assert_eq!(length(&response), text.len());
     }
 }
 
 #[tokio::test]
 async fn truncate_body_with_and_without_a_true_length() {
     let whole = Bench::new().await.read(ROLE).await.body.len();
-    let (text, answer) = under(TruncateBody::new().bytes(10)).await;
+    let (text, response) = under(TruncateBody::new().bytes(10)).await;
     assert!(text.ends_with("\r\n\r\n{\n  \"Code\""), "{text}");
-    assert_eq!(length(&answer), whole, "it says more than comes");
-    let (_, answer) = under(TruncateBody::new().fraction(0.5).fix_content_length()).await;
-    assert_eq!(length(&answer), whole / 2);
-    assert_eq!(answer.body.len(), whole / 2);
+    assert_eq!(length(&response), whole, "it says more than comes");
+    let (_, response) = under(TruncateBody::new().fraction(0.5).fix_content_length()).await;
+    assert_eq!(length(&response), whole / 2);
+    assert_eq!(response.body.len(), whole / 2);
 }
 
 #[tokio::test]
 async fn long_body_says_how_long_it_is() {
-    let (_, answer) = under(Fault::long_body(100_000)).await;
-    let body = &answer.body;
+    let (_, response) = under(Fault::long_body(100_000)).await;
+    let body = &response.body;
     assert!(body.len() > 100_000);
     assert!(body.ends_with(' '), "{}", body.len());
     assert_eq!(
-        answer.header("content-length"),
+        response.header("content-length"),
         Some(body.len().to_string().as_str())
     );
 }
 
 #[tokio::test]
 async fn malformed_chunk_and_random_data() {
-    let (text, answer) = under(Fault::malformed_chunk()).await;
-    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
-    assert_eq!(answer.header("content-length"), None);
+    let (text, response) = under(Fault::malformed_chunk()).await;
+    assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(response.header("content-length"), None);
     assert!(text.ends_with("\r\n\r\nthis is no length\r\n"), "{text}");
 
     let bench = Bench::new().await;
@@ -101,17 +101,21 @@ async fn malformed_json_in_each_way() {
         (Malformed::Html, Some("</html>\n")),
         (Malformed::EmptyObject, Some("{}")),
     ] {
-        let (_, answer) = under(Fault::malformed_json(how)).await;
-        assert_eq!(answer.status, OK);
-        assert_eq!(length(&answer), answer.body.len(), "as HTTP it is right");
-        let parsed = serde_json::from_str::<serde_json::Value>(&answer.body);
+        let (_, response) = under(Fault::malformed_json(how)).await;
+        assert_eq!(response.status, OK);
+        assert_eq!(
+            length(&response),
+            response.body.len(),
+            "as HTTP it is right"
+        );
+        let parsed = serde_json::from_str::<serde_json::Value>(&response.body);
         assert_eq!(parsed.is_ok(), how == Malformed::EmptyObject, "{how:?}");
         if let Some(end) = end {
-            assert!(answer.body.ends_with(end), "{how:?} {}", answer.body);
+            assert!(response.body.ends_with(end), "{how:?} {}", response.body);
         }
         if how == Malformed::Cut {
             let whole = Bench::new().await.read(ROLE).await.body.len();
-            assert_eq!(answer.body.len(), whole / 2);
+            assert_eq!(response.body.len(), whole / 2);
         }
     }
 }
@@ -122,40 +126,40 @@ async fn what_is_wrong_looks_as_in_its_dialect() {
         let bench = Bench::with(|config| config.server.dialect = dialect).await;
         let unauthorized = Fault::status(401);
         let guard = bench.imds.fault(Rule::new("401", unauthorized)).unwrap();
-        let answer = bench.ask("GET / HTTP/1.1").await;
-        assert_eq!(answer.body.contains("401 - Unauthorized"), page);
-        assert_eq!(answer.body.is_empty(), !page);
+        let response = bench.ask("GET / HTTP/1.1").await;
+        assert_eq!(response.body.contains("401 - Unauthorized"), page);
+        assert_eq!(response.body.is_empty(), !page);
         guard.heal();
         let fault = Fault::drop_header("Date");
         let _guard = bench.imds.fault(Rule::new("no date", fault)).unwrap();
-        let answer = bench.ask("GET / HTTP/1.1").await;
-        assert_eq!(answer.status, format!("HTTP/{version} 401 Unauthorized"));
-        assert_eq!(answer.header("date"), None);
+        let response = bench.ask("GET / HTTP/1.1").await;
+        assert_eq!(response.status, format!("HTTP/{version} 401 Unauthorized"));
+        assert_eq!(response.header("date"), None);
     }
 }
 
 #[tokio::test]
 async fn replace_and_patch() {
-    let (_, answer) = under(
+    let (_, response) = under(
         Replace::new()
             .code(202)
             .header("x-mine", "yes")
             .body("other"),
     )
     .await;
-    assert_eq!(answer.status, "HTTP/1.1 202 Accepted");
-    assert_eq!(answer.header("x-mine"), Some("yes"));
-    assert_eq!(answer.body, "other");
-    assert_eq!(length(&answer), 5);
+    assert_eq!(response.status, "HTTP/1.1 202 Accepted");
+    assert_eq!(response.header("x-mine"), Some("yes"));
+    assert_eq!(response.body, "other");
+    assert_eq!(length(&response), 5);
 
     let patch = json!({"Code": "Patched", "Token": null, "New": {"is": 1}});
-    let (_, answer) = under(Fault::patch(patch.as_object().unwrap().clone())).await;
-    let document = answer.json();
+    let (_, response) = under(Fault::patch(patch.as_object().unwrap().clone())).await;
+    let document = response.json();
     assert_eq!(document["Code"], "Patched");
     assert_eq!(document.get("Token"), None);
     assert_eq!(document["New"]["is"], 1);
     assert_eq!(document["Type"], "AWS-HMAC", "the rest is as it was");
-    let lines: Vec<&str> = answer.body.lines().collect();
+    let lines: Vec<&str> = response.body.lines().collect();
     assert_eq!(lines[..2], ["{", "  \"Code\" : \"Patched\","], "[I47]");
     assert!(lines[2].starts_with("  \"LastUpdated\" : "));
     assert_eq!(lines[lines.len() - 2..], ["  \"New\" : {\"is\":1}", "}"]);
@@ -165,41 +169,44 @@ async fn replace_and_patch() {
 async fn headers_are_dropped_or_wrong() {
     let ttl = "x-aws-ec2-metadata-token-ttl-seconds";
     for name in [ttl, "Content-Length", "Server", "Date"] {
-        let (_, answer) = under(Fault::drop_header(name)).await;
-        assert_eq!(answer.header(name), None);
-        assert!(answer.body.ends_with('}'), "{name}");
-        assert!(answer.header("connection").is_some());
+        let (_, response) = under(Fault::drop_header(name)).await;
+        assert_eq!(response.header(name), None);
+        assert!(response.body.ends_with('}'), "{name}");
+        assert!(response.header("connection").is_some());
     }
     let whole = Bench::new().await.read(ROLE).await.body.len();
     for (delta, length_) in [(7, whole + 7), (-7, whole - 7)] {
-        let (_, answer) = under(Fault::wrong_content_length(delta)).await;
-        assert_eq!(length(&answer), length_);
-        assert_eq!(answer.body.len(), whole);
+        let (_, response) = under(Fault::wrong_content_length(delta)).await;
+        assert_eq!(length(&response), length_);
+        assert_eq!(response.body.len(), whole);
     }
-    let (_, answer) = under(Fault::wrong_content_type("application/json")).await;
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    let (_, answer) = under(Fault::wrong_server()).await;
-    assert_eq!(answer.header("server"), Some("nginx"));
+    let (_, response) = under(Fault::wrong_content_type("application/json")).await;
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let (_, response) = under(Fault::wrong_server()).await;
+    assert_eq!(response.header("server"), Some("nginx"));
 }
 
 #[tokio::test]
 async fn redirect() {
-    let (_, answer) = under(Redirect::new("http://127.0.0.1:1/login").code(302)).await;
-    assert_eq!(answer.status, "HTTP/1.1 302 Found");
-    assert_eq!(answer.header("location"), Some("http://127.0.0.1:1/login"));
-    assert_eq!(answer.body, "");
+    let (_, response) = under(Redirect::new("http://127.0.0.1:1/login").code(302)).await;
+    assert_eq!(response.status, "HTTP/1.1 302 Found");
+    assert_eq!(
+        response.header("location"),
+        Some("http://127.0.0.1:1/login")
+    );
+    assert_eq!(response.body, "");
 }
 
 #[tokio::test]
-async fn the_answer_to_a_head_has_no_body_whatever_goes_wrong() {
+async fn the_response_to_a_head_has_no_body_whatever_goes_wrong() {
     let bench = Bench::new().await;
     let token = bench.token("60").await.body;
     let fault = Fault::drop_header("Server");
     let _guard = bench.imds.fault(Rule::new("drop", fault)).unwrap();
     let head = format!("HEAD {ROLE} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
-    let answer = bench.ask(&head).await;
-    assert_eq!(answer.status, OK);
-    assert_eq!(answer.header("server"), None);
-    assert!(length(&answer) > 500);
-    assert_eq!(answer.body, "");
+    let response = bench.ask(&head).await;
+    assert_eq!(response.status, OK);
+    assert_eq!(response.header("server"), None);
+    assert!(length(&response) > 500);
+    assert_eq!(response.body, "");
 }

@@ -39,10 +39,14 @@ async fn token_unavailable_in_each_way_and_imdsv1_goes_on() {
         (500, "HTTP/1.1 500 Internal Server Error"),
     ] {
         let _guard = bench.fault(TokenUnavailable::new().effect(Effect::Status(code)));
-        let answer = bench.token("60").await;
-        assert_eq!(answer.status, status);
+        let response = bench.token("60").await;
+        assert_eq!(response.status, status);
         // As IMDS does [I8] [I14].
-        assert_eq!(answer.body.is_empty(), matches!(code, 403 | 405), "{code}");
+        assert_eq!(
+            response.body.is_empty(),
+            matches!(code, 403 | 405),
+            "{code}"
+        );
         let without = bench.ask(&format!("GET {LIST} HTTP/1.1")).await;
         assert_eq!(without.status, OK);
         assert_eq!(bench.get(LIST, &old).await.status, OK, "one from before");
@@ -107,10 +111,10 @@ async fn token_flap_refuses_good_tokens_now_and_then() {
 async fn ttl_cap_grants_less() {
     let bench = Bench::new().await;
     let _guard = bench.fault(Fault::ttl_cap(30));
-    let answer = bench.token("21600").await;
-    assert_eq!(answer.header(TTL), Some("30"));
+    let response = bench.token("21600").await;
+    assert_eq!(response.header(TTL), Some("30"));
     bench.pass(30);
-    assert_eq!(bench.get(LIST, &answer.body).await.status, UNAUTHORIZED);
+    assert_eq!(bench.get(LIST, &response.body).await.status, UNAUTHORIZED);
     assert_eq!(bench.token("10").await.header(TTL), Some("10"));
 }
 
@@ -300,15 +304,15 @@ async fn clock_skew_moves_all_dates_and_no_token() {
     let before = bench.role().await;
     for (by, shift) in [("5m", TimeDelta::minutes(5)), ("-1h", -TimeDelta::hours(1))] {
         let _guard = bench.fault(Fault::clock_skew(by.parse().unwrap()));
-        let answer = bench.read(&format!("/latest/{ROLE}")).await;
+        let response = bench.read(&format!("/latest/{ROLE}")).await;
         let date = |moment: DateTime<Utc>| moment.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let now = began() + shift;
-        assert_eq!(answer.header("date"), Some(date(now).as_str()));
+        assert_eq!(response.header("date"), Some(date(now).as_str()));
         // [I6]
         let fetched = date(now - TimeDelta::seconds(2));
-        assert_eq!(answer.header("last-modified"), Some(fetched.as_str()));
-        assert_eq!(answer.header(TTL), Some("60"));
-        let document = answer.json();
+        assert_eq!(response.header("last-modified"), Some(fetched.as_str()));
+        assert_eq!(response.header(TTL), Some("60"));
+        let document = response.json();
         for name in ["LastUpdated", "Expiration"] {
             assert_eq!(time(&document[name]), time(&before[name]) + shift, "{name}");
         }

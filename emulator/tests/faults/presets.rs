@@ -10,14 +10,14 @@ use crate::bench::{Bench, LIST, OK, UNAUTHORIZED};
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/the-role";
 
 async fn under(preset: Preset) -> Bench {
-    // Which fifth of the answers is a 503 follows from the seed.
+    // Which fifth of the responses is a 503 follows from the seed.
     let bench = Bench::with(|config| config.server.seed = Some("presets".into())).await;
     bench.imds.preset(preset).unwrap();
     bench
 }
 
-async fn is_silent(answer: impl Future) -> bool {
-    tokio::time::timeout(Duration::from_millis(250), answer)
+async fn is_silent(response: impl Future) -> bool {
+    tokio::time::timeout(Duration::from_millis(250), response)
         .await
         .is_err()
 }
@@ -38,10 +38,10 @@ async fn imds_brownout() {
     let all: tokio::task::JoinSet<String> = (0..20)
         .map(|_| crate::bench::send(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
         .collect();
-    let answers = all.join_all().await;
-    let failed = answers
+    let responses = all.join_all().await;
+    let failed = responses
         .iter()
-        .filter(|answer| answer.starts_with("HTTP/1.1 503 "))
+        .filter(|response| response.starts_with("HTTP/1.1 503 "))
         .count();
     assert!((1..20).contains(&failed), "{failed}");
     assert!(began.elapsed() > Duration::from_millis(200));

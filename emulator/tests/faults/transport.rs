@@ -74,8 +74,8 @@ impl Leaf {
     }
 
     async fn is_well(&self) -> bool {
-        let (answer, end) = talk(&self.bench, &self.get).await;
-        answer.starts_with(OK) && answer.ends_with(BODY) && end == End::Closed
+        let (response, end) = talk(&self.bench, &self.get).await;
+        response.starts_with(OK) && response.ends_with(BODY) && end == End::Closed
     }
 }
 
@@ -88,7 +88,7 @@ async fn blackhole_answers_nothing_and_stays_open() {
 }
 
 #[tokio::test]
-async fn reset_peer_resets_at_once_or_before_the_answer_or_in_it() {
+async fn reset_peer_resets_at_once_or_before_the_response_or_in_it() {
     let leaf = Leaf::new().await;
     for after in [ResetAfter::Accept, ResetAfter::Request] {
         let fault = leaf.under(Fault::reset_peer(after)).await;
@@ -101,11 +101,11 @@ async fn reset_peer_resets_at_once_or_before_the_answer_or_in_it() {
         .fault(Rule::new("fault", Fault::reset_peer(after)))
         .unwrap();
     // What was sent before a reset may be lost to the reader; either is what a client can see.
-    let (answer, end) = talk(&leaf.bench, &leaf.get).await;
+    let (response, end) = talk(&leaf.bench, &leaf.get).await;
     assert_eq!(end, End::Reset);
     assert!(
-        answer.is_empty() || answer.ends_with("\r\n\r\nami-"),
-        "{answer}"
+        response.is_empty() || response.ends_with("\r\n\r\nami-"),
+        "{response}"
     );
     guard.heal();
     assert!(leaf.is_well().await);
@@ -208,11 +208,11 @@ async fn hop_limit_can_reset_the_connection_after_a_wait() {
 }
 
 #[tokio::test]
-async fn slow_close_comes_after_a_whole_answer() {
+async fn slow_close_comes_after_a_whole_response() {
     let leaf = Leaf::new().await;
     let began = Instant::now();
-    let (answer, end) = leaf.under(Fault::slow_close(span(150))).await;
-    assert!(answer.ends_with(BODY), "{answer}");
+    let (response, end) = leaf.under(Fault::slow_close(span(150))).await;
+    assert!(response.ends_with(BODY), "{response}");
     assert_eq!(end, End::Closed);
     assert!(began.elapsed() >= Duration::from_millis(150));
 }
@@ -231,8 +231,8 @@ async fn latency_delays_and_delays_add_up() {
                 upper: span(40),
             });
     let began = Instant::now();
-    let (answer, end) = leaf.under(uniform).await;
-    assert!(answer.ends_with(BODY));
+    let (response, end) = leaf.under(uniform).await;
+    assert!(response.ends_with(BODY));
     assert_eq!(end, End::Closed);
     // 60 + 50 + at least 30 - 10.
     assert!(
@@ -242,7 +242,7 @@ async fn latency_delays_and_delays_add_up() {
     );
 }
 
-/// The pieces in which an answer comes, with the time of each.
+/// The pieces in which a response comes, with the time of each.
 async fn pieces(leaf: &Leaf, fault: impl Into<Fault>) -> Vec<(Duration, String)> {
     let _guard = leaf.bench.imds.fault(Rule::new("fault", fault)).unwrap();
     let mut stream = TcpStream::connect(leaf.bench.imds.address()).await.unwrap();
@@ -342,9 +342,9 @@ fn pauses_and_pieces_are_as_long_as_they_should_be() {
 #[tokio::test]
 async fn stall_stops_in_the_body_and_stays_open() {
     let leaf = Leaf::new().await;
-    let (answer, end) = leaf.under(Fault::stall(4)).await;
-    assert!(answer.contains("Content-Length: 21\r\n"));
-    assert!(answer.ends_with("\r\n\r\nami-"), "{answer}");
+    let (response, end) = leaf.under(Fault::stall(4)).await;
+    assert!(response.contains("Content-Length: 21\r\n"));
+    assert!(response.ends_with("\r\n\r\nami-"), "{response}");
     assert_eq!(end, End::NoResponse);
 }
 
@@ -361,12 +361,12 @@ async fn throttle_refuses_what_is_too_much_in_each_way() {
         for _ in 0..3 {
             assert!(leaf.is_well().await);
         }
-        let (answer, how) = talk(&leaf.bench, &leaf.get).await;
+        let (response, how) = talk(&leaf.bench, &leaf.get).await;
         assert_eq!(how, end);
         if let Effect::Status(_) = effect {
             assert!(
-                answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
-                "{answer}"
+                response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+                "{response}"
             );
         }
         // Two a second come back, on the emulator's clock.
@@ -383,10 +383,10 @@ async fn quota_lets_so_many_through_in_a_window() {
     let _guard = leaf.bench.imds.fault(Rule::new("quota", fault)).unwrap();
     for _ in 0..2 {
         assert!(leaf.is_well().await && leaf.is_well().await);
-        let (answer, _) = talk(&leaf.bench, &leaf.get).await;
+        let (response, _) = talk(&leaf.bench, &leaf.get).await;
         assert!(
-            answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 429 Too Many Requests\r\n"),
+            "{response}"
         );
         leaf.bench.pass(60);
     }
@@ -406,8 +406,8 @@ async fn connection_limit_counts_those_that_are_open() {
         others.push(other);
     }
     // They are accepted in their order, before this one.
-    let answer = send(address, request(&leaf.get).as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let response = send(address, request(&leaf.get).as_bytes()).await;
+    assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     drop(others);
     let began = Instant::now();
     while !leaf.is_well().await {

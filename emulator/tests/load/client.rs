@@ -14,9 +14,9 @@ pub(crate) struct Client {
     received: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct Response<'a> {
     pub(crate) head: &'a str,
     pub(crate) body: &'a str,
 }
@@ -34,8 +34,8 @@ impl Client {
     pub(crate) async fn token(&mut self) -> io::Result<String> {
         let put = "PUT /latest/api/token HTTP/1.1\r\nHost: imds\r\n\
                    X-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n";
-        let answer = self.ask(put.as_bytes()).await?;
-        Ok(answer.body.to_owned())
+        let response = self.ask(put.as_bytes()).await?;
+        Ok(response.body.to_owned())
     }
 
     /// The bytes of a request for `path`.
@@ -44,7 +44,7 @@ impl Client {
             .into()
     }
 
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => TcpStream::connect(self.address).await?,
@@ -66,7 +66,7 @@ impl Client {
         if !head.contains("Connection: close") {
             self.stream = Some(stream);
         }
-        Ok(Answer { head, body })
+        Ok(Response { head, body })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Many clients at once: every answer is right, and the emulator answers afterwards.
+//! Many clients at once: every response is right, and the emulator answers afterwards.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
@@ -41,11 +41,15 @@ async fn load(clients: usize, keep_alive: bool, time: Duration) {
                 let list = client.ask(&Client::get(LIST, &token)).await.unwrap();
                 assert_eq!(list.body, "busy", "{}", list.head);
                 let get = Client::get(&format!("{LIST}busy"), &token);
-                let answer = client.ask(&get).await.unwrap();
-                assert_eq!(answer.body, document, "{}", answer.head);
+                let response = client.ask(&get).await.unwrap();
+                assert_eq!(response.body, document, "{}", response.head);
                 let wrong = Client::get(LIST, &token[1..]);
-                let answer = client.ask(&wrong).await.unwrap();
-                assert!(answer.head.starts_with("HTTP/1.1 401 "), "{}", answer.head);
+                let response = client.ask(&wrong).await.unwrap();
+                assert!(
+                    response.head.starts_with("HTTP/1.1 401 "),
+                    "{}",
+                    response.head
+                );
                 rounds += 1;
             }
             rounds

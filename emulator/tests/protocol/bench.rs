@@ -15,14 +15,14 @@ pub(crate) const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized";
 pub(crate) const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden";
 pub(crate) const NOT_FOUND: &str = "HTTP/1.1 404 Not Found";
 
-/// An answer as it came.
-pub(crate) struct Answer {
+/// A response as it came.
+pub(crate) struct Response {
     pub(crate) status: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self
             .headers
@@ -44,13 +44,13 @@ pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8(send_bytes(address, request).await).unwrap()
 }
 
-/// The same, where the answer may be no text.
+/// The same, where the response may be no text.
 pub(crate) async fn send_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    answer
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    response
 }
 
 /// The bytes of a request for `head`: a request line and headers.
@@ -95,11 +95,11 @@ impl Bench {
         self.clock.advance(TimeDelta::seconds(seconds)).unwrap();
     }
 
-    pub(crate) async fn ask(&self, head: &str) -> Answer {
-        let answer = send(self.imds.address(), request(head).as_bytes()).await;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    pub(crate) async fn ask(&self, head: &str) -> Response {
+        let response = send(self.imds.address(), request(head).as_bytes()).await;
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
-        Answer {
+        Response {
             status: lines.next().unwrap().to_owned(),
             headers: lines
                 .map(|line| line.split_once(": ").unwrap())
@@ -109,14 +109,14 @@ impl Bench {
         }
     }
 
-    pub(crate) async fn token(&self, ttl: &str) -> Answer {
+    pub(crate) async fn token(&self, ttl: &str) -> Response {
         self.ask(&format!(
             "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: {ttl}"
         ))
         .await
     }
 
-    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
         self.ask(&format!(
             "GET {path} HTTP/1.1\nX-aws-ec2-metadata-token: {token}"
         ))
@@ -124,27 +124,27 @@ impl Bench {
     }
 
     /// With a token of its own.
-    pub(crate) async fn read(&self, path: &str) -> Answer {
+    pub(crate) async fn read(&self, path: &str) -> Response {
         let token = self.token("60").await.body;
         self.get(path, &token).await
     }
 
     /// The body of what must be there, below `latest`.
     pub(crate) async fn value(&self, path: &str) -> String {
-        let answer = self.read(&format!("/latest/{path}")).await;
-        assert_eq!(answer.status, OK, "{path}");
-        answer.body
+        let response = self.read(&format!("/latest/{path}")).await;
+        assert_eq!(response.status, OK, "{path}");
+        response.body
     }
 
     /// Whether something is there, below `latest`.
     pub(crate) async fn has(&self, path: &str) -> bool {
-        let answer = self.read(&format!("/latest/{path}")).await;
+        let response = self.read(&format!("/latest/{path}")).await;
         assert!(
-            answer.status == OK || answer.status == NOT_FOUND,
+            response.status == OK || response.status == NOT_FOUND,
             "{path}: {}",
-            answer.status
+            response.status
         );
-        answer.status == OK
+        response.status == OK
     }
 }
 

@@ -165,19 +165,23 @@ async fn rule_34_everything_is_plain_text_but_user_data() {
         "meta-data/iam/info",
         "dynamic/instance-identity/document",
     ] {
-        let answer = bench.read(&format!("/latest/{path}")).await;
-        assert_eq!(answer.header("content-type"), Some("text/plain"), "{path}");
+        let response = bench.read(&format!("/latest/{path}")).await;
+        assert_eq!(
+            response.header("content-type"),
+            Some("text/plain"),
+            "{path}"
+        );
     }
     let head = format!(
         "GET /latest/user-data HTTP/1.1\nX-aws-ec2-metadata-token: {}",
         bench.token("60").await.body
     );
     let head = crate::bench::request(&head);
-    let answer = crate::bench::send_bytes(bench.imds.address(), head.as_bytes()).await;
-    let text = String::from_utf8_lossy(&answer);
+    let response = crate::bench::send_bytes(bench.imds.address(), head.as_bytes()).await;
+    let text = String::from_utf8_lossy(&response);
     assert!(text.contains("Content-Type: application/octet-stream\r\n"));
     assert!(
-        answer.ends_with(b"\r\n\r\n\x1f\x8b\x08\0\0\0\xff\xff"),
+        response.ends_with(b"\r\n\r\n\x1f\x8b\x08\0\0\0\xff\xff"),
         "[I43]: the bytes, decoded"
     );
 }

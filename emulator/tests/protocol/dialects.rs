@@ -1,4 +1,4 @@
-//! `[I2]` to `[I6]` `[I8]` `[I10]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole answers in both dialects,
+//! `[I2]` to `[I6]` `[I8]` `[I10]` `[I11]` `[I13]` `[I14]` `[I16]` `[I19]` `[I20]` `[I23]` `[I30]` `[I31]` `[I33]` `[I34]`: whole responses in both dialects,
 //! byte for byte, as they come from a socket.
 //!
 //! They are in `golden/`. Where one is meant to change, `BLESS=1` writes them again.
@@ -34,13 +34,13 @@ async fn compare(bench: &Bench, name: &str, head: &str) {
         .join("tests/protocol/golden")
         .join(dialect)
         .join(format!("{name}.http"));
-    let answer = send(bench.imds.address(), request(head).as_bytes()).await;
+    let response = send(bench.imds.address(), request(head).as_bytes()).await;
     if std::env::var_os("BLESS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &answer).unwrap();
+        std::fs::write(&file, &response).unwrap();
     }
     let golden = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(answer, golden, "{head} against {}", file.display());
+    assert_eq!(response, golden, "{head} against {}", file.display());
 }
 
 async fn all(dialect: Dialect) {

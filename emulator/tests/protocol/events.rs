@@ -55,7 +55,7 @@ async fn rules_54_and_55_other_actions_have_no_termination_time() {
         (SpotAction::Hibernate, "03:04:05Z"),
     ] {
         let bench = Bench::configured("instance.life-cycle = 'spot'").await;
-        assert!(!bench.has(ACTION).await, "which is the healthy answer");
+        assert!(!bench.has(ACTION).await, "which is the healthy response");
         bench
             .imds
             .change(|config| {

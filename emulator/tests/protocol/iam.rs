@@ -84,9 +84,9 @@ async fn rules_35_and_46_without_a_profile_there_is_no_iam() {
 async fn rules_46_and_47_a_role_and_its_credentials() {
     let bench = Bench::new().await;
     assert_eq!(bench.read(LIST).await.body, "the-role");
-    let answer = bench.read(ROLE).await;
-    assert_eq!(answer.header("content-type"), Some("text/plain"));
-    let names: Vec<&str> = answer
+    let response = bench.read(ROLE).await;
+    assert_eq!(response.header("content-type"), Some("text/plain"));
+    let names: Vec<&str> = response
         .body
         .lines()
         .filter_map(|line| line.split('"').nth(1))
@@ -103,7 +103,7 @@ async fn rules_46_and_47_a_role_and_its_credentials() {
             "Expiration"
         ]
     );
-    let document = answer.json();
+    let document = response.json();
     assert_eq!(document["Code"], "Success");
     assert_eq!(document["Type"], "AWS-HMAC");
     let id = document["AccessKeyId"].as_str().unwrap();
@@ -166,10 +166,10 @@ async fn rules_6_and_49_each_document_says_when_it_was_updated() {
         ),
         (&format!("{of_instance}/info"), 0),
     ] {
-        let answer = bench.read(path).await;
-        let modified = answer.header("last-modified").unwrap();
+        let response = bench.read(path).await;
+        let modified = response.header("last-modified").unwrap();
         let modified = DateTime::parse_from_rfc2822(modified).unwrap().to_utc();
-        let updated = time(&answer.json()["LastUpdated"]);
+        let updated = time(&response.json()["LastUpdated"]);
         assert_eq!(modified - updated, TimeDelta::seconds(off), "{path}");
         moments.push(updated);
     }

@@ -287,12 +287,12 @@ async fn rule_65_hibernation_is_there_if_it_was_configured_at_launch() {
             .imds
             .change(|config| config.instance.hibernation = setting)
             .unwrap();
-        let answer = bench.read(&format!("/latest/{PATH}")).await;
-        assert_eq!(answer.status == OK, value.is_some());
+        let response = bench.read(&format!("/latest/{PATH}")).await;
+        assert_eq!(response.status == OK, value.is_some());
         let listing = bench.value("meta-data/").await;
         assert_eq!(listing.contains("hibernation/"), value.is_some());
         if let Some(value) = value {
-            assert_eq!(answer.body, value);
+            assert_eq!(response.body, value);
             assert_eq!(bench.value("meta-data/hibernation/").await, "configured");
         }
     }
@@ -303,12 +303,12 @@ async fn rule_66_the_keys_of_instance_connect() {
     let head = async |bench: &Bench, user: &str| {
         let token = bench.token("60").await.body;
         let path = format!("/latest/meta-data/managed-ssh-keys/active-keys/{user}/");
-        let answer = bench
+        let response = bench
             .ask(&format!(
                 "HEAD {path} HTTP/1.1\nX-aws-ec2-metadata-token: {token}"
             ))
             .await;
-        (answer.status, answer.body)
+        (response.status, response.body)
     };
     let bench = Bench::new().await;
     assert_eq!(head(&bench, "ec2-user").await.0, NOT_FOUND);

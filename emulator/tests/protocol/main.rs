@@ -2,7 +2,7 @@
 //!
 //! | rules | tests |
 //! | --- | --- |
-//! | 2 to 11, 16, 19, 20, 23, 31, 33, 61 | [`dialects`] (whole answers, byte for byte), [`transport`] |
+//! | 2 to 11, 16, 19, 20, 23, 31, 33, 61 | [`dialects`] (whole responses, byte for byte), [`transport`] |
 //! | 7 to 19, 21 | [`tokens`] |
 //! | 22 | about clients |
 //! | 1, 23, 24, 36 | [`options`] |

@@ -22,15 +22,15 @@ async fn rule_23_a_disabled_endpoint_forbids_everything() {
     let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
     let get = format!("GET {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
     for head in [&get, "GET / HTTP/1.1", "POST /x HTTP/1.1"] {
-        let answer = bench.ask(head).await;
-        assert_eq!(answer.status, "HTTP/1.1 403 Forbidden", "{head}");
-        assert!(answer.body.contains("<h1>403 - Forbidden</h1>"));
-        assert_eq!(answer.header("content-type"), Some("text/html"));
+        let response = bench.ask(head).await;
+        assert_eq!(response.status, "HTTP/1.1 403 Forbidden", "{head}");
+        assert!(response.body.contains("<h1>403 - Forbidden</h1>"));
+        assert_eq!(response.header("content-type"), Some("text/html"));
     }
-    let answer = bench.ask(put).await;
-    assert_eq!(answer.status, "HTTP/1.1 403 Forbidden");
-    assert_eq!(answer.header("content-type"), Some("text/plain"));
-    assert_eq!(answer.body, "", "[I14]");
+    let response = bench.ask(put).await;
+    assert_eq!(response.status, "HTTP/1.1 403 Forbidden");
+    assert_eq!(response.header("content-type"), Some("text/plain"));
+    assert_eq!(response.body, "", "[I14]");
     switch(Switch::Enabled);
     assert_eq!(bench.ask(&get).await.status, OK);
 }
@@ -89,8 +89,8 @@ async fn rule_1_it_answers_over_ipv6_where_that_is_enabled() {
     assert_eq!(four.port(), six.port());
     assert!(four.is_ipv4() && six.is_ipv6());
     let status = async |address| {
-        let answer = crate::bench::send(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        answer.lines().next().unwrap().to_owned()
+        let response = crate::bench::send(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        response.lines().next().unwrap().to_owned()
     };
     assert_eq!(status(*six).await, UNAUTHORIZED);
     bench
@@ -100,7 +100,7 @@ async fn rule_1_it_answers_over_ipv6_where_that_is_enabled() {
     let mut closed = TcpStream::connect(six).await.unwrap();
     assert!(
         matches!(closed.read(&mut [0; 1]).await, Ok(0) | Err(_)),
-        "it is closed without an answer"
+        "it is closed without a response"
     );
     assert_eq!(status(*four).await, UNAUTHORIZED);
 }

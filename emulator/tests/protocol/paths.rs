@@ -19,9 +19,9 @@ fn rule_28_every_leaf_came_with_a_version() {
 #[tokio::test]
 async fn rule_27_the_versions_oldest_first_and_latest_last() {
     let bench = Bench::new().await;
-    let answer = bench.read("/").await;
-    assert_eq!(answer.status, OK);
-    let versions: Vec<&str> = answer.body.lines().collect();
+    let response = bench.read("/").await;
+    assert_eq!(response.status, OK);
+    let versions: Vec<&str> = response.body.lines().collect();
     assert_eq!(versions.first(), Some(&"1.0"));
     assert_eq!(versions.last(), Some(&"latest"));
     assert!(versions[..versions.len() - 1].is_sorted());
@@ -30,8 +30,8 @@ async fn rule_27_the_versions_oldest_first_and_latest_last() {
         assert!(versions.contains(&version), "{version}");
     }
     for version in versions {
-        let answer = bench.read(&format!("/{version}/meta-data/ami-id")).await;
-        assert_eq!(answer.status, OK, "{version}");
+        let response = bench.read(&format!("/{version}/meta-data/ami-id")).await;
+        assert_eq!(response.status, OK, "{version}");
     }
     assert_eq!(
         bench.read("/2021-03-24/meta-data/ami-id").await.status,
@@ -114,23 +114,23 @@ async fn rules_30_to_33_slashes_at_the_end_and_what_is_below_a_value() {
         "meta-data/iam/security-credentials/emulated",
         "nothing",
     ] {
-        let answer = bench.read(&format!("/latest/{path}")).await;
-        assert_eq!(answer.status, NOT_FOUND, "{path}");
-        assert_eq!(answer.header("content-type"), Some("text/html"));
-        assert!(answer.body.contains("<title>404 - Not Found</title>"));
+        let response = bench.read(&format!("/latest/{path}")).await;
+        assert_eq!(response.status, NOT_FOUND, "{path}");
+        assert_eq!(response.header("content-type"), Some("text/html"));
+        assert!(response.body.contains("<title>404 - Not Found</title>"));
     }
 }
 
 #[tokio::test]
 async fn rule_31_the_older_dialect_sends_bare_directories_on() {
     let bench = Bench::with(|config| config.server.dialect = imds_emulator::Dialect::Xen).await;
-    let answer = bench.read("/latest/meta-data/iam").await;
-    assert_eq!(answer.status, "HTTP/1.0 301 Moved Permanently");
+    let response = bench.read("/latest/meta-data/iam").await;
+    assert_eq!(response.status, "HTTP/1.0 301 Moved Permanently");
     assert_eq!(
-        answer.header("location"),
+        response.header("location"),
         Some("http://imds/latest/meta-data/iam/")
     );
-    assert_eq!(answer.body, "");
+    assert_eq!(response.body, "");
     let leaf = bench.read("/latest/meta-data/ami-id").await;
     assert_eq!(leaf.status, "HTTP/1.0 200 OK");
     let system = bench.read("/latest/meta-data/system").await;

@@ -58,18 +58,18 @@ async fn what_programs_ask_for_is_served_or_explained() {
             false => *leaf == path,
         });
         assert!(is_known, "{path}: not written as in the table of leaves");
-        let answer = answer(&bench, &format!("/latest/{}", filled(&path))).await;
-        assert!(answer.starts_with(OK.as_bytes()), "{path}");
-        assert!(!answer.ends_with(b"\r\n\r\n"), "{path}: empty");
+        let response = response(&bench, &format!("/latest/{}", filled(&path))).await;
+        assert!(response.starts_with(OK.as_bytes()), "{path}");
+        assert!(!response.ends_with(b"\r\n\r\n"), "{path}: empty");
     }
     for path in explained {
-        let answer = answer(&bench, &format!("/{}", filled(&path))).await;
-        assert!(answer.starts_with(NOT_FOUND.as_bytes()), "{path}");
+        let response = response(&bench, &format!("/{}", filled(&path))).await;
+        assert!(response.starts_with(NOT_FOUND.as_bytes()), "{path}");
     }
 }
 
-/// The bytes of the answer: user data are not a text.
-async fn answer(bench: &Bench, path: &str) -> Vec<u8> {
+/// The bytes of the response: user data are not a text.
+async fn response(bench: &Bench, path: &str) -> Vec<u8> {
     let token = bench.token("60").await.body;
     let head = format!("GET {path} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
     send_bytes(bench.imds.address(), request(&head).as_bytes()).await

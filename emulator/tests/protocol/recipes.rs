@@ -75,8 +75,8 @@ async fn an_interface_for_an_elastic_fabric_adapter_has_no_addresses() {
     let folder = format!("{MACS}0e:49:61:0f:c3:12/");
     let listing = bench.value(&folder).await;
     for name in ["local-ipv4s", "ipv6s", "public-ipv4s"] {
-        let answer = bench.read(&format!("/latest/{folder}{name}")).await;
-        assert_eq!(answer.status, NOT_FOUND, "{name}");
+        let response = bench.read(&format!("/latest/{folder}{name}")).await;
+        assert_eq!(response.status, NOT_FOUND, "{name}");
         assert!(listing.lines().all(|listed| listed != name), "{listing}");
     }
     assert_eq!(bench.value(&format!("{folder}network-card")).await, "1");

@@ -17,22 +17,22 @@ async fn rule_7_data_can_only_be_read() {
         assert_eq!(bench.ask(&head).await.status, "HTTP/1.1 405 Not Allowed");
     }
     let head = format!("HEAD {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
-    let answer = bench.ask(&head).await;
-    assert_eq!(answer.status, "HTTP/1.1 200 OK");
-    assert_eq!(answer.body, "");
+    let response = bench.ask(&head).await;
+    assert_eq!(response.status, "HTTP/1.1 200 OK");
+    assert_eq!(response.body, "");
 }
 
 #[tokio::test]
 async fn rule_8_any_other_method_on_the_token_path_is_not_allowed() {
     let bench = Bench::new().await;
     for method in ["GET", "POST", "DELETE"] {
-        let answer = bench
+        let response = bench
             .ask(&format!("{method} /latest/api/token HTTP/1.1"))
             .await;
-        assert_eq!(answer.status, "HTTP/1.1 405 Not Allowed");
-        assert_eq!(answer.header("allow"), Some("OPTIONS, PUT"));
-        assert_eq!(answer.header("content-type"), Some("text/plain"));
-        assert_eq!(answer.body, "");
+        assert_eq!(response.status, "HTTP/1.1 405 Not Allowed");
+        assert_eq!(response.header("allow"), Some("OPTIONS, PUT"));
+        assert_eq!(response.header("content-type"), Some("text/plain"));
+        assert_eq!(response.body, "");
     }
 }
 
@@ -40,12 +40,12 @@ async fn rule_8_any_other_method_on_the_token_path_is_not_allowed() {
 async fn rule_8_the_methods_of_the_token_path_can_be_asked_for() {
     for (dialect, status) in [(Dialect::Nitro, OK), (Dialect::Xen, "HTTP/1.0 200 OK")] {
         let bench = Bench::with(|config| config.server.dialect = dialect).await;
-        let answer = bench.ask("OPTIONS /latest/api/token HTTP/1.1").await;
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.header("allow"), Some("OPTIONS, PUT"));
-        assert_eq!(answer.header("content-type"), Some("text/plain"));
-        assert_eq!(answer.header("content-length"), Some("0"));
-        assert_eq!(answer.body, "");
+        let response = bench.ask("OPTIONS /latest/api/token HTTP/1.1").await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("allow"), Some("OPTIONS, PUT"));
+        assert_eq!(response.header("content-type"), Some("text/plain"));
+        assert_eq!(response.header("content-length"), Some("0"));
+        assert_eq!(response.body, "");
     }
 }
 
@@ -74,15 +74,15 @@ async fn rules_10_and_11_a_token_for_the_asking() {
         (of(Dialect::Xen).await, "HTTP/1.0 200 OK", "AQAAA"),
     ] {
         for ttl in ["1", "60", "21600"] {
-            let answer = bench.token(ttl).await;
-            assert_eq!(answer.status, status);
-            assert_eq!(answer.header(TTL), Some(ttl));
-            assert_eq!(answer.header("content-type"), Some("text/plain"));
-            assert_eq!(answer.header("content-length"), Some("56"));
+            let response = bench.token(ttl).await;
+            assert_eq!(response.status, status);
+            assert_eq!(response.header(TTL), Some(ttl));
+            assert_eq!(response.header("content-type"), Some("text/plain"));
+            assert_eq!(response.header("content-length"), Some("56"));
             assert!(
-                answer.body.starts_with(beginning) && answer.body.ends_with("=="),
+                response.body.starts_with(beginning) && response.body.ends_with("=="),
                 "{}",
-                answer.body
+                response.body
             );
         }
         let token = bench.token("60").await.body;
@@ -95,10 +95,10 @@ async fn rule_10_a_slash_at_the_end_of_the_token_path_is_one_too_many() {
     let bench = Bench::new().await;
     let put = |path| format!("PUT {path} HTTP/1.1\n{TTL}: 60");
     for path in ["/latest/api/token/", "//latest//api/token//"] {
-        let answer = bench.ask(&put(path)).await;
-        assert_eq!(answer.status, FORBIDDEN, "{path}");
-        assert_eq!(answer.header("content-type"), Some("text/plain"));
-        assert_eq!(answer.body, "");
+        let response = bench.ask(&put(path)).await;
+        assert_eq!(response.status, FORBIDDEN, "{path}");
+        assert_eq!(response.header("content-type"), Some("text/plain"));
+        assert_eq!(response.body, "");
     }
     assert_eq!(bench.ask(&put("//latest/api/token")).await.status, OK);
     let get = bench.ask("GET /latest/api/token/ HTTP/1.1").await;
@@ -159,7 +159,7 @@ async fn rules_13_and_14_no_token_under_a_dated_version_or_for_somebody_else() {
 }
 
 #[tokio::test]
-async fn rules_15_and_16_a_token_is_good_until_its_time_is_over_and_answers_say_when() {
+async fn rules_15_and_16_a_token_is_good_until_its_time_is_over_and_responses_say_when() {
     let bench = Bench::new().await;
     let token = bench.token("60").await.body;
     for (passed, left) in [
@@ -169,14 +169,14 @@ async fn rules_15_and_16_a_token_is_good_until_its_time_is_over_and_answers_say_
         (1, None),
     ] {
         bench.clock.advance(TimeDelta::seconds(passed)).unwrap();
-        let answer = bench.get(LIST, &token).await;
-        assert_eq!(answer.header(TTL), left);
+        let response = bench.get(LIST, &token).await;
+        assert_eq!(response.header(TTL), left);
         let status = if left.is_some() {
             "HTTP/1.1 200 OK"
         } else {
             "HTTP/1.1 401 Unauthorized"
         };
-        assert_eq!(answer.status, status);
+        assert_eq!(response.status, status);
     }
 }
 
@@ -186,10 +186,13 @@ async fn rules_17_and_19_without_a_good_token_there_is_nothing() {
     let elsewhere = Bench::new().await.token("60").await.body;
     for token in ["", "nonsense", &elsewhere] {
         for path in [LIST, "/latest/there-is-no-such-path"] {
-            let answer = bench.get(path, token).await;
-            assert_eq!(answer.status, "HTTP/1.1 401 Unauthorized", "{token} {path}");
-            assert_eq!(answer.header("content-length"), Some("0"));
-            assert_eq!(answer.header("content-type"), Some("text/plain"));
+            let response = bench.get(path, token).await;
+            assert_eq!(
+                response.status, "HTTP/1.1 401 Unauthorized",
+                "{token} {path}"
+            );
+            assert_eq!(response.header("content-length"), Some("0"));
+            assert_eq!(response.header("content-type"), Some("text/plain"));
         }
     }
     assert_eq!(
@@ -278,7 +281,7 @@ async fn revoked_tokens_are_refused_and_new_ones_are_given() {
 }
 
 #[tokio::test]
-async fn rule_21_the_answer_to_a_put_does_not_reach_those_behind_more_hops() {
+async fn rule_21_the_response_to_a_put_does_not_reach_those_behind_more_hops() {
     let bench = Bench::with(|config| {
         let peers = |network: &str, hops| Peers::new(network.parse().unwrap(), hops);
         config.server.peers = vec![peers("127.0.0.0/8", 2)];

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::bench::{Bench, OK, TTL, UNAUTHORIZED, send};
 
 #[tokio::test]
-async fn rules_2_and_3_every_answer_says_who_gives_it_and_ends_the_connection() {
+async fn rules_2_and_3_every_response_says_who_gives_it_and_ends_the_connection() {
     let bench = Bench::new().await;
     for head in [
         "GET / HTTP/1.1",
@@ -19,16 +19,20 @@ async fn rules_2_and_3_every_answer_says_who_gives_it_and_ends_the_connection() 
         "POST /x HTTP/1.1",
         "GET /latest/api/token HTTP/1.1",
     ] {
-        let answer = bench.ask(head).await;
-        assert!(answer.status.starts_with("HTTP/1.1 "), "{}", answer.status);
-        assert_eq!(answer.header("server"), Some("EC2ws"), "{head}");
-        assert_eq!(answer.header("connection"), Some("close"), "{head}");
+        let response = bench.ask(head).await;
+        assert!(
+            response.status.starts_with("HTTP/1.1 "),
+            "{}",
+            response.status
+        );
+        assert_eq!(response.header("server"), Some("EC2ws"), "{head}");
+        assert_eq!(response.header("connection"), Some("close"), "{head}");
         assert_eq!(
-            answer.header("content-length"),
-            Some(answer.body.len().to_string().as_str()),
+            response.header("content-length"),
+            Some(response.body.len().to_string().as_str()),
             "{head}"
         );
-        assert!(answer.header("date").is_some(), "{head}");
+        assert!(response.header("date").is_some(), "{head}");
     }
 }
 
@@ -45,11 +49,11 @@ async fn what_is_not_http_is_answered_or_closed_and_the_next_is_served() {
         // It may have closed the connection before all is written.
         let _ = stream.write_all(garbage).await;
         let _ = stream.shutdown().await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response).await;
         assert!(
-            answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
-            "{answer:?}"
+            response.is_empty() || response.starts_with(b"HTTP/1.1 4"),
+            "{response:?}"
         );
     }
     assert_eq!(bench.token("60").await.status, "HTTP/1.1 200 OK");
@@ -63,9 +67,9 @@ async fn in_pieces(bench: &Bench, pieces: &[&[u8]]) -> String {
         let _ = stream.write_all(piece).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
@@ -77,11 +81,11 @@ async fn a_head_that_is_too_long_is_refused() {
         format!("GET / HTTP/1.1\r\nHost: imds\r\nX-Long: {long}\r\n\r\n"),
         format!("GET / HTTP/1.1\r\n{}\r\n", "X-Many: x\r\n".repeat(10_000)),
     ] {
-        let answer = in_pieces(&bench, &[head.as_bytes()]).await;
-        // A reset may come before the answer is read.
+        let response = in_pieces(&bench, &[head.as_bytes()]).await;
+        // A reset may come before the response is read.
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{answer}"
+            response.is_empty() || response.starts_with("HTTP/1.1 4"),
+            "{response}"
         );
     }
     let fits = format!("GET /{} HTTP/1.1\r\nHost: imds\r\n\r\n", "x".repeat(10_000));
@@ -106,9 +110,9 @@ async fn a_body_that_nobody_asked_for_does_not_matter() {
         let get = format!(
             "GET /latest/meta-data/ami-id HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token: {token}\r\n{body}"
         );
-        let answer = send(bench.imds.address(), get.as_bytes()).await;
-        assert!(answer.starts_with(OK), "{body}: {answer}");
-        assert!(answer.ends_with("\r\n\r\nami-0123456789abcdef0"));
+        let response = send(bench.imds.address(), get.as_bytes()).await;
+        assert!(response.starts_with(OK), "{body}: {response}");
+        assert!(response.ends_with("\r\n\r\nami-0123456789abcdef0"));
         let put = format!(
             "PUT /latest/api/token HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n{body}"
         );
@@ -126,18 +130,18 @@ async fn rule_61_an_expectation_is_refused_by_xen() {
     let of = |dialect| Bench::with(move |config| config.server.dialect = dialect);
     let (nitro, xen) = (of(Dialect::Nitro).await, of(Dialect::Xen).await);
     let is_refused = async |bench: &Bench| {
-        let answer = bench.ask(&put).await;
-        match answer.status.get(9..) {
+        let response = bench.ask(&put).await;
+        match response.status.get(9..) {
             Some("200 OK") => false,
             Some("417 Expectation Failed") => {
-                assert_eq!(answer.header("content-type"), Some("text/html"));
+                assert_eq!(response.header("content-type"), Some("text/html"));
                 assert!(
-                    answer
+                    response
                         .body
                         .contains("<title>417 - Expectation Failed</title>")
                 );
                 // The page is indented by spaces.
-                assert!(answer.body.contains("\n         \"http://www.w3.org/"));
+                assert!(response.body.contains("\n         \"http://www.w3.org/"));
                 true
             }
             other => panic!("{other:?}"),
@@ -169,36 +173,36 @@ async fn slow_senders_are_waited_for_but_not_for_ever() {
     let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
     assert!(in_pieces(&bench, &pieces).await.starts_with(UNAUTHORIZED));
     for begun in [&b"GET / HT"[..], b"GET / HTTP/1.1\r\nHost: imds\r\n", b""] {
-        let answer = tokio::time::timeout(Duration::from_secs(10), in_pieces(&bench, &[begun]))
+        let response = tokio::time::timeout(Duration::from_secs(10), in_pieces(&bench, &[begun]))
             .await
             .expect("it is closed");
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{answer}"
+            response.is_empty() || response.starts_with("HTTP/1.1 4"),
+            "{response}"
         );
     }
 }
 
 #[tokio::test]
-async fn rule_2_one_answer_a_connection_unless_it_is_to_be_kept() {
+async fn rule_2_one_response_a_connection_unless_it_is_to_be_kept() {
     let two =
         "GET / HTTP/1.1\r\nHost: imds\r\n\r\nPUT /latest/api/token HTTP/1.1\r\nHost: imds\r\n\r\n";
-    let statuses = |answer: &str| -> Vec<String> {
-        answer
+    let statuses = |response: &str| -> Vec<String> {
+        response
             .lines()
             .filter(|line| line.starts_with("HTTP/1.1 "))
             .map(str::to_owned)
             .collect()
     };
     let bench = Bench::new().await;
-    let answer = send(bench.imds.address(), two.as_bytes()).await;
-    assert_eq!(statuses(&answer), [UNAUTHORIZED]);
+    let response = send(bench.imds.address(), two.as_bytes()).await;
+    assert_eq!(statuses(&response), [UNAUTHORIZED]);
     let kept = Bench::with(|config| config.server.keep_alive = true).await;
     let closing =
         format!("{two}GET /latest/api/token HTTP/1.1\r\nHost: imds\r\nConnection: close\r\n\r\n");
-    let answer = send(kept.imds.address(), closing.as_bytes()).await;
+    let response = send(kept.imds.address(), closing.as_bytes()).await;
     assert_eq!(
-        statuses(&answer),
+        statuses(&response),
         [
             UNAUTHORIZED,
             "HTTP/1.1 400 Bad Request",
@@ -227,17 +231,17 @@ async fn older_http_and_other_forms_of_the_target_are_understood() {
         "OPTIONS * HTTP/1.1\r\nHost: x",
         "CONNECT x:80 HTTP/1.1\r\nHost: x",
     ] {
-        let answer = ask(other).await;
+        let response = ask(other).await;
         assert!(
-            answer.starts_with("HTTP/1.1 405 Not Allowed\r\n"),
-            "{other}: {answer}"
+            response.starts_with("HTTP/1.1 405 Not Allowed\r\n"),
+            "{other}: {response}"
         );
     }
     let bare = format!(
         "GET /latest/meta-data/ami-id HTTP/1.1\nHost: x\nX-aws-ec2-metadata-token: {token}\n\n"
     );
-    let answer = send(bench.imds.address(), bare.as_bytes()).await;
-    assert!(answer.starts_with(OK), "{answer}");
+    let response = send(bench.imds.address(), bare.as_bytes()).await;
+    assert!(response.starts_with(OK), "{response}");
 }
 
 #[tokio::test]
@@ -249,7 +253,7 @@ async fn what_goes_wrong_with_one_connection_is_of_no_concern_to_others() {
         match at % 4 {
             0 => stream.write_all(b"GET / HT").await.unwrap(),
             1 => stream.write_all(b"\xff\0\x01\r\n\r\n").await.unwrap(),
-            // Gone before the answer.
+            // Gone before the response.
             2 => {
                 stream
                     .write_all(b"GET / HTTP/1.1\r\nHost: imds\r\n\r\n")

@@ -40,7 +40,7 @@ def serving(command, ready):
 
 
 def ask(url):
-    """The status and the text of an answer."""
+    """The status and the text of a response."""
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode().strip()

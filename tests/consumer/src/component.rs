@@ -125,6 +125,6 @@ fn send(authority: &str, request: &Request<()>) -> Result<u16, String> {
     match answer.get() {
         Some(Ok(Ok(response))) => Ok(response.status()),
         Some(Ok(Err(code))) => Err(code.to_string()),
-        _ => Err("the host gave no answer".into()),
+        _ => Err("the host gave no response".into()),
     }
 }

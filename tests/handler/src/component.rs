@@ -33,12 +33,12 @@ mod bindings {
 struct Handler;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for Handler {
-    fn handle(_: IncomingRequest, answer: ResponseOutparam) {
+    fn handle(_: IncomingRequest, out: ResponseOutparam) {
         let (status, text) = match access_key_id() {
             Ok(id) => (200, id),
             Err(message) => (500, message),
         };
-        ResponseOutparam::set(answer, response(status, &text));
+        ResponseOutparam::set(out, response(status, &text));
     }
 }
 

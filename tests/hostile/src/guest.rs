@@ -135,17 +135,17 @@ fn endless_body() -> String {
     let Ok(stream) = body.write() else {
         return "no stream".into();
     };
-    let answer = match outgoing_handler::handle(request, None) {
-        Ok(answer) => answer,
+    let response = match outgoing_handler::handle(request, None) {
+        Ok(response) => response,
         Err(error) => return format!("{error:?}"),
     };
     while stream.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {}
     drop(stream);
     drop(body);
-    answer.subscribe().block();
-    match answer.get() {
+    response.subscribe().block();
+    match response.get() {
         Some(Ok(Err(error))) => format!("{error:?}"),
-        _ => "an answer".into(),
+        _ => "a response".into(),
     }
 }
 
@@ -178,15 +178,15 @@ fn request(method: &str, scheme: &str, authority: &str, path: &str) -> String {
         return "not a path".into();
     }
     let options = RequestOptions::new();
-    let answer = match outgoing_handler::handle(request, Some(options)) {
-        Ok(answer) => answer,
+    let response = match outgoing_handler::handle(request, Some(options)) {
+        Ok(response) => response,
         Err(error) => return format!("{error:?}"),
     };
-    answer.subscribe().block();
-    match answer.get() {
+    response.subscribe().block();
+    match response.get() {
         Some(Ok(Ok(response))) => format!("status {}", response.status()),
         Some(Ok(Err(error))) => format!("{error:?}"),
-        _ => "no answer".into(),
+        _ => "no response".into(),
     }
 }
 

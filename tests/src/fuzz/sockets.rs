@@ -48,9 +48,9 @@ pub fn http(bytes: &[u8]) {
         }
         emulator.clear_journal();
         let head = "GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        let answer = Answer::read(&exchange(emulator.address(), head.as_bytes()).await);
+        let response = Response::read(&exchange(emulator.address(), head.as_bytes()).await);
         assert_eq!(
-            (answer.status, answer.body.as_slice()),
+            (response.status, response.body.as_slice()),
             (200, b"i-0a1b2c3d4e5f67890".as_slice())
         );
     });
@@ -78,10 +78,10 @@ pub fn admin(bytes: &[u8]) {
     }
     static BENCH: Mutex<Option<Bench>> = Mutex::new(None);
     on(&BENCH, async |emulator| {
-        let answer = ask(emulator, method, path, body).await;
-        answer.check();
+        let response = ask(emulator, method, path, body).await;
+        response.check();
         // A request that changes nothing needs no further checks.
-        if !(200..300).contains(&answer.status) || matches!(method, "GET" | "HEAD") {
+        if !(200..300).contains(&response.status) || matches!(method, "GET" | "HEAD") {
             return;
         }
         assert!(emulator.config().check().is_ok());
@@ -98,13 +98,14 @@ pub fn admin(bytes: &[u8]) {
             "/__admin/events",
             "/__admin/metadata-options",
         ] {
-            let answer = ask(emulator, "PATCH", path, b"{}").await;
-            assert_eq!(answer.status, 200, "{path}: {}", shown(&answer.body));
+            let response = ask(emulator, "PATCH", path, b"{}").await;
+            assert_eq!(response.status, 200, "{path}: {}", shown(&response.body));
         }
         let options = emulator.config().metadata_options;
         if emulator.faults().is_empty() && options.http_endpoint == Switch::Enabled {
             let head = "GET /latest/meta-data/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-            let status = Answer::read(&exchange(emulator.address(), head.as_bytes()).await).status;
+            let status =
+                Response::read(&exchange(emulator.address(), head.as_bytes()).await).status;
             let is_needed = options.http_tokens == HttpTokens::Required;
             assert_eq!(status, if is_needed { 401 } else { 200 });
         }
@@ -211,7 +212,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     came
 }
 
-async fn ask(emulator: &Emulator, method: &str, path: &str, body: &[u8]) -> Answer {
+async fn ask(emulator: &Emulator, method: &str, path: &str, body: &[u8]) -> Response {
     let address = emulator
         .admin_url()
         .and_then(|url| url.strip_prefix("http://"));
@@ -224,22 +225,22 @@ async fn ask(emulator: &Emulator, method: &str, path: &str, body: &[u8]) -> Answ
     )
     .into_bytes();
     request.extend_from_slice(body);
-    Answer::read(&exchange(address, &request).await)
+    Response::read(&exchange(address, &request).await)
 }
 
-struct Answer {
+struct Response {
     status: u16,
     head: String,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     #[track_caller]
     fn read(came: &[u8]) -> Self {
         let end = came
             .windows(4)
             .position(|part| part == b"\r\n\r\n")
-            .expect("there is an answer");
+            .expect("there is a response");
         let (head, body) = came.split_at(end);
         let head = String::from_utf8_lossy(head).to_ascii_lowercase();
         let status = head
@@ -247,7 +248,7 @@ impl Answer {
             .nth(1)
             .and_then(|status| status.parse().ok());
         Self {
-            status: status.expect("the answer has a status"),
+            status: status.expect("the response has a status"),
             head,
             body: body.get(4..).unwrap_or_default().to_vec(),
         }

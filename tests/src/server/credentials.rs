@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::scenario::Weight::{May, Must, Should};
 
 use super::listings::{escaped, same_or_redirect};
-use super::wire::Answer;
-use super::{Check, Judged, META_DATA, NotPassed, Server, answers, expect, not_applicable};
+use super::wire::Response;
+use super::{Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable, responses};
 
 const LIST: &str = "/latest/meta-data/iam/security-credentials/";
 const INFO: &str = "/latest/meta-data/iam/info";
@@ -198,21 +198,21 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn list(imds: &Server) -> Judged {
-    let answer = imds.get(LIST).await?;
-    answer.has_status_of(&[200, 404])?;
-    if answer.status == 404 {
+    let response = imds.get(LIST).await?;
+    response.has_status_of(&[200, 404])?;
+    if response.status == 404 {
         return not_applicable("the instance has no role");
     }
-    let lines = answer.lines().len();
+    let lines = response.lines().len();
     expect(lines == 1, "the name of one role", format!("{lines} lines"))
 }
 
 async fn list_no_newline(imds: &Server) -> Judged {
-    let answer = roles(imds).await?;
+    let response = roles(imds).await?;
     expect(
-        answer.body.trim_ascii().len() == answer.body.len(),
+        response.body.trim_ascii().len() == response.body.len(),
         "no white space around the name of the role",
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -228,10 +228,10 @@ async fn listed(imds: &Server) -> Judged {
 }
 
 /// The list of roles, if there is one.
-async fn roles(imds: &Server) -> Result<Answer, NotPassed> {
-    let answer = imds.get(LIST).await?;
-    match answer.status {
-        200 => Ok(answer),
+async fn roles(imds: &Server) -> Result<Response, NotPassed> {
+    let response = imds.get(LIST).await?;
+    match response.status {
+        200 => Ok(response),
         404 => not_applicable("the instance has no role"),
         status => not_applicable(format!("the list of roles cannot be read ({status})")),
     }
@@ -247,11 +247,11 @@ async fn role(imds: &Server) -> Result<String, NotPassed> {
 }
 
 /// The document of the role. The check credentials/document verifies that there is one.
-async fn credentials(imds: &Server) -> Result<(Answer, Map<String, Value>), NotPassed> {
+async fn credentials(imds: &Server) -> Result<(Response, Map<String, Value>), NotPassed> {
     let path = format!("{LIST}{}", role(imds).await?);
-    let answer = imds.if_there(&path).await?;
-    match json(&answer) {
-        Some(document) => Ok((answer, document)),
+    let response = imds.if_there(&path).await?;
+    match json(&response) {
+        Some(document) => Ok((response, document)),
         None => not_applicable("the document of the role is not JSON"),
     }
 }
@@ -265,8 +265,8 @@ async fn good(imds: &Server) -> Result<Map<String, Value>, NotPassed> {
     }
 }
 
-pub(super) fn json(answer: &Answer) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&answer.body) {
+pub(super) fn json(response: &Response) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&response.body) {
         Ok(Value::Object(fields)) => Some(fields),
         _ => None,
     }
@@ -314,9 +314,9 @@ fn has_date(document: &Map<String, Value>, name: &str) -> Judged {
 }
 
 async fn document(imds: &Server) -> Judged {
-    let answer = imds.get(&format!("{LIST}{}", role(imds).await?)).await?;
-    answer.has_status(200)?;
-    expect(json(&answer).is_some(), "a JSON object", answer.told())
+    let response = imds.get(&format!("{LIST}{}", role(imds).await?)).await?;
+    response.has_status(200)?;
+    expect(json(&response).is_some(), "a JSON object", response.told())
 }
 
 async fn fields(imds: &Server) -> Judged {
@@ -407,14 +407,14 @@ async fn last_updated(imds: &Server) -> Judged {
 }
 
 async fn last_modified(imds: &Server) -> Judged {
-    let (answer, document) = credentials(imds).await?;
+    let (response, document) = credentials(imds).await?;
     let Some(updated) = date(&document, "LastUpdated") else {
         return not_applicable("there is no LastUpdated");
     };
-    let Some(seen) = answer.header("last-modified") else {
+    let Some(seen) = response.header("last-modified") else {
         return not_applicable("there is no Last-Modified");
     };
-    let modified = answers::moment(seen);
+    let modified = responses::moment(seen);
     expect(
         modified.is_some_and(|modified| (modified - updated).abs() < TimeDelta::minutes(1)),
         format!("LastUpdated, {}", updated.to_rfc2822()),
@@ -438,8 +438,8 @@ async fn same_for_all(imds: &Server) -> Judged {
             return Ok(());
         }
         if last {
-            let id = |answer: &Answer| {
-                let document = json(answer).unwrap_or_default();
+            let id = |response: &Response| {
+                let document = json(response).unwrap_or_default();
                 text(&document, "AccessKeyId").unwrap_or("none").to_owned()
             };
             let (first, second) = (id(&first), id(&second));
@@ -455,20 +455,20 @@ async fn same_for_all(imds: &Server) -> Judged {
 
 async fn with_slash(imds: &Server) -> Judged {
     let (_, document) = credentials(imds).await?;
-    let answer = imds.get(&format!("{LIST}{}/", role(imds).await?)).await?;
-    answer.has_status(200)?;
+    let response = imds.get(&format!("{LIST}{}/", role(imds).await?)).await?;
+    response.has_status(200)?;
     let fields =
         |document: &Map<String, Value>| -> Vec<String> { document.keys().cloned().collect() };
     expect(
-        json(&answer).is_some_and(|same| fields(&same) == fields(&document)),
+        json(&response).is_some_and(|same| fields(&same) == fields(&document)),
         "the same document",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn layout(imds: &Server) -> Judged {
-    let (answer, document) = credentials(imds).await?;
-    let lines: Vec<String> = answer.text().lines().map(str::to_owned).collect();
+    let (response, document) = credentials(imds).await?;
+    let lines: Vec<String> = response.text().lines().map(str::to_owned).collect();
     let fields = document.keys().all(|name| {
         let begin = format!("  \"{name}\" : ");
         lines.iter().any(|line| line.starts_with(&begin))
@@ -503,10 +503,10 @@ async fn case(imds: &Server) -> Judged {
 
 async fn info(imds: &Server) -> Judged {
     role(imds).await?;
-    let answer = imds.get(INFO).await?;
-    answer.has_status(200)?;
-    let Some(document) = json(&answer) else {
-        return expect(false, "a JSON object", answer.told());
+    let response = imds.get(INFO).await?;
+    response.has_status(200)?;
+    let Some(document) = json(&response) else {
+        return expect(false, "a JSON object", response.told());
     };
     let names = [
         "Code",
@@ -542,19 +542,19 @@ async fn profile_arn(imds: &Server) -> Judged {
 
 async fn own_info(imds: &Server) -> Judged {
     let path = format!("{META_DATA}/identity-credentials/ec2/info");
-    let answer = imds.get(&path).await?;
-    answer.has_status(200)?;
-    let Some(document) = json(&answer) else {
-        return expect(false, "a JSON object", answer.told());
+    let response = imds.get(&path).await?;
+    response.has_status(200)?;
+    let Some(document) = json(&response) else {
+        return expect(false, "a JSON object", response.told());
     };
     has_texts(&document, &["Code", "LastUpdated", "AccountId"])
 }
 
 async fn own_document(imds: &Server) -> Judged {
-    let answer = imds.get(OF_INSTANCE).await?;
-    answer.has_status(200)?;
-    let Some(document) = json(&answer) else {
-        return expect(false, "a JSON object", answer.told());
+    let response = imds.get(OF_INSTANCE).await?;
+    response.has_status(200)?;
+    let Some(document) = json(&response) else {
+        return expect(false, "a JSON object", response.told());
     };
     let names = [
         "Code",

@@ -85,7 +85,7 @@ async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, EndpointError
     let found = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, port))).await;
     let found: Vec<SocketAddr> = match found {
         Ok(found) => found.map_err(|error| unknown(error.to_string()))?.collect(),
-        Err(_) => return Err(unknown(format!("no answer within {PATIENCE:?}"))),
+        Err(_) => return Err(unknown(format!("no response within {PATIENCE:?}"))),
     };
     match found.is_empty() {
         true => Err(unknown("it has no address".into())),

@@ -70,28 +70,28 @@ async fn security_groups(imds: &Server) -> Judged {
 
 async fn prefixes(imds: &Server, name: &str, length: &str) -> Judged {
     let folder = interface(imds).await?;
-    let answer = imds.if_there(&format!("{folder}{name}")).await?;
-    let listed = answer.text();
+    let response = imds.if_there(&format!("{folder}{name}")).await?;
+    let listed = response.text();
     expect(
         !listed.is_empty() && listed.lines().all(|line| line.ends_with(length)),
         format!("blocks with the length {length}"),
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn hibernation(imds: &Server) -> Judged {
-    let answer = imds
+    let response = imds
         .if_there(&format!("{TREE}hibernation/configured"))
         .await?;
     expect(
-        ["true", "false"].contains(&answer.text().as_str()),
+        ["true", "false"].contains(&response.text().as_str()),
         "true or false",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn managed_ssh_keys(imds: &Server) -> Judged {
     let path = format!("{TREE}managed-ssh-keys/active-keys/no-such-user/");
-    let answer = imds.ask(Request::new("HEAD", &path)).await?;
-    answer.has_status(404)
+    let response = imds.ask(Request::new("HEAD", &path)).await?;
+    response.has_status(404)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::scenario::Weight::{May, Must, Should};
 
 use super::credentials::{date, has_texts, json, text};
-use super::wire::Answer;
+use super::wire::Response;
 use super::{Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable};
 
 const FOLDER: &str = "/latest/dynamic/instance-identity";
@@ -99,15 +99,15 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn document(imds: &Server) -> Judged {
-    let answer = imds.get(DOCUMENT).await?;
-    answer.has_status(200)?;
-    expect(json(&answer).is_some(), "a JSON object", answer.told())
+    let response = imds.get(DOCUMENT).await?;
+    response.has_status(200)?;
+    expect(json(&response).is_some(), "a JSON object", response.told())
 }
 
-async fn read(imds: &Server) -> Result<(Answer, Map<String, Value>), NotPassed> {
-    let answer = imds.if_there(DOCUMENT).await?;
-    match json(&answer) {
-        Some(document) => Ok((answer, document)),
+async fn read(imds: &Server) -> Result<(Response, Map<String, Value>), NotPassed> {
+    let response = imds.if_there(DOCUMENT).await?;
+    match json(&response) {
+        Some(document) => Ok((response, document)),
         None => not_applicable("the identity document is not JSON"),
     }
 }
@@ -152,8 +152,8 @@ const ALL: [&str; 15] = [
 ];
 
 async fn nulls(imds: &Server) -> Judged {
-    let (answer, _) = read(imds).await?;
-    let body = answer.text();
+    let (response, _) = read(imds).await?;
+    let body = response.text();
     let mut places = Vec::new();
     for name in ALL {
         let Some(place) = body.find(&format!("\"{name}\"")) else {
@@ -212,12 +212,12 @@ async fn agrees(imds: &Server) -> Judged {
         ("region", "placement/region"),
         ("privateIp", "local-ipv4"),
     ] {
-        let answer = imds.get(&format!("{META_DATA}/{path}")).await?;
-        if let (200, Some(value)) = (answer.status, text(&document, name)) {
+        let response = imds.get(&format!("{META_DATA}/{path}")).await?;
+        if let (200, Some(value)) = (response.status, text(&document, name)) {
             expect(
-                answer.text().trim() == value,
+                response.text().trim() == value,
                 format!("{path}, as {name} in the document: {value}"),
-                answer.told(),
+                response.told(),
             )?;
         }
     }
@@ -256,27 +256,27 @@ fn wrapped(text: &str) -> Option<usize> {
 }
 
 async fn signature(imds: &Server) -> Judged {
-    let answer = imds.get(&format!("{FOLDER}/signature")).await?;
-    answer.has_status(200)?;
+    let response = imds.get(&format!("{FOLDER}/signature")).await?;
+    response.has_status(200)?;
     // RSA with 1024 bits, as AWS uses in most regions, or with 2048.
     expect(
-        matches!(wrapped(&answer.text()), Some(128 | 256)),
+        matches!(wrapped(&response.text()), Some(128 | 256)),
         "base64 of 128 or 256 bytes",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn pkcs7(imds: &Server) -> Judged {
     for name in ["pkcs7", "rsa2048"] {
-        let answer = imds.get(&format!("{FOLDER}/{name}")).await?;
-        answer.has_status(200)?;
-        let text = answer.text();
+        let response = imds.get(&format!("{FOLDER}/{name}")).await?;
+        response.has_status(200)?;
+        let text = response.text();
         // An ASN.1 SEQUENCE whose length takes two bytes.
         let sequence = text.starts_with("MI");
         expect(
             sequence && wrapped(&text).is_some_and(|bytes| bytes > 256),
             format!("base64 of PKCS #7, in lines of {LINE}"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())
@@ -284,12 +284,12 @@ async fn pkcs7(imds: &Server) -> Judged {
 
 async fn ber(imds: &Server) -> Judged {
     for name in ["pkcs7", "rsa2048"] {
-        let answer = imds.if_there(&format!("{FOLDER}/{name}")).await?;
+        let response = imds.if_there(&format!("{FOLDER}/{name}")).await?;
         // A SEQUENCE of indefinite length with the identifier of signed data, and so on.
         expect(
-            answer.text().starts_with("MIAGCSqGSIb3DQEHAqCAMIACAQEx"),
+            response.text().starts_with("MIAGCSqGSIb3DQEHAqCAMIACAQEx"),
             format!("{name} with indefinite lengths: MIAGCSqGSIb3DQEHAqCAMIACAQEx…"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())

@@ -260,15 +260,15 @@ async fn interface_addresses(imds: &Server) -> Judged {
             ("local-ipv4s", is_ipv4 as fn(&str) -> bool),
             ("ipv6s", is_ipv6),
         ] {
-            let answer = imds.get(&format!("{folder}{name}")).await?;
-            answer.has_status_of(&[200, 404])?;
-            let text = answer.text();
+            let response = imds.get(&format!("{folder}{name}")).await?;
+            response.has_status_of(&[200, 404])?;
+            let text = response.text();
             expect(
-                answer.status == 404 || !text.is_empty() && text.lines().all(is_address),
+                response.status == 404 || !text.is_empty() && text.lines().all(is_address),
                 "one address or more, one per line, or 404",
-                answer.told(),
+                response.told(),
             )?;
-            imds.agrees(&folder, name, answer.status == 200).await?;
+            imds.agrees(&folder, name, response.status == 200).await?;
         }
     }
     Ok(())
@@ -336,53 +336,54 @@ async fn local_ipv4(imds: &Server) -> Judged {
 }
 
 async fn public_ipv4(imds: &Server) -> Judged {
-    let answer = imds.get(&format!("{TREE}public-ipv4")).await?;
-    answer.has_status_of(&[200, 404])?;
-    if answer.status == 200 {
-        let text = answer.text();
+    let response = imds.get(&format!("{TREE}public-ipv4")).await?;
+    response.has_status_of(&[200, 404])?;
+    if response.status == 200 {
+        let text = response.text();
         let fit = text.trim().parse::<Ipv4Addr>().is_ok();
-        expect(fit, "an IPv4 address", answer.told())?;
+        expect(fit, "an IPv4 address", response.told())?;
     }
-    imds.agrees(TREE, "public-ipv4", answer.status == 200).await
+    imds.agrees(TREE, "public-ipv4", response.status == 200)
+        .await
 }
 
 async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
-    let answer = imds.get(&format!("/latest/{path}")).await?;
-    if answer.status == 404 {
+    let response = imds.get(&format!("/latest/{path}")).await?;
+    if response.status == 404 {
         return not_applicable(format!("{path} does not exist"));
     }
-    answer.has_status(200)?;
-    let seen = answer.text();
+    response.has_status(200)?;
+    let seen = response.text();
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     expect(
         values.iter().any(|value| value == seen.trim()),
         format!("one of {}", values.join(", ")),
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn spot(imds: &Server) -> Judged {
-    let answer = imds.get(&format!("{TREE}spot/instance-action")).await?;
-    answer.has_status_of(&[200, 404])?;
-    if answer.status == 404 {
+    let response = imds.get(&format!("{TREE}spot/instance-action")).await?;
+    response.has_status_of(&[200, 404])?;
+    if response.status == 404 {
         return Ok(());
     }
-    let document = json(&answer).unwrap_or_default();
+    let document = json(&response).unwrap_or_default();
     let action = text(&document, "action").unwrap_or_default();
     let is_action = SpotAction::ALL.iter().any(|one| one.to_string() == action);
     expect(
         is_action && date(&document, "time").is_some(),
         "404, or an object with an action and a time",
-        answer.told(),
+        response.told(),
     )
 }
 
 /// The action of the announced interruption, if there is one.
 async fn announced(imds: &Server) -> Result<Option<String>, NotPassed> {
-    let answer = imds.get(&format!("{TREE}spot/instance-action")).await?;
-    match answer.status {
+    let response = imds.get(&format!("{TREE}spot/instance-action")).await?;
+    match response.status {
         200 => {
-            let document = json(&answer).unwrap_or_default();
+            let document = json(&response).unwrap_or_default();
             Ok(Some(
                 text(&document, "action").unwrap_or_default().to_owned(),
             ))
@@ -402,29 +403,29 @@ async fn spot_time(imds: &Server) -> Judged {
         Some("terminate") => 200,
         _ => 404,
     };
-    let answer = imds.get(&format!("{TREE}spot/termination-time")).await?;
-    answer.has_status(expected)
+    let response = imds.get(&format!("{TREE}spot/termination-time")).await?;
+    response.has_status(expected)
 }
 
 async fn rebalance(imds: &Server) -> Judged {
-    let answer = imds
+    let response = imds
         .get(&format!("{TREE}events/recommendations/rebalance"))
         .await?;
-    answer.has_status_of(&[200, 404])?;
-    let document = json(&answer).unwrap_or_default();
+    response.has_status_of(&[200, 404])?;
+    let document = json(&response).unwrap_or_default();
     expect(
-        answer.status == 404 || date(&document, "noticeTime").is_some(),
+        response.status == 404 || date(&document, "noticeTime").is_some(),
         "404, or an object with a noticeTime",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn maintenance(imds: &Server) -> Judged {
-    let answer = imds
+    let response = imds
         .if_there(&format!("{TREE}events/maintenance/scheduled"))
         .await?;
-    let Ok(Value::Array(events)) = serde_json::from_slice(&answer.body) else {
-        return expect(false, "a JSON array", answer.told());
+    let Ok(Value::Array(events)) = serde_json::from_slice(&response.body) else {
+        return expect(false, "a JSON array", response.told());
     };
     for event in &events {
         let event = event.as_object().cloned().unwrap_or_default();
@@ -437,29 +438,31 @@ async fn maintenance(imds: &Server) -> Judged {
 }
 
 async fn tags_listed(imds: &Server) -> Judged {
-    let answer = imds.get(&format!("{TREE}tags/")).await?;
-    answer.has_status_of(&[200, 404])?;
-    imds.agrees(TREE, "tags", answer.status == 200).await
+    let response = imds.get(&format!("{TREE}tags/")).await?;
+    response.has_status_of(&[200, 404])?;
+    imds.agrees(TREE, "tags", response.status == 200).await
 }
 
 async fn tags_disabled(imds: &Server) -> Judged {
     if imds.get(&format!("{TREE}tags/")).await?.status == 200 {
         return not_applicable("there are tags");
     }
-    let mut answer = imds.get(TAGS).await?;
+    let mut response = imds.get(TAGS).await?;
     // It is a folder, so Xen redirects to it [I31].
-    if answer.status == 301 {
-        answer = imds.get(&format!("{TAGS}/")).await?;
+    if response.status == 301 {
+        response = imds.get(&format!("{TAGS}/")).await?;
     }
-    answer.has_status(200)?;
-    expect(answer.body.is_empty(), "an empty body", answer.told())
+    response.has_status(200)?;
+    expect(response.body.is_empty(), "an empty body", response.told())
 }
 
 /// The tag keys, up to the 50 that an instance can have.
 async fn tags(imds: &Server) -> Result<Vec<String>, NotPassed> {
-    let answer = imds.get(&format!("{TAGS}/")).await?;
-    match answer.lines() {
-        keys if answer.status == 200 && !keys.is_empty() => Ok(keys.into_iter().take(50).collect()),
+    let response = imds.get(&format!("{TAGS}/")).await?;
+    match response.lines() {
+        keys if response.status == 200 && !keys.is_empty() => {
+            Ok(keys.into_iter().take(50).collect())
+        }
         _ => not_applicable("there are no tags"),
     }
 }
@@ -479,8 +482,8 @@ async fn tags_keys(imds: &Server) -> Judged {
 
 async fn tags_values(imds: &Server) -> Judged {
     for key in tags(imds).await? {
-        let answer = imds.get(&format!("{TAGS}/{}", escaped(&key))).await?;
-        answer.has_status(200)?;
+        let response = imds.get(&format!("{TAGS}/{}", escaped(&key))).await?;
+        response.has_status(200)?;
     }
     Ok(())
 }
@@ -495,8 +498,8 @@ async fn user_data_listed(imds: &Server) -> Judged {
 }
 
 async fn user_data_type(imds: &Server) -> Judged {
-    let answer = imds.if_there(USER_DATA).await?;
-    answer.has_type("application/octet-stream")
+    let response = imds.if_there(USER_DATA).await?;
+    response.has_type("application/octet-stream")
 }
 
 async fn user_data_with_slash(imds: &Server) -> Judged {

@@ -5,7 +5,7 @@ use imds_emulator::{LEAVES, Leaf};
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::{Answer, Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable};
+use super::{Check, Judged, META_DATA, NotPassed, Response, Server, expect, not_applicable};
 
 const TREE: &str = "/latest/meta-data/";
 const PLACEMENT: &str = "/latest/meta-data/placement/";
@@ -96,9 +96,9 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn names(imds: &Server) -> Judged {
-    let answer = imds.get(TREE).await?;
-    answer.has_status(200)?;
-    let text = answer.text();
+    let response = imds.get(TREE).await?;
+    response.has_status(200)?;
+    let text = response.text();
     let fit = |name: &str| {
         !name.trim_end_matches('/').is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
     };
@@ -117,18 +117,18 @@ async fn names(imds: &Server) -> Judged {
     expect(
         lines.contains(&"instance-id"),
         "instance-id in the listing",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn no_newline(imds: &Server) -> Judged {
     for path in [TREE, PLACEMENT, "/latest/", "/"] {
-        let answer = imds.get(path).await?;
-        if answer.status == 200 {
+        let response = imds.get(path).await?;
+        if response.status == 200 {
             expect(
-                answer.body.last() != Some(&b'\n'),
+                response.body.last() != Some(&b'\n'),
                 format!("no newline at the end of {path}"),
-                answer.told(),
+                response.told(),
             )?;
         }
     }
@@ -167,7 +167,7 @@ async fn without_slash(imds: &Server) -> Judged {
 }
 
 /// Nitro returns the listing, and Xen redirects to it.
-pub(super) fn same_or_redirect(with: &Answer, without: &Answer, folder: &str) -> Judged {
+pub(super) fn same_or_redirect(with: &Response, without: &Response, folder: &str) -> Judged {
     if without.status != 301 {
         return without.has_body_of(with);
     }
@@ -239,11 +239,11 @@ async fn can_be_read(imds: &Server) -> Judged {
     Ok(())
 }
 
-fn listed(answer: &Answer) -> Judged {
+fn listed(response: &Response) -> Judged {
     expect(
-        answer.status == 200,
-        format!("{}: 200, because it is listed", answer.asked),
-        answer.told(),
+        response.status == 200,
+        format!("{}: 200, because it is listed", response.asked),
+        response.told(),
     )
 }
 
@@ -260,8 +260,8 @@ pub(super) fn escaped(name: &str) -> String {
 }
 
 async fn categories(imds: &Server) -> Judged {
-    let answer = imds.if_there(TREE).await?;
-    let listing = answer.lines();
+    let response = imds.if_there(TREE).await?;
+    let listing = response.lines();
     let listed = |name: &str| {
         let mut names = listing.iter().map(|name| name.trim_end_matches('/'));
         names.any(|listed| listed == name)
@@ -294,8 +294,8 @@ async fn identity_folder(imds: &Server) -> Judged {
         &["rsa2048", "pkcs7", "document", "signature"],
         &["document", "rsa2048", "pkcs7", "signature"],
     ];
-    let answer = imds.if_there("/latest/dynamic/instance-identity/").await?;
-    let names = answer.lines();
+    let response = imds.if_there("/latest/dynamic/instance-identity/").await?;
+    let names = response.lines();
     expect(
         ORDERS.iter().any(|order| names == *order),
         ORDERS.map(|order| order.join(", ")).join("; or "),
@@ -314,9 +314,9 @@ async fn first_public_key(imds: &Server) -> Result<String, NotPassed> {
 }
 
 async fn public_key_newline(imds: &Server) -> Judged {
-    let answer = imds.if_there(&first_public_key(imds).await?).await?;
+    let response = imds.if_there(&first_public_key(imds).await?).await?;
     expect(
-        answer.body.ends_with(b"\n"),
+        response.body.ends_with(b"\n"),
         "a newline at the end of the key",
         "none",
     )
@@ -324,7 +324,7 @@ async fn public_key_newline(imds: &Server) -> Judged {
 
 async fn public_keys(imds: &Server) -> Judged {
     let folder = format!("{TREE}public-keys/");
-    let keys: Result<Answer, NotPassed> = imds.if_there(&folder).await;
+    let keys: Result<Response, NotPassed> = imds.if_there(&folder).await;
     for line in keys?.lines() {
         let Some((number, name)) = line.split_once('=') else {
             return expect(false, "NUMBER=NAME", line);

@@ -19,7 +19,6 @@
 //! # }).unwrap();
 //! ```
 
-mod answers;
 mod credentials;
 mod endpoint;
 mod features;
@@ -28,6 +27,7 @@ mod instance;
 mod listings;
 mod paths;
 mod placement;
+mod responses;
 mod text;
 mod token_path;
 mod tokens;
@@ -52,7 +52,7 @@ use crate::trace::Trace;
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::text::{render as text, score};
 
-use self::wire::{Answer, Broken, Request, Wire};
+use self::wire::{Broken, Request, Response, Wire};
 
 /// A rule, and how to check whether a server follows it.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ pub fn checks() -> Vec<Check> {
     [
         token_path::checks(),
         tokens::checks(),
-        answers::checks(),
+        responses::checks(),
         paths::checks(),
         listings::checks(),
         credentials::checks(),
@@ -290,19 +290,19 @@ impl Server {
         Err(EndpointError::Unreachable(last))
     }
 
-    async fn send(&self, request: Request<'_>) -> Result<Answer, NotPassed> {
+    async fn send(&self, request: Request<'_>) -> Result<Response, NotPassed> {
         self.wire.send(&request).await.map_err(NotPassed::from)
     }
 
-    async fn put(&self, ttl: &str) -> Result<Answer, NotPassed> {
+    async fn put(&self, ttl: &str) -> Result<Response, NotPassed> {
         self.send(Request::new("PUT", TOKEN_PATH).with(TTL, ttl))
             .await
     }
 
     /// A new token.
     async fn token(&self, ttl: &str) -> Result<String, NotPassed> {
-        let answer = self.put(ttl).await?;
-        token_of(&answer)
+        let response = self.put(ttl).await?;
+        token_of(&response)
             .ok_or_else(|| NotPassed::NotApplicable("the server issues no token".into()))
     }
 
@@ -321,37 +321,37 @@ impl Server {
     }
 
     /// Sends `request` with a token, if the server issues tokens.
-    async fn ask(&self, request: Request<'_>) -> Result<Answer, NotPassed> {
+    async fn ask(&self, request: Request<'_>) -> Result<Response, NotPassed> {
         match self.session().await {
             Some(token) => self.send(request.with(TOKEN, token)).await,
             None => self.send(request).await,
         }
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, NotPassed> {
+    async fn get(&self, path: &str) -> Result<Response, NotPassed> {
         self.ask(Request::get(path)).await
     }
 
-    async fn with_token(&self, path: &str, token: &str) -> Result<Answer, NotPassed> {
+    async fn with_token(&self, path: &str, token: &str) -> Result<Response, NotPassed> {
         self.send(Request::get(path).with(TOKEN, token)).await
     }
 
-    async fn without_token(&self, path: &str) -> Result<Answer, NotPassed> {
+    async fn without_token(&self, path: &str) -> Result<Response, NotPassed> {
         self.send(Request::get(path)).await
     }
 
     /// A value that every instance has.
     async fn value(&self, path: &str) -> Result<String, NotPassed> {
-        let answer = self.get(path).await?;
-        answer.has_status(200)?;
-        Ok(answer.text())
+        let response = self.get(path).await?;
+        response.has_status(200)?;
+        Ok(response.text())
     }
 
     /// A value that not every instance has, or that another check verifies.
-    async fn if_there(&self, path: &str) -> Result<Answer, NotPassed> {
-        let answer = self.get(path).await?;
-        match answer.status {
-            200 => Ok(answer),
+    async fn if_there(&self, path: &str) -> Result<Response, NotPassed> {
+        let response = self.get(path).await?;
+        match response.status {
+            200 => Ok(response),
             404 => not_applicable(format!("{path} does not exist")),
             status => not_applicable(format!("{path} cannot be read ({status})")),
         }
@@ -377,11 +377,11 @@ impl Server {
 }
 
 /// The token in a response, if it can be sent. Other checks verify the response itself.
-fn token_of(answer: &Answer) -> Option<String> {
-    let text = answer.text();
+fn token_of(response: &Response) -> Option<String> {
+    let text = response.text();
     let token = text.trim();
     let fit = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    (answer.status == 200 && fit).then(|| token.to_owned())
+    (response.status == 200 && fit).then(|| token.to_owned())
 }
 
 /// What the function of a check returns.
@@ -418,7 +418,7 @@ fn not_applicable<T>(why: impl Into<String>) -> Result<T, NotPassed> {
 }
 
 /// Expectations about a response.
-impl Answer {
+impl Response {
     fn has_status(&self, status: u16) -> Judged {
         expect(
             self.status == status,

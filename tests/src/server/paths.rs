@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::wire::{Answer, Request};
+use super::wire::{Request, Response};
 use super::{
     Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, NotPassed, Server, expect, not_applicable,
 };
@@ -203,13 +203,13 @@ async fn no_newline(imds: &Server) -> Judged {
         "/latest/meta-data/placement/availability-zone",
         "/latest/meta-data/placement/region",
     ] {
-        let answer = imds.get(path).await?;
-        if answer.status == 200 {
-            let ended = answer.body.trim_ascii_end().len() < answer.body.len();
+        let response = imds.get(path).await?;
+        if response.status == 200 {
+            let ended = response.body.trim_ascii_end().len() < response.body.len();
             expect(
                 !ended,
                 "a value without trailing white space",
-                answer.told(),
+                response.told(),
             )?;
         }
     }
@@ -217,7 +217,7 @@ async fn no_newline(imds: &Server) -> Judged {
 }
 
 /// The value that every spelling of its path must return.
-async fn instance_id(imds: &Server) -> Result<Answer, NotPassed> {
+async fn instance_id(imds: &Server) -> Result<Response, NotPassed> {
     imds.if_there(INSTANCE_ID).await
 }
 
@@ -235,15 +235,15 @@ async fn missing(imds: &Server, paths: &[&str]) -> Judged {
 }
 
 async fn missing_page(imds: &Server) -> Judged {
-    let answer = imds.get(NO_SUCH).await?;
-    if answer.status != 404 {
+    let response = imds.get(NO_SUCH).await?;
+    if response.status != 404 {
         return not_applicable("missing paths are not 404");
     }
-    answer.has_type("text/html")?;
+    response.has_type("text/html")?;
     expect(
-        answer.text().contains("<title>404 - Not Found</title>"),
+        response.text().contains("<title>404 - Not Found</title>"),
         "a page titled 404 - Not Found",
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -264,11 +264,11 @@ async fn missing_page_bytes(imds: &Server) -> Judged {
 "#
         )
     };
-    let answer = imds.get(NO_SUCH).await?;
-    if answer.status != 404 {
+    let response = imds.get(NO_SUCH).await?;
+    if response.status != 404 {
         return not_applicable("missing paths are not 404");
     }
-    let text = answer.text();
+    let text = response.text();
     expect(
         ["\t\t ", "\t"]
             .into_iter()
@@ -299,7 +299,7 @@ async fn head(imds: &Server) -> Judged {
         let head = imds.ask(Request::new("HEAD", path)).await?;
         head.has_status(status)?;
         expect(head.body.is_empty(), "no body", head.told())?;
-        let types = [&head, &get].map(|answer| answer.header("content-type"));
+        let types = [&head, &get].map(|response| response.header("content-type"));
         let [seen, expected] = types.map(|value| value.unwrap_or("no Content-Type"));
         expect(seen == expected, expected, seen)?;
     }
@@ -309,8 +309,8 @@ async fn head(imds: &Server) -> Judged {
 async fn read_only(imds: &Server) -> Judged {
     let before = instance_id(imds).await?;
     for method in ["POST", "DELETE"] {
-        let answer = imds.ask(Request::new(method, INSTANCE_ID)).await?;
-        answer.has_status(405)?;
+        let response = imds.ask(Request::new(method, INSTANCE_ID)).await?;
+        response.has_status(405)?;
     }
     instance_id(imds).await?.has_body_of(&before)
 }
@@ -333,15 +333,15 @@ fn is_dated(version: &str) -> bool {
 }
 
 async fn listed(imds: &Server) -> Judged {
-    let answer = imds.get("/").await?;
-    answer.has_status(200)?;
-    let versions = answer.lines();
+    let response = imds.get("/").await?;
+    response.has_status(200)?;
+    let versions = response.lines();
     let dated = versions.iter().any(|version| is_dated(version));
     let last = versions.last().map(String::as_str);
     expect(
         dated && last == Some("latest"),
         "dated versions, one per line, then latest",
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -393,35 +393,35 @@ async fn as_it_was(imds: &Server) -> Judged {
     imds.if_there("/2009-04-04/meta-data/").await?;
     for (name, since) in CAME_LATER {
         let path = format!("/2009-04-04/meta-data/{name}");
-        let answer = imds.get(&path).await?;
+        let response = imds.get(&path).await?;
         expect(
-            answer.status == 404,
+            response.status == 404,
             format!("GET {path}: 404, because {name} was added in {since}"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())
 }
 
 async fn first_level(imds: &Server) -> Judged {
-    let answer = imds.get("/latest/").await?;
-    answer.has_status(200)?;
+    let response = imds.get("/latest/").await?;
+    response.has_status(200)?;
     for name in ["dynamic", "meta-data"] {
         expect(
             imds.lists("/latest/", name).await?,
             format!("{name} in the listing"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())
 }
 
 async fn no_slashes(imds: &Server) -> Judged {
-    let answer = imds.if_there("/latest/").await?;
-    let slash = answer.lines().into_iter().any(|name| name.ends_with('/'));
+    let response = imds.if_there("/latest/").await?;
+    let slash = response.lines().into_iter().any(|name| name.ends_with('/'));
     expect(
         !slash,
         format!("names without slashes, unlike in {META_DATA}/"),
-        answer.told(),
+        response.told(),
     )
 }

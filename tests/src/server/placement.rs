@@ -145,10 +145,10 @@ async fn partition(imds: &Server) -> Judged {
 }
 
 async fn outpost(imds: &Server) -> Judged {
-    let answer = imds.if_there(&format!("{TREE}outpost-arn")).await?;
+    let response = imds.if_there(&format!("{TREE}outpost-arn")).await?;
     let region = imds.if_there(&format!("{TREE}{REGION}")).await?.text();
     let region = region.trim();
-    let arn = answer.text();
+    let arn = response.text();
     let parts: Vec<&str> = arn.trim().splitn(6, ':').collect();
     let fit = matches!(
         *parts.as_slice(),
@@ -157,6 +157,6 @@ async fn outpost(imds: &Server) -> Judged {
     expect(
         fit,
         format!("arn:…:outposts:{region}:…:outpost/op-…"),
-        answer.told(),
+        response.told(),
     )
 }

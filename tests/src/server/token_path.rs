@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::wire::{Answer, Request};
+use super::wire::{Request, Response};
 use super::{
     Check, INSTANCE_ID, Judged, NotPassed, Server, TOKEN, TOKEN_PATH, TTL, expect, not_applicable,
     token_of,
@@ -188,20 +188,20 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 async fn put(imds: &Server) -> Judged {
-    let answer = imds.put("60").await?;
-    answer.has_status(200)?;
+    let response = imds.put("60").await?;
+    response.has_status(200)?;
     expect(
-        !answer.body.trim_ascii().is_empty(),
+        !response.body.trim_ascii().is_empty(),
         "a token as the body",
-        answer.told(),
+        response.told(),
     )
 }
 
 /// A response with a token. The first check verifies that there is one.
-async fn given(imds: &Server, ttl: &str) -> Result<Answer, NotPassed> {
-    let answer = imds.put(ttl).await?;
-    match answer.status {
-        200 => Ok(answer),
+async fn given(imds: &Server, ttl: &str) -> Result<Response, NotPassed> {
+    let response = imds.put(ttl).await?;
+    match response.status {
+        200 => Ok(response),
         _ => not_applicable("the server issues no token"),
     }
 }
@@ -211,10 +211,14 @@ async fn ttl_header(imds: &Server) -> Judged {
 }
 
 async fn legal(imds: &Server) -> Judged {
-    let answer = given(imds, "60").await?;
-    let odd = answer.body.iter().find(|byte| !byte.is_ascii_graphic());
-    let seen =
-        odd.map(|byte| format!("byte {byte:#04x} in a token of {} bytes", answer.body.len()));
+    let response = given(imds, "60").await?;
+    let odd = response.body.iter().find(|byte| !byte.is_ascii_graphic());
+    let seen = odd.map(|byte| {
+        format!(
+            "byte {byte:#04x} in a token of {} bytes",
+            response.body.len()
+        )
+    });
     expect(
         odd.is_none(),
         "only visible ASCII",
@@ -239,9 +243,9 @@ async fn names_of_headers(imds: &Server) -> Judged {
     for turned in [str::to_ascii_lowercase, str::to_ascii_uppercase] {
         let (ttl, token) = (turned(TTL), turned(TOKEN));
         let put = Request::new("PUT", TOKEN_PATH).with(&ttl, "60");
-        let answer = imds.send(put).await?;
-        answer.has_status(200)?;
-        let good = token_of(&answer).unwrap_or_default();
+        let response = imds.send(put).await?;
+        response.has_status(200)?;
+        let good = token_of(&response).unwrap_or_default();
         let get = Request::get(INSTANCE_ID).with(&token, &good);
         imds.send(get).await?.has_status(200)?;
     }
@@ -263,21 +267,21 @@ async fn lives(imds: &Server, ttl: &str) -> Judged {
 
 async fn refused(imds: &Server, ttl: &str) -> Judged {
     given(imds, "60").await?;
-    let answer = imds.put(ttl).await?;
+    let response = imds.put(ttl).await?;
     expect(
-        answer.status == 400,
+        response.status == 400,
         format!("400 to a PUT with {TTL}: {ttl}"),
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn no_ttl(imds: &Server) -> Judged {
     given(imds, "60").await?;
-    let answer = imds.send(Request::new("PUT", TOKEN_PATH)).await?;
+    let response = imds.send(Request::new("PUT", TOKEN_PATH)).await?;
     expect(
-        answer.status == 400,
+        response.status == 400,
         format!("400 to a PUT without {TTL}"),
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -294,7 +298,7 @@ async fn trailing_slash(imds: &Server) -> Judged {
 }
 
 /// The response to a PUT that came through a proxy.
-async fn put_forwarded(imds: &Server) -> Result<Answer, NotPassed> {
+async fn put_forwarded(imds: &Server) -> Result<Response, NotPassed> {
     given(imds, "60").await?;
     let request = Request::new("PUT", TOKEN_PATH)
         .with(TTL, "60")
@@ -304,27 +308,27 @@ async fn put_forwarded(imds: &Server) -> Result<Answer, NotPassed> {
 
 /// Nitro sends no body, and Xen a page.
 async fn forbidden_body(imds: &Server) -> Judged {
-    let answer = put_forwarded(imds).await?;
-    if answer.status != 403 {
+    let response = put_forwarded(imds).await?;
+    if response.status != 403 {
         return not_applicable("a PUT with X-Forwarded-For is not rejected with 403");
     }
-    if answer.body.is_empty() {
-        return answer.has_type("text/plain");
+    if response.body.is_empty() {
+        return response.has_type("text/plain");
     }
-    answer.has_type("text/html")?;
+    response.has_type("text/html")?;
     expect(
-        answer.text().contains("<title>403 - Forbidden</title>"),
+        response.text().contains("<title>403 - Forbidden</title>"),
         "no body, or a page titled 403 - Forbidden",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn forwarded(imds: &Server) -> Judged {
-    let answer = put_forwarded(imds).await?;
+    let response = put_forwarded(imds).await?;
     expect(
-        answer.status == 403,
+        response.status == 403,
         "403 to a PUT with X-Forwarded-For",
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -343,27 +347,27 @@ async fn other_methods(imds: &Server) -> Judged {
 }
 
 async fn allow(imds: &Server) -> Judged {
-    let answer = imds.ask(Request::get(TOKEN_PATH)).await?;
-    if answer.status != 405 {
+    let response = imds.ask(Request::get(TOKEN_PATH)).await?;
+    if response.status != 405 {
         return not_applicable("a GET of the token path is not 405");
     }
-    allows_options_and_put(&answer)?;
+    allows_options_and_put(&response)?;
     expect(
-        answer.reason == "Not Allowed" && answer.body.is_empty(),
+        response.reason == "Not Allowed" && response.body.is_empty(),
         "405 Not Allowed, and no body",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn options(imds: &Server) -> Judged {
-    let answer = imds.ask(Request::new("OPTIONS", TOKEN_PATH)).await?;
-    answer.has_status(200)?;
-    allows_options_and_put(&answer)?;
-    expect(answer.body.is_empty(), "no body", answer.told())
+    let response = imds.ask(Request::new("OPTIONS", TOKEN_PATH)).await?;
+    response.has_status(200)?;
+    allows_options_and_put(&response)?;
+    expect(response.body.is_empty(), "no body", response.told())
 }
 
-fn allows_options_and_put(answer: &Answer) -> Judged {
-    let allowed = answer.header("allow").unwrap_or_default();
+fn allows_options_and_put(response: &Response) -> Judged {
+    let allowed = response.header("allow").unwrap_or_default();
     let mut methods: Vec<&str> = allowed.split(',').map(str::trim).collect();
     methods.sort_unstable();
     expect(
@@ -380,11 +384,11 @@ async fn put_elsewhere(imds: &Server) -> Judged {
         "/latest/api/",
         "/api/token",
     ] {
-        let answer = imds.ask(Request::new("PUT", path).with(TTL, "60")).await?;
+        let response = imds.ask(Request::new("PUT", path).with(TTL, "60")).await?;
         expect(
-            (400..500).contains(&answer.status),
+            (400..500).contains(&response.status),
             format!("PUT {path}: 405, or another 4xx status"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())

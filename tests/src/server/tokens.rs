@@ -112,11 +112,11 @@ async fn remaining(imds: &Server) -> Judged {
     let token = imds.token("120").await?;
     // So that a server which states the original TTL fails.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let answer = imds.with_token(INSTANCE_ID, &token).await?;
-    if answer.status != 200 {
+    let response = imds.with_token(INSTANCE_ID, &token).await?;
+    if response.status != 200 {
         return not_applicable("valid tokens are rejected");
     }
-    let left = answer.header(TTL);
+    let left = response.header(TTL);
     let seconds: Option<u32> = left.and_then(|left| left.parse().ok());
     expect(
         seconds.is_some_and(|seconds| (110..120).contains(&seconds)),
@@ -126,11 +126,11 @@ async fn remaining(imds: &Server) -> Judged {
 }
 
 async fn none_left(imds: &Server) -> Judged {
-    let answer = imds.without_token(INSTANCE_ID).await?;
-    if answer.status != 200 {
+    let response = imds.without_token(INSTANCE_ID).await?;
+    if response.status != 200 {
         return not_applicable("tokens are required");
     }
-    let seen = answer.header(TTL);
+    let seen = response.header(TTL);
     expect(
         seen.is_none(),
         format!("no header {TTL}"),
@@ -144,11 +144,11 @@ async fn expires(imds: &Server) -> Judged {
         return not_applicable("valid tokens are rejected");
     }
     tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let answer = imds.with_token(INSTANCE_ID, &token).await?;
+    let response = imds.with_token(INSTANCE_ID, &token).await?;
     expect(
-        answer.status == 401,
+        response.status == 401,
         "401 two seconds after a token with a TTL of 1 second was issued",
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -158,11 +158,11 @@ async fn several(imds: &Server) -> Judged {
         tokens.push(imds.token("60").await?);
     }
     for (at, token) in tokens.iter().enumerate() {
-        let answer = imds.with_token(INSTANCE_ID, token).await?;
+        let response = imds.with_token(INSTANCE_ID, token).await?;
         expect(
-            answer.status == 200,
+            response.status == 200,
             format!("200 with token {} of 5", at + 1),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())
@@ -182,11 +182,11 @@ async fn distinct(imds: &Server) -> Judged {
 }
 
 async fn wrong(imds: &Server, path: &str) -> Judged {
-    let answer = imds.with_token(path, "AQAEAWrongWrongWrong==").await?;
+    let response = imds.with_token(path, "AQAEAWrongWrongWrong==").await?;
     expect(
-        answer.status == 401,
+        response.status == 401,
         format!("401 to GET {path} with an invalid token"),
-        answer.told(),
+        response.told(),
     )
 }
 
@@ -200,17 +200,17 @@ async fn tampered(imds: &Server) -> Judged {
         (false, letter) => letter,
     };
     let bad: String = good.chars().enumerate().map(turn).collect();
-    let answer = imds.with_token(INSTANCE_ID, &bad).await?;
+    let response = imds.with_token(INSTANCE_ID, &bad).await?;
     expect(
-        answer.status == 401,
+        response.status == 401,
         "401 with a changed token",
-        answer.told(),
+        response.told(),
     )
 }
 
 async fn needed_or_not(imds: &Server) -> Judged {
-    let answer = imds.without_token(INSTANCE_ID).await?;
-    answer.has_status_of(&[200, 401])
+    let response = imds.without_token(INSTANCE_ID).await?;
+    response.has_status_of(&[200, 401])
 }
 
 /// One path of each kind, with one that does not exist.
@@ -235,11 +235,11 @@ async fn needed_everywhere(imds: &Server) -> Judged {
         "//latest/user-data",
     ];
     for path in ALL_KINDS.into_iter().chain(bare) {
-        let answer = imds.without_token(path).await?;
+        let response = imds.without_token(path).await?;
         expect(
-            answer.status == 401,
+            response.status == 401,
             format!("401 to GET {path} without a token"),
-            answer.told(),
+            response.told(),
         )?;
     }
     Ok(())
@@ -264,14 +264,16 @@ async fn needed_nowhere(imds: &Server) -> Judged {
 }
 
 async fn refusal(imds: &Server) -> Judged {
-    let answer = imds.with_token(INSTANCE_ID, "wrong").await?;
-    if answer.status != 401 {
+    let response = imds.with_token(INSTANCE_ID, "wrong").await?;
+    if response.status != 401 {
         return not_applicable("invalid tokens are not rejected");
     }
-    let page = answer.text().contains("<title>401 - Unauthorized</title>");
+    let page = response
+        .text()
+        .contains("<title>401 - Unauthorized</title>");
     expect(
-        answer.body.is_empty() || page,
+        response.body.is_empty() || page,
         "no body, or a page titled 401 - Unauthorized",
-        answer.told(),
+        response.told(),
     )
 }

@@ -42,12 +42,12 @@ impl Wire {
         }
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response.
     ///
     /// # Errors
     ///
     /// [`Broken`] if there is no valid HTTP response.
-    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, Broken> {
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Response, Broken> {
         let broken = |what: String| Broken {
             asked: request.name(),
             what,
@@ -73,10 +73,10 @@ impl Wire {
                 )));
             }
         };
-        let mut answer = Answer::parse(request, &came, took).map_err(broken)?;
-        self.learn(request, &answer);
-        answer.excerpt = self.excerpt(request, &answer);
-        Ok(answer)
+        let mut response = Response::parse(request, &came, took).map_err(broken)?;
+        self.learn(request, &response);
+        response.excerpt = self.excerpt(request, &response);
+        Ok(response)
     }
 
     /// `text` without any token or secret that a response contained so far.
@@ -112,11 +112,11 @@ impl Wire {
     }
 
     /// Remembers the secrets of a response, so that they are never shown.
-    fn learn(&self, request: &Request<'_>, answer: &Answer) {
-        let text = answer.text();
+    fn learn(&self, request: &Request<'_>, response: &Response) {
+        let text = response.text();
         let mut found = secrets_of(&text);
         // For every spelling of the token path.
-        if request.path.contains("api/token") && answer.status == 200 {
+        if request.path.contains("api/token") && response.status == 200 {
             found.extend(text.split_whitespace().map(str::to_owned));
         }
         // Redacting short texts would make findings unreadable, and no secret is that short.
@@ -128,13 +128,13 @@ impl Wire {
     }
 
     /// The part of a body that may be shown.
-    fn excerpt(&self, request: &Request<'_>, answer: &Answer) -> String {
+    fn excerpt(&self, request: &Request<'_>, response: &Response) -> String {
         const SHOWN: usize = 60;
-        let size = answer.body.len();
-        let text = self.redacted(&answer.text());
+        let size = response.body.len();
+        let text = self.redacted(&response.text());
         if size == 0 {
             "empty body".into()
-        } else if request.method == "PUT" && answer.status == 200 {
+        } else if request.method == "PUT" && response.status == 200 {
             format!("a token of {size} bytes")
         } else if request.path.contains("user-data") {
             format!("user data of {size} bytes")
@@ -261,7 +261,7 @@ pub(super) struct Broken {
 
 /// A response, unmodified.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     /// The request.
     pub(super) asked: String,
     /// Such as `HTTP/1.1`.
@@ -280,7 +280,7 @@ pub(super) struct Answer {
     pub(super) excerpt: String,
 }
 
-impl Answer {
+impl Response {
     fn parse(request: &Request<'_>, came: &[u8], took: Duration) -> Result<Self, String> {
         let Some((head, body)) = split(came) else {
             return Err(match came.len() {
@@ -450,7 +450,7 @@ mod tests {
             (b"SSH-2.0 abc\r\n\r\n", "not HTTP"),
             (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "without a colon"),
         ] {
-            let error = Answer::parse(&request, came, PATIENCE).unwrap_err();
+            let error = Response::parse(&request, came, PATIENCE).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
     }

@@ -18,7 +18,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::machine::{Machine, Moment};
-use super::server::{Answer, Broken, Exchanged, Server, TOKEN};
+use super::server::{Broken, Exchanged, ImdsResponse, Server, TOKEN};
 
 /// A call for credentials, as seen from outside.
 #[derive(Debug)]
@@ -27,20 +27,20 @@ pub(super) struct Call {
     pub(super) began: Moment,
     pub(super) ended: Moment,
     pub(super) exchanges: Vec<Exchange>,
-    pub(super) answer: Result<Given, ReportedError>,
+    pub(super) result: Result<Given, ReportedError>,
     /// Whether refreshes are failing, according to the client's status.
     pub(super) failing: bool,
     /// The client's status after an exchange, as text.
     pub(super) status: String,
     /// How often the client's sandbox restarted.
     pub(super) restarts: u64,
-    /// How the call got its answer.
+    /// How the call got its result.
     pub(super) served: Served,
     /// The log since the last exchange.
     pub(super) logged: String,
 }
 
-/// How a call got its answer.
+/// How a call got its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Served {
     /// From the held credentials, or by requests of its own.
@@ -130,9 +130,9 @@ pub(super) struct Exchange {
 impl Exchange {
     /// The path and the body of a usable response.
     pub(super) fn found(&self) -> Option<(&str, &[u8])> {
-        let answer = self.exchanged.outcome.as_ref().ok()?;
-        let fits = answer.body.len() <= self.body_limit;
-        (answer.status == 200 && fits && !self.put).then_some((&*self.path, &*answer.body))
+        let response = self.exchanged.outcome.as_ref().ok()?;
+        let fits = response.body.len() <= self.body_limit;
+        (response.status == 200 && fits && !self.put).then_some((&*self.path, &*response.body))
     }
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Exchange {
         };
         write!(f, "{method} {}{with} -> ", self.path)?;
         match &self.exchanged.outcome {
-            Ok(answer) => write!(f, "{}", answer.status)?,
+            Ok(response) => write!(f, "{}", response.status)?,
             Err(broken) => write!(f, "{broken:?}")?,
         }
         match &*self.exchanged.rules {
@@ -195,7 +195,7 @@ impl Network {
         request: http::Request<()>,
         time: Duration,
         body_limit: usize,
-    ) -> Result<Answer, Broken> {
+    ) -> Result<ImdsResponse, Broken> {
         let (parts, ()) = request.into_parts();
         let header = |name| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
         let (put, path, token) = (
@@ -225,10 +225,10 @@ impl Network {
         // A suspended machine receives the response when it wakes.
         self.machine.awake().await;
         let outcome = match &exchanged.outcome {
-            Ok(answer) => Ok(Answer {
-                status: answer.status,
-                headers: answer.headers.clone(),
-                body: answer.body.clone(),
+            Ok(response) => Ok(ImdsResponse {
+                status: response.status,
+                headers: response.headers.clone(),
+                body: response.body.clone(),
             }),
             Err(broken) => Err(*broken),
         };
@@ -271,23 +271,23 @@ impl ports::Transport for Network {
         let now = ports::Clock::monotonic(&self.machine);
         let time = request.deadline.since(now);
         let sent = self.send(host.map_err(|_| malformed)?, time, request.body_limit);
-        let answer = sent.await.map_err(|broken| match broken {
+        let response = sent.await.map_err(|broken| match broken {
             Broken::Refused => ports::TransportError::Unavailable("the connection was refused"),
             Broken::Reset => ports::TransportError::Unavailable("the connection broke"),
             Broken::Late => ports::TransportError::Timeout("no response in time"),
             Broken::NotHttp => ports::TransportError::Malformed("the response is not HTTP"),
         })?;
-        if answer.body.len() > request.body_limit {
+        if response.body.len() > request.body_limit {
             return Err(ports::TransportError::TooLong(request.body_limit));
         }
         let header = |name: &'static str| {
-            let value = answer.headers.get(name)?.to_str().ok()?;
+            let value = response.headers.get(name)?.to_str().ok()?;
             Some((name, value.to_owned()))
         };
         Ok(ports::Response {
-            status: answer.status,
+            status: response.status,
             headers: RESPONSE_HEADERS.into_iter().filter_map(header).collect(),
-            body: Bytes::into(answer.body),
+            body: Bytes::into(response.body),
         })
     }
 }
@@ -335,8 +335,8 @@ impl Native {
     pub(super) async fn get(&self, judge: impl FnOnce(&Call)) -> Option<String> {
         let mut instance = self.instance.lock().await;
         let began = self.machine.now();
-        let answer = instance.get_credentials().await;
-        let key = answer
+        let result = instance.get_credentials().await;
+        let key = result
             .as_ref()
             .ok()
             .map(|given| given.access_key_id.clone());
@@ -351,7 +351,7 @@ impl Native {
                 false => format!("{status:?}"),
             },
             exchanges,
-            answer: answer
+            result: result
                 .map(given)
                 .map_err(|error| ReportedError::of_component(&error)),
             failing: status.record.failing_since.is_some(),
@@ -378,8 +378,8 @@ impl Native {
     /// Reads other metadata with the same token.
     pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<ReportedError>)) {
         let mut instance = self.instance.lock().await;
-        let answer = instance.text(Tree::Metadata, "instance-id").await;
-        let said = answer
+        let result = instance.text(Tree::Metadata, "instance-id").await;
+        let said = result
             .err()
             .map(|error| ReportedError::of_component(&error));
         judge(&self.log.take(), said);

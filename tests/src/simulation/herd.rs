@@ -92,7 +92,7 @@ pub fn herd(seed: u64, clients: usize, policy: RefreshPolicy, jitter: bool) -> H
                             let mut requests = requests.borrow_mut();
                             *requests.entry(second).or_default() += call.exchanges.len() as u64;
                         }
-                        failing = call.failing || call.answer.is_err();
+                        failing = call.failing || call.result.is_err();
                     };
                     client.native.get(note).await;
                     let after = timeline.now().checked_sub(over);

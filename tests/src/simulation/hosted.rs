@@ -124,17 +124,17 @@ impl transport::Transport for Wire {
             }
             let time = timeouts.connect + timeouts.response;
             let sent = network.send(Request::from_parts(parts, ()), time, DOCUMENT_LIMIT);
-            let answer = sent.await.map_err(|broken| match broken {
+            let received = sent.await.map_err(|broken| match broken {
                 Broken::Refused => {
                     TransportError::Connect(std::io::ErrorKind::ConnectionRefused.into())
                 }
                 Broken::Reset | Broken::NotHttp => TransportError::Protocol("it broke".into()),
                 Broken::Late => TransportError::ResponseTimeout,
             })?;
-            let mut response = Response::new(answer.body);
-            *response.status_mut() = http::StatusCode::from_u16(answer.status)
+            let mut response = Response::new(received.body);
+            *response.status_mut() = http::StatusCode::from_u16(received.status)
                 .map_err(|error| TransportError::Protocol(error.into()))?;
-            *response.headers_mut() = answer.headers;
+            *response.headers_mut() = received.headers;
             Ok(response)
         })
     }
@@ -225,35 +225,35 @@ impl Hosted {
     ) -> Option<String> {
         let _turn = self.turns.read().await;
         let began = self.machine.now();
-        let mut answer = pin!(self.called(self.provider.credentials()));
-        let (answer, served, began) = match future::poll_immediate(answer.as_mut()).await {
-            Some(answer) => match self.waiting().calls {
-                0 => (answer, Served::Alone, began),
-                _ => (answer, Served::DuringRefresh, began),
+        let mut result = pin!(self.called(self.provider.credentials()));
+        let (result, served, began) = match future::poll_immediate(result.as_mut()).await {
+            Some(result) => match self.waiting().calls {
+                0 => (result, Served::Alone, began),
+                _ => (result, Served::DuringRefresh, began),
             },
             None => {
                 let place = Place::new(&self.waiting, began);
-                let answer = match patience {
+                let result = match patience {
                     Some(patience) => {
                         let gone = pin!(self.machine.timeline().sleep(patience));
-                        match future::select(answer, gone).await {
-                            Either::Left((answer, _)) => answer,
+                        match future::select(result, gone).await {
+                            Either::Left((result, _)) => result,
                             Either::Right(_) => return None,
                         }
                     }
-                    None => answer.await,
+                    None => result.await,
                 };
                 let first = place.first();
                 drop(place);
                 let is_together = self.waiting().over == Some(self.machine.now());
                 match is_together && self.log.is_empty() {
-                    true => (answer, Served::Shared, began),
-                    false => (answer, Served::Alone, first.unwrap_or(began)),
+                    true => (result, Served::Shared, began),
+                    false => (result, Served::Alone, first.unwrap_or(began)),
                 }
             }
         };
         let ended = self.machine.now();
-        let key = answer
+        let key = result
             .as_ref()
             .ok()
             .map(|given| given.access_key_id().to_owned());
@@ -265,7 +265,7 @@ impl Hosted {
         };
         let (mut shown, mut logged) = (String::new(), String::new());
         if !exchanges.is_empty() {
-            shown = format!("{status:?} {:?} {answer:?}", self.provider);
+            shown = format!("{status:?} {:?} {result:?}", self.provider);
             logged = logs::take();
             self.waiting().over = Some(ended);
         }
@@ -274,7 +274,7 @@ impl Hosted {
             ended,
             status: shown,
             exchanges,
-            answer: answer
+            result: result
                 .map(|given| self::given(&given))
                 .map_err(|error| said(&error)),
             failing: status.failing_since.is_some(),
@@ -301,10 +301,10 @@ impl Hosted {
 
     pub(super) async fn metadata(&self, judge: impl FnOnce(&[Exchange], Option<ReportedError>)) {
         let _turn = self.turns.write().await;
-        let answer = self
+        let result = self
             .called(self.provider.metadata().get("instance-id"))
             .await;
-        judge(&self.log.take(), answer.err().map(|error| said(&error)));
+        judge(&self.log.take(), result.err().map(|error| said(&error)));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

@@ -6,7 +6,7 @@
 //! | [`Timeline`] | virtual time |
 //! | `machine` | a client's machine, with clocks that can be wrong, and which can be suspended |
 //! | `server` | the emulator's core in virtual time |
-//! | `answers` | a model of its responses |
+//! | `responses` | a model of its responses |
 //! | `client` | the component's logic in virtual time, and the records of its calls |
 //! | `hosted` | the component as WebAssembly in its host, in virtual time |
 //! | `logs` | the log of the host |
@@ -29,7 +29,6 @@
 //! assert_eq!(run(&plan, &plan.incidents, None).digest, outcome.digest);
 //! ```
 
-mod answers;
 mod client;
 mod herd;
 mod hosted;
@@ -38,6 +37,7 @@ mod logs;
 mod machine;
 mod model;
 mod plan;
+mod responses;
 mod schedule;
 mod server;
 mod timeline;

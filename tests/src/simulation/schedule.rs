@@ -374,7 +374,7 @@ mod tests {
                 Fault::Credentials(_) | Fault::Rate(_) => None,
                 Fault::Connection(_)
                 | Fault::Timing(_)
-                | Fault::Answer(_)
+                | Fault::Response(_)
                 | Fault::Body(_)
                 | Fault::Token(_)
                 | Fault::Instance(_) => Some(PATHS.len()),

@@ -1,4 +1,4 @@
-//! The emulator's core without sockets, in virtual time. Its responses are compared with `answers`.
+//! The emulator's core without sockets, in virtual time. Its responses are compared with `responses`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
 
-use super::answers::Model;
+use super::responses::Model;
 use super::timeline::Timeline;
 
 /// The headers with a token and its TTL.
@@ -56,13 +56,13 @@ struct State {
 pub(super) struct Exchanged {
     /// The names of the rules that applied.
     pub(super) rules: Vec<Arc<str>>,
-    pub(super) outcome: Result<Answer, Broken>,
+    pub(super) outcome: Result<ImdsResponse, Broken>,
     /// What is wrong with the response, if anything is.
     pub(super) wrong: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ImdsResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -186,11 +186,11 @@ impl Server {
         };
         let wrong = match (&rules, &outcome) {
             // A response that a rule affected can be anything.
-            (Some(rules), Ok(answer)) if rules.is_empty() => {
+            (Some(rules), Ok(response)) if rules.is_empty() => {
                 let now = self.now();
                 let mut state = self.state();
                 let State { imds, model, .. } = &mut *state;
-                model.check(&request, answer, imds.config(), now)
+                model.check(&request, response, imds.config(), now)
             }
             _ => None,
         };
@@ -206,7 +206,7 @@ impl Server {
         request: &Parts,
         from: u16,
         rules: &mut Option<Vec<Arc<str>>>,
-    ) -> Result<Answer, Broken> {
+    ) -> Result<ImdsResponse, Broken> {
         let hop = {
             let mut state = self.state();
             let wanted = |(client, _): &mut (Option<u16>, _)| client.is_none_or(|it| it == from);
@@ -250,7 +250,7 @@ impl Server {
         match decision.delivery {
             Delivery::Response(response) => {
                 let (parts, body) = response.into_parts();
-                Ok(Answer {
+                Ok(ImdsResponse {
                     status: parts.status.as_u16(),
                     headers: parts.headers,
                     body,
@@ -262,7 +262,7 @@ impl Server {
     }
 
     /// How a client reads bytes that arrive in these steps.
-    async fn play(&self, request: &Parts, steps: Vec<Step>) -> Result<Answer, Broken> {
+    async fn play(&self, request: &Parts, steps: Vec<Step>) -> Result<ImdsResponse, Broken> {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let reads = pin!(read(request, theirs));
         let writes = pin!(self.write(ours, steps));
@@ -304,26 +304,26 @@ fn since(time: Duration) -> TimeDelta {
     TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }
 
-async fn read(request: &Parts, pipe: DuplexStream) -> Result<Answer, Broken> {
+async fn read(request: &Parts, pipe: DuplexStream) -> Result<ImdsResponse, Broken> {
     let mut request = Request::from_parts(request.clone(), Empty::<Bytes>::new());
     // A script that sends less than its Content-Length is a broken connection.
     request.headers_mut().remove("content-length");
     let exchange = async {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(pipe)).await?;
-        let answer = pin!(async {
+        let response = pin!(async {
             let response = sender.send_request(request).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            Ok::<_, hyper::Error>(Answer {
+            Ok::<_, hyper::Error>(ImdsResponse {
                 status: parts.status.as_u16(),
                 headers: parts.headers,
                 body,
             })
         });
-        match future::select(answer, pin!(connection)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right((_, answer)) => answer.await,
+        match future::select(response, pin!(connection)).await {
+            Either::Left((response, _)) => response,
+            Either::Right((_, response)) => response.await,
         }
     };
     exchange.await.map_err(|error| match error.is_parse() {

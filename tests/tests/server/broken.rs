@@ -133,7 +133,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         fault = { type = 'status', code = 403 }",
         &["token/required-or-optional"],
     ),
-    // Answers.
+    // Responses.
     (
         "fault = { type = 'wrong_server', to = 'nginx' }",
         &["response/server-header"],

@@ -108,7 +108,7 @@ impl Kind for TruncateBody {
 
     fn nature(&self) -> Nature<'_> {
         match self.fix_content_length {
-            true => Nature::Answer(Requests::All, self),
+            true => Nature::Response(Requests::All, self),
             false => Nature::Delivery(Requests::All, self),
         }
     }
@@ -119,16 +119,16 @@ impl Kind for TruncateBody {
 }
 
 impl Change for TruncateBody {
-    fn change(&self, answer: &mut Draft) {
-        let body = answer.response.body();
+    fn change(&self, draft: &mut Draft) {
+        let body = draft.response.body();
         let body = body.slice(..self.sent(body.len()));
-        answer.set_body(body);
+        draft.set_body(body);
     }
 }
 
 impl Deliver for TruncateBody {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        answer.cut(self.sent(answer.response.body().len()), Step::Close)
+    fn deliver(&self, draft: Draft) -> Delivery {
+        draft.cut(self.sent(draft.response.body().len()), Step::Close)
     }
 }
 
@@ -153,7 +153,7 @@ impl Kind for LongBody {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -162,10 +162,10 @@ impl Kind for LongBody {
 }
 
 impl Change for LongBody {
-    fn change(&self, answer: &mut Draft) {
-        let mut body = answer.response.body().to_vec();
+    fn change(&self, draft: &mut Draft) {
+        let mut body = draft.response.body().to_vec();
         body.resize(body.len().saturating_add(self.bytes), b' ');
-        answer.set_body(body.into());
+        draft.set_body(body.into());
     }
 }
 
@@ -175,12 +175,12 @@ no_parameters! {
 }
 
 impl Deliver for MalformedChunk {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
-        let headers = answer.response.headers_mut();
+    fn deliver(&self, mut draft: Draft) -> Delivery {
+        let headers = draft.response.headers_mut();
         headers.remove(CONTENT_LENGTH);
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        *answer.response.version_mut() = Version::HTTP_11;
-        let mut head = answer.written().head;
+        *draft.response.version_mut() = Version::HTTP_11;
+        let mut head = draft.written().head;
         head.extend_from_slice(b"this is no length\r\n");
         Delivery::Script(vec![Step::Send(head.freeze()), Step::Close])
     }
@@ -230,9 +230,9 @@ impl Kind for RandomDataThenClose {
 }
 
 impl Deliver for RandomDataThenClose {
-    fn deliver(&self, answer: Draft) -> Delivery {
+    fn deliver(&self, draft: Draft) -> Delivery {
         let mut data = vec![0; self.bytes];
-        answer.occurrence.random().fill(data.as_mut_slice());
+        draft.occurrence.random().fill(data.as_mut_slice());
         Delivery::Script(vec![Step::Send(data.into()), Step::Close])
     }
 }
@@ -256,7 +256,7 @@ impl MalformedJson {
 
 impl Kind for MalformedJson {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -273,9 +273,9 @@ impl Kind for MalformedJson {
 }
 
 impl Change for MalformedJson {
-    fn change(&self, answer: &mut Draft) {
-        let body = self.how.damage(answer.response.body(), answer.dialect);
-        answer.set_body(body);
+    fn change(&self, draft: &mut Draft) {
+        let body = self.how.damage(draft.response.body(), draft.dialect);
+        draft.set_body(body);
     }
 }
 
@@ -329,7 +329,7 @@ impl Patch {
 
 impl Kind for Patch {
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -345,14 +345,14 @@ impl Kind for Patch {
 }
 
 impl Change for Patch {
-    fn change(&self, answer: &mut Draft) {
-        if let Ok(mut document) = serde_json::from_slice(answer.response.body()) {
+    fn change(&self, draft: &mut Draft) {
+        if let Ok(mut document) = serde_json::from_slice(draft.response.body()) {
             json_patch::merge(&mut document, &Value::Object(self.json.clone()));
             let text = match &document {
-                Value::Object(fields) => documents::changed(answer.response.body(), fields),
+                Value::Object(fields) => documents::changed(draft.response.body(), fields),
                 document => document.to_string(),
             };
-            answer.set_body(text.into());
+            draft.set_body(text.into());
         }
     }
 }
@@ -383,13 +383,13 @@ impl Kind for WrongContentLength {
 }
 
 impl Deliver for WrongContentLength {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
-        let length = i64::try_from(answer.response.body().len()).unwrap_or(i64::MAX);
+    fn deliver(&self, mut draft: Draft) -> Delivery {
+        let length = i64::try_from(draft.response.body().len()).unwrap_or(i64::MAX);
         let wrong = length.saturating_add(self.delta).max(0);
-        answer
+        draft
             .response
             .headers_mut()
             .insert(CONTENT_LENGTH, wrong.into());
-        answer.verbatim()
+        draft.verbatim()
     }
 }

@@ -107,10 +107,10 @@ impl Kind for ResetPeer {
 }
 
 impl Deliver for ResetPeer {
-    fn deliver(&self, answer: Draft) -> Delivery {
+    fn deliver(&self, draft: Draft) -> Delivery {
         match self.after {
             ResetAfter::Accept | ResetAfter::Request => Delivery::Script(vec![Step::Reset]),
-            ResetAfter::Bytes { bytes } => answer.cut(bytes, Step::Reset),
+            ResetAfter::Bytes { bytes } => draft.cut(bytes, Step::Reset),
         }
     }
 }
@@ -231,8 +231,8 @@ impl Kind for SlowClose {
 }
 
 impl Deliver for SlowClose {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        let response: Bytes = answer.written().whole();
+    fn deliver(&self, draft: Draft) -> Delivery {
+        let response: Bytes = draft.written().whole();
         Delivery::Script(vec![
             Step::Send(response),
             Step::Wait(to_std(self.delay)),

@@ -43,16 +43,16 @@ impl Effect {
                     after: ResetAfter::Request,
                 },
             ),
-            Self::Status(_) => Nature::Answer(requests, self),
+            Self::Status(_) => Nature::Response(requests, self),
         }
     }
 }
 
 impl Change for Effect {
-    fn change(&self, answer: &mut Draft) {
+    fn change(&self, draft: &mut Draft) {
         if let Self::Status(code) = self {
-            answer.set_status(*code);
-            answer.set_error_page();
+            draft.set_status(*code);
+            draft.set_error_page();
         }
     }
 }

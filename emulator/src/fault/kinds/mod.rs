@@ -6,13 +6,13 @@
 //! its name in files. The file format, the JSON schema, the table in `docs/faults.md`, the
 //! constructors of [`Fault`] and the samples for the simulation follow from that.
 
-mod answer;
 mod body;
 mod connection;
 mod credentials;
 mod effect;
 mod instance;
 mod rate;
+mod response;
 mod samples;
 mod timing;
 mod token;
@@ -27,13 +27,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-pub use self::answer::*;
 pub use self::body::*;
 pub use self::connection::*;
 pub use self::credentials::*;
 pub use self::effect::Effect;
 pub use self::instance::*;
 pub use self::rate::*;
+pub use self::response::*;
 pub use self::timing::*;
 pub use self::token::*;
 
@@ -69,7 +69,7 @@ pub(crate) enum Nature<'a> {
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
     /// The response. If several faults of the response or of its delivery match, the first applies.
-    Answer(Requests, &'a dyn Change),
+    Response(Requests, &'a dyn Change),
     /// How the response is sent, if at all. Only a server that owns the connection can do this.
     Delivery(Requests, &'a dyn Deliver),
     /// The time before the response is sent. Delays add up.
@@ -93,7 +93,7 @@ impl Nature<'_> {
     pub(crate) fn requests(self) -> Option<Requests> {
         match self {
             Self::Listener(_) | Self::Accept => None,
-            Self::Answer(requests, _)
+            Self::Response(requests, _)
             | Self::Delivery(requests, _)
             | Self::Delay(requests, _)
             | Self::Instance(requests, _)
@@ -104,7 +104,7 @@ impl Nature<'_> {
     /// Whether the fault replaces the response. If several such faults match, the first applies.
     pub(crate) fn replaces(self) -> bool {
         match self {
-            Self::Answer(..) | Self::Delivery(..) | Self::Rate(..) => true,
+            Self::Response(..) | Self::Delivery(..) | Self::Rate(..) => true,
             Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
         }
     }
@@ -115,7 +115,7 @@ impl Nature<'_> {
             Self::Instance(..) => true,
             Self::Listener(_)
             | Self::Accept
-            | Self::Answer(..)
+            | Self::Response(..)
             | Self::Delivery(..)
             | Self::Delay(..)
             | Self::Rate(..) => false,
@@ -129,23 +129,21 @@ impl Nature<'_> {
             Self::Rate(requests, fault) => {
                 fault.counts_connections() || fault.effect().nature(requests).needs_connection()
             }
-            Self::Answer(..) | Self::Delay(..) | Self::Instance(..) => false,
+            Self::Response(..) | Self::Delay(..) | Self::Instance(..) => false,
         }
     }
 
-    /// What the client gets in place of `answer`, which the fault leaves as it is unless it
+    /// What the client gets in place of `draft`, which the fault leaves as it is unless it
     /// [replaces](Self::replaces) it.
-    pub(crate) fn deliver(self, mut answer: Draft) -> Delivery {
+    pub(crate) fn deliver(self, mut draft: Draft) -> Delivery {
         match self {
-            Self::Answer(_, fault) => {
-                fault.change(&mut answer);
-                answer.into()
+            Self::Response(_, fault) => {
+                fault.change(&mut draft);
+                draft.into()
             }
-            Self::Delivery(_, fault) => fault.deliver(answer),
-            Self::Rate(requests, fault) => fault.effect().nature(requests).deliver(answer),
-            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => {
-                answer.into()
-            }
+            Self::Delivery(_, fault) => fault.deliver(draft),
+            Self::Rate(requests, fault) => fault.effect().nature(requests).deliver(draft),
+            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => draft.into(),
         }
     }
 }
@@ -153,13 +151,13 @@ impl Nature<'_> {
 /// Acts on the response.
 pub(crate) trait Change {
     /// Changes the response.
-    fn change(&self, answer: &mut Draft);
+    fn change(&self, draft: &mut Draft);
 }
 
 /// Acts on how the response is sent.
 pub(crate) trait Deliver {
     /// What the client receives in place of the response.
-    fn deliver(&self, answer: Draft) -> Delivery;
+    fn deliver(&self, draft: Draft) -> Delivery;
 }
 
 /// Acts on the time before the response.
@@ -367,7 +365,7 @@ groups! {
     /// The response is late, or slow.
     Timing(TimingFault),
     /// The response is an error, or another one.
-    Answer(AnswerFault),
+    Response(ResponseFault),
     /// The body of the response is incomplete or wrong.
     Body(BodyFault),
     /// Too many requests are not answered.

@@ -195,8 +195,8 @@ impl Kind for SlowHeaders {
 }
 
 impl Deliver for SlowHeaders {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        let Written { mut head, body } = answer.written();
+    fn deliver(&self, draft: Draft) -> Delivery {
+        let Written { mut head, body } = draft.written();
         let line = head
             .windows(2)
             .position(|two| two == b"\r\n")
@@ -248,8 +248,8 @@ impl Kind for SlowBody {
 }
 
 impl Deliver for SlowBody {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        let Written { head, body } = answer.written();
+    fn deliver(&self, draft: Draft) -> Delivery {
+        let Written { head, body } = draft.written();
         let count = (self.chunks as usize).clamp(1, body.len().max(1));
         let size = body.len().div_ceil(count);
         let pause = to_std(self.total) / u32::try_from(count).unwrap_or(u32::MAX);
@@ -322,14 +322,14 @@ impl Kind for Slicer {
 }
 
 impl Deliver for Slicer {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        let mut random = answer.occurrence.random();
+    fn deliver(&self, draft: Draft) -> Delivery {
+        let mut random = draft.occurrence.random();
         let (least, most) = (
             self.size - self.variation,
             self.size.saturating_add(self.variation),
         );
         let mut steps = Vec::new();
-        for slice in pieces(answer.written().whole(), || {
+        for slice in pieces(draft.written().whole(), || {
             random.random_range(least..=most)
         }) {
             steps.push(Step::Send(slice));
@@ -367,7 +367,7 @@ impl Kind for Stall {
 }
 
 impl Deliver for Stall {
-    fn deliver(&self, answer: Draft) -> Delivery {
-        answer.cut(self.after, Step::Stall)
+    fn deliver(&self, draft: Draft) -> Delivery {
+        draft.cut(self.after, Step::Stall)
     }
 }

@@ -56,7 +56,7 @@ fn of_two_times_with_as_many_requests_the_first_one_is_told() {
 }
 
 #[test]
-fn each_client_waits_from_its_own_answer_on() {
+fn each_client_waits_from_its_own_response_on() {
     let back_off = serde_json::from_str(r#"{"backs_off_after": {"status": 503}}"#).unwrap();
     let mut late = Exchange::clone(&exchange(1, 1, 0));
     late.duration_ms = 50.0;

@@ -51,7 +51,7 @@ pub enum Invariant {
     NoImdsv1,
     /// No secret in an error, a status or a log.
     NoSecrets,
-    /// Every answer matches the model.
+    /// Every result matches the model.
     Model,
     /// A response of the emulator that no fault affects is what IMDS would send.
     Emulator,

@@ -112,7 +112,7 @@ impl Judge {
             .exchanges(&call.exchanges)
             .and_then(|()| {
                 must(call.restarts == 0, Invariant::Sandbox, || {
-                    format!("{} restarts: {:?}", call.restarts, call.answer)
+                    format!("{} restarts: {:?}", call.restarts, call.result)
                 })
             })
             .and_then(|()| {
@@ -121,7 +121,7 @@ impl Judge {
                     format!("the status has {held} bytes")
                 })
             })
-            .and_then(|()| self.secrets(call.answer.as_ref().err(), &call.status, &call.logged))
+            .and_then(|()| self.secrets(call.result.as_ref().err(), &call.status, &call.logged))
             .and_then(|()| match &mut self.model {
                 Some(model) => {
                     let checked = model.check(call);
@@ -129,7 +129,7 @@ impl Judge {
                 }
                 None => self.in_the_background(call, state),
             })
-            .and_then(|()| self.answer(call, state));
+            .and_then(|()| self.result(call, state));
         if !call.exchanges.is_empty() {
             self.rejected = false;
         }
@@ -194,7 +194,7 @@ impl Judge {
                     .exchanged
                     .outcome
                     .as_ref()
-                    .map(|answer| answer.status);
+                    .map(|response| response.status);
                 self.refused = matches!(status, Ok(403..=405));
                 continue;
             }
@@ -214,14 +214,14 @@ impl Judge {
 
     /// Remembers the secrets in a response.
     fn remember(&mut self, exchange: &Exchange) {
-        let Ok(answer) = &exchange.exchanged.outcome else {
+        let Ok(response) = &exchange.exchanged.outcome else {
             return;
         };
-        if exchange.put && answer.headers.contains_key(TTL) {
-            self.add_secret(String::from_utf8_lossy(&answer.body).into_owned());
+        if exchange.put && response.headers.contains_key(TTL) {
+            self.add_secret(String::from_utf8_lossy(&response.body).into_owned());
             return;
         }
-        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
+        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&response.body) else {
             return;
         };
         let text = |name: &str| Some(document.get(name)?.as_str()?.to_owned());
@@ -267,7 +267,7 @@ impl Judge {
 
     /// Checks a call without a model.
     fn in_the_background(&mut self, call: &Call, state: WorldState) -> Verdict {
-        if let Ok(given) = &call.answer {
+        if let Ok(given) = &call.result {
             let is_known = self.known.iter().any(|[key, token]| {
                 *key == given.secret_access_key && *token == given.session_token
             });
@@ -294,12 +294,12 @@ impl Judge {
         Ok(())
     }
 
-    fn answer(&self, call: &Call, state: WorldState) -> Verdict {
+    fn result(&self, call: &Call, state: WorldState) -> Verdict {
         let extensions = match &self.model {
             Some(model) => model.extensions(),
             None => u32::from(call.failing),
         };
-        if let Ok(given) = &call.answer {
+        if let Ok(given) = &call.result {
             let now = call.ended.wall;
             let is_expired = Duration::from_secs(given.expires) <= now;
             let may_extend =
@@ -324,18 +324,18 @@ impl Judge {
         let first = call.exchanges.first();
         if state.began >= healthy_since && first.is_some_and(|first| first.began >= healthy_since) {
             must(
-                extensions == 0 && call.answer.is_ok(),
+                extensions == 0 && call.result.is_ok(),
                 Invariant::NoExtensionInHealth,
                 || {
                     let exchanges: Vec<String> =
                         call.exchanges.iter().map(ToString::to_string).collect();
-                    format!("{:?} after {}", call.answer, exchanges.join(", "))
+                    format!("{:?} after {}", call.result, exchanges.join(", "))
                 },
             )?;
         }
         // During the refresh of another caller, the status is not yet updated.
         let is_healthy =
-            call.answer.is_ok() && (!call.failing || call.served == Served::DuringRefresh);
+            call.result.is_ok() && (!call.failing || call.served == Served::DuringRefresh);
         must(
             state.began < healthy_since + RECOVERY || is_healthy,
             Invariant::Recovery,
@@ -343,7 +343,7 @@ impl Judge {
                 format!(
                     "healthy since {}, but {:?}",
                     Readable(healthy_since),
-                    call.answer
+                    call.result
                 )
             },
         )

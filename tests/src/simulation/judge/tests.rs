@@ -7,7 +7,7 @@ use ec2_role_host::ErrorKind;
 
 use super::*;
 use crate::simulation::client::Given;
-use crate::simulation::server::{Answer, Broken, Exchanged};
+use crate::simulation::server::{Broken, Exchanged, ImdsResponse};
 
 const SECRET: &str = "a secret of some length";
 
@@ -21,7 +21,7 @@ fn judge() -> Judge {
     Judge::new(0, rules, &Options::default(), false, Duration::ZERO)
 }
 
-fn exchange(token: bool, outcome: Result<Answer, Broken>) -> Exchange {
+fn exchange(token: bool, outcome: Result<ImdsResponse, Broken>) -> Exchange {
     Exchange {
         began: Duration::ZERO,
         put: false,
@@ -46,7 +46,7 @@ fn failed() -> Call {
         began: now,
         ended: now,
         exchanges: vec![exchange(true, Err(Broken::Refused))],
-        answer: Err(ReportedError {
+        result: Err(ReportedError {
             kind: ErrorKind::Unavailable,
             line: "refused".into(),
             debug: "Refused".into(),
@@ -118,7 +118,7 @@ fn growing_memory_is_found() {
 
 #[test]
 fn a_secret_in_any_output_is_found() {
-    let answer = || Answer {
+    let response = || ImdsResponse {
         status: 500,
         headers: HeaderMap::new(),
         body: Bytes::from(format!(r#"{{"SecretAccessKey":"{SECRET}"}}"#)),
@@ -126,8 +126,8 @@ fn a_secret_in_any_output_is_found() {
     let shown = format!("this is {SECRET}");
     for place in ["line", "debug", "status", "log"] {
         let mut call = failed();
-        call.exchanges = vec![exchange(true, Ok(answer()))];
-        match (place, &mut call.answer) {
+        call.exchanges = vec![exchange(true, Ok(response()))];
+        match (place, &mut call.result) {
             ("line", Err(said)) => said.line.clone_from(&shown),
             ("debug", Err(said)) => said.debug.clone_from(&shown),
             ("log", _) => call.logged.clone_from(&shown),
@@ -140,10 +140,10 @@ fn a_secret_in_any_output_is_found() {
 #[test]
 fn expired_credentials_are_found() {
     let mut call = failed();
-    call.answer = Ok(given(&call));
-    assert_eq!(judge().answer(&call, UNHEALTHY), Ok(()));
+    call.result = Ok(given(&call));
+    assert_eq!(judge().result(&call, UNHEALTHY), Ok(()));
     call.ended.wall += Duration::from_secs(1);
-    let verdict = judge().answer(&call, UNHEALTHY);
+    let verdict = judge().result(&call, UNHEALTHY);
     assert!(matches!(verdict, Err((Invariant::NothingExpired, _))));
 }
 
@@ -189,8 +189,8 @@ fn given(call: &Call) -> Given {
     }
 }
 
-fn document(body: &'static str) -> Answer {
-    Answer {
+fn document(body: &'static str) -> ImdsResponse {
+    ImdsResponse {
         status: 200,
         headers: HeaderMap::new(),
         body: Bytes::from(body),
@@ -207,7 +207,7 @@ fn in_the_background() -> Judge {
 #[test]
 fn credentials_that_imds_did_not_issue_are_found() {
     let mut call = failed();
-    call.answer = Ok(given(&call));
+    call.result = Ok(given(&call));
     let mut judge = in_the_background();
     breaks(Invariant::Known, &mut judge, &call, UNHEALTHY);
     let body = r#"{"SecretAccessKey":"secret","Token":"token"}"#;
@@ -219,7 +219,7 @@ fn credentials_that_imds_did_not_issue_are_found() {
 fn a_missing_refresh_in_the_background_is_found() {
     let mut call = failed();
     let body = r#"{"SecretAccessKey":"secret","Token":"token"}"#;
-    call.answer = Ok(given(&call));
+    call.result = Ok(given(&call));
     call.failing = false;
     let mut judge = in_the_background();
     for time in 0..3 {
@@ -242,7 +242,7 @@ fn a_missing_refresh_in_the_background_is_found() {
 }
 
 #[test]
-fn an_answer_that_differs_from_the_model_is_found() {
+fn a_result_that_differs_from_the_model_is_found() {
     let mut call = failed();
     call.exchanges.clear();
     breaks(Invariant::Model, &mut judge(), &call, UNHEALTHY);

@@ -23,16 +23,16 @@ pub(super) fn kinds(call: &Call, now: Duration) -> Vec<ErrorKind> {
     let Some(exchange) = call.exchanges.last() else {
         return Vec::new();
     };
-    let answer = match &exchange.exchanged.outcome {
-        Ok(answer) => answer,
+    let response = match &exchange.exchanged.outcome {
+        Ok(response) => response,
         Err(Broken::Refused | Broken::Reset) => return vec![ErrorKind::Unavailable],
         Err(Broken::Late) => return vec![ErrorKind::Timeout],
         // A host cannot distinguish these.
         Err(Broken::NotHttp) => return vec![ErrorKind::Unavailable, ErrorKind::InvalidResponse],
     };
-    let kind = match answer.status {
+    let kind = match response.status {
         // Whatever the status, the body is not read to its end.
-        _ if answer.body.len() > exchange.body_limit => ErrorKind::InvalidResponse,
+        _ if response.body.len() > exchange.body_limit => ErrorKind::InvalidResponse,
         403 => ErrorKind::Forbidden,
         404 if !exchange.put => ErrorKind::NoRole,
         429 | 503 => ErrorKind::Throttled,

@@ -102,7 +102,7 @@ impl Model {
                 let Some(expected) = error.or(held) else {
                     return Err("nothing is held, not even an error".into());
                 };
-                silent(call, &expected, "other callers received another answer")
+                silent(call, &expected, "other callers received another result")
             }
         }
     }
@@ -111,8 +111,8 @@ impl Model {
     fn beside(&self, call: &Call) -> Result<(), String> {
         let Some(held) = &self.held else {
             return Err(format!(
-                "nothing is held, but the answer is {:?}",
-                call.answer
+                "nothing is held, but the result is {:?}",
+                call.result
             ));
         };
         let is_due = passed(held.since, call.began) >= held.due.end + ROUNDING;
@@ -120,7 +120,7 @@ impl Model {
         if is_due && (self.rules.policy == RefreshPolicy::Classic || left <= MINUTE) {
             return Err(format!(
                 "{:?}, which are due, while other callers wait",
-                call.answer
+                call.result
             ));
         }
         silent(call, &Ok(held.given.clone()), "other callers wait")
@@ -133,7 +133,7 @@ impl Model {
                 return silent(call, &Ok(held.given.clone()), "the credentials are not due");
             }
             let is_served = call.exchanges.is_empty()
-                && call.answer.as_ref().is_ok_and(|given| *given == held.given);
+                && call.result.as_ref().is_ok_and(|given| *given == held.given);
             if passed < held.due.end + ROUNDING && is_served {
                 // They were not due yet.
                 held.due.start = held.due.start.max(passed);
@@ -225,7 +225,7 @@ impl Model {
         let held = match self.held.clone() {
             Some(held) if bound(&held).is_none_or(|bound| bound > now) => held,
             _ => {
-                return match &call.answer {
+                return match &call.result {
                     Err(said) => {
                         let kinds = kinds(call, call.ended.wall);
                         if !kinds.contains(&said.kind) {
@@ -235,7 +235,7 @@ impl Model {
                         Ok(())
                     }
                     Ok(given) => Err(format!(
-                        "IMDS issued no credentials, but the answer is {given:?}"
+                        "IMDS issued no credentials, but the result is {given:?}"
                     )),
                 };
             }
@@ -263,7 +263,7 @@ impl Model {
         self.hold(document, held.extensions + 1, until(ends), until(due), call)
     }
 
-    /// Compares the answer with credentials that expire and become due in these ranges, and holds them.
+    /// Compares the result with credentials that expire and become due in these ranges, and holds them.
     fn hold(
         &mut self,
         document: Document,
@@ -272,11 +272,11 @@ impl Model {
         due: Range<f64>,
         call: &Call,
     ) -> Result<(), String> {
-        let found = match &call.answer {
+        let found = match &call.result {
             Ok(found) => found.clone(),
             Err(said) => {
                 return Err(format!(
-                    "there are credentials, but the answer is: {}",
+                    "there are credentials, but the result is: {}",
                     said.line
                 ));
             }
@@ -316,14 +316,14 @@ impl Model {
     }
 }
 
-/// Checks that a call returned this answer without a request.
+/// Checks that a call returned this result without a request.
 fn silent(call: &Call, expected: &Result<Given, ReportedError>, why: &str) -> Result<(), String> {
     if let Some(exchange) = call.exchanges.first() {
         return Err(format!("{why}, but {exchange} was sent"));
     }
-    match call.answer == *expected {
+    match call.result == *expected {
         true => Ok(()),
-        false => Err(format!("{why}: {:?} instead of {expected:?}", call.answer)),
+        false => Err(format!("{why}: {:?} instead of {expected:?}", call.result)),
     }
 }
 

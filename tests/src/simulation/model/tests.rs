@@ -1,10 +1,10 @@
-//! Answers that differ from the model are found.
+//! Results that differ from the model are found.
 
 use ec2_role_host::ErrorKind;
 
 use super::*;
 use crate::simulation::client::Exchange;
-use crate::simulation::server::{Answer, Exchanged};
+use crate::simulation::server::{Exchanged, ImdsResponse};
 
 const WALL: u64 = 1_800_000_000;
 
@@ -32,7 +32,7 @@ fn exchange(status: u16, body: &'static str) -> Exchange {
         token: Some("token".into()),
         exchanged: Exchanged {
             rules: Vec::new(),
-            outcome: Ok(Answer {
+            outcome: Ok(ImdsResponse {
                 status,
                 headers: http::HeaderMap::new(),
                 body: body.into(),
@@ -43,13 +43,13 @@ fn exchange(status: u16, body: &'static str) -> Exchange {
     }
 }
 
-/// A call at a moment, which returned `answer` after `exchanges`.
-fn call(seconds: u64, answer: Result<Given, ReportedError>, exchanges: Vec<Exchange>) -> Call {
+/// A call at a moment, which returned `result` after `exchanges`.
+fn call(seconds: u64, result: Result<Given, ReportedError>, exchanges: Vec<Exchange>) -> Call {
     Call {
         began: at(seconds),
         ended: at(seconds),
         exchanges,
-        answer,
+        result,
         failing: false,
         status: String::new(),
         restarts: 0,
@@ -121,9 +121,9 @@ fn during_a_refresh_windowed_returns_held_credentials_until_the_last_minute() {
 #[test]
 fn callers_that_wait_together_receive_the_same() {
     let mut model = holding(RefreshPolicy::Classic, 3_000);
-    let together = |answer| Call {
+    let together = |result| Call {
         served: Served::Shared,
-        ..call(0, answer, Vec::new())
+        ..call(0, result, Vec::new())
     };
     assert_eq!(model.check(&together(credentials(3_000))), Ok(()));
     assert!(model.check(&together(credentials(2_999))).is_err());

@@ -127,7 +127,7 @@ impl World {
             counts.calls += 1;
             counts.refreshes += u64::from(!call.exchanges.is_empty());
             counts.requests += call.exchanges.len() as u64;
-            counts.errors += u64::from(call.answer.is_err());
+            counts.errors += u64::from(call.result.is_err());
             counts.logged += call.logged.len() as u64;
             for exchange in &call.exchanges {
                 let rules = &exchange.exchanged.rules;
@@ -143,7 +143,7 @@ impl World {
         for exchange in &call.exchanges {
             self.note(&format!("  client {client}: {exchange}"));
         }
-        match &call.answer {
+        match &call.result {
             Ok(given) => self.note(&format!("client {client}: {given:?}")),
             Err(said) => self.note(&format!("client {client}: {}", said.line)),
         }

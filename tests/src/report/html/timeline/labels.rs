@@ -50,7 +50,7 @@ pub(super) fn fate(request: &Request) -> String {
         (_, Fate::Answered) => "none".into(),
         (_, Fate::Spoiled) => "invalid".into(),
         (_, Fate::Reset) => "reset".into(),
-        (_, Fate::NoResponse) => "no answer".into(),
+        (_, Fate::NoResponse) => "no response".into(),
         (_, Fate::Abandoned) => "aborted".into(),
         (_, other) => format!("{other:?}"),
     }

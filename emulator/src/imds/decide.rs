@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{Client, Imds};
 use crate::decision::{Decision, Delivery, Step, Summary, WithoutBody};
-use crate::dialect::{Answer, Dialect, Kind, TOKEN_TTL};
+use crate::dialect::{Dialect, Kind, ResponseContent, TOKEN_TTL};
 use crate::fault::{Asked, Fired};
 use crate::instance::{HttpTokens, Switch};
 use crate::request::{ImdsVersion, Path, SentToken, TokenState};
@@ -62,7 +62,7 @@ impl Imds {
         }
     }
 
-    /// Answers the request, and lets the faults of `fired` change the answer.
+    /// Answers the request, and lets the faults of `fired` change the response.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a property of the request"
@@ -90,17 +90,17 @@ impl Imds {
         {
             Delivery::NoResponse
         } else {
-            let mut answer = self.answer(request, path, sent, summary.number, now);
-            if let Kind::Data { modified, .. } = &mut answer.kind {
+            let mut content = self.answer(request, path, sent, summary.number, now);
+            if let Kind::Data { modified, .. } = &mut content.kind {
                 *modified = modified
                     .checked_add_signed(self.quirks.skew)
                     .unwrap_or(*modified);
             }
             let spoiling = fired.iter().find(|fired| fired.replaces());
             let mut response = dialect.write(
-                answer,
+                content,
                 request,
-                // A fault that replaces the answer closes the connection.
+                // A fault that replaces the response closes the connection.
                 self.config.server.keep_alive && spoiling.is_none(),
                 now.checked_add_signed(self.quirks.skew).unwrap_or(now),
             );
@@ -142,13 +142,13 @@ impl Imds {
         sent: SentToken,
         number: u64,
         now: DateTime<Utc>,
-    ) -> Answer {
-        let answer = |kind| Answer { kind, ttl: None };
+    ) -> ResponseContent {
+        let content = |kind| ResponseContent { kind, ttl: None };
         if request.headers.contains_key(EXPECT) && self.refuses_expectations() {
-            return answer(Kind::Error(StatusCode::EXPECTATION_FAILED));
+            return content(Kind::Error(StatusCode::EXPECTATION_FAILED));
         }
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
-            return answer(FORBIDDEN);
+            return content(FORBIDDEN);
         }
         let Some(segments) = &path.decoded else {
             return self.guard(sent, now, || NOT_FOUND);
@@ -159,9 +159,9 @@ impl Imds {
             [LATEST, "api", "token"] if !(is_put && path.ends_in_slash) => {
                 self.token(request, number, now)
             }
-            [_, "api", "token"] if is_put => answer(FORBIDDEN),
+            [_, "api", "token"] if is_put => content(FORBIDDEN),
             _ if request.method != Method::GET && request.method != Method::HEAD => {
-                answer(Kind::NotAllowed("GET, HEAD"))
+                content(Kind::NotAllowed("GET, HEAD"))
             }
             segments => self.guard(sent, now, || {
                 let then = now.checked_sub_signed(self.quirks.age).unwrap_or(now);
@@ -177,16 +177,16 @@ impl Imds {
     }
 
     /// Issues a token `[I8]` `[I10]` to `[I14]`.
-    fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> Answer {
+    fn token(&self, request: &Parts, number: u64, now: DateTime<Utc>) -> ResponseContent {
         const METHODS: &str = "OPTIONS, PUT";
-        let answer = |kind| Answer { kind, ttl: None };
+        let content = |kind| ResponseContent { kind, ttl: None };
         match request.method {
             Method::PUT => {}
-            Method::OPTIONS => return answer(Kind::Options(METHODS)),
-            _ => return answer(Kind::NotAllowed(METHODS)),
+            Method::OPTIONS => return content(Kind::Options(METHODS)),
+            _ => return content(Kind::NotAllowed(METHODS)),
         }
         if request.headers.contains_key(FORWARDED_FOR) {
-            return answer(FORBIDDEN);
+            return content(FORBIDDEN);
         }
         let asked = request.headers.get(TOKEN_TTL).and_then(ttl);
         match asked.filter(|ttl| TTL_RANGE.contains(ttl)) {
@@ -196,18 +196,23 @@ impl Imds {
                     Dialect::Nitro => Prefix::NITRO,
                     Dialect::Xen => Prefix::XEN,
                 };
-                Answer {
+                ResponseContent {
                     kind: Kind::Token(self.tokens.issue(ttl, now, number, prefix)),
                     ttl: Some(ttl),
                 }
             }
-            None => answer(Kind::Error(StatusCode::BAD_REQUEST)),
+            None => content(Kind::Error(StatusCode::BAD_REQUEST)),
         }
     }
 
     /// Answers with what `read` returns if the request has a valid token, or needs none `[I16]` to
     /// `[I18]`.
-    fn guard(&self, sent: SentToken, now: DateTime<Utc>, read: impl FnOnce() -> Kind) -> Answer {
+    fn guard(
+        &self,
+        sent: SentToken,
+        now: DateTime<Utc>,
+        read: impl FnOnce() -> Kind,
+    ) -> ResponseContent {
         let needed = self.config.metadata_options.http_tokens == HttpTokens::Required;
         let ttl = match sent {
             SentToken::Ours(token) if self.quirks.accept(token, now) => token.remaining(now),
@@ -217,13 +222,13 @@ impl Imds {
             (SentToken::None, _) if !needed => {}
             (_, Some(_)) => {}
             _ => {
-                return Answer {
+                return ResponseContent {
                     kind: Kind::Error(StatusCode::UNAUTHORIZED),
                     ttl: None,
                 };
             }
         }
-        Answer { kind: read(), ttl }
+        ResponseContent { kind: read(), ttl }
     }
 
     /// Looks up a path in the tree `[I27]` to `[I36]`.

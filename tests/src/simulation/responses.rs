@@ -9,7 +9,7 @@ use http::request::Parts;
 use imds_emulator::config::{Config, HttpTokens};
 use serde_json::Value;
 
-use super::server::{Answer, TOKEN, TTL};
+use super::server::{ImdsResponse, TOKEN, TTL};
 
 /// The state of IMDS, as known from outside: tokens, roles and documents.
 #[derive(Debug)]
@@ -109,23 +109,23 @@ impl Model {
     pub(super) fn check(
         &mut self,
         request: &Parts,
-        answer: &Answer,
+        response: &ImdsResponse,
         config: &Config,
         now: DateTime<Utc>,
     ) -> Option<String> {
         let header = |name| request.headers.get(name)?.to_str().ok();
         let path = request.uri.path();
-        let status = answer.status;
+        let status = response.status;
         if request.method == Method::PUT {
             let asked: i64 = header(TTL)?.parse().ok()?;
-            let granted = answer.headers.get(TTL).and_then(|ttl| ttl.to_str().ok());
+            let granted = response.headers.get(TTL).and_then(|ttl| ttl.to_str().ok());
             if status != 200 || granted != Some(asked.to_string().as_str()) {
                 return Some(format!(
                     "a request for a token with a TTL of {asked} s: {status}, TTL {granted:?}"
                 ));
             }
             self.tokens.retain(|_, ends| *ends > now - ON_THE_WAY);
-            let token = String::from_utf8_lossy(&answer.body).into_owned();
+            let token = String::from_utf8_lossy(&response.body).into_owned();
             if token.is_empty() || self.tokens.contains_key(&token) {
                 return Some("a token is empty or was issued before".into());
             }
@@ -161,7 +161,7 @@ impl Model {
         let (asked, extended) = Asked::new(path);
         let iam = config.instance.iam.as_ref();
         let exists = !extended || iam.is_some_and(|iam| iam.extended_path);
-        let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+        let text = std::str::from_utf8(&response.body).unwrap_or_default();
         let position = |role: &str| self.roles.iter().position(|one| one == role);
         let (fits, wanted) = match asked {
             Asked::Roles if exists && status == 200 => {
@@ -177,7 +177,7 @@ impl Model {
                 if position(role).is_none() {
                     return Some(format!("{path} exists, but is not one of {:?}", self.roles));
                 }
-                return self.document(path, &answer.body, now);
+                return self.document(path, &response.body, now);
             }
             Asked::Document(role) if exists && self.roles == [role] => (false, "a document"),
             Asked::InstanceId => (status == 200 && text.starts_with("i-"), "the instance ID"),
@@ -258,10 +258,10 @@ mod tests {
         request.header(TTL, "60").body(()).unwrap().into_parts().0
     }
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn response(status: u16, body: &str) -> ImdsResponse {
         let mut headers = HeaderMap::new();
         headers.insert(TTL, "60".parse().unwrap());
-        Answer {
+        ImdsResponse {
             status,
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
@@ -273,7 +273,7 @@ mod tests {
         let mut model = Model::new(&config());
         let put = request(Method::PUT, "/latest/api/token", None);
         assert_eq!(
-            model.check(&put, &answer(200, "good"), &config(), now()),
+            model.check(&put, &response(200, "good"), &config(), now()),
             None
         );
         model
@@ -289,7 +289,7 @@ mod tests {
         fits: bool,
     ) {
         let request = request(Method::GET, path, token);
-        let wrong = model.check(&request, &answer(status, body), &config(), now());
+        let wrong = model.check(&request, &response(status, body), &config(), now());
         assert_eq!(wrong.is_none(), fits, "{path} {status} {body}: {wrong:?}");
     }
 
@@ -347,13 +347,13 @@ mod tests {
         check(&mut model, ROLES, None, 401, "", true);
         let put = request(Method::PUT, "/latest/api/token", None);
         for (body, status) in [("good", 200), ("", 200), ("another", 500)] {
-            let wrong = model.check(&put, &answer(status, body), &config(), now());
+            let wrong = model.check(&put, &response(status, body), &config(), now());
             assert!(wrong.is_some(), "{status} {body}");
         }
         let later = now() + TimeDelta::seconds(62);
         let get = request(Method::GET, ROLES, Some("good"));
         for (status, fits) in [(200, false), (401, true)] {
-            let wrong = model.check(&get, &answer(status, "base"), &config(), later);
+            let wrong = model.check(&get, &response(status, "base"), &config(), later);
             assert_eq!(wrong.is_none(), fits, "{status}: {wrong:?}");
         }
         model.revoke();

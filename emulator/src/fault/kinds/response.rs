@@ -18,7 +18,7 @@ use crate::value::{Invalid, Key, Span, all};
 
 group! {
     /// Faults of the response's status and headers, and other responses.
-    Answer(AnswerFault), "Response":
+    Response(ResponseFault), "Response":
     Status = "status" | "error" | "abort", status(code: u16);
     Replace = "replace", replace();
     Redirect = "redirect", redirect(to: impl Into<String>);
@@ -85,7 +85,7 @@ impl Kind for Status {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -107,16 +107,16 @@ impl Kind for Status {
 }
 
 impl Change for Status {
-    fn change(&self, answer: &mut Draft) {
-        answer.set_status(self.code);
+    fn change(&self, draft: &mut Draft) {
+        draft.set_status(self.code);
         match &self.body {
-            StatusBody::Aws => answer.set_error_page(),
-            StatusBody::Empty => answer.set_text(String::new()),
-            StatusBody::Text { text } => answer.set_text(text.clone()),
+            StatusBody::Aws => draft.set_error_page(),
+            StatusBody::Empty => draft.set_text(String::new()),
+            StatusBody::Text { text } => draft.set_text(text.clone()),
         }
         if let Some(retry_after) = self.retry_after {
             let seconds = to_std(retry_after).as_secs();
-            answer
+            draft
                 .response
                 .headers_mut()
                 .insert(RETRY_AFTER, seconds.into());
@@ -203,7 +203,7 @@ impl Kind for Replace {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(draw: &mut Draw<'_>) -> Vec<Self> {
@@ -223,16 +223,16 @@ impl Kind for Replace {
 }
 
 impl Change for Replace {
-    fn change(&self, answer: &mut Draft) {
+    fn change(&self, draft: &mut Draft) {
         if let Some(code) = self.code {
-            answer.set_status(code);
+            draft.set_status(code);
         }
         if let Some(body) = &self.body {
-            answer.set_body(body.clone().into());
+            draft.set_body(body.clone().into());
         }
         for (name, value) in &self.headers {
             if let Some(name) = header(name) {
-                answer.set_header(name, value);
+                draft.set_header(name, value);
             }
         }
     }
@@ -262,7 +262,7 @@ impl Kind for DropHeader {
         match header(&self.name) {
             // The HTTP library would add the header again.
             Some(CONNECTION | CONTENT_LENGTH | DATE) => Nature::Delivery(Requests::All, self),
-            _ => Nature::Answer(Requests::All, self),
+            _ => Nature::Response(Requests::All, self),
         }
     }
 
@@ -276,14 +276,14 @@ impl Kind for DropHeader {
 }
 
 impl Change for DropHeader {
-    fn change(&self, answer: &mut Draft) {
+    fn change(&self, draft: &mut Draft) {
         let Some(name) = header(&self.name) else {
             return;
         };
         // `remove` would leave the other headers in another order.
-        let headers = std::mem::take(answer.response.headers_mut());
+        let headers = std::mem::take(draft.response.headers_mut());
         let kept = headers.iter().filter(|(other, _)| **other != name);
-        answer
+        draft
             .response
             .headers_mut()
             .extend(kept.map(|(name, value)| (name.clone(), value.clone())));
@@ -291,9 +291,9 @@ impl Change for DropHeader {
 }
 
 impl Deliver for DropHeader {
-    fn deliver(&self, mut answer: Draft) -> Delivery {
-        self.change(&mut answer);
-        answer.verbatim()
+    fn deliver(&self, mut draft: Draft) -> Delivery {
+        self.change(&mut draft);
+        draft.verbatim()
     }
 }
 
@@ -318,7 +318,7 @@ impl Kind for WrongContentType {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -327,8 +327,8 @@ impl Kind for WrongContentType {
 }
 
 impl Change for WrongContentType {
-    fn change(&self, answer: &mut Draft) {
-        answer.set_header(CONTENT_TYPE, &self.to);
+    fn change(&self, draft: &mut Draft) {
+        draft.set_header(CONTENT_TYPE, &self.to);
     }
 }
 
@@ -374,7 +374,7 @@ impl Kind for Redirect {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -383,10 +383,10 @@ impl Kind for Redirect {
 }
 
 impl Change for Redirect {
-    fn change(&self, answer: &mut Draft) {
-        answer.set_status(self.code);
-        answer.set_text(String::new());
-        answer.set_header(LOCATION, &self.to);
+    fn change(&self, draft: &mut Draft) {
+        draft.set_status(self.code);
+        draft.set_text(String::new());
+        draft.set_header(LOCATION, &self.to);
     }
 }
 
@@ -429,7 +429,7 @@ impl Kind for WrongServer {
     }
 
     fn nature(&self) -> Nature<'_> {
-        Nature::Answer(Requests::All, self)
+        Nature::Response(Requests::All, self)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {
@@ -438,7 +438,7 @@ impl Kind for WrongServer {
 }
 
 impl Change for WrongServer {
-    fn change(&self, answer: &mut Draft) {
-        answer.set_header(SERVER, &self.to);
+    fn change(&self, draft: &mut Draft) {
+        draft.set_header(SERVER, &self.to);
     }
 }

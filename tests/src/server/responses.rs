@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::wire::{Answer, Request};
+use super::wire::{Request, Response};
 use super::{
     Check, INSTANCE_ID, Judged, META_DATA, NO_SUCH, NotPassed, Server, TOKEN_PATH, TTL, expect,
     not_applicable,
@@ -125,7 +125,7 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 /// One response of each kind.
-async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, NotPassed> {
+async fn of_all_kinds(imds: &Server) -> Result<Vec<Response>, NotPassed> {
     Ok(vec![
         imds.put("60").await?,
         imds.get(INSTANCE_ID).await?,
@@ -137,10 +137,10 @@ async fn of_all_kinds(imds: &Server) -> Result<Vec<Answer>, NotPassed> {
 }
 
 /// Fails with the first kind of response that is wrong.
-async fn all(imds: &Server, expected: &str, wrong: impl Fn(&Answer) -> Option<String>) -> Judged {
-    for answer in of_all_kinds(imds).await? {
-        if let Some(seen) = wrong(&answer) {
-            let Answer { asked, status, .. } = &answer;
+async fn all(imds: &Server, expected: &str, wrong: impl Fn(&Response) -> Option<String>) -> Judged {
+    for response in of_all_kinds(imds).await? {
+        if let Some(seen) = wrong(&response) {
+            let Response { asked, status, .. } = &response;
             return expect(false, expected, format!("{asked} ({status}): {seen}"));
         }
     }
@@ -154,8 +154,8 @@ async fn version(imds: &Server) -> Judged {
         "HTTP/1.1 or HTTP/1.0",
         &*first,
     )?;
-    all(imds, &first, |answer| {
-        (answer.version != first).then(|| answer.version.clone())
+    all(imds, &first, |response| {
+        (response.version != first).then(|| response.version.clone())
     })
     .await
 }
@@ -167,8 +167,8 @@ async fn closes(imds: &Server) -> Judged {
 }
 
 async fn server(imds: &Server) -> Judged {
-    all(imds, "Server: EC2ws", |answer| {
-        match answer.header("server") {
+    all(imds, "Server: EC2ws", |response| {
+        match response.header("server") {
             Some("EC2ws") => None,
             other => Some(other.unwrap_or("no such header").to_owned()),
         }
@@ -177,8 +177,8 @@ async fn server(imds: &Server) -> Judged {
 }
 
 async fn date(imds: &Server) -> Judged {
-    all(imds, "a Date like this machine's", |answer| {
-        let seen = answer.header("date").unwrap_or("no such header");
+    all(imds, "a Date like this machine's", |response| {
+        let seen = response.header("date").unwrap_or("no such header");
         let off = moment(seen).map(|date| (Utc::now() - date).abs());
         match off {
             Some(off) if off < TimeDelta::minutes(5) => None,
@@ -189,25 +189,25 @@ async fn date(imds: &Server) -> Judged {
 }
 
 async fn length(imds: &Server) -> Judged {
-    all(imds, "a Content-Length", |answer| {
-        let missing = answer.header("content-length").is_none();
+    all(imds, "a Content-Length", |response| {
+        let missing = response.header("content-length").is_none();
         missing.then(|| "no such header".to_owned())
     })
     .await
 }
 
 async fn right_length(imds: &Server) -> Judged {
-    all(imds, "a body as long as its Content-Length", |answer| {
-        let told = answer.header("content-length")?;
-        let came = answer.body.len();
+    all(imds, "a body as long as its Content-Length", |response| {
+        let told = response.header("content-length")?;
+        let came = response.body.len();
         (told != came.to_string()).then(|| format!("Content-Length: {told}, and {came} bytes"))
     })
     .await
 }
 
 async fn once(imds: &Server) -> Judged {
-    all(imds, "no duplicate headers", |answer| {
-        let names = answer
+    all(imds, "no duplicate headers", |response| {
+        let names = response
             .headers
             .iter()
             .map(|(name, _)| name.to_ascii_lowercase());
@@ -228,9 +228,9 @@ async fn plain_text(imds: &Server) -> Judged {
         "/latest/meta-data/iam/info",
         "/latest/dynamic/instance-identity/document",
     ] {
-        let answer = imds.get(path).await?;
-        if answer.status == 200 {
-            answer.has_type("text/plain")?;
+        let response = imds.get(path).await?;
+        if response.status == 200 {
+            response.has_type("text/plain")?;
         }
     }
     Ok(())
@@ -256,8 +256,8 @@ async fn last_modified(imds: &Server) -> Judged {
 }
 
 async fn accept_ranges(imds: &Server) -> Judged {
-    let answer = imds.if_there(INSTANCE_ID).await?;
-    let seen = answer.header("accept-ranges");
+    let response = imds.if_there(INSTANCE_ID).await?;
+    let seen = response.header("accept-ranges");
     expect(
         matches!(seen, Some("none" | "bytes")),
         "Accept-Ranges: none, or bytes",
@@ -287,8 +287,8 @@ const XEN: [&str; 8] = [
 ];
 
 async fn order(imds: &Server) -> Judged {
-    let answer = imds.if_there(INSTANCE_ID).await?;
-    let seen: Vec<&str> = answer
+    let response = imds.if_there(INSTANCE_ID).await?;
+    let seen: Vec<&str> = response
         .headers
         .iter()
         .map(|(name, _)| name.as_str())
@@ -316,7 +316,7 @@ async fn soon(imds: &Server) -> Judged {
     let mut late = Vec::new();
     // Three times, because this machine may delay one of them.
     for _ in 0..3 {
-        let answers = [
+        let responses = [
             imds.put("60").await?,
             imds.get(&format!("{META_DATA}/")).await?,
             imds.get("/latest/meta-data/iam/security-credentials/")
@@ -324,7 +324,11 @@ async fn soon(imds: &Server) -> Judged {
             imds.get("/latest/dynamic/instance-identity/document")
                 .await?,
         ];
-        late.extend(answers.into_iter().filter(|answer| answer.took >= SOON));
+        late.extend(
+            responses
+                .into_iter()
+                .filter(|response| response.took >= SOON),
+        );
     }
     match late.as_slice() {
         [] | [_] => Ok(()),
@@ -342,11 +346,11 @@ async fn many_at_once(imds: &Server) -> Judged {
         let token = imds.token("60").await?;
         imds.with_token(INSTANCE_ID, &token).await
     });
-    for answer in try_join_all(clients).await? {
-        if answer.status == 401 {
+    for response in try_join_all(clients).await? {
+        if response.status == 401 {
             return not_applicable("valid tokens are rejected");
         }
-        answer.has_status(200)?;
+        response.has_status(200)?;
     }
     Ok(())
 }
