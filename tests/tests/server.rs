@@ -4,6 +4,8 @@
 
 #[path = "server/broken.rs"]
 mod broken;
+#[path = "server/odd.rs"]
+mod odd;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -16,7 +18,8 @@ use imds_emulator::Emulator;
 use imds_emulator::config::Config;
 use imds_emulator::imds::Certificate;
 
-use broken::{BROKEN, ODD};
+use broken::BROKEN;
+use odd::ODD;
 
 async fn emulator(toml: &str) -> Emulator {
     let mut config = Config::from_toml(&format!("{toml}\n")).unwrap();
