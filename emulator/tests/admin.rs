@@ -170,6 +170,14 @@ fn errors_name_the_field() {
     let bench = Bench::new();
     bench.refused("POST", "faults", rule("x", 9), 422, "fault.code");
     bench.refused("POST", "faults", json!({"name": "x"}), 422, "");
+    let wrong = json!({"name": "x", "fault": {"type": "throttle", "effect": "quiet"}});
+    let detail = bench.refused("POST", "faults", wrong, 422, "fault.effect");
+    assert!(
+        detail.starts_with("\"quiet\" is not accepted; accepted: `no-response`"),
+        "{detail}"
+    );
+    let wrong = json!([{"name": "x", "fault": {"type": "replace", "headers": {"a": 5}}}]);
+    bench.refused("PUT", "faults", wrong, 422, "[0].fault.headers.a");
     let wrong = json!({"name": "x", "when": {"cuont": 1}, "fault": {"type": "blackhole"}});
     let detail = bench.refused("POST", "faults", wrong, 422, "when.cuont");
     assert!(

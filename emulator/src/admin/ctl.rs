@@ -267,11 +267,10 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
 /// A value, or an error that names the field that is wrong.
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> anyhow::Result<T> {
     serde_path_to_error::deserialize(&value).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = described(&error, &value);
-        match path.as_str() {
-            "." | "?" => anyhow!("{problem}"),
-            path => anyhow!("{path}: {problem}"),
+        let (key, problem) = described(&error, Some(&value));
+        match key.as_str() {
+            "" => anyhow!("{problem}"),
+            key => anyhow!("{key}: {problem}"),
         }
     })
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::NotManual;
-use crate::config::problem;
+use crate::config::described;
 use crate::value::Invalid;
 
 /// Why a request was not accepted.
@@ -44,7 +44,7 @@ impl Problem {
 
     /// The problem is the value of this field of the body.
     pub(super) fn at(mut self, field: &str) -> Self {
-        self.field = (!field.is_empty() && field != ".").then(|| field.to_owned());
+        self.field = (!field.is_empty()).then(|| field.to_owned());
         self
     }
 }
@@ -99,12 +99,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
                 serde_json::error::Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
                 _ => StatusCode::BAD_REQUEST,
             };
-            let field = error.path().to_string();
-            let message = error.inner().to_string();
-            let detail = match (status, message.rsplit_once(" at line ")) {
-                // The field says where the value is.
-                (StatusCode::UNPROCESSABLE_ENTITY, Some((message, _))) => problem(message, None),
-                _ => message,
+            let source = serde_json::from_slice(&bytes).ok();
+            let (field, problem) = described(&error, source.as_ref());
+            let detail = match status {
+                StatusCode::BAD_REQUEST => error.inner().to_string(),
+                _ => problem,
             };
             Problem::new(status, detail).at(&field)
         })?;

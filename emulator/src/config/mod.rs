@@ -36,10 +36,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use layers::{ENVIRONMENT, Layers};
-#[cfg(feature = "cli")]
-pub(crate) use read::described;
 #[cfg(feature = "admin")]
-pub(crate) use read::problem;
+pub(crate) use read::described;
 pub use server::{Admin, Journal, Peers, Seed, Server};
 
 pub use crate::instance::*;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::key::plain;
-use crate::value::{Finding, Key};
+use crate::value::{Finding, Key, located};
 
 /// What was read, and what could not be.
 pub(super) struct Outcome<T> {
@@ -68,10 +68,14 @@ pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
             }
             Err(error) => error,
         };
-        let parts: Vec<Part> = error.path().iter().map_while(Part::from).collect();
-        let original = removed.original(&parts);
         let message = error.inner().to_string();
-        let missing = named(&message, "missing field");
+        let Located {
+            parts,
+            removable,
+            message,
+        } = Located::new(&error, &message);
+        let original = removed.original(&parts);
+        let missing = named(message, "missing field");
         // A field that was removed is no longer missing in the source.
         let is_reported = missing.is_none_or(|name| {
             let mut field = original.clone();
@@ -86,14 +90,16 @@ pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
                 problem: match key.as_str() {
                     // Its value is a secret.
                     "server.seed" => "the value is not accepted; accepted: a text".to_owned(),
-                    _ => problem(&message, value_at(&rest, &parts)),
+                    _ => problem(message, value_at(&rest, &parts)),
                 },
                 key,
-                table: named(&message, "unknown field").map(|_| written(above)),
+                table: named(message, "unknown field").map(|_| written(above)),
                 list: matches!(original.last(), Some(Part::Index(_))).then(|| written(above)),
             });
         }
-        if !remove(&mut rest, &parts) {
+        let removable = parts.get(..removable).unwrap_or(&parts);
+        let original = removed.original(removable);
+        if !remove(&mut rest, removable) {
             return Outcome {
                 value: None,
                 malformed,
@@ -103,14 +109,46 @@ pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
     }
 }
 
-/// The problem with a value in `source`, in the words of the configuration.
-#[cfg(feature = "cli")]
+/// The key of a value that cannot be read, and the problem in the words of the configuration. The
+/// problem may show the value, if `source` contains it.
+#[cfg(feature = "admin")]
 pub(crate) fn described(
     error: &serde_path_to_error::Error<serde_json::Error>,
-    source: &Value,
-) -> String {
-    let parts: Vec<Part> = error.path().iter().map_while(Part::from).collect();
-    problem(&error.inner().to_string(), value_at(source, &parts))
+    source: Option<&Value>,
+) -> (String, String) {
+    let message = error.inner().to_string();
+    let Located { parts, message, .. } = Located::new(error, &message);
+    let value = source.and_then(|source| value_at(source, &parts));
+    (written(&parts), problem(message, value))
+}
+
+/// Where a value is that cannot be read, and the problem in the words of serde.
+struct Located<'a> {
+    parts: Vec<Part>,
+    /// The number of the first parts that lead to the innermost value that can be removed. A command
+    /// can only be removed as a whole.
+    removable: usize,
+    message: &'a str,
+}
+
+impl<'a> Located<'a> {
+    fn new(error: &serde_path_to_error::Error<serde_json::Error>, message: &'a str) -> Self {
+        let segments = || error.path().iter();
+        let is_enum = |segment: &Segment| matches!(segment, Segment::Enum { .. });
+        let mut parts: Vec<Part> = segments().map_while(Part::from).collect();
+        // The key says where the value is.
+        let message = match message.rsplit_once(" at line ") {
+            Some((message, _)) if error.inner().line() != 0 => message,
+            _ => message,
+        };
+        let (path, message) = located::split(message);
+        parts.extend(path.into_iter().flat_map(Part::parse));
+        Self {
+            removable: segments().position(is_enum).unwrap_or(parts.len()),
+            parts,
+            message,
+        }
+    }
 }
 
 /// A part of the path to a value.
@@ -123,10 +161,21 @@ enum Part {
 impl Part {
     fn from(segment: &Segment) -> Option<Self> {
         match segment {
-            Segment::Map { key } => Some(Self::Name(key.clone())),
+            Segment::Map { key } | Segment::Enum { variant: key } => Some(Self::Name(key.clone())),
             Segment::Seq { index } => Some(Self::Index(*index)),
-            Segment::Enum { .. } | Segment::Unknown => None,
+            Segment::Unknown => None,
         }
+    }
+
+    /// The parts of a path like `body.text` or `items[0]`.
+    fn parse(path: &str) -> Vec<Self> {
+        let parts = path.split(['.', '[']).filter(|part| !part.is_empty());
+        parts
+            .map(|part| match part.strip_suffix(']').map(str::parse) {
+                Some(Ok(index)) => Self::Index(index),
+                _ => Self::Name(part.to_owned()),
+            })
+            .collect()
     }
 }
 
@@ -210,7 +259,7 @@ fn named<'a>(message: &'a str, what: &str) -> Option<&'a str> {
 }
 
 /// The problem in the words of the configuration, given those of serde.
-pub(crate) fn problem(message: &str, value: Option<&Value>) -> String {
+fn problem(message: &str, value: Option<&Value>) -> String {
     let accepted = match message {
         "invalid IPv4 address syntax" => Some("an IPv4 address, like 10.0.0.5"),
         "invalid IPv6 address syntax" => Some("an IPv6 address, like 2001:db8::5"),

@@ -2,6 +2,7 @@
 
 mod check;
 mod content;
+pub(crate) mod located;
 mod shift;
 mod time;
 

@@ -98,7 +98,7 @@ fn ctl_is_the_admin_api_from_a_shell() {
     for (arguments, error, code) in [
         (
             &["fault", "add", "x", "statu"][..],
-            "unknown variant `statu`; did you mean `status`?\n",
+            "error: the fault is invalid: type: unknown variant `statu`; did you mean `status`?\n",
             1,
         ),
         (
@@ -108,12 +108,12 @@ fn ctl_is_the_admin_api_from_a_shell() {
         ),
         (
             &["fault", "add", "x", "status", "code=abc"],
-            "invalid type: string \"abc\", expected a whole number from 0 to 65535\n",
+            "error: the fault is invalid: code: \"abc\" is not accepted; accepted: a status from 200 to 999\n",
             1,
         ),
         (
             &["fault", "add", "x", "latency", "latency=5"],
-            "invalid type: integer `5`, expected a length of time, like 5s or 6h 20m\n",
+            "error: the fault is invalid: latency: invalid type: integer `5`, expected a length of time, like 5s or 6h 20m\n",
             1,
         ),
         (
@@ -121,20 +121,39 @@ fn ctl_is_the_admin_api_from_a_shell() {
             "max_token_puts: invalid type: string \"x\", expected a whole number, 0 or more\n",
             1,
         ),
+        (
+            &["fault", "add", "x", "redirect", "to=/", "code=x"],
+            "error: the fault is invalid: code: \"x\" is not accepted; accepted: a status from 300 to 399\n",
+            1,
+        ),
+        (
+            &["fault", "add", "x", "replace", "code=70000"],
+            "error: the fault is invalid: code: 70000 is not accepted; accepted: a status from 200 to 999\n",
+            1,
+        ),
+        (
+            &[
+                "timeline",
+                "set",
+                r#"[{"name": "x", "do": [{"fault": {"name": "y", "fault": {"type": "stall", "after": "z"}}}]}]"#,
+            ],
+            "error: [0].do[0].fault.fault.after: invalid type: string \"z\", expected a whole number, 0 or more\n",
+            1,
+        ),
         (&["fault", "add", "{\"name\""], "is not valid JSON", 1),
         (
             &["fault", "add", "x", "reset_peer", "after=later"],
-            "after `accept`, `request` or `{ bytes = NUM }`",
+            "error: the fault is invalid: after: \"later\" is not accepted; accepted: `accept`, `request` or `{ bytes = NUM }`\n",
             1,
         ),
         (
             &["fault", "add", "x", "status", "code=503", "body=page"],
-            "a body is `aws`, `empty` or `{ text = ",
+            "error: the fault is invalid: body: \"page\" is not accepted; accepted: `aws`, `empty` or `{ text = ",
             1,
         ),
         (
             &["fault", "add", "x", "throttle", "effect=quiet"],
-            "an effect is `no-response`, `reset` or a status code, 200 to 999",
+            "error: the fault is invalid: effect: \"quiet\" is not accepted; accepted: `no-response`, `reset` or a status code, 200 to 999\n",
             1,
         ),
         (

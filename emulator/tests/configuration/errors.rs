@@ -29,6 +29,12 @@ fn everything_that_is_wrong_is_reported_at_once() {
         [[faults]]
         name = 'z'
         fault = { type = 'statu' }
+        [[faults]]
+        name = 'w'
+        fault = { type = 'status', code = 'x' }
+        [[timeline]]
+        name = 'v'
+        do = ['heal_all', { fault = { name = 'u', fault = { type = 'stall', after = 'x' } } }]
         [data]
         'meta-data/x/' = 'a'
         'meta-data/y' = 5
@@ -53,7 +59,9 @@ fn everything_that_is_wrong_is_reported_at_once() {
         "a.toml: instance.network-interfaces[1].private-ipv4s[1]: \"x\" is not accepted; accepted: an IPv4 address",
         "a.toml: instance.network-interfaces[1].ipv6s[0]: \"y\" is not accepted; accepted: an IPv6 address",
         "a.toml: instance.network-interfaces[1].ipv6s[2]: ",
-        "a.toml: faults[1].fault: unknown variant `statu`",
+        "a.toml: faults[1].fault.type: unknown variant `statu`",
+        "a.toml: faults[2].fault.code: \"x\" is not accepted; accepted: a status from 200 to 999",
+        "a.toml: timeline[0].do[1].fault.fault.after: invalid type: string \"x\", expected a whole number",
         "a.toml: data.\"meta-data/y\": 5 is not accepted; accepted: a text",
         "IMDS_EMULATOR_INSTANCE__LIFE_CYCLE: instance.life-cycle: unknown variant `spott`",
         "--set: journal.capacity: invalid value: integer `-1`",

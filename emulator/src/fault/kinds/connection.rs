@@ -118,7 +118,7 @@ impl Deliver for ResetPeer {
 /// When a connection is reset.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(
-    expecting = "a connection is reset after `accept`, `request` or `{ bytes = NUM }`",
+    expecting = "expected `accept`, `request` or `{ bytes = NUM }`",
     rename_all = "lowercase"
 )]
 #[non_exhaustive]

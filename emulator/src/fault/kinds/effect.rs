@@ -1,6 +1,8 @@
 use http::StatusCode;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::{Blackhole, Change, Nature, Requests, ResetAfter, ResetPeer};
 use crate::fault::draft::Draft;
@@ -9,7 +11,7 @@ use crate::value::{Invalid, Key};
 /// What happens to a request that is refused.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(
-    expecting = "an effect is `no-response`, `reset` or a status code, 200 to 999",
+    expecting = "expected `no-response`, `reset` or a status code, 200 to 999",
     rename_all = "kebab-case"
 )]
 #[non_exhaustive]
@@ -62,8 +64,34 @@ pub(super) fn check_status(key: &Key, code: u16) -> Result<(), Invalid> {
     key.unless(
         code >= 200 && StatusCode::from_u16(code).is_ok(),
         code,
-        "a status from 200 to 999",
+        STATUS,
     )
+}
+
+const STATUS: &str = "a status from 200 to 999";
+
+/// Reads a status. The error states the codes that are accepted, not the numbers of the type.
+pub(super) fn read_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    number(deserializer, STATUS)
+}
+
+/// Reads a status that may be absent.
+pub(super) fn read_optional_status<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u16>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    value
+        .map(|value| number(value, STATUS).map_err(D::Error::custom))
+        .transpose()
+}
+
+/// Reads a number, or fails with what is `accepted`.
+pub(super) fn number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    accepted: &str,
+) -> Result<u16, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    u16::deserialize(value).map_err(|_| D::Error::custom(format_args!("expected {accepted}")))
 }
 
 #[cfg(test)]

@@ -42,7 +42,10 @@ use super::draft::Draft;
 use super::occurrence::Occurrence;
 use super::view::View;
 use crate::decision::Delivery;
-use crate::value::{Invalid, Key};
+use crate::value::{Invalid, Key, located};
+
+/// What was read, or an error with the path of the parameter.
+type Read<T> = Result<T, serde_path_to_error::Error<serde_json::Error>>;
 
 /// A kind of fault: its parameters, and what it does.
 trait Kind {
@@ -238,7 +241,6 @@ macro_rules! group {
         #[derive(
             Clone,
             Debug,
-            serde::Deserialize,
             schemars::JsonSchema,
             PartialEq,
             serde::Serialize,
@@ -248,7 +250,7 @@ macro_rules! group {
         #[non_exhaustive]
         pub enum $group {
             $(
-                #[serde(rename = $name $(, alias = $alias)*)]
+                #[serde(rename = $name)]
                 #[schemars(extend("x-group" = $title, "x-aliases" = [$($alias),*]))]
                 $kind($kind),
             )*
@@ -256,6 +258,16 @@ macro_rules! group {
 
         impl $group {
             pub(super) const NAMES: &[&str] = &[$($name $(, $alias)*),*];
+
+            /// The fault that `parameters` describe, if the group has a kind called `name`.
+            pub(super) fn read(name: &str, parameters: &super::Value) -> Option<super::Read<Self>> {
+                match name {
+                    $($name $(| $alias)* => {
+                        Some(serde_path_to_error::deserialize(parameters).map(Self::$kind))
+                    })*
+                    _ => None,
+                }
+            }
 
             pub(super) fn kind(&self) -> &dyn super::Kind {
                 match self {
@@ -343,13 +355,8 @@ macro_rules! groups {
             }
 
             /// The fault that `parameters` describe, if there is a kind called `name`.
-            fn read(name: &str, parameters: Value) -> Option<serde_json::Result<Self>> {
-                $(
-                    if $group::NAMES.contains(&name) {
-                        return Some($group::deserialize(parameters).map(Self::$variant));
-                    }
-                )*
-                None
+            fn read(name: &str, parameters: &Value) -> Option<Read<Self>> {
+                None$(.or_else(|| Some($group::read(name, parameters)?.map(Self::$variant))))*
             }
 
             fn schemas(generator: &mut SchemaGenerator) -> Vec<Schema> {
@@ -408,20 +415,25 @@ impl Fault {
 
 impl<'de> Deserialize<'de> for Fault {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parameters = deserializer.deserialize_map(Parameters)?;
-        let name = match parameters.get("type") {
-            Some(Value::String(name)) => name.clone(),
+        let mut parameters = deserializer.deserialize_map(Parameters)?;
+        let at = |path: &str, problem: String| D::Error::custom(located::message(path, problem));
+        let name = match parameters.remove("type") {
+            Some(Value::String(name)) => name,
             Some(other) => {
-                return Err(D::Error::custom(format_args!(
-                    "invalid type: {other}, expected the name of a kind of fault"
-                )));
+                let problem =
+                    format!("invalid type: {other}, expected the name of a kind of fault");
+                return Err(at("type", problem));
             }
             None => return Err(D::Error::missing_field("type")),
         };
-        match Self::read(&name, Value::Object(parameters)) {
-            Some(fault) => fault.map_err(D::Error::custom),
-            None => Err(D::Error::unknown_variant(&name, &NAMES)),
-        }
+        let Some(fault) = Self::read(&name, &Value::Object(parameters)) else {
+            let unknown = serde_json::Error::unknown_variant(&name, &NAMES);
+            return Err(at("type", unknown.to_string()));
+        };
+        fault.map_err(|error| match error.path().to_string().as_str() {
+            "." => D::Error::custom(error.inner()),
+            path => at(path, error.inner().to_string()),
+        })
     }
 }
 

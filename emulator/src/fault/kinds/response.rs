@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, SERVER};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::effect::check_status;
+use super::effect::{check_status, number, read_optional_status, read_status};
 use super::samples::Draw;
 use super::{Change, Deliver, Kind, Nature, Requests, group};
 use crate::decision::Delivery;
@@ -45,6 +45,7 @@ fn check_header_value(key: &Key, value: &str) -> Result<(), Invalid> {
 #[non_exhaustive]
 pub struct Status {
     /// Status code, 200 to 999.
+    #[serde(deserialize_with = "read_status")]
     pub code: u16,
     /// `aws` (the error page of IMDS), `empty` or `{ text = "…" }`. Default: `aws`.
     #[serde(default)]
@@ -127,7 +128,7 @@ impl Change for Status {
 /// The body of an error.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(
-    expecting = "a body is `aws`, `empty` or `{ text = \"…\" }`",
+    expecting = "expected `aws`, `empty` or `{ text = \"…\" }`",
     rename_all = "lowercase"
 )]
 #[non_exhaustive]
@@ -151,7 +152,11 @@ pub enum StatusBody {
 #[non_exhaustive]
 pub struct Replace {
     /// Status code, 200 to 999. Default: that of the response.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "read_optional_status",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub code: Option<u16>,
     /// Headers that are added or replaced. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -340,7 +345,7 @@ pub struct Redirect {
     /// URL, for the `Location` header.
     pub to: String,
     /// Status code, 300 to 399. Default: `301`.
-    #[serde(default = "moved_permanently")]
+    #[serde(default = "moved_permanently", deserialize_with = "read_redirection")]
     pub code: u16,
 }
 
@@ -365,11 +370,8 @@ impl Kind for Redirect {
     fn check(&self, key: &Key) -> Result<(), Invalid> {
         all([
             check_header_value(&key.field("to"), &self.to),
-            key.field("code").unless(
-                (300..400).contains(&self.code),
-                self.code,
-                "a status from 300 to 399",
-            ),
+            key.field("code")
+                .unless((300..400).contains(&self.code), self.code, REDIRECTION),
         ])
     }
 
@@ -390,8 +392,14 @@ impl Change for Redirect {
     }
 }
 
+const REDIRECTION: &str = "a status from 300 to 399";
+
 fn moved_permanently() -> u16 {
     301
+}
+
+fn read_redirection<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    number(deserializer, REDIRECTION)
 }
 
 /// Sends another `Server` header, as a server that is not IMDS does.
