@@ -4,6 +4,10 @@
 //! them, each for five seconds, with all responses checked; then what a hundred rules cost, and a
 //! journal of another length. The load comes from one thread of this
 //! process, so that with two processors the emulator has one to itself.
+//!
+//! `cargo bench -p imds-emulator -- instructions [COMMAND]...` counts the processor instructions of a
+//! request with callgrind, which the load of the machine does not affect. Other builds of the command
+//! can be given for comparison.
 
 #![expect(
     clippy::indexing_slicing,
@@ -14,15 +18,17 @@
 #[path = "../tests/load/client.rs"]
 mod client;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use client::Client;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+const COMMAND: &str = env!("CARGO_BIN_EXE_imds-emulator");
 const TIME: Duration = Duration::from_secs(5);
 const PATH: &str = "/latest/meta-data/iam/security-credentials/emulated-role";
 
@@ -30,10 +36,13 @@ struct Running(Child, SocketAddr);
 
 impl Running {
     fn start(keep_alive: bool, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_imds-emulator"))
+        Self::spawn(Command::new(COMMAND).args(more), keep_alive)
+    }
+
+    fn spawn(command: &mut Command, keep_alive: bool) -> Self {
+        let mut child = command
             .args(["--port", "0", "--set"])
             .arg(format!("server.keep-alive={keep_alive}"))
-            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -95,6 +104,53 @@ async fn load(address: SocketAddr, connections: usize, time: Duration) -> Vec<u3
     running.join_all().await.concat()
 }
 
+/// The number of instructions of the emulator that callgrind counts, from its start until it has
+/// answered this number of requests.
+fn counted(runtime: &Runtime, command: &str, keep_alive: bool, requests: u64) -> u64 {
+    let mut callgrind = Command::new("valgrind");
+    callgrind
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            command,
+        ])
+        .args(["--no-admin", "--seed", "benchmark"])
+        .stderr(Stdio::piped());
+    let mut emulator = Running::spawn(&mut callgrind, keep_alive);
+    runtime.block_on(async {
+        let mut client = Client::new(emulator.1);
+        let token = client.token().await.unwrap();
+        let request = Client::get(PATH, &token);
+        for _ in 0..requests {
+            let response = client.ask(&request).await.unwrap();
+            assert!(response.body.contains("Success"), "{}", response.head);
+        }
+    });
+    let id = emulator.0.id().to_string();
+    Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    let mut report = String::new();
+    let stderr = emulator.0.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut report).unwrap();
+    let (_, count) = report.split_once("Collected : ").unwrap();
+    count.lines().next().unwrap().trim().parse().unwrap()
+}
+
+/// Prints the instructions of a request, for each build of the command. They are the difference
+/// between a long load and a short one, without what the start costs.
+fn instructions(runtime: &Runtime, commands: &[String]) {
+    const SHORT: u64 = 1_000;
+    const LONG: u64 = 5_000;
+    println!("instructions of a request        kept   closed each");
+    for command in commands {
+        let [kept, closed] = [true, false].map(|keep_alive| {
+            let count = |requests| counted(runtime, command, keep_alive, requests);
+            (count(LONG) - count(SHORT)) / (LONG - SHORT)
+        });
+        let name = Path::new(command).file_name().unwrap().display();
+        println!("{name:<24} {kept:>12} {closed:>13}");
+    }
+}
+
 fn main() {
     // `cargo test` runs benchmarks as well, and has no use for this one.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -104,6 +160,12 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, others @ .., _bench] = arguments.as_slice()
+        && mode == "instructions"
+    {
+        return instructions(&runtime, &[&[COMMAND.to_owned()], others].concat());
+    }
     println!("connections        requests/s   50 % (µs)   99 % (µs)   memory at most");
     for keep_alive in [true, false] {
         for connections in [2, 64] {

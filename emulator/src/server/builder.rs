@@ -135,11 +135,14 @@ impl Builder {
             .copied()
             .unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
         let (stop, stopped) = watch::channel(false);
-        let router = router(Arc::clone(&shared));
         let mut listeners = JoinSet::new();
         for (socket, address) in bound {
-            let (shared, router) = (Arc::clone(&shared), router.clone());
-            listeners.spawn(listen(socket, address, shared, router, stopped.clone()));
+            listeners.spawn(listen(
+                socket,
+                address,
+                Arc::clone(&shared),
+                stopped.clone(),
+            ));
         }
         let control = Control { shared };
         let admin = match control.shared.initial.admin.enabled {

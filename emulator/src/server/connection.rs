@@ -1,4 +1,4 @@
-//! One connection: passes its requests to the router, and carries out the steps on the connection
+//! One connection: passes its requests to the core, and carries out the steps on the connection
 //! that a fault puts in place of a response.
 
 use std::convert::Infallible;
@@ -7,8 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
-use axum::body::Body;
 use chrono::TimeDelta;
 use http::HeaderMap;
 use hyper::body::Incoming;
@@ -18,11 +16,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tower::Service as _;
 
 use super::entry::Entry;
+use super::exchange::{Whole, carry_out, decide};
 use super::listener::end;
-use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
 use crate::config;
 use crate::control::Shared;
@@ -63,7 +60,6 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     shared: Arc<Shared>,
-    router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let _counted = Counted::new(&shared);
@@ -86,7 +82,7 @@ pub(super) async fn serve(
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);
     let steps = {
-        let service = service_fn(|request| respond(router.clone(), peer, &hand_over, request));
+        let service = service_fn(|request| respond(&shared, peer, &hand_over, request));
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
         // Errors of the connection concern only the client.
@@ -109,19 +105,20 @@ pub(super) async fn serve(
 
 /// Answers the request, or hands over the steps for its connection.
 async fn respond(
-    mut router: Router,
+    shared: &Shared,
     peer: SocketAddr,
     hand_over: &mpsc::Sender<Vec<Step>>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Whole>, Infallible> {
     // IMDS ignores bodies. hyper skips the body if the connection stays open.
-    let mut request = request.map(|_| Body::empty());
-    request.extensions_mut().insert(FromListener { peer });
-    let mut response = router.call(request).await?;
-    if let Some(ConnectionSteps(steps)) = response.extensions_mut().remove() {
-        let _ = hand_over.send(steps).await;
-        // The connection is taken from the HTTP library, which drops this future.
-        std::future::pending().await
+    let (request, _) = request.into_parts();
+    let decision = decide(shared, &shared.imds(), &request, peer.ip());
+    match carry_out(shared, decision, &request, peer.ip()).await {
+        Ok(response) => Ok(response),
+        Err(steps) => {
+            let _ = hand_over.send(steps).await;
+            // The connection is taken from the HTTP library, which drops this future.
+            std::future::pending().await
+        }
     }
-    Ok(response)
 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -114,7 +113,6 @@ pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let family = match address {
@@ -142,8 +140,7 @@ pub(super) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (shared, router) = (Arc::clone(&shared), router.clone());
-                connections.spawn(serve(stream, peer, shared, router, stopped.clone()));
+                connections.spawn(serve(stream, peer, Arc::clone(&shared), stopped.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

@@ -1,10 +1,11 @@
-//! The server around the core: the router, sockets, HTTP, real time.
+//! The server around the core: sockets, HTTP, real time, and the router for applications.
 
 #[cfg(feature = "admin")]
 mod admin_listener;
 mod builder;
 mod connection;
 mod entry;
+mod exchange;
 mod listener;
 mod operations;
 mod router;

@@ -1,40 +1,21 @@
-//! The metadata surface as an axum router: a request in, the core's response out.
+//! The metadata surface as an axum router, for applications. The emulator's own listener calls the
+//! core without it.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use http_body::{Frame, SizeHint};
-use hyper::ext::ReasonPhrase;
 
-use super::entry::Entry;
+use super::exchange::{carry_out, decide};
 use crate::control::{Shared, check_responses};
-use crate::decision::{self, Decision, Delivery, Step};
-use crate::imds::{Client, Imds};
+use crate::imds::Imds;
 use crate::instance::Switch;
-use crate::journal::Outcome;
-
-/// Among the extensions of a request: it comes from the emulator's own listener, which carries out
-/// [`ConnectionSteps`].
-#[derive(Clone, Copy)]
-pub(super) struct FromListener {
-    pub(super) peer: SocketAddr,
-}
-
-/// Among the extensions of a response: the steps on the connection that take the place of the
-/// response.
-#[derive(Clone)]
-pub(super) struct ConnectionSteps(pub(super) Vec<Step>);
 
 /// The address in the journal of a client whose address is not known.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -50,67 +31,19 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn answer(shared: &Shared, request: Request) -> Response {
     // IMDS ignores bodies.
     let (mut request, _) = request.into_parts();
-    let listener: Option<FromListener> = request.extensions.get().copied();
-    let address = match listener {
-        Some(FromListener { peer }) => Some(peer.ip()),
-        None => peer(&mut request).await,
-    };
-    let client = Client {
-        address: address.unwrap_or(UNKNOWN),
-        connections: shared.connections.load(Ordering::Relaxed),
-    };
-    let Decision {
-        delay,
-        delivery,
-        summary,
-    } = {
+    let peer = peer(&mut request).await;
+    let address = peer.unwrap_or(UNKNOWN);
+    let decision = {
         let imds = shared.imds();
-        if listener.is_none()
-            && let Err(reason) = check(shared, &imds, address)
-        {
+        if let Err(reason) = check(shared, &imds, peer) {
             return not_possible(&reason);
         }
-        imds.decide(&request, client, shared.clock.now())
+        decide(shared, &imds, &request, address)
     };
-    let (method, path) = (request.method.as_str(), request.uri.path());
-    let entry = Entry::new(
-        shared,
-        method,
-        path,
-        &request.headers,
-        client.address,
-        summary,
-    );
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+    match carry_out(shared, decision, &request, address).await {
+        Ok(response) => response.map(Body::new),
+        Err(_) => not_possible("a fault acts on the connection"),
     }
-    let steps = match delivery {
-        Delivery::Response(mut response) => {
-            if let Some(decision::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
-                response
-                    .extensions_mut()
-                    .insert(ReasonPhrase::from_static(phrase.as_bytes()));
-            }
-            entry.end(Outcome::Answered, response.body().len());
-            let is_sent = request.method != Method::HEAD;
-            return response
-                .map(|bytes| Body::new(Whole(Some(if is_sent { bytes } else { Bytes::new() }))));
-        }
-        Delivery::Script(steps) => steps,
-        Delivery::NoResponse => vec![Step::Stall],
-    };
-    if listener.is_none() {
-        return not_possible("a fault acts on the connection");
-    }
-    let outcome = match steps.last() {
-        Some(Step::Reset) => Outcome::Reset,
-        Some(Step::Stall) => Outcome::NoResponse,
-        _ => Outcome::Spoiled,
-    };
-    entry.end(outcome, body_length(&steps));
-    let mut response = Response::default();
-    response.extensions_mut().insert(ConnectionSteps(steps));
-    response
 }
 
 /// The address of the client, if the application's server provides it.
@@ -149,41 +82,4 @@ fn check(shared: &Shared, imds: &Imds, address: Option<IpAddr>) -> Result<(), St
 fn not_possible(reason: &str) -> Response {
     let text = format!("imds-emulator cannot answer through a router: {reason}\n");
     (StatusCode::NOT_IMPLEMENTED, text).into_response()
-}
-
-/// The number of body bytes that `steps` send, after a head or without one.
-fn body_length(steps: &[Step]) -> usize {
-    let mut sent = Vec::new();
-    for step in steps {
-        if let Step::Send(bytes) = step {
-            sent.extend_from_slice(bytes);
-        }
-    }
-    let head = sent.windows(4).position(|four| four == b"\r\n\r\n");
-    sent.len() - head.map_or(0, |at| at + 4)
-}
-
-/// A body that exists even if it is empty: without one, hyper puts `Content-Length` after all other
-/// headers.
-struct Whole(Option<Bytes>);
-
-impl http_body::Body for Whole {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = self.0.take().filter(|bytes| !bytes.is_empty());
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, Bytes::len) as u64)
-    }
 }
