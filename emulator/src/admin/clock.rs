@@ -39,7 +39,7 @@ struct ClockChange {
 #[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Advance {
-    /// By how much: forward, such as `6h`, or back, such as `-5m`.
+    /// How far to move the clock: forward, such as `6h`, or back, such as `-5m`.
     by: Shift,
 }
 
@@ -117,7 +117,7 @@ pub(super) mod cli {
         Show,
         /// Move the clock forward, or back
         Advance {
-            /// By how much: forward, such as 6h, or back, such as -5m
+            /// How far to move the clock: forward, such as 6h, or back, such as -5m
             #[arg(value_name = "DURATION", allow_hyphen_values = true)]
             by: Shift,
         },

@@ -204,8 +204,8 @@ Keys:
   rule        the name of a rule that applied
   user-agent  a glob that the User-Agent matches
   client      the address or the network of the client
-  since       only exchanges after the one with this number
-  limit       at most this many exchanges: the newest";
+  since       the number of an exchange; list only later exchanges
+  limit       list only this many exchanges, the newest";
 
     const ASSERTIONS: &str = "\
 Assertions:
