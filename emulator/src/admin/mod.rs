@@ -109,7 +109,6 @@ async fn only_local(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// What a handler returns.
 /// Applies a command. `absent` describes what the command did not find.
 fn apply(
     control: &Control,
