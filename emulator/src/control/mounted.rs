@@ -5,7 +5,7 @@ use crate::config::Server;
 use crate::dialect::Dialect;
 use crate::fault::Rule;
 use crate::imds::Imds;
-use crate::timeline::{Command, TimelineStep};
+use crate::timeline::TimelineStep;
 use crate::value::{Invalid, Key};
 
 /// Checks that a router can honour all settings and rules of an emulator without a listener.
@@ -60,30 +60,13 @@ pub(crate) fn check_steps(steps: &[TimelineStep]) -> Result<(), Invalid> {
     for (at, step) in steps.iter().enumerate() {
         let key = Key::root("timeline").item(at).field("do");
         for (at, command) in step.commands.iter().enumerate() {
-            check_command(command).map_err(|invalid| invalid.within(&key.item(at)))?;
+            let mut rules = command.rules().into_iter();
+            rules
+                .try_for_each(|rule| check_rule(&rule))
+                .map_err(|invalid| invalid.within(&key.item(at)))?;
         }
     }
     Ok(())
-}
-
-fn check_command(command: &Command) -> Result<(), Invalid> {
-    match command {
-        Command::Fault(rule) | Command::PutFault(rule) => check_rule(rule),
-        Command::ReplaceFaults(rules) => rules.iter().try_for_each(check_rule),
-        Command::Preset(preset) => preset.rules().iter().try_for_each(check_rule),
-        Command::SetTimeline(steps) => check_steps(steps),
-        Command::Change(_)
-        | Command::Heal(_)
-        | Command::HealAll
-        | Command::RemovePreset(_)
-        | Command::RotateCredentials
-        | Command::RevokeTokens
-        | Command::Scenario(_)
-        | Command::ClearEvents
-        | Command::TakeStep(_)
-        | Command::ClearJournal
-        | Command::Reset => Ok(()),
-    }
 }
 
 fn check_rule(rule: &Rule) -> Result<(), Invalid> {

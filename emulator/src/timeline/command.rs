@@ -63,6 +63,30 @@ pub enum Command {
 }
 
 impl Command {
+    /// The rules that the command adds.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        match self {
+            Self::Fault(rule) | Self::PutFault(rule) => vec![rule.as_ref().clone()],
+            Self::ReplaceFaults(rules) => rules.clone(),
+            Self::Preset(preset) => preset.rules(),
+            Self::SetTimeline(steps) => {
+                let commands = steps.iter().flat_map(|step| &step.commands);
+                commands.flat_map(Self::rules).collect()
+            }
+            Self::Change(_)
+            | Self::Heal(_)
+            | Self::HealAll
+            | Self::RemovePreset(_)
+            | Self::RotateCredentials
+            | Self::RevokeTokens
+            | Self::Scenario(_)
+            | Self::ClearEvents
+            | Self::TakeStep(_)
+            | Self::ClearJournal
+            | Self::Reset => Vec::new(),
+        }
+    }
+
     /// Whether a timeline, in a configuration file too, can have the command.
     pub(crate) fn is_for_timelines(&self) -> bool {
         match self {
