@@ -107,7 +107,7 @@ pub use self::credentials::RoleKeys;
 pub use self::dialect::Dialect;
 pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
-pub use self::server::{Builder, Emulator, StartError, variables};
+pub use self::server::{Builder, Emulator, StartError, Variables};
 pub use self::timeline::{Command, Outcome};
 #[doc(hidden)]
 pub use self::tree::{LEAVES, Leaf};

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_child_process::Signals;
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::Imds;
-use imds_emulator::{Certificate, Clock, Emulator, StartError, ctl, variables};
+use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
 
 /// Emulate the EC2 Instance Metadata Service (IMDS), for tests
 ///
@@ -57,7 +57,8 @@ enum Command {
         #[arg(long)]
         schema: bool,
     },
-    /// Print shell commands that export the environment variables for AWS SDKs
+    /// Print shell commands that export the environment variables for AWS SDKs, and unset those that
+    /// disable IMDS
     ///
     /// With these variables, AWS SDKs use an emulator that is started with the same options.
     Env,
@@ -290,9 +291,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 );
             }
             for host in config.server.hosts.iter().take(1) {
-                for (name, value) in variables((*host, port).into()) {
+                let variables = Variables::new((*host, port).into());
+                for (name, value) in variables.set {
                     let value = shlex::try_quote(&value)?;
                     writeln!(io::stdout(), "export {name}={value}")?;
+                }
+                for name in variables.remove {
+                    writeln!(io::stdout(), "unset {name}")?;
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -355,9 +360,9 @@ async fn run_command(config: Config, command: &[OsString]) -> anyhow::Result<Exi
     let mut signals = Signals::new()?;
     let emulator = start(config).await?;
     let mut command = std::process::Command::new(program);
+    emulator.variables().apply(&mut command);
     command
         .args(arguments)
-        .envs(emulator.variables())
         .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)));
     let outcome = imds_child_process::run(command, &mut signals).await;
     emulator.stop().await;

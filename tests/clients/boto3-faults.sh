@@ -29,7 +29,7 @@ def under(rule):
     api("POST", "reset")
     api("POST", "faults", {"name": "the fault", **rule})
     is_down = rule["fault"]["type"] == "down"
-    host, port = endpoint.removeprefix("http://").split(":")
+    host, port = endpoint.removeprefix("http://").rstrip("/").split(":")
     while is_down:
         try:
             socket.create_connection((host, int(port))).close()

@@ -24,7 +24,7 @@ import os, sys
 from cloudinit import helpers, version
 from cloudinit.sources import DataSourceEc2 as ec2
 
-endpoint = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+endpoint = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"].rstrip("/")
 paths = helpers.Paths({"cloud_dir": sys.argv[1] + "/cloud", "run_dir": sys.argv[1] + "/run"})
 config = {"datasource": {"Ec2": {"metadata_urls": [endpoint], "max_wait": 10, "timeout": 5}}}
 source = ec2.DataSourceEc2(config, None, paths)

@@ -372,7 +372,7 @@ fn a_scenario_that_is_no_longer_run_is_worse_than_the_baseline() {
 #[test]
 fn a_secret_in_what_a_client_writes_is_a_failure() {
     // The client reads the document and logs it.
-    let leaky = r#"leaky=sh -c 'e=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
+    let leaky = r#"leaky=sh -c 'e=${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest
         t=$(curl -s --noproxy "*" -X PUT -H "x-aws-ec2-metadata-token-ttl-seconds: 60" $e/api/token)
         d=$(curl -s --noproxy "*" -H "x-aws-ec2-metadata-token: $t" $e/meta-data/iam/security-credentials/emulated-role)
         echo "$d" >&2

@@ -12,6 +12,7 @@ mod router;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,16 +69,17 @@ impl Emulator {
         self.admin.as_deref()
     }
 
-    /// The environment variables that point an AWS SDK to the emulator, with their values.
+    /// The environment variables that point an AWS SDK to the emulator.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let imds = imds_emulator::Emulator::builder().start().await?;
-    /// let command = std::process::Command::new("aws").envs(imds.variables());
+    /// let mut command = std::process::Command::new("aws");
+    /// imds.variables().apply(&mut command);
     /// # Ok(()) }
     /// ```
-    pub fn variables(&self) -> [(&'static str, String); 3] {
-        variables(self.address)
+    pub fn variables(&self) -> Variables {
+        Variables::new(self.address)
     }
 
     /// The metadata surface as an axum router, beside the listener: to mount in an application, or
@@ -117,18 +119,44 @@ impl Emulator {
     }
 }
 
-/// The environment variables that point an AWS SDK to an emulator that listens on `address`.
-pub fn variables(address: SocketAddr) -> [(&'static str, String); 3] {
-    let address = reachable(address);
-    let mode = if address.is_ipv6() { "IPv6" } else { "IPv4" };
-    [
-        (
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-            format!("http://{address}"),
-        ),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode.into()),
-        ("AWS_EC2_METADATA_DISABLED", "false".into()),
-    ]
+/// The environment variables that point an AWS SDK to an emulator: some to set, others to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variables {
+    /// The variables to set, with their values.
+    ///
+    /// The endpoint ends with a slash. SDKs accept it with and without one, but old versions, such as
+    /// botocore 1.20, append the path without a slash of their own.
+    pub set: Vec<(&'static str, String)>,
+    /// The variables to remove. `AWS_EC2_METADATA_DISABLED=false` would not do, because the AWS SDK for
+    /// JavaScript disables IMDS whatever the value: version 2 always, version 3 before 3.738.
+    pub remove: &'static [&'static str],
+}
+
+impl Variables {
+    /// The variables for an emulator that listens on `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        let address = reachable(address);
+        let mode = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+        Self {
+            set: vec![
+                (
+                    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                    format!("http://{address}/"),
+                ),
+                ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode.into()),
+            ],
+            remove: &["AWS_EC2_METADATA_DISABLED"],
+        }
+    }
+
+    /// Sets and removes the variables for a command that is going to be started.
+    pub fn apply(self, command: &mut Command) {
+        for name in self.remove {
+            command.env_remove(name);
+        }
+        command.envs(self.set);
+    }
 }
 
 /// The address itself, or the loopback address in place of the unspecified address.

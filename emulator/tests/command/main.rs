@@ -208,13 +208,13 @@ impl File {
 fn env_prints_what_points_an_sdk_at_it() {
     assert_eq!(
         output(&["env", "--port", "4321"]),
-        "export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:4321\n\
+        "export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:4321/\n\
          export AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv4\n\
-         export AWS_EC2_METADATA_DISABLED=false\n"
+         unset AWS_EC2_METADATA_DISABLED\n"
     );
-    assert!(output(&["env", "--host", "::1"]).contains("='http://[::1]:1338'\n"));
+    assert!(output(&["env", "--host", "::1"]).contains("='http://[::1]:1338/'\n"));
     assert!(
-        output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338\n"),
+        output(&["env", "--host", "0.0.0.0"]).contains("http://127.0.0.1:1338/\n"),
         "a client cannot connect to an address that means all addresses"
     );
     let error = failure(&["env", "--port", "0"]);
@@ -225,12 +225,17 @@ fn env_prints_what_points_an_sdk_at_it() {
 fn run_gives_a_command_an_emulator_of_its_own() {
     let script = r#"
         token=$(curl -sS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
-            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/api/token")
+            "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/api/token")
         curl -sS -H "X-aws-ec2-metadata-token: $token" \
-            "$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest/meta-data/iam/security-credentials/"
+            "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/iam/security-credentials/"
     "#;
     let printed = output(&["run", "--role", "mine", "--", "sh", "-c", script]);
     assert_eq!(printed, "mine");
+    // The AWS SDK for JavaScript v2 takes any value for "disabled".
+    let script = "echo ${AWS_EC2_METADATA_DISABLED-not set}";
+    let mut disabled = command(&["run", "--", "sh", "-c", script]);
+    let output = disabled.env("AWS_EC2_METADATA_DISABLED", "true").output();
+    assert_eq!(output.unwrap().stdout, b"not set\n");
     for (script, code) in [("exit 7", 7), ("kill -TERM $$", 128 + 15)] {
         let output = command(&["run", "sh", "-c", script]).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{script}");

@@ -42,8 +42,6 @@ impl Arguments {
             .ok_or_else(|| Usage("COMMAND is missing".into()))?;
         let opened = self.source.open().await?;
         let credentials = opened.provider.credentials().await?;
-        let mut variables = format::variables(&credentials);
-        variables.extend(opened.variables());
         #[cfg(feature = "emulator")]
         let alone = opened.emulator.is_none();
         #[cfg(not(feature = "emulator"))]
@@ -56,7 +54,10 @@ impl Arguments {
             &["AWS_ACCOUNT_ID"],
         ];
         precedence::remove(&mut command, &others.concat());
-        command.args(arguments).envs(variables);
+        command
+            .args(arguments)
+            .envs(format::variables(&credentials));
+        opened.point(&mut command);
         // The command replaces this process, and has its signals and its terminal.
         #[cfg(unix)]
         if alone {

@@ -1,6 +1,7 @@
 //! The arguments of all subcommands that use IMDS.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use ec2_role_host::config::parse_seconds;
@@ -91,13 +92,14 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The variables that point a command at the emulator. Empty without one.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+    /// Points the AWS SDKs of a command at the emulator, if there is one.
+    pub(crate) fn point(&self, command: &mut Command) {
         #[cfg(feature = "emulator")]
         if let Some(emulator) = &self.emulator {
-            return emulator.variables().into();
+            emulator.variables().apply(command);
         }
-        Vec::new()
+        #[cfg(not(feature = "emulator"))]
+        let _ = command;
     }
 }
 

@@ -13,7 +13,7 @@ import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-IMDS = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] + "/latest/"
+IMDS = os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"].rstrip("/") + "/latest/"
 
 
 def imds(path, method="GET", **headers):

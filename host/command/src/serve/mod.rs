@@ -136,10 +136,10 @@ impl Arguments {
         .concat();
         match self.command.split_first() {
             Some((program, arguments)) => {
-                variables.extend(opened.variables());
                 let mut command = Command::new(program);
                 precedence::remove(&mut command, &others);
                 command.args(arguments).envs(variables);
+                opened.point(&mut command);
                 let _copies = Copies::give(&mut command);
                 Ok(imds_child_process::run(command, &mut signals).await?)
             }
