@@ -74,13 +74,22 @@ pub struct RequestCounts {
 impl RequestCounts {
     /// Counts one request.
     pub(crate) fn add(&mut self, step: Step) {
-        let count = match step {
+        *self.count(step) += 1;
+    }
+
+    /// Uncounts a request that was not sent after all.
+    #[cold]
+    pub(crate) fn take_back(&mut self, step: Step) {
+        *self.count(step) -= 1;
+    }
+
+    fn count(&mut self, step: Step) -> &mut u64 {
+        match step {
             Step::Token => &mut self.token,
             Step::RoleList => &mut self.role_list,
             Step::RoleCredentials => &mut self.role_credentials,
             Step::Metadata => &mut self.metadata,
-        };
-        *count += 1;
+        }
     }
 }
 

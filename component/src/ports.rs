@@ -14,6 +14,10 @@ pub const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 /// the one remaining in a response.
 pub const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
+/// The request headers without which IMDS does not answer. All others may be left out, because some
+/// hosts do not let a component set them.
+pub const REQUIRED_HEADERS: [&str; 2] = [TOKEN_HEADER, TTL_HEADER];
+
 /// The response header that says how many seconds to wait before the next request.
 pub const RETRY_AFTER_HEADER: &str = "retry-after";
 
@@ -106,14 +110,14 @@ impl Response {
 /// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportError {
-    /// The host does not allow the request.
-    Denied,
+    /// The host does not allow the request or cannot send it, so nothing was sent.
+    Denied(&'static str),
     /// The connection failed or broke.
     Unavailable(&'static str),
     /// No response in time.
     Timeout(&'static str),
     /// The body is longer than this many bytes.
     TooLong(usize),
-    /// The response is not valid HTTP, or the request cannot be sent as HTTP.
+    /// The response is not valid HTTP.
     Malformed(&'static str),
 }

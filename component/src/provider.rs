@@ -98,8 +98,9 @@ impl FromStr for RoleName {
 
 /// The path and the name in the ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
 fn resource(arn: &str) -> Option<&str> {
-    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":iam::")?;
-    let (account, path) = rest.split_once(":role/")?;
+    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
+    let (account, role) = rest.strip_prefix("iam::")?.split_once(':')?;
+    let path = role.strip_prefix("role/")?;
     let is_partition = !partition.is_empty()
         && partition
             .bytes()
@@ -113,6 +114,29 @@ fn resource(arn: &str) -> Option<&str> {
 fn is_segment(segment: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
     !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
+}
+
+/// Whether a line of the role list looks like a secret access key `[B4.2]`: 40 random characters of
+/// Base64. Proxies have returned the key for the name, which then is part of URLs, logs and errors.
+///
+/// In a random text, the kind of character changes 25 times on average, and hardly ever less than 15
+/// times. In a name, which consists of words, it changes far less often.
+fn looks_like_secret(line: &str) -> bool {
+    let mut changes = 0;
+    let mut last = 0;
+    for byte in line.bytes() {
+        let kind = match byte {
+            b'A'..=b'Z' => 1,
+            b'a'..=b'z' => 2,
+            b'0'..=b'9' => 3,
+            b'+' | b'/' | b'=' => 4,
+            _ => return false,
+        };
+        changes += u32::from(kind != last);
+        last = kind;
+    }
+    // The first character is counted, too.
+    line.len() == 40 && changes > 15
 }
 
 /// The result of [`Provider::retrieve`].
@@ -258,6 +282,12 @@ impl Provider {
                 "the instance has no role: the role list is empty",
             ));
         };
+        if looks_like_secret(name) {
+            return Err(failed(
+                Reason::InvalidResponse,
+                "the role list starts with what looks like a secret access key; if it is the role's name, configure the name",
+            ));
+        }
         let name: RoleName = name.parse().map_err(|_| {
             failed(
                 Reason::InvalidResponse,

@@ -81,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         table: ResourceTable::new(),
         wasi: WasiCtx::builder().build(),
         http: WasiHttpCtx::new(),
-        hooks: Loopback,
+        hooks: Loopback::default(),
     };
     let mut store = Store::new(&engine, state);
     let instance = bindings::Provider::instantiate_async(&mut store, &component, &linker).await?;

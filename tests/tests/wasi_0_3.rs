@@ -88,7 +88,7 @@ impl Instance {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
-            hooks: Loopback,
+            hooks: Loopback::default(),
         };
         let mut store = Store::new(&engine, state);
         let exports = Preview::instantiate_async(&mut store, &component, &linker);

@@ -5,31 +5,50 @@ use alloc::vec::Vec;
 
 use super::bindings::wasi::http::types::{ErrorCode, Fields, RequestOptions};
 use super::nanoseconds;
-use crate::ports::{RESPONSE_HEADERS, Request, TransportError};
+use crate::ports::{REQUIRED_HEADERS, RESPONSE_HEADERS, Request, TransportError};
 
 pub(super) const INCOMPLETE: TransportError =
     TransportError::Unavailable("the connection broke before the response was complete");
-pub(super) const BAD_REQUEST: TransportError =
-    TransportError::Malformed("the host rejected the request as invalid");
+const BAD_REQUEST: TransportError =
+    TransportError::Denied("the host rejected the request as invalid");
 
-/// The headers of `request`.
+/// The headers of `request`, without the optional ones that the host forbids `[B1.3]`.
 pub(super) fn fields(request: &Request<'_>) -> Result<Fields, TransportError> {
     let fields = Fields::new();
     for (name, value) in request.headers {
-        fields
-            .append(name, value.as_bytes())
-            .map_err(|_| BAD_REQUEST)?;
+        let refused = fields.append(name, value.as_bytes()).is_err();
+        if refused && REQUIRED_HEADERS.contains(name) {
+            return Err(TransportError::Denied(
+                "the host forbids the headers of session tokens",
+            ));
+        }
     }
     Ok(fields)
 }
 
+/// The error for a host that rejects the method, the scheme, the authority or the path of `request`
+/// `[B3.1]`.
+#[cold]
+pub(super) fn rejected(request: &Request<'_>) -> TransportError {
+    match request.authority.as_bytes().first() == Some(&b'[') {
+        true => TransportError::Denied(
+            "the host cannot send to IPv6 addresses; use an endpoint with a name or an IPv4 address",
+        ),
+        false => BAD_REQUEST,
+    }
+}
+
 /// The timeouts of `request`, as far as the host supports them. The transport's own timer applies in
-/// any case.
+/// any case `[B1.4]`.
 pub(super) fn options(request: &Request<'_>) -> RequestOptions {
     let options = RequestOptions::new();
-    let _ = options.set_connect_timeout(Some(nanoseconds(request.connect_timeout)));
-    let _ = options.set_first_byte_timeout(Some(nanoseconds(request.read_timeout)));
-    let _ = options.set_between_bytes_timeout(Some(nanoseconds(request.read_timeout)));
+    let read = nanoseconds(request.read_timeout);
+    // In Node.js this is the longest time without activity until the response begins, so a shorter one
+    // would cut off a response that comes in time.
+    let connect = nanoseconds(request.connect_timeout).max(read);
+    let _ = options.set_connect_timeout(Some(connect));
+    let _ = options.set_first_byte_timeout(Some(read));
+    let _ = options.set_between_bytes_timeout(Some(read));
     options
 }
 
@@ -48,10 +67,11 @@ pub(super) fn headers(fields: &Fields) -> Vec<(&'static str, String)> {
 /// share a case.
 pub(super) fn failed(code: &ErrorCode) -> TransportError {
     match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => TransportError::Denied,
-        ErrorCode::ConnectionTimeout => {
-            TransportError::Timeout("the connection did not open in time")
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
+            TransportError::Denied("the host does not allow requests to the endpoint")
         }
+        // In Node.js, also while waiting for the response.
+        ErrorCode::ConnectionTimeout => TransportError::Timeout("the connect timeout passed"),
         ErrorCode::DnsTimeout => {
             TransportError::Timeout("the host name of the endpoint was not resolved in time")
         }

@@ -308,9 +308,11 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                 "the time limit of the look-up had passed",
             ));
         }
+        // Before the exchange, which ends early if the caller cancels its call.
         self.counts.add(outgoing.step);
         *attempts += 1;
-        self.transport
+        let outcome = self
+            .transport
             .exchange(Request {
                 method: outgoing.method,
                 authority: self.settings.endpoint.authority(),
@@ -321,7 +323,12 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
                 read_timeout,
                 deadline,
             })
-            .await
+            .await;
+        if let Err(TransportError::Denied(_)) = outcome {
+            self.counts.take_back(outgoing.step);
+            *attempts -= 1;
+        }
+        outcome
     }
 }
 
@@ -423,10 +430,7 @@ impl Operation {
                 metadata::reason_of_status(*status, step),
                 format!("IMDS answered {status}"),
             ),
-            Err(TransportError::Denied) => (
-                Reason::Denied,
-                "the host does not allow requests to the endpoint".into(),
-            ),
+            Err(TransportError::Denied(why)) => (Reason::Denied, (*why).into()),
             Err(TransportError::Unavailable(why)) => (Reason::Unavailable, (*why).into()),
             Err(TransportError::Timeout(why)) => (Reason::Timeout, (*why).into()),
             Err(TransportError::Malformed(why)) => (Reason::InvalidResponse, (*why).into()),

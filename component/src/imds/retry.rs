@@ -6,7 +6,7 @@
 //! | status 500, 502, 504 | yes | 250 ms |
 //! | status 429, 503 | yes | 500 ms, or the value of `Retry-After` if that is longer |
 //! | any other status, a malformed or oversized response | no | – |
-//! | the host does not allow the request | no | – |
+//! | the host does not allow the request, or cannot send it | no | – |
 
 use core::time::Duration;
 
@@ -37,9 +37,9 @@ pub fn back_off(
             _ => return None,
         },
         Err(TransportError::Unavailable(_) | TransportError::Timeout(_)) => (BACK_OFF, None),
-        Err(TransportError::Denied | TransportError::TooLong(_) | TransportError::Malformed(_)) => {
-            return None;
-        }
+        Err(
+            TransportError::Denied(_) | TransportError::TooLong(_) | TransportError::Malformed(_),
+        ) => return None,
     };
     let doublings = attempts.saturating_sub(1).min(8);
     let whole = first.saturating_mul(1 << doublings).min(MAX_BACK_OFF);
@@ -135,7 +135,7 @@ mod tests {
             assert_eq!(milliseconds(&status(code, None), 1, 0.0), None, "{code}");
         }
         for error in [
-            TransportError::Denied,
+            TransportError::Denied("x"),
             TransportError::TooLong(1),
             TransportError::Malformed("x"),
         ] {

@@ -204,7 +204,7 @@ pub enum Fallback {
 /// | status 403, 404, 405 | fail | stay | stay |
 /// | the connection failed or broke, no response in time | fail | fail | stay |
 /// | any other status, or no valid token in the response | fail | fail | once |
-/// | the time limit of the look-up has passed, or the host denies the request | fail | fail | fail |
+/// | the time limit of the look-up has passed, or the host does not send the request | fail | fail | fail |
 pub fn fallback(
     policy: Imdsv1Policy,
     outcome: &Result<Response, TransportError>,
@@ -220,7 +220,7 @@ pub fn fallback(
             Ok(response) if response.status == 400 => Fallback::Fail,
             Ok(_) if refused => Fallback::Stay,
             Ok(_) => Fallback::Once,
-            Err(TransportError::Denied) => Fallback::Fail,
+            Err(TransportError::Denied(_)) => Fallback::Fail,
             Err(TransportError::Unavailable(_) | TransportError::Timeout(_)) => Fallback::Stay,
             Err(TransportError::Malformed(_) | TransportError::TooLong(_)) => Fallback::Once,
         },
@@ -412,7 +412,7 @@ mod tests {
             (Err(TransportError::Timeout("x")), [Fail, Fail, Stay]),
             (Err(TransportError::Malformed("x")), [Fail, Fail, Once]),
             (Err(TransportError::TooLong(1)), [Fail, Fail, Once]),
-            (Err(TransportError::Denied), [Fail, Fail, Fail]),
+            (Err(TransportError::Denied("x")), [Fail, Fail, Fail]),
         ];
         for (outcome, expected) in rows {
             for (policy, expected) in [Never, OnRefusal, OnAnyFailure].into_iter().zip(expected) {

@@ -90,7 +90,7 @@ fn a_failure_names_its_reason_and_its_step() {
         UnexpectedStatus,
     };
     let outcomes = [
-        (Err(TransportError::Denied), [Denied; 3]),
+        (Err(TransportError::Denied("x")), [Denied; 3]),
         (Err(TransportError::Unavailable("x")), [Unavailable; 3]),
         (Err(TransportError::Timeout("x")), [Timeout; 3]),
         (Err(TransportError::Malformed("x")), [InvalidResponse; 3]),
@@ -129,7 +129,8 @@ fn a_failure_names_its_reason_and_its_step() {
                 outcome.as_ref().ok().map(|response| response.status),
                 "{outcome:?}"
             );
-            assert_eq!(failure.attempts, 1);
+            let sent = u32::from(failure.reason != Denied);
+            assert_eq!(failure.attempts, sent, "{outcome:?}");
             assert!(
                 !failure.message.contains("no secret here"),
                 "no body in {failure}"
@@ -231,16 +232,34 @@ fn permanent_failures_are_not_retried() {
         status(405),
         status(408),
         status(501),
-        Err(TransportError::Denied),
+        Err(TransportError::Denied("x")),
         Err(TransportError::Malformed("x")),
         Err(TransportError::TooLong(1)),
     ];
     for bad in hopeless {
+        let sent = u32::from(bad != Err(TransportError::Denied("x")));
         let mut world = World::playing([token("t1", 60), bad.clone()]);
-        assert_eq!(failure(foo(&mut world)).attempts, 1, "{bad:?}");
+        assert_eq!(failure(foo(&mut world)).attempts, sent, "{bad:?}");
         assert!(world.clock.slept().is_empty());
         let mut world = World::playing([bad.clone()]);
-        assert_eq!(failure(foo(&mut world)).attempts, 1, "{bad:?}");
+        assert_eq!(failure(foo(&mut world)).attempts, sent, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_request_that_the_host_does_not_send_is_not_counted() {
+    let refused = || Err(TransportError::Denied("not to this address"));
+    for (answers, step, sent) in [
+        (vec![refused()], Step::Token, 0),
+        (vec![token("t1", 60), refused()], Step::RoleList, 1),
+    ] {
+        let mut world = World::playing(answers);
+        let failure = failure(ready(world.instance.get_credentials()));
+        assert_eq!((failure.reason, failure.step), (Reason::Denied, step));
+        assert_eq!(failure.message, "not to this address");
+        assert_eq!(failure.attempts, 0);
+        let requests = world.instance.status().requests;
+        assert_eq!((requests.token, requests.role_list), (sent, 0));
     }
 }
 

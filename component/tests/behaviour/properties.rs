@@ -38,7 +38,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         100_u16..600
     ];
     let error = prop_oneof![
-        Just(TransportError::Denied),
+        Just(TransportError::Denied("x")),
         Just(TransportError::Unavailable("x")),
         Just(TransportError::Timeout("x")),
         Just(TransportError::TooLong(1)),

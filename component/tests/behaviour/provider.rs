@@ -84,6 +84,15 @@ fn the_role_is_the_first_line_that_is_not_blank() {
         ("arn:/:iam::123456789012:role/x", Reason::InvalidResponse),
         ("a b", Reason::InvalidResponse),
         ("<html>", Reason::InvalidResponse),
+        // A secret access key.
+        (
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            Reason::InvalidResponse,
+        ),
+        (
+            "wJalrXUtnFEMIK7MDENG0bPxRfiCYEXAMPLEKEYx\n",
+            Reason::InvalidResponse,
+        ),
         ("r\u{f6}le", Reason::InvalidResponse),
         (&"r".repeat(65), Reason::InvalidResponse),
     ] {
@@ -99,6 +108,10 @@ fn the_role_is_the_first_line_that_is_not_blank() {
 #[test]
 fn a_role_may_have_its_path_or_be_an_arn() {
     for name in [
+        // As long as a secret access key.
+        "ProdUsEast1ClusterNodeRole20230405123456",
+        "team-platform/eks/production/NodeRole123",
+        "EKS-NodeGroup-Role-1A2B3C4D5E6F7G8H9I0JK",
         "team-a/app",
         "arn:aws:iam::123456789012:role/app",
         "arn:aws-us-gov:iam::123456789012:role/bosh-passed/k8s-logger",

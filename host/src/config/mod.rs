@@ -307,12 +307,14 @@ fn whole_number(origin: &Origin, least: u32, most: u32) -> Result<u32, Error> {
         .ok_or_else(|| origin.refuse(&format!("{least} to {most}")))
 }
 
+/// The component's default for the time limits of a connection and of a response.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The time that all attempts for the token and for the path need, with the longest back-off between
 /// them `[B1.7]`, but at least the default and at most the longest accepted time.
 fn operation_timeout(settings: &Settings) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(5);
     const MAX: Duration = Duration::from_secs(600);
-    const TIMEOUT: Duration = Duration::from_secs(1);
     // The component rejects more attempts than this.
     let attempts = settings.attempts.unwrap_or(3).min(10);
     let connect = settings.connect_timeout.unwrap_or(TIMEOUT);

@@ -341,6 +341,7 @@ impl Builder {
         let ports = Ports {
             egress: egress.unwrap_or_else(|| endpoint.clone().into()),
             transport: transport.unwrap_or_else(|| Arc::new(Direct)),
+            connect_timeout: resolved.settings.connect_timeout.unwrap_or(config::TIMEOUT),
             clock: Arc::clone(&clock),
             randomness: randomness.unwrap_or_else(system_randomness),
             limits,

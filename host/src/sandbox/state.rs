@@ -32,6 +32,8 @@ use crate::transport::{BODY_LIMIT, Timeouts, Transport, TransportError};
 pub(crate) struct Ports {
     pub(crate) egress: Egress,
     pub(crate) transport: Arc<dyn Transport>,
+    /// The time limit for opening a connection. The component may ask for a longer one `[B1.4]`.
+    pub(crate) connect_timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Randomness,
     pub(crate) limits: Limits,
@@ -78,6 +80,7 @@ impl State {
         let Ports {
             egress,
             transport,
+            connect_timeout,
             clock,
             randomness,
             limits,
@@ -95,6 +98,7 @@ impl State {
             hooks: Hooks {
                 egress,
                 transport,
+                connect_timeout,
                 obstacle,
             },
             limits: StoreLimitsBuilder::new()
@@ -283,6 +287,7 @@ fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 struct Hooks {
     egress: Egress,
     transport: Arc<dyn Transport>,
+    connect_timeout: Duration,
     obstacle: LastObstacle,
 }
 
@@ -302,7 +307,8 @@ impl WasiHttpHooks for Hooks {
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let options = options.unwrap_or_default();
-        let timeouts = Timeouts::clamped(options.connect_timeout, options.first_byte_timeout);
+        let mut timeouts = Timeouts::clamped(options.connect_timeout, options.first_byte_timeout);
+        timeouts.connect = timeouts.connect.min(self.connect_timeout);
         let transport = Arc::clone(&self.transport);
         let obstacle = self.obstacle.clone();
         Box::new(async move {

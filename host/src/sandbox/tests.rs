@@ -61,6 +61,7 @@ fn ports(endpoint: &str) -> Ports {
     Ports {
         egress: endpoint.parse().unwrap(),
         transport: Arc::new(Direct),
+        connect_timeout: Duration::from_secs(1),
         clock: Arc::new(clock::System::new()),
         randomness: Randomness(Arc::new(|bytes| bytes.fill(0))),
         limits: Limits::default(),

@@ -17,7 +17,11 @@ struct Canned(AtomicUsize);
 impl Transport for Canned {
     fn send(&self, request: http::Request<Bytes>, timeouts: Timeouts) -> Exchange {
         self.0.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(timeouts.connect, Duration::from_secs(1));
+        // The component asks for 3 s for both, because it cannot rely on all hosts to tell them apart.
+        assert_eq!(
+            timeouts,
+            Timeouts::new(Duration::from_secs(1), Duration::from_secs(3))
+        );
         let body = match request.uri().path() {
             "/latest/api/token" => "token",
             "/latest/meta-data/iam/security-credentials/" => "canned",
@@ -39,6 +43,7 @@ fn the_transport_can_be_replaced() {
         .environment(Environment::empty())
         .transport(Canned(AtomicUsize::new(0)))
         .randomness(|bytes| bytes.fill(0))
+        .read_timeout(Duration::from_secs(3))
         .attempts(1)
         .build_blocking()
         .unwrap();

@@ -33,6 +33,15 @@ const error = await provider.getCredentials().then(
 );
 check(error.payload?.val?.reason === "unavailable", `${error.payload?.val?.reason}`);
 
+// The shim cannot send to IPv6 addresses.
+await ec2Role.configure({ endpoint: "http://[::1]:1", attempts: 1 });
+const refused = await provider.getCredentials().then(
+  () => ({ payload: "credentials" }),
+  (error) => error,
+);
+const { reason, message } = refused.payload?.val ?? {};
+check(reason === "denied" && message.includes("IPv6 addresses"), `IPv6: ${reason}, ${message}`);
+
 const jco = new URL("node_modules/@bytecodealliance/jco/package.json", import.meta.url);
 const { version } = JSON.parse(readFileSync(jco));
 console.log(`WASI 0.3: jco ${version}, Node.js ${process.versions.node}: credentials, and a rotation`);

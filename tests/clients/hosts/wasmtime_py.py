@@ -33,7 +33,10 @@ class Provider:
         self.store = Store(engine)
         self.store.set_wasi(WasiConfig())
         self.store.set_wasi_http()
-        component = Component.from_file(engine, file)
+        # A program would store the compiled component: it takes hundreds of times longer to compile it
+        # than to load it.
+        compiled = Component.from_file(engine, file).serialize()
+        component = Component.deserialize(engine, compiled)
         agreed(component, engine, file)
         self.instance = linker.instantiate(self.store, component)
 

@@ -316,7 +316,7 @@ impl ports::Transport for Sockets {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
-        let malformed = ports::TransportError::Malformed("the request cannot be built");
+        let malformed = ports::TransportError::Denied("the request cannot be built");
         let outgoing = builder.body(Bytes::new()).map_err(|_| malformed)?;
         let timeouts = Timeouts::new(request.connect_timeout, request.read_timeout);
         let deadline = request.deadline.since(Monotonic::new(self.0.monotonic()));

@@ -267,7 +267,7 @@ impl ports::Transport for Network {
             builder = builder.header(*name, *value);
         }
         let host = builder.header("host", request.authority).body(());
-        let malformed = ports::TransportError::Malformed("the request cannot be built");
+        let malformed = ports::TransportError::Denied("the request cannot be built");
         let now = ports::Clock::monotonic(&self.machine);
         let time = request.deadline.since(now);
         let sent = self.send(host.map_err(|_| malformed)?, time, request.body_limit);

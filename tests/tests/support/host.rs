@@ -1,9 +1,10 @@
 //! A host that is not ours: wasmtime with all of WASI 0.2, and HTTP to this machine alone.
 
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker, Resource, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, OutgoingRequest};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView as _};
 
 use crate::loopback::Loopback;
 
@@ -37,6 +38,7 @@ impl wasmtime_wasi_http::WasiHttpView for State {
 pub(crate) struct Host {
     component: Component,
     linker: Linker<State>,
+    hooks: Loopback,
 }
 
 impl Host {
@@ -46,7 +48,36 @@ impl Host {
         let mut linker: Linker<State> = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
-        Self { component, linker }
+        Self {
+            component,
+            linker,
+            hooks: Loopback::default(),
+        }
+    }
+
+    /// Components may not set these headers.
+    pub(crate) fn forbidding(mut self, headers: &'static [&'static str]) -> Self {
+        self.hooks.forbidden = headers;
+        self
+    }
+
+    /// Requests to IPv6 addresses cannot be made, as in Node.js.
+    pub(crate) fn without_ipv6(mut self) -> Self {
+        self.linker.allow_shadowing(true);
+        let mut types = self.linker.instance("wasi:http/types@0.2.12").unwrap();
+        let set_authority = "[method]outgoing-request.set-authority";
+        types
+            .func_wrap(set_authority, |mut store, (request, authority)| {
+                let request: Resource<OutgoingRequest> = request;
+                let authority: Option<String> = authority;
+                if authority.as_ref().is_some_and(|text| text.contains('[')) {
+                    return Ok((Err(()),));
+                }
+                let set = store.data_mut().http().set_authority(request, authority)?;
+                Ok((set,))
+            })
+            .unwrap();
+        self
     }
 
     /// Calls `get-object` of a fresh instance.
@@ -55,7 +86,7 @@ impl Host {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
-            hooks: Loopback,
+            hooks: self.hooks,
         };
         let mut store = Store::new(self.component.engine(), state);
         let instance = self.linker.instantiate_async(&mut store, &self.component);

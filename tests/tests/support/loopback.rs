@@ -7,12 +7,20 @@ use ec2_role_host::transport::{Direct, Timeouts, Transport as _};
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-pub(crate) struct Loopback;
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Loopback {
+    /// Headers that components may not set, apart from those that no host lets them set.
+    pub(crate) forbidden: &'static [&'static str],
+}
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = (http::Response<WasiBody>, Finished);
 
 impl WasiHttpHooks for Loopback {
+    fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
+        self.forbidden.contains(&name.as_str()) || (self.forbidden_header_filter())(name)
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

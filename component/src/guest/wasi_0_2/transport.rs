@@ -13,7 +13,7 @@ use super::bindings::wasi::http::types::{
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
 use super::bindings::wasi::io::streams::StreamError;
-use crate::guest::http::{self, BAD_REQUEST, INCOMPLETE, failed};
+use crate::guest::http::{self, INCOMPLETE, failed};
 use crate::guest::nanoseconds;
 use crate::ports::{Method, Request, Response, Transport, TransportError};
 
@@ -60,16 +60,12 @@ fn send(request: &Request<'_>, timer: &Timer) -> Result<IncomingResponse, Transp
         Method::Get => WasiMethod::Get,
         Method::Put => WasiMethod::Put,
     };
-    outgoing.set_method(&method).map_err(|()| BAD_REQUEST)?;
-    outgoing
-        .set_scheme(Some(&Scheme::Http))
-        .map_err(|()| BAD_REQUEST)?;
-    outgoing
-        .set_authority(Some(request.authority))
-        .map_err(|()| BAD_REQUEST)?;
-    outgoing
-        .set_path_with_query(Some(request.path))
-        .map_err(|()| BAD_REQUEST)?;
+    let set = outgoing
+        .set_method(&method)
+        .and_then(|()| outgoing.set_scheme(Some(&Scheme::Http)))
+        .and_then(|()| outgoing.set_authority(Some(request.authority)))
+        .and_then(|()| outgoing.set_path_with_query(Some(request.path)));
+    set.map_err(|()| http::rejected(request))?;
 
     // `outgoing.body()` is not called: if it is, some hosts send the empty body chunked.
     let future = outgoing_handler::handle(outgoing, Some(http::options(request)))

@@ -14,7 +14,7 @@ use super::bindings::wasi::http::types::{
     Method as WasiMethod, Request as WasiRequest, Response as WasiResponse, Scheme,
 };
 use super::bindings::wit_future;
-use crate::guest::http::{self, BAD_REQUEST, INCOMPLETE, failed};
+use crate::guest::http::{self, INCOMPLETE, failed};
 use crate::guest::nanoseconds;
 use crate::ports::{Method, Request, Response, Transport, TransportError};
 
@@ -67,7 +67,7 @@ fn outgoing(request: &Request<'_>) -> Result<WasiRequest, TransportError> {
         .and_then(|()| outgoing.set_scheme(Some(&Scheme::Http)))
         .and_then(|()| outgoing.set_authority(Some(request.authority)))
         .and_then(|()| outgoing.set_path_with_query(Some(request.path)));
-    set.map_err(|()| BAD_REQUEST)?;
+    set.map_err(|()| http::rejected(request))?;
     Ok(outgoing)
 }
 

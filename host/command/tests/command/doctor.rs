@@ -3,7 +3,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use imds_emulator::fault::{Fault, Rule};
 use imds_emulator::{Builder, Emulator, Preset};
 
-use crate::server::{API_TOKEN, Answers, DOCUMENT, LIST, document, ok, response, serve, usual};
+use crate::server::{
+    API_TOKEN, Answers, DOCUMENT, LIST, SECRET, document, ok, response, serve, usual,
+};
 use crate::support::{Imds, closed, command, run, stderr, stdout};
 
 /// The steps, each with its mark; and the remedy, which stands under the last one.
@@ -228,6 +230,23 @@ fn a_list_that_is_a_document_is_not_shown() {
     // The list of roles is not needed if the role is configured.
     let (steps, _) = doctor(&["--endpoint", &url, "--role-name", "role"]);
     assert_eq!(steps[5..], ["note role", "ok credentials"]);
+}
+
+#[test]
+fn a_list_that_is_a_secret_access_key_is_not_shown() {
+    let url = serve(std::sync::Arc::new(|path| match path {
+        LIST => ok(SECRET),
+        path => usual(path),
+    }));
+    let (steps, _) = doctor(&["--endpoint", &url]);
+    assert_eq!(steps.last().unwrap(), "FAIL role");
+    for command in ["doctor", "get"] {
+        let output = run(&[command, "--endpoint", &url]);
+        let shown = format!("{}{}", stdout(&output), stderr(&output));
+        let reason = "the role list starts with what looks like a secret access key";
+        assert!(shown.contains(reason), "{shown}");
+        assert!(!shown.contains(&SECRET[..10]), "{shown}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn cases(text: &str) -> Vec<(String, Answers)> {
     let mut cases: Vec<(String, Answers)> = Vec::new();
     let mut add = |name: String, answers: Answers| cases.push((name, answers));
 
-    // Words alone would be the path and the name of a role.
+    // Text alone could be the path and the name of a role.
     let page = format!("<html>{text}</html>");
     for (step, path, body) in [
         ("token", API_TOKEN, text),
@@ -68,6 +68,7 @@ fn cases(text: &str) -> Vec<(String, Answers)> {
     let leaked = with(document(), &["Token"], text);
     add("the list is the document".into(), at(LIST, leaked));
     add("a page as the list".into(), at(LIST, ok(&page)));
+    add("the list is a secret".into(), at(LIST, ok(SECRET)));
     add(
         "lines in the list".into(),
         at(LIST, ok(&format!("\n \n {text} {text}\nrole"))),
