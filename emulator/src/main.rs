@@ -18,7 +18,7 @@ use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
 
 /// Emulate the EC2 Instance Metadata Service (IMDS), for tests
 ///
-/// Without a command, run the emulator until SIGINT or SIGTERM. When it listens, it prints a ready
+/// Without a command, run the emulator until a signal stops it. When it listens, it prints a ready
 /// line to standard output: JSON with the URLs of the metadata service and of the admin API, such as
 /// {"ready":true,"metadata":"http://127.0.0.1:1338",…,"admin":"http://127.0.0.1:1339"}.
 ///
@@ -46,7 +46,7 @@ The configuration comes from files, environment variables, --set and the other o
 ones in this list take precedence. The environment variable for instance.instance-type is \
 IMDS_EMULATOR_INSTANCE__INSTANCE_TYPE. `imds-emulator config` lists all keys.
 
-Exit status: 0 on success or after SIGINT or SIGTERM, 1 if the emulator cannot start or fails, 2 if \
+Exit status: 0 on success or after SIGHUP, SIGINT, SIGQUIT or SIGTERM, 1 if the emulator cannot start or fails, 2 if \
 an argument is invalid. `run` exits with the status of the command.";
 
 #[derive(Debug, Subcommand)]

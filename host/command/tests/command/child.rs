@@ -120,8 +120,7 @@ fn the_command_does_not_outlive_its_endpoint() {
 #[test]
 fn what_is_ignored_from_the_start_is_ignored_by_both() {
     let mut command = Command::new("sh");
-    let script =
-        "trap '' HUP; exec \"$0\" serve --emulator -- sh -c 'echo ready; read line; echo done'";
+    let script = "trap '' HUP; exec \"$0\" serve --emulator -- sh -c 'echo ready; read line; sleep 0.3; echo done'";
     command
         .args(["-c", script, env!("CARGO_BIN_EXE_ec2-role-credentials")])
         .env("HOME", "/nonexistent");
@@ -141,36 +140,41 @@ fn what_is_ignored_from_the_start_is_ignored_by_both() {
 }
 
 #[test]
-fn a_terminal_sends_its_signals_to_the_command_once() {
-    // `script` of util-linux runs a command in a terminal of its own.
-    let ctrl_c = "\u{3}";
-    let inner = format!(
-        "{} serve --emulator -- sh -c 'trap \"echo INT\" INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n + 1)); done'",
-        env!("CARGO_BIN_EXE_ec2-role-credentials")
-    );
-    let spawned = Command::new("script")
-        .args(["--quiet", "--return", "--command", &inner, "/dev/null"])
-        .env("HOME", "/nonexistent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = spawned else {
-        eprintln!("skipped: there is no `script` here");
-        return;
-    };
-    let said = lines(child.stdout.take().unwrap());
-    let mut keyboard = child.stdin.take().unwrap();
-    let mut seen = Vec::new();
-    for line in said {
-        let line = line.trim().to_owned();
-        if line == "ready" {
-            std::io::Write::write_all(&mut keyboard, ctrl_c.as_bytes()).unwrap();
+fn what_a_terminal_sends_is_not_forwarded() {
+    // With a session of its own, the command gets nothing from the terminal, only what is forwarded.
+    for (own_session, interrupts) in [("", 1), ("setsid ", 0)] {
+        let inner = format!(
+            "{} serve --emulator -- {own_session}sh -c 'trap \"echo INT\" INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n + 1)); done; echo done'",
+            env!("CARGO_BIN_EXE_ec2-role-credentials")
+        );
+        // `script` of util-linux runs a command in a terminal of its own.
+        let spawned = Command::new("script")
+            .args(["--quiet", "--return", "--command", &inner, "/dev/null"])
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = spawned else {
+            eprintln!("skipped: there is no `script` here");
+            return;
+        };
+        let said = lines(child.stdout.take().unwrap());
+        let mut keyboard = child.stdin.take().unwrap();
+        let mut seen = Vec::new();
+        for line in said {
+            let line = line.trim().to_owned();
+            if line == "ready" {
+                // Ctrl-C.
+                std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
+            }
+            seen.push(line);
         }
-        seen.push(line);
+        let count = seen.iter().filter(|line| line.ends_with("INT")).count();
+        assert_eq!(count, interrupts, "{seen:?}");
+        // The terminal echoes `^C` in front of what comes next.
+        assert!(seen.iter().any(|line| line.ends_with("done")), "{seen:?}");
+        child.wait().unwrap();
     }
-    let interrupts = seen.iter().filter(|line| line.ends_with("INT")).count();
-    assert_eq!(interrupts, 1, "{seen:?}");
-    child.wait().unwrap();
 }
 
 #[test]

@@ -224,12 +224,13 @@ fn nobody_waits_for_a_refresh_while_there_are_credentials() {
     });
     // It did wait for IMDS, which might have answered.
     assert!(longest > Duration::from_millis(200), "{longest:?}");
-    assert!(longest < Duration::from_millis(400), "{longest:?}");
+    // 0.25 s and what a busy machine adds. With IMDS it would be 3.9 s.
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
     // From now on they have expired, and still nobody waits.
     until(|| Utc::now() > end);
     let start = Instant::now();
     let (held, reported) = ask(&served);
-    assert!(start.elapsed() < Duration::from_millis(400));
+    assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(held, key);
     assert!(reported > Utc::now() + second * 110, "{reported}");
 }
