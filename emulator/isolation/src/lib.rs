@@ -1,0 +1,143 @@
+//! Runs a command in a network of its own, without privileges, with sockets that listen there and
+//! belong to the caller.
+//!
+//! Many programs have the address of the Instance Metadata Service compiled in. This crate gives
+//! such a program a network namespace in which that address is a server of the caller's process.
+//! Nothing is between the two: the command's process opens the socket in the namespace, and hands
+//! it to the caller.
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+//! use std::process::Command;
+//!
+//! let mut command = Command::new("curl");
+//! command.arg("http://169.254.169.254/");
+//! let mut launches = imds_isolation::Isolation::new()
+//!     .address("169.254.169.254".parse().unwrap())
+//!     .listen("169.254.169.254:80".parse().unwrap())
+//!     .install(&mut command)?;
+//!
+//! let mut child = command.spawn()?;
+//! if let Some(Ok(launch)) = launches.next().await? {
+//!     for (address, listener) in &launch.listeners {
+//!         println!("serve {address} on {listener:?}");
+//!     }
+//!     child.wait()?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! The command has network, mount and process namespaces of its own. It keeps its user, working
+//! directory, standard streams, environment and process group. Its network has a loopback interface
+//! with the given addresses and nothing else. When the command ends, and when the caller ends in
+//! whatever way, the kernel kills all processes of the namespace, and the namespaces vanish.
+//!
+//! Linux only. An ordinary user needs permission to create user namespaces, which the kernel gives
+//! by default and some distributions and container runtimes take away.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `netlink` | messages to the kernel about addresses |
+//! | `plan` | what is done before the command runs, as data |
+//! | `message` | what the processes before the command tell the caller |
+//! | `process` | the supervisor and the init process |
+//! | `launch` | the caller's side |
+
+#![cfg(target_os = "linux")]
+#![deny(unsafe_code)]
+
+mod launch;
+mod message;
+mod netlink;
+mod plan;
+mod process;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+pub use self::launch::{Failure, Launch, Launches};
+pub use self::message::Stage;
+pub use self::plan::Facet;
+
+/// What the namespaces of a command have.
+#[derive(Clone, Debug, Default)]
+pub struct Isolation {
+    inputs: plan::Inputs,
+}
+
+impl Isolation {
+    /// A network without addresses but those of the loopback interface.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an address to the loopback interface.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.inputs.addresses.push(address);
+        self
+    }
+
+    /// The address from which connections to the added IPv4 addresses come. Without it, they come
+    /// from the address to which they go.
+    pub fn source(mut self, source: Ipv4Addr) -> Self {
+        self.inputs.source = Some(source);
+        self
+    }
+
+    /// Adds an address on which the caller listens in the namespace.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.inputs.listeners.push(address);
+        self
+    }
+
+    /// Adds a line to `/etc/hosts`.
+    pub fn host(mut self, address: IpAddr, names: impl Into<String>) -> Self {
+        self.inputs.hosts.push((address, names.into()));
+        self
+    }
+
+    /// Adds a file to `/sys/class/dmi/id`, in place of all that the kernel shows there. A newline
+    /// is appended to the contents.
+    pub fn dmi(mut self, name: impl Into<String>, contents: impl Into<String>) -> Self {
+        self.inputs.dmi.push((name.into(), contents.into()));
+        self
+    }
+
+    /// Sets `/sys/hypervisor/uuid`, which Xen guests have.
+    pub fn hypervisor_uuid(mut self, uuid: impl Into<String>) -> Self {
+        self.inputs.hypervisor_uuid = Some(uuid.into());
+        self
+    }
+
+    /// Makes the command's user root in the namespace, for programs that insist. Files of the
+    /// user's outside then look like root's.
+    pub fn map_root(mut self, is_root: bool) -> Self {
+        self.inputs.map_root = is_root;
+        self
+    }
+
+    /// Makes `command` run so, each time that it is spawned.
+    ///
+    /// # Errors
+    ///
+    /// If sockets cannot be created, if the system's `/sys` cannot be read, or outside of a tokio
+    /// runtime with IO.
+    #[expect(
+        unsafe_code,
+        reason = "what runs between fork and exec must be careful"
+    )]
+    pub fn install(&self, command: &mut Command) -> io::Result<Launches> {
+        let plan = plan::Plan::new(&self.inputs)?;
+        let (announced, announce) = process::pair()?;
+        let launches = Launches {
+            announced: launch::register(announced)?,
+            addresses: self.inputs.listeners.clone(),
+        };
+        // SAFETY: the function makes system calls on data that exists already. It does not
+        // allocate and takes no locks, as its module describes.
+        unsafe { command.pre_exec(move || process::isolate(&plan, &announce)) };
+        Ok(launches)
+    }
+}
