@@ -45,7 +45,8 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `admin` | the admin API: the same operations over HTTP |
-//! | `cli` (default) | the command `imds-emulator`; includes `admin` |
+//! | `isolation` | `Emulator::command`: programs that have the address of IMDS compiled in (Linux) |
+//! | `cli` (default) | the command `imds-emulator`; includes `admin` and `isolation` |
 //!
 //! A test that uses the library needs neither; `default-features = false` omits them.
 //!
@@ -70,7 +71,7 @@
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
 //! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
-//! | `server` | sockets around the core, and the axum router for applications | `clock`, `identity`, `decision`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
+//! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
 #![forbid(unsafe_code)]
 // A new variant must not break programs. An enum that cannot grow states why.
@@ -108,6 +109,8 @@ pub use self::dialect::Dialect;
 pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, Variables};
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub use self::server::{Isolated, Isolation, IsolationError};
 pub use self::timeline::{Command, Outcome};
 #[doc(hidden)]
 pub use self::tree::{LEAVES, Leaf};

@@ -46,14 +46,9 @@ fn link_up() -> Vec<u8> {
 }
 
 /// The message that adds `address` to `lo`.
-pub(crate) fn add_address(address: IpAddr) -> Vec<u8> {
+fn add_address(address: IpAddr) -> Vec<u8> {
     let message = RouteNetlinkMessage::NewAddress(on_loopback(address));
     encode(message, NLM_F_CREATE | NLM_F_REPLACE)
-}
-
-/// The message that removes `address` from `lo`.
-pub(crate) fn remove_address(address: IpAddr) -> Vec<u8> {
-    encode(RouteNetlinkMessage::DelAddress(on_loopback(address)), 0)
 }
 
 fn on_loopback(address: IpAddr) -> AddressMessage {

@@ -3,6 +3,8 @@
 
 mod check;
 mod events;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+mod firmware;
 mod iam;
 mod machine;
 mod names;
@@ -22,6 +24,8 @@ pub use events::{
     End, Events, Maintenance, MaintenanceCode, MaintenanceState, RebalanceRecommendation,
     SpotAction, SpotInterruption,
 };
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub(crate) use firmware::Hypervisor;
 pub use iam::Iam;
 pub use machine::{
     Architecture, BlockDevices, InstanceAction, LifeCycle, ManagedSshKeys, PublicKey,

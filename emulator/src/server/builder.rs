@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::listener::{bind, listen};
+use super::listener::{Hops, bind, listen};
 use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
@@ -135,12 +135,15 @@ impl Builder {
             .copied()
             .unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
         let (stop, stopped) = watch::channel(false);
+        let router = router(Arc::clone(&shared));
         let mut listeners = JoinSet::new();
         for (socket, address) in bound {
             listeners.spawn(listen(
                 socket,
                 address,
+                Hops::Default,
                 Arc::clone(&shared),
+                router.clone(),
                 stopped.clone(),
             ));
         }

@@ -1,4 +1,4 @@
-//! One connection: passes its requests to the core, and carries out the steps on the connection
+//! One connection: passes its requests to the router, and carries out the steps on the connection
 //! that a fault puts in place of a response.
 
 use std::convert::Infallible;
@@ -7,8 +7,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::Router;
+use axum::body::Body;
 use chrono::TimeDelta;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,10 +18,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tower::Service as _;
 
 use super::entry::Entry;
-use super::exchange::{Whole, carry_out, decide};
-use super::listener::end;
+use super::listener::{Hops, end};
+use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
 use crate::config;
 use crate::control::Shared;
@@ -29,6 +32,8 @@ use crate::journal::Outcome;
 
 /// The maximum length of a request's head in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
+/// The time to live of packets without a limit.
+const DEFAULT_HOPS: u32 = 64;
 
 /// Counts a connection until it is dropped.
 struct Counted(Arc<Shared>);
@@ -59,7 +64,9 @@ fn http(server: &config::Server) -> http1::Builder {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
+    hops: Hops,
     shared: Arc<Shared>,
+    router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let _counted = Counted::new(&shared);
@@ -82,7 +89,11 @@ pub(super) async fn serve(
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);
     let steps = {
-        let service = service_fn(|request| respond(&shared, peer, &hand_over, request));
+        let distance = Distance::new(hops, &shared, peer);
+        let service = service_fn(|request: Request<Incoming>| {
+            distance.set(&stream, request.method());
+            respond(router.clone(), peer, &hand_over, request)
+        });
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
         // Errors of the connection concern only the client.
@@ -103,22 +114,56 @@ pub(super) async fn serve(
     }
 }
 
+/// How far the packets of a connection go.
+struct Distance {
+    shared: Option<Arc<Shared>>,
+    is_ipv6: bool,
+}
+
+impl Distance {
+    fn new(hops: Hops, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
+        Self {
+            shared: (hops == Hops::Real).then(|| Arc::clone(shared)),
+            is_ipv6: peer.is_ipv6(),
+        }
+    }
+
+    /// Sets the time to live of what is sent in response to a request.
+    fn set(&self, stream: &TcpStream, method: &Method) {
+        let Some(shared) = &self.shared else { return };
+        let hops = if method == Method::PUT {
+            let imds = shared.imds();
+            imds.config()
+                .metadata_options
+                .http_put_response_hop_limit
+                .into()
+        } else {
+            DEFAULT_HOPS
+        };
+        let socket = socket2::SockRef::from(stream);
+        // A connection that has ended needs no limit.
+        let _ = match self.is_ipv6 {
+            false => socket.set_ttl_v4(hops),
+            true => socket.set_unicast_hops_v6(hops),
+        };
+    }
+}
+
 /// Answers the request, or hands over the steps for its connection.
 async fn respond(
-    shared: &Shared,
+    mut router: Router,
     peer: SocketAddr,
     hand_over: &mpsc::Sender<Vec<Step>>,
     request: Request<Incoming>,
-) -> Result<Response<Whole>, Infallible> {
+) -> Result<Response<Body>, Infallible> {
     // IMDS ignores bodies. hyper skips the body if the connection stays open.
-    let (request, _) = request.into_parts();
-    let decision = decide(shared, &shared.imds(), &request, peer.ip());
-    match carry_out(shared, decision, &request, peer.ip()).await {
-        Ok(response) => Ok(response),
-        Err(steps) => {
-            let _ = hand_over.send(steps).await;
-            // The connection is taken from the HTTP library, which drops this future.
-            std::future::pending().await
-        }
+    let mut request = request.map(|_| Body::empty());
+    request.extensions_mut().insert(FromListener { peer });
+    let mut response = router.call(request).await?;
+    if let Some(ConnectionSteps(steps)) = response.extensions_mut().remove() {
+        let _ = hand_over.send(steps).await;
+        // The connection is taken from the HTTP library, which drops this future.
+        std::future::pending().await
     }
+    Ok(response)
 }

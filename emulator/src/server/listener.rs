@@ -5,12 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use axum::Router;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::StartError;
 use super::connection::serve;
+use super::port::Port;
 use crate::control::Shared;
 use crate::fault::Family;
 
@@ -18,8 +20,6 @@ use crate::fault::Family;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the rules that can close the port are checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The number of connections that can wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// The number of attempts, with port 0 and several addresses, to find a port that is free on all of
 /// them.
 const PORT_ATTEMPTS: usize = 16;
@@ -58,61 +58,27 @@ pub(super) async fn bind_once(
     Ok(bound)
 }
 
-/// A port that accepts or refuses connections.
-enum Port {
-    Open(TcpListener),
-    /// Refuses connections, but stays bound, so that no other process takes the port.
-    Refusing(Option<TcpSocket>),
-}
-
-impl Port {
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        match self {
-            Self::Open(listener) => listener.accept().await,
-            Self::Refusing(_) => std::future::pending().await,
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Open(_))
-    }
-
-    /// Opens a closed port, and closes an open one. A failure is retried later.
-    fn turned(self, address: SocketAddr) -> Self {
-        match self {
-            Self::Open(listener) => {
-                drop(listener);
-                Self::Refusing(bound(address).ok())
-            }
-            Self::Refusing(socket) => {
-                let socket = match socket {
-                    Some(socket) => Ok(socket),
-                    None => bound(address),
-                };
-                match socket.and_then(|socket| socket.listen(BACKLOG)) {
-                    Ok(listener) => Self::Open(listener),
-                    Err(_) => Self::Refusing(None),
-                }
-            }
-        }
-    }
-}
-
-fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+/// With which time to live responses leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hops {
+    /// The system's.
+    Default,
+    /// Responses to a `PUT` leave with `HttpPutResponseHopLimit`, as on EC2 `[I21]`, and the others
+    /// with the system's.
+    #[cfg_attr(
+        not(all(feature = "isolation", target_os = "linux")),
+        expect(dead_code, reason = "for isolated commands")
+    )]
+    Real,
 }
 
 /// Accepts connections until the emulator stops, then waits for those with a request in progress.
 pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
+    hops: Hops,
     shared: Arc<Shared>,
+    router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let family = match address {
@@ -140,7 +106,8 @@ pub(super) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(serve(stream, peer, Arc::clone(&shared), stopped.clone()));
+                let (shared, router) = (Arc::clone(&shared), router.clone());
+                connections.spawn(serve(stream, peer, hops, shared, router, stopped.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

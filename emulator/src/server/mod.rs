@@ -1,4 +1,4 @@
-//! The server around the core: sockets, HTTP, real time, and the router for applications.
+//! The server around the core: the router, sockets, HTTP, real time.
 
 #[cfg(feature = "admin")]
 mod admin_listener;
@@ -6,8 +6,11 @@ mod builder;
 mod connection;
 mod entry;
 mod exchange;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+mod isolated;
 mod listener;
 mod operations;
+mod port;
 mod router;
 mod wire;
 
@@ -21,6 +24,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::builder::Builder;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub use self::isolated::{Isolated, Isolation, IsolationError};
 
 use crate::control::Control;
 

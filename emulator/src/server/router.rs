@@ -1,5 +1,5 @@
-//! The metadata surface as an axum router, for applications. The emulator's own listener calls the
-//! core without it.
+//! The metadata surface as an axum router. The emulator's listener serves it, and applications can
+//! mount it.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,8 +14,21 @@ use http::request::Parts;
 
 use super::exchange::{carry_out, decide};
 use crate::control::{Shared, check_responses};
+use crate::decision::Step;
 use crate::imds::Imds;
 use crate::instance::Switch;
+
+/// Among the extensions of a request: it comes from the emulator's own listener, which carries out
+/// [`ConnectionSteps`].
+#[derive(Clone, Copy)]
+pub(super) struct FromListener {
+    pub(super) peer: SocketAddr,
+}
+
+/// Among the extensions of a response: the steps on the connection that take the place of the
+/// response.
+#[derive(Clone)]
+pub(super) struct ConnectionSteps(pub(super) Vec<Step>);
 
 /// The address in the journal of a client whose address is not known.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -31,17 +44,28 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn answer(shared: &Shared, request: Request) -> Response {
     // IMDS ignores bodies.
     let (mut request, _) = request.into_parts();
-    let peer = peer(&mut request).await;
+    let listener: Option<FromListener> = request.extensions.get().copied();
+    let peer = match listener {
+        Some(FromListener { peer }) => Some(peer.ip()),
+        None => peer(&mut request).await,
+    };
     let address = peer.unwrap_or(UNKNOWN);
     let decision = {
         let imds = shared.imds();
-        if let Err(reason) = check(shared, &imds, peer) {
+        if listener.is_none()
+            && let Err(reason) = check(shared, &imds, peer)
+        {
             return not_possible(&reason);
         }
         decide(shared, &imds, &request, address)
     };
     match carry_out(shared, decision, &request, address).await {
         Ok(response) => response.map(Body::new),
+        Err(steps) if listener.is_some() => {
+            let mut response = Response::default();
+            response.extensions_mut().insert(ConnectionSteps(steps));
+            response
+        }
         Err(_) => not_possible("a fault acts on the connection"),
     }
 }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod run;
+
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -62,18 +64,7 @@ enum Command {
     ///
     /// With these variables, AWS SDKs use an emulator that is started with the same options.
     Env,
-    /// Run a command with an emulator of its own
-    ///
-    /// The emulator listens on a free port while the command runs. The command gets the environment
-    /// variables that point AWS SDKs at the emulator, and IMDS_EMULATOR_ADMIN_URL for `imds-emulator
-    /// ctl`. Signals are forwarded to the command, which ends with this process.
-    ///
-    /// Exit status: that of the command; 127 if the command is not found, 126 if it cannot be run.
-    Run {
-        /// The command and its arguments
-        #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-        command: Vec<OsString>,
-    },
+    Run(run::Arguments),
     /// Print the certificate that verifies signatures of the identity document, as PEM
     ///
     /// The certificate depends on the seed, so give the seed that the emulator is started with.
@@ -302,14 +293,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Run { command }) => {
+        Some(Command::Run(run)) => {
             if arguments.settings.port.is_none() {
                 config.server.port = 0;
                 if arguments.settings.admin_port.is_none() {
                     config.admin.port = 0;
                 }
             }
-            run_command(config, &command).await
+            run.run(config).await
         }
         Some(Command::Certificate { key }) => {
             let seed = config.server.seed_bytes().context(
@@ -353,22 +344,6 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_command(config: Config, command: &[OsString]) -> anyhow::Result<ExitCode> {
-    let Some((program, arguments)) = command.split_first() else {
-        bail!("COMMAND is missing; give a program and its arguments");
-    };
-    let mut signals = Signals::new()?;
-    let emulator = start(config).await?;
-    let mut command = std::process::Command::new(program);
-    emulator.variables().apply(&mut command);
-    command
-        .args(arguments)
-        .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)));
-    let outcome = imds_child_process::run(command, &mut signals).await;
-    emulator.stop().await;
-    Ok(outcome?)
-}
-
 async fn start(config: Config) -> Result<Emulator, StartError> {
     Emulator::builder()
         .config(config)
@@ -379,6 +354,10 @@ async fn start(config: Config) -> Result<Emulator, StartError> {
 
 /// What to do about an error, if that is known.
 fn remedy(error: &anyhow::Error) -> Option<&'static str> {
+    #[cfg(target_os = "linux")]
+    if let Some(error) = error.downcast_ref::<imds_emulator::IsolationError>() {
+        return Some(error.remedy());
+    }
     let source = error.downcast_ref::<StartError>()?.source()?;
     Some(match source.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::Unsupported => {

@@ -1,0 +1,288 @@
+//! Commands in a network of their own, in which the addresses of IMDS are the emulator's.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
+use std::sync::Arc;
+
+use imds_isolation::{Launch, Launches};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::Emulator;
+use super::listener::{Hops, end, listen};
+use super::router::router;
+use crate::control::{Control, Shared};
+use crate::dialect::Dialect;
+use crate::instance::Hypervisor;
+
+/// The addresses of IMDS `[I1]`.
+const ADDRESSES: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+/// The port of IMDS.
+const PORT: u16 = 80;
+/// The host names that Amazon's resolver has for IMDS.
+const NAMES: &str = "instance-data instance-data.ec2.internal";
+
+/// How a command is isolated. The default is a network in which IMDS is all that can be reached,
+/// on a machine that looks like an EC2 instance.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Isolation {
+    /// Ports of the caller's loopback interface that the command reaches on its own.
+    pub forward: Vec<u16>,
+    /// Makes the command root in its user namespace, for programs that insist on it. Default:
+    /// `false`, the command keeps its user.
+    pub map_root: bool,
+    /// Leaves the files of `/sys/class/dmi/id` as they are. Default: `false`, they say that the
+    /// machine is the emulated instance.
+    pub no_dmi: bool,
+}
+
+/// What happened to a command that was to be isolated.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Isolated {
+    /// It runs, without what the kernel refused: what, and why.
+    Started(Vec<(&'static str, io::Error)>),
+    /// It could not be isolated, and does not run.
+    Failed(IsolationError),
+}
+
+/// A command could not be isolated.
+#[derive(Debug)]
+pub struct IsolationError(imds_isolation::Failure);
+
+impl IsolationError {
+    /// What can be done about it.
+    pub fn remedy(&self) -> &'static str {
+        use imds_isolation::Stage;
+        match self.0.stage {
+            Stage::Namespaces | Stage::User => {
+                "this system does not let your user create user namespaces. As root, allow it: sysctl \
+                 -w kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, sysctl -w \
+                 kernel.unprivileged_userns_clone=1 on older Debian, sysctl -w \
+                 user.max_user_namespaces=10000 elsewhere. In a container, add --security-opt \
+                 seccomp=unconfined or the capability SYS_ADMIN. Or run as root"
+            }
+            _ => "report it with the kernel's version (uname -r)",
+        }
+    }
+}
+
+impl fmt::Display for IsolationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot isolate the command: {}", self.0)
+    }
+}
+
+impl std::error::Error for IsolationError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Emulator {
+    /// A command that reaches this emulator at the addresses of IMDS, `169.254.169.254` and
+    /// `fd00:ec2::254`, without any configuration, and nothing else. No privileges are needed.
+    ///
+    /// The command can be given arguments, environment and streams, and can be spawned several
+    /// times. It runs in network, mount and process namespaces of its own, in which the machine looks
+    /// like an EC2 instance. When it ends, the processes that it left behind are killed; when the
+    /// emulator stops, the command is killed.
+    ///
+    /// Spawning the command fails with the kernel's error if the system does not allow user
+    /// namespaces. [`isolate`](Self::isolate) tells more, and has options.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use imds_emulator::Emulator;
+    /// use imds_emulator::journal::Assertion;
+    ///
+    /// let imds = Emulator::builder().role("backup").start().await?;
+    /// let mut command = tokio::process::Command::from(imds.command("s3cmd")?);
+    /// command.args(["ls", "s3://bucket"]).status().await?;
+    /// assert!(imds.verify(&[Assertion::NoImdsv1])?.holds);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If sockets cannot be created or `/sys` cannot be read.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> io::Result<Command> {
+        let mut command = Command::new(program);
+        self.isolate(&mut command, &Isolation::default())?;
+        Ok(command)
+    }
+
+    /// Isolates a command, like [`command`](Self::command). Returns a channel that reports each
+    /// time that the command is spawned.
+    ///
+    /// # Errors
+    ///
+    /// If sockets cannot be created or `/sys` cannot be read.
+    pub fn isolate(
+        &self,
+        command: &mut Command,
+        isolation: &Isolation,
+    ) -> io::Result<mpsc::UnboundedReceiver<Isolated>> {
+        let shared = &self.control.shared;
+        let mut inside = inside(shared, isolation);
+        let admin = self.admin_address();
+        for address in isolation
+            .forward
+            .iter()
+            .map(|port| loopback(*port))
+            .chain(admin)
+        {
+            inside = inside.listen(address);
+        }
+        let launches = inside.install(command)?;
+        let (report, reports) = mpsc::unbounded_channel();
+        let host = Host {
+            control: self.control.clone(),
+            admin,
+            stopped: self.stop.subscribe(),
+        };
+        shared.runtime.spawn(host.all(launches, report));
+        Ok(reports)
+    }
+
+    /// The address of the admin API, as the command sees it.
+    fn admin_address(&self) -> Option<SocketAddr> {
+        let url = self.admin_url()?;
+        url.strip_prefix("http://")?.parse().ok()
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The network and the machine that the command sees.
+fn inside(shared: &Shared, isolation: &Isolation) -> imds_isolation::Isolation {
+    let imds = shared.imds();
+    let config = imds.config();
+    let instance = &config.instance;
+    let mut inside = imds_isolation::Isolation::new().map_root(isolation.map_root);
+    for address in ADDRESSES {
+        inside = inside.address(address).listen((address, PORT).into());
+    }
+    inside = inside.host(ADDRESSES[0], NAMES);
+    let primary = instance.primary();
+    if let Some(source) = primary.and_then(|interface| interface.private_ipv4s.first()) {
+        inside = inside.source(*source);
+    }
+    if isolation.no_dmi {
+        return inside;
+    }
+    let hypervisor = match config.server.dialect {
+        Dialect::Xen => Hypervisor::Xen,
+        _ => Hypervisor::Nitro,
+    };
+    for (name, contents) in instance.dmi(hypervisor) {
+        inside = inside.dmi(name, contents);
+    }
+    match hypervisor {
+        Hypervisor::Xen => inside.hypervisor_uuid(instance.machine_uuid()),
+        Hypervisor::Nitro => inside,
+    }
+}
+
+/// Serves the commands that are spawned.
+struct Host {
+    control: Control,
+    admin: Option<SocketAddr>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Host {
+    async fn all(self, mut launches: Launches, report: mpsc::UnboundedSender<Isolated>) {
+        // Dropped with this task, which ends those that still run.
+        let mut running = JoinSet::new();
+        let mut stopped = self.stopped.clone();
+        loop {
+            let launch = tokio::select! {
+                launch = launches.next() => launch,
+                () = end(&mut stopped) => return,
+            };
+            // Nobody may wait for the reports.
+            let _ = match launch {
+                Ok(Some(Ok(mut launch))) => {
+                    let refused = std::mem::take(&mut launch.refused).into_iter();
+                    let refused = refused.map(|(facet, error)| (facet.description(), error));
+                    let sent = report.send(Isolated::Started(refused.collect()));
+                    running.spawn(self.one(launch));
+                    sent
+                }
+                Ok(Some(Err(failure))) => report.send(Isolated::Failed(IsolationError(failure))),
+                Ok(None) | Err(_) => break,
+            };
+            while running.try_join_next().is_some() {}
+        }
+        tokio::select! {
+            () = async { while running.join_next().await.is_some() {} } => {}
+            () = end(&mut stopped) => {}
+        }
+    }
+
+    /// Serves one command until it has ended.
+    fn one(&self, mut launch: Launch) -> impl Future<Output = ()> + Send + use<> {
+        let mut served = JoinSet::new();
+        for (address, listener) in std::mem::take(&mut launch.listeners) {
+            // The sockets do not block.
+            let Ok(listener) = TcpListener::from_std(listener) else {
+                continue;
+            };
+            let stopped = self.stopped.clone();
+            if ADDRESSES.contains(&address.ip()) {
+                let shared = Arc::clone(&self.control.shared);
+                let router = router(Arc::clone(&shared));
+                served.spawn(listen(
+                    listener,
+                    address,
+                    Hops::Real,
+                    shared,
+                    router,
+                    stopped,
+                ));
+            } else if Some(address) == self.admin {
+                #[cfg(feature = "admin")]
+                served.spawn(admin(listener, self.control.clone(), stopped));
+            } else {
+                served.spawn(forward(listener, address));
+            }
+        }
+        async move {
+            // The connections are aborted when `served` is dropped.
+            launch.ended().await;
+            drop(served);
+        }
+    }
+}
+
+#[cfg(feature = "admin")]
+async fn admin(listener: TcpListener, control: Control, stopped: watch::Receiver<bool>) {
+    let mut ends = stopped.clone();
+    let _ = axum::serve(listener, crate::admin::router(control, stopped))
+        .with_graceful_shutdown(async move { end(&mut ends).await })
+        .await;
+}
+
+/// Connects each connection to the same port of the caller's loopback interface.
+async fn forward(listener: TcpListener, to: SocketAddr) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut inside, _)) = listener.accept().await {
+        connections.spawn(async move {
+            if let Ok(mut outside) = TcpStream::connect(to).await {
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
