@@ -3,9 +3,9 @@
 use std::process::{Command, ExitCode};
 use std::{future, io};
 
-use crate::{Error, Signal};
+use crate::{Error, Signal, Start};
 
-pub(crate) async fn run(command: Command, _: &mut Signals) -> Result<ExitCode, Error> {
+pub(crate) async fn run(command: Command, _: &mut Signals, _: Start) -> Result<ExitCode, Error> {
     let mut command = tokio::process::Command::from(command);
     let program = command.as_std().get_program().to_owned();
     let failed = |source| Error::new(&program, source);

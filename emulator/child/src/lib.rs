@@ -73,7 +73,26 @@ pub fn start() {
 ///
 /// If the command cannot be run.
 pub async fn run(command: Command, signals: &mut Signals) -> Result<ExitCode, Error> {
-    system::run(command, &mut signals.0).await
+    system::run(command, &mut signals.0, Start::Again).await
+}
+
+/// Runs `command` as [`run`] does, but starts it directly. For a command with a hook
+/// ([`pre_exec`](https://doc.rust-lang.org/std/os/unix/process/trait.CommandExt.html#tymethod.pre_exec)),
+/// which [`run`] cannot preserve. The hook must see to it that the command ends with this process.
+///
+/// # Errors
+///
+/// If the command cannot be run.
+pub async fn run_with_hook(command: Command, signals: &mut Signals) -> Result<ExitCode, Error> {
+    system::run(command, &mut signals.0, Start::Directly).await
+}
+
+/// How a command is started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Start {
+    /// By this program, which is started again for it.
+    Again,
+    Directly,
 }
 
 /// The signals that ask a program to stop. They are caught from the moment this is created.

@@ -16,7 +16,7 @@ use signal_hook::consts::{
 use signal_hook_tokio::SignalsInfo;
 
 use self::origin::{Exfiltrator, Received};
-use crate::{Error, Signal};
+use crate::{Error, Signal, Start};
 
 /// The signals that ask a program to stop.
 const STOP: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -26,11 +26,15 @@ const MORE: [i32; 7] = [
     SIGALRM, SIGCHLD, SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
 ];
 
-pub(crate) async fn run(command: Command, signals: &mut Signals) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    command: Command,
+    signals: &mut Signals,
+    start: Start,
+) -> Result<ExitCode, Error> {
     let program = command.get_program().to_owned();
     let failed = |source| Error::new(&program, source);
     signals.catch(&MORE).map_err(failed)?;
-    let mut running = Running::start(command).map_err(failed)?;
+    let mut running = Running::start(command, start).map_err(failed)?;
     loop {
         // The signal for the end of the child may have come before.
         if let Some(status) = running.reap().map_err(failed)? {
@@ -110,9 +114,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> io::Result<Self> {
+    fn start(mut command: Command, start: Start) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
-        if let Some(starter) = crate::starter::starter(&command) {
+        if start == Start::Again
+            && let Some(starter) = crate::starter::starter(&command)
+        {
             command = starter;
         }
         let child = command.spawn()?;

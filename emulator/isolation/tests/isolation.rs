@@ -1,4 +1,6 @@
 //! Commands in namespaces. If root runs the tests, an ordinary user runs them as well.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -85,7 +85,7 @@ impl Arguments {
         isolation.map_root = self.map_root;
         isolation.no_dmi = self.no_dmi;
         let mut reports = emulator.isolate(&mut command, &isolation)?;
-        let mut run = std::pin::pin!(imds_child_process::run(command, signals));
+        let mut run = std::pin::pin!(imds_child_process::run_with_hook(command, signals));
         let report = tokio::select! {
             biased;
             outcome = &mut run => match reports.recv().await {

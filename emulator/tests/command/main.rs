@@ -311,3 +311,113 @@ fn run_says_where_the_admin_api_is() {
     ]);
     assert_eq!(without, "none\n");
 }
+
+/// Whether this system lets this user isolate a command. If not, the test says so.
+#[cfg(target_os = "linux")]
+fn can_isolate() -> bool {
+    let output = command(&["run", "--isolated", "--", "true"])
+        .output()
+        .unwrap();
+    let forbidden = String::from_utf8_lossy(&output.stderr).contains("user namespaces");
+    if forbidden {
+        eprintln!("not run, because namespaces are forbidden");
+    }
+    !forbidden
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_isolated_command_finds_imds_where_it_is_on_ec2() {
+    if !can_isolate() {
+        return;
+    }
+    let script = "curl -s -m 5 http://169.254.169.254/latest/meta-data/instance-id; echo; \
+                  cat /sys/class/dmi/id/board_asset_tag; env | grep -c ^AWS_EC2_METADATA; \
+                  $0 ctl requests count; curl -s -m 5 http://192.0.2.1; exit $?";
+    let output = command(&["--http-tokens", "optional", "run", "--isolated", "--"])
+        .args(["sh", "-c", script, env!("CARGO_BIN_EXE_imds-emulator")])
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    let id = "i-0a1b2c3d4e5f67890";
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{id}\n{id}\n0\n1\n"),
+        "{output:?}"
+    );
+    // curl: the network is unreachable.
+    assert_eq!(output.status.code(), Some(7));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn isolation_has_options() {
+    if !can_isolate() {
+        return;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"outside").unwrap();
+    });
+    let script = "id -u; test -e /sys/class/dmi/id/board_asset_tag && cat \
+                  /sys/class/dmi/id/board_asset_tag; curl -s -m 5 --http0.9 http://127.0.0.1:$0/";
+    let output = command(&[
+        "run",
+        "--isolated",
+        "--map-root",
+        "--no-dmi",
+        "--forward",
+        &port,
+    ])
+    .args(["--", "sh", "-c", script, &port])
+    .output()
+    .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("0\n") && text.ends_with("outside"),
+        "{output:?}"
+    );
+    assert!(!text.contains("i-0a1b2c3d4e5f67890"), "{output:?}");
+    server.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_an_isolated_command_when_the_emulator_is_killed() {
+    use std::os::unix::process::CommandExt as _;
+
+    if !can_isolate() {
+        return;
+    }
+    // At different moments of the start, and later.
+    for (at, pause) in [1, 3, 5, 8, 12, 20, 40, 200].into_iter().enumerate() {
+        let marker = format!("97{}{at}", std::process::id());
+        let script = format!("sleep {marker} & setsid sleep {marker}");
+        let mut child = command(&["run", "--isolated", "--", "sh", "-c", &script])
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while is_running(&marker) {
+            assert!(
+                Instant::now() < deadline,
+                "after {pause} ms a process is left"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Whether a process has this text in its command line.
+#[cfg(target_os = "linux")]
+fn is_running(text: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines =
+        processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).contains(text))
+}

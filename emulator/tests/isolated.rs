@@ -1,0 +1,195 @@
+//! Programs that have the address of IMDS compiled in, with the library.
+
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
+#![cfg(target_os = "linux")]
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Output;
+
+use imds_emulator::fault::{Fault, Rule};
+use imds_emulator::journal::{Assertion, Filter};
+use imds_emulator::{Clock, Emulator, Isolated, Isolation};
+use tokio::process::Command;
+
+/// A program that knows only the address.
+const PROGRAM: &str = r#"
+token=$(curl -sS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $1/latest/api/token) &&
+curl -sS -m 5 -H "X-aws-ec2-metadata-token: $token" $1/latest/$2
+"#;
+
+const IPV4: &str = "http://169.254.169.254";
+const IPV6: &str = "http://[fd00:ec2::254]";
+
+/// Runs the program. `None` where namespaces are forbidden, which is said.
+async fn get(imds: &Emulator, address: &str, path: &str) -> Option<Output> {
+    run(imds, PROGRAM, &[address, path]).await
+}
+
+async fn run(imds: &Emulator, script: &str, arguments: &[&str]) -> Option<Output> {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, "sh"]).args(arguments);
+    let mut reports = imds.isolate(&mut command, &Isolation::default()).unwrap();
+    let output = Command::from(command).output().await;
+    match reports.recv().await.unwrap() {
+        Isolated::Failed(error) => {
+            eprintln!("not run, because namespaces are forbidden: {error}");
+            None
+        }
+        _ => Some(output.unwrap()),
+    }
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+async fn emulator() -> Emulator {
+    let builder = Emulator::builder().clock(Clock::adjustable());
+    builder.role("backup").start().await.unwrap()
+}
+
+#[tokio::test]
+async fn both_addresses_are_the_emulator_and_the_journal_knows() {
+    let imds = emulator().await;
+    for address in [IPV4, IPV6] {
+        let Some(output) = get(&imds, address, "meta-data/instance-id").await else {
+            return;
+        };
+        assert_eq!(text(&output), "i-0a1b2c3d4e5f67890");
+    }
+    assert!(imds.verify(&[Assertion::NoImdsv1]).unwrap().holds);
+    let all = imds.find(&Filter::default()).unwrap().exchanges;
+    let clients: Vec<String> = all
+        .iter()
+        .map(|exchange| exchange.client.to_string())
+        .collect();
+    // As on EC2, the client is the instance.
+    assert_eq!(
+        clients,
+        [
+            "172.31.16.10",
+            "172.31.16.10",
+            "fd00:ec2::254",
+            "fd00:ec2::254"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn faults_and_the_clock_act_on_it() {
+    let imds = emulator().await;
+    let path = "meta-data/iam/security-credentials/backup";
+    let Some(before) = get(&imds, IPV4, path).await else {
+        return;
+    };
+    imds.clock().advance(chrono::TimeDelta::hours(2)).unwrap();
+    let after = get(&imds, IPV4, path).await.unwrap();
+    assert_ne!(text(&before), text(&after));
+
+    let down = imds.fault(Rule::new("down", Fault::down())).unwrap();
+    let refused = get(&imds, IPV4, path).await.unwrap();
+    assert_eq!(refused.status.code(), Some(7), "{refused:?}");
+    drop(down);
+    text(&get(&imds, IPV4, path).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_port_is_reached_only_if_it_is_forwarded() {
+    let imds = emulator().await;
+    let outside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let script = format!("curl -s -m 5 --http0.9 http://127.0.0.1:{port}/");
+    let Some(output) = run(&imds, &script, &[]).await else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+
+    let served = tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut stream, _) = outside.accept().await?;
+        stream.write_all(b"outside").await?;
+        io::Result::Ok(())
+    });
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]);
+    let mut isolation = Isolation::default();
+    isolation.forward.push(port);
+    imds.isolate(&mut command, &isolation).unwrap();
+    let output = Command::from(command).output().await.unwrap();
+    assert_eq!(text(&output), "outside");
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_command_ends_with_its_emulator() {
+    let imds = emulator().await;
+    let mut command = imds.command("sleep").unwrap();
+    command.arg("60");
+    let Ok(mut child) = Command::from(command).spawn() else {
+        eprintln!("not run, because namespaces are forbidden");
+        return;
+    };
+    drop(imds);
+    let status = tokio::time::timeout(std::time::Duration::from_secs(10), child.wait()).await;
+    assert!(!status.unwrap().unwrap().success());
+}
+
+/// As on EC2, where the limit makes responses unreachable for a container behind a bridge.
+#[tokio::test]
+async fn responses_to_put_leave_with_the_hop_limit_and_others_do_not() {
+    let builder = Emulator::builder().with(|config| config.server.keep_alive = true);
+    let imds = builder.start().await.unwrap();
+    for limit in [1, 2] {
+        imds.change(|config| config.metadata_options.http_put_response_hop_limit = limit)
+            .unwrap();
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "hops", "--ignored", "--nocapture"]);
+        let mut isolation = Isolation::default();
+        isolation.map_root = true;
+        let mut reports = imds.isolate(&mut command, &isolation).unwrap();
+        let output = Command::from(command).output().await;
+        if let Isolated::Failed(error) = reports.recv().await.unwrap() {
+            eprintln!("not run, because namespaces are forbidden: {error}");
+            return;
+        }
+        let text = text(&output.unwrap());
+        assert!(text.contains(&format!("PUT {limit}, GET 64")), "{text}");
+    }
+}
+
+/// What the test before this one runs in the namespace: prints the time to live of responses.
+#[test]
+#[ignore = "it needs a namespace, and is run there by a test"]
+fn hops() {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    // ETH_P_IP, in the byte order of the network.
+    let protocol = Protocol::from(i32::from(0x0800_u16.to_be()));
+    let packets = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol)).unwrap();
+    packets
+        .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+        .unwrap();
+    let mut stream = TcpStream::connect("169.254.169.254:80").unwrap();
+    let mut hops = |request: &str| {
+        stream.write_all(request.as_bytes()).unwrap();
+        loop {
+            let mut packet = [0; 2048];
+            let count = (&packets).read(&mut packet).unwrap();
+            let packet = &packet[..count];
+            if packet
+                .windows(12)
+                .any(|bytes| bytes == b"HTTP/1.1 200" || bytes == b"HTTP/1.1 401")
+            {
+                // The field of the IPv4 header.
+                return packet[8];
+            }
+        }
+    };
+    let put = hops(
+        "PUT /latest/api/token HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n",
+    );
+    let get = hops("GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n\r\n");
+    println!("PUT {put}, GET {get}");
+}
