@@ -1,6 +1,6 @@
 //! Programs that have the address of IMDS compiled in, with the library.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
 use std::io::{self, Read as _, Write as _};
