@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::listener::{Hops, bind, listen};
+use super::listener::{Network, bind, listen};
 use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
@@ -141,7 +141,7 @@ impl Builder {
             listeners.spawn(listen(
                 socket,
                 address,
-                Hops::Default,
+                Network::Ours,
                 Arc::clone(&shared),
                 router.clone(),
                 stopped.clone(),

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 
 use super::entry::Entry;
-use super::listener::{Hops, end};
+use super::listener::{Network, end};
 use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
 use crate::config;
@@ -64,7 +64,7 @@ fn http(server: &config::Server) -> http1::Builder {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    hops: Hops,
+    network: Network,
     shared: Arc<Shared>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
@@ -89,7 +89,7 @@ pub(super) async fn serve(
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);
     let steps = {
-        let distance = Distance::new(hops, &shared, peer);
+        let distance = Distance::new(network, &shared, peer);
         let service = service_fn(|request: Request<Incoming>| {
             distance.set(&stream, request.method());
             respond(router.clone(), peer, &hand_over, request)
@@ -121,9 +121,9 @@ struct Distance {
 }
 
 impl Distance {
-    fn new(hops: Hops, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
+    fn new(network: Network, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
         Self {
-            shared: (hops == Hops::Real).then(|| Arc::clone(shared)),
+            shared: (network == Network::Commands).then(|| Arc::clone(shared)),
             is_ipv6: peer.is_ipv6(),
         }
     }

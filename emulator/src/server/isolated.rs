@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Emulator;
-use super::listener::{Hops, end, listen};
+use super::listener::{Network, end, listen};
 use super::router::router;
 use crate::control::{Control, Shared};
 use crate::dialect::Dialect;
@@ -246,7 +246,7 @@ impl Host {
                 served.spawn(listen(
                     listener,
                     address,
-                    Hops::Real,
+                    Network::Commands,
                     shared,
                     router,
                     stopped,

@@ -58,25 +58,25 @@ pub(super) async fn bind_once(
     Ok(bound)
 }
 
-/// With which time to live responses leave.
+/// The network in which a port is open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Hops {
-    /// The system's.
-    Default,
-    /// Responses to a `PUT` leave with `HttpPutResponseHopLimit`, as on EC2 `[I21]`, and the others
-    /// with the system's.
+pub(super) enum Network {
+    /// The one of this process.
+    Ours,
+    /// The one of an isolated command. Responses to a `PUT` leave with `HttpPutResponseHopLimit` as
+    /// their time to live, as on EC2 `[I21]`.
     #[cfg_attr(
         not(all(feature = "isolation", target_os = "linux")),
         expect(dead_code, reason = "for isolated commands")
     )]
-    Real,
+    Commands,
 }
 
 /// Accepts connections until the emulator stops, then waits for those with a request in progress.
 pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
-    hops: Hops,
+    network: Network,
     shared: Arc<Shared>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
@@ -93,7 +93,7 @@ pub(super) async fn listen(
         shared.tick();
         let imds = shared.imds.load_full();
         if port.is_open() == imds.is_down(family, shared.clock.now()) {
-            port = port.turned(address);
+            port = port.turned(address, network);
         }
         // No event reports that a rule begins or ends.
         let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
@@ -107,7 +107,14 @@ pub(super) async fn listen(
         match accepted {
             Ok((stream, peer)) => {
                 let (shared, router) = (Arc::clone(&shared), router.clone());
-                connections.spawn(serve(stream, peer, hops, shared, router, stopped.clone()));
+                connections.spawn(serve(
+                    stream,
+                    peer,
+                    network,
+                    shared,
+                    router,
+                    stopped.clone(),
+                ));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

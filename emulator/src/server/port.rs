@@ -1,9 +1,12 @@
 //! A port that accepts or refuses connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, Socket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::listener::Network;
 
 /// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -12,14 +15,19 @@ const BACKLOG: u32 = 1024;
 pub(super) enum Port {
     Open(TcpListener),
     /// Refuses connections, but stays bound, so that no other process takes the port.
-    Refusing(Refusing),
+    Refusing(Option<TcpSocket>),
+    /// The same in the network of an isolated command, where this process cannot bind a socket. On
+    /// Linux a socket that was shut down no longer listens, stays bound if it was bound to a port of
+    /// the program's choice, and can listen again. The runtime takes it for one at its end, so it does
+    /// not have it meanwhile.
+    ShutDown(Socket),
 }
 
 impl Port {
     pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
             Self::Open(listener) => listener.accept().await,
-            Self::Refusing(_) => std::future::pending().await,
+            Self::Refusing(_) | Self::ShutDown(_) => std::future::pending().await,
         }
     }
 
@@ -28,70 +36,44 @@ impl Port {
     }
 
     /// Opens a closed port, and closes an open one. A failure is retried later.
-    pub(super) fn turned(self, address: SocketAddr) -> Self {
-        match self {
-            Self::Open(listener) => Refusing::close(listener, address),
-            Self::Refusing(refusing) => refusing.open(address),
+    pub(super) fn turned(self, address: SocketAddr, network: Network) -> Self {
+        match (self, network) {
+            (Self::Open(listener), Network::Ours) => {
+                drop(listener);
+                Self::Refusing(bound(address).ok())
+            }
+            (Self::Open(listener), Network::Commands) => {
+                let Ok(socket) = SockRef::from(&listener).try_clone() else {
+                    return Self::Open(listener);
+                };
+                drop(listener);
+                // It fails only if the socket does not listen.
+                let _ = socket.shutdown(Shutdown::Both);
+                Self::ShutDown(socket)
+            }
+            (Self::Refusing(socket), _) => {
+                let socket = match socket {
+                    Some(socket) => Ok(socket),
+                    None => bound(address),
+                };
+                match socket.and_then(|socket| socket.listen(BACKLOG)) {
+                    Ok(listener) => Self::Open(listener),
+                    Err(_) => Self::Refusing(None),
+                }
+            }
+            (Self::ShutDown(socket), _) => {
+                let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
+                let listens = socket.listen(backlog).and_then(|()| socket.try_clone());
+                match listens.and_then(|socket| TcpListener::from_std(socket.into())) {
+                    Ok(listener) => Self::Open(listener),
+                    Err(_) => Self::ShutDown(socket),
+                }
+            }
         }
     }
 }
 
-/// On Linux a socket that was shut down no longer listens, and can listen again. It can come from
-/// another network namespace, in which this process cannot bind another one.
-///
-/// The runtime takes a socket that was shut down for one at its end, so it does not have it meanwhile.
-#[cfg(target_os = "linux")]
-pub(super) struct Refusing(socket2::Socket);
-
-#[cfg(target_os = "linux")]
-impl Refusing {
-    fn close(listener: TcpListener, _: SocketAddr) -> Port {
-        let Ok(socket) = socket2::SockRef::from(&listener).try_clone() else {
-            return Port::Open(listener);
-        };
-        drop(listener);
-        // It fails if the socket does not listen.
-        let _ = socket.shutdown(std::net::Shutdown::Both);
-        Port::Refusing(Self(socket))
-    }
-
-    fn open(self, _: SocketAddr) -> Port {
-        let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
-        let listens = self.0.listen(backlog).and_then(|()| self.0.try_clone());
-        match listens.and_then(|socket| TcpListener::from_std(socket.into())) {
-            Ok(listener) => Port::Open(listener),
-            Err(_) => Port::Refusing(self),
-        }
-    }
-}
-
-/// Elsewhere, the socket is replaced by one that is bound and does not listen.
-#[cfg(not(target_os = "linux"))]
-pub(super) struct Refusing(Option<tokio::net::TcpSocket>);
-
-#[cfg(not(target_os = "linux"))]
-impl Refusing {
-    fn close(listener: TcpListener, address: SocketAddr) -> Port {
-        drop(listener);
-        Port::Refusing(Self(bound(address).ok()))
-    }
-
-    fn open(self, address: SocketAddr) -> Port {
-        let socket = match self.0 {
-            Some(socket) => Ok(socket),
-            None => bound(address),
-        };
-        match socket.and_then(|socket| socket.listen(BACKLOG)) {
-            Ok(listener) => Port::Open(listener),
-            Err(_) => Port::Refusing(Self(None)),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bound(address: SocketAddr) -> io::Result<tokio::net::TcpSocket> {
-    use tokio::net::TcpSocket;
-
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
