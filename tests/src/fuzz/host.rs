@@ -82,6 +82,8 @@ pub fn host_settings(bytes: &[u8]) {
                         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some((_, host))) => {
                             format!("@{host}")
                         }
+                        // A URL in the wrong place.
+                        (_, Some((_, host))) if value.contains("://") => format!("@{host}"),
                         _ => (*value).to_owned(),
                     };
                     let shown = format!("{shown:?}");
