@@ -65,10 +65,6 @@ pub(super) enum Network {
     Ours,
     /// The one of an isolated command. Responses to a `PUT` leave with `HttpPutResponseHopLimit` as
     /// their time to live, as on EC2 `[I21]`.
-    #[cfg_attr(
-        not(all(feature = "isolation", target_os = "linux")),
-        expect(dead_code, reason = "for isolated commands")
-    )]
     Commands,
 }
 
