@@ -47,7 +47,7 @@ Signals are forwarded to COMMAND, which is killed if this process is killed. The
 COMMAND.")]
 pub(crate) struct Arguments {
     /// Listen on this address: a loopback address, or one of those that SDKs know from containers,
-    /// 169.254.170.2, 169.254.170.23 and [fd00:ec2::23], if this machine has it. Port 0 selects a free
+    /// 169.254.170.2, 169.254.170.23 and fd00:ec2::23, if this machine has it. Port 0 selects a free
     /// port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
