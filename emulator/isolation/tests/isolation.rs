@@ -178,7 +178,7 @@ fn the_command_gets_no_descriptors_of_ours() {
 
 #[test]
 fn signals_reach_the_command() {
-    let script = "trap 'echo got; exit 3' HUP; echo ready; while :; do sleep 0.01; done";
+    let script = "trap 'echo got; exit 3' USR2; echo ready; while :; do sleep 0.01; done";
     let Some((mut child, _launch)) = started(&mut shell(script), &isolation()) else {
         return;
     };
@@ -186,7 +186,7 @@ fn signals_reach_the_command() {
     let mut ready = [0; 6];
     stdout.read_exact(&mut ready).unwrap();
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::USR2).unwrap();
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "got\n");

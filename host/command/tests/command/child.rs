@@ -33,7 +33,7 @@ impl Started {
 
     /// A shell script under `serve`.
     fn script(script: &str) -> Self {
-        let mut command = command(&SERVE);
+        let mut command = with_signals(&SERVE);
         command.arg(script);
         Self::new(command)
     }
@@ -52,6 +52,25 @@ impl Drop for Started {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Our command with the usual signals, even if the tests run under `nohup` or in the background, and
+/// in a process group that has a parent outside, without which a SIGTSTP stops nothing.
+fn with_signals(arguments: &[&str]) -> Command {
+    let inner = command(arguments);
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .process_group(0);
+    command
 }
 
 fn state(pid: Pid) -> Option<char> {
@@ -108,7 +127,7 @@ fn both_stop_and_both_continue() {
 #[test]
 fn the_command_does_not_outlive_its_endpoint() {
     for arguments in [&SERVE[..], &["exec", "--emulator", "--", "sh", "-c"]] {
-        let mut command = command(arguments);
+        let mut command = with_signals(arguments);
         command.arg("trap '' HUP INT TERM; echo $$; while :; do sleep 0.05; done");
         let started = Started::new(command);
         let its = pid(&started.next());
@@ -141,6 +160,10 @@ fn what_is_ignored_from_the_start_is_ignored_by_both() {
 
 #[test]
 fn what_a_terminal_sends_is_not_forwarded() {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no `script` here");
+        return;
+    }
     // With a session of its own, the command gets nothing from the terminal, only what is forwarded.
     for (own_session, interrupts) in [("", 1), ("setsid ", 0)] {
         let inner = format!(
@@ -148,16 +171,14 @@ fn what_a_terminal_sends_is_not_forwarded() {
             env!("CARGO_BIN_EXE_ec2-role-credentials")
         );
         // `script` of util-linux runs a command in a terminal of its own.
-        let spawned = Command::new("script")
-            .args(["--quiet", "--return", "--command", &inner, "/dev/null"])
+        let mut child = Command::new("env")
+            .args(["--default-signal", "script", "--quiet", "--return"])
+            .args(["--command", &inner, "/dev/null"])
             .env("HOME", "/nonexistent")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = spawned else {
-            eprintln!("skipped: there is no `script` here");
-            return;
-        };
+            .spawn()
+            .unwrap();
         let said = lines(child.stdout.take().unwrap());
         let mut keyboard = child.stdin.take().unwrap();
         let mut seen = Vec::new();
