@@ -116,27 +116,33 @@ fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
 }
 
-/// Whether a line of the role list looks like a secret access key `[B4.2]`: 40 random characters of
-/// Base64. Proxies have returned the key for the name, which then is part of URLs, logs and errors.
+/// Whether a line of the role list has a part that looks like a secret access key `[B4.2]`: 40 random
+/// characters of Base64. Proxies have returned the key for the name, which then is part of URLs, logs
+/// and errors.
 ///
 /// In a random text, the kind of character changes 25 times on average, and hardly ever less than 15
 /// times. In a name, which consists of words, it changes far less often.
 fn looks_like_secret(line: &str) -> bool {
-    let mut changes = 0;
-    let mut last = 0;
-    for byte in line.bytes() {
+    let (mut length, mut changes, mut last) = (0, 0, 0);
+    // The byte at the end ends the last part.
+    for byte in line.bytes().chain([b'=']) {
         let kind = match byte {
             b'A'..=b'Z' => 1,
             b'a'..=b'z' => 2,
             b'0'..=b'9' => 3,
-            b'+' | b'/' | b'=' => 4,
-            _ => return false,
+            b'+' | b'/' => 4,
+            _ if length == 40 && changes > 15 => return true,
+            _ => {
+                (length, changes, last) = (0, 0, 0);
+                continue;
+            }
         };
+        length += 1;
+        // The first character is counted, too.
         changes += u32::from(kind != last);
         last = kind;
     }
-    // The first character is counted, too.
-    line.len() == 40 && changes > 15
+    false
 }
 
 /// The result of [`Provider::retrieve`].

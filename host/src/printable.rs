@@ -113,8 +113,10 @@ fn is_role(name: &str) -> bool {
     };
     // Names may be long, and paths longer. A secret access key has exactly 40 characters, a token more
     // than a name may have.
+    // `=` stands between a name and a key as well as at the end of Base64.
+    let ends_key = |letter: char| is_no_base64(letter) || letter == '=';
     let is_secret = |part: &str| looks_like_key(part) && (part.len() == 40 || part.len() > 64);
-    path.len() <= 576 && path.split('/').all(is_segment) && !path.split(is_no_base64).any(is_secret)
+    path.len() <= 576 && path.split('/').all(is_segment) && !path.split(ends_key).any(is_secret)
 }
 
 fn is_arn(letter: char) -> bool {

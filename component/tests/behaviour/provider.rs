@@ -93,6 +93,14 @@ fn the_role_is_the_first_line_that_is_not_blank() {
             "wJalrXUtnFEMIK7MDENG0bPxRfiCYEXAMPLEKEYx\n",
             Reason::InvalidResponse,
         ),
+        (
+            "SecretAccessKey=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            Reason::InvalidResponse,
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENG0bPxRfiCYEXAMPLEKEYx",
+            Reason::InvalidResponse,
+        ),
         ("r\u{f6}le", Reason::InvalidResponse),
         (&"r".repeat(65), Reason::InvalidResponse),
     ] {

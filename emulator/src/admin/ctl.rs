@@ -33,7 +33,7 @@ pub const ADMIN_URL: &str = "IMDS_EMULATOR_ADMIN_URL";
 pub struct Ctl {
     /// The URL of the admin API, as in the emulator's ready line, or, on Unix, the path of its Unix
     /// socket
-    #[arg(long, value_name = "URL|PATH", env = ADMIN_URL, default_value = "http://127.0.0.1:1339", global = true)]
+    #[arg(long, value_name = "URL|PATH", env = ADMIN_URL, hide_env_values = true, default_value = "http://127.0.0.1:1339", global = true)]
     admin: String,
     #[command(subcommand)]
     command: Command,
@@ -148,8 +148,13 @@ impl Client {
         }
         let request = request.body(Full::from(body.unwrap_or_default()))?;
         let unreachable = |error| {
+            // A user and a password in the URL are not shown.
+            let shown = match admin.rsplit_once('@') {
+                Some((_, host)) if admin.starts_with("http") => format!("http://..@{host}"),
+                _ => admin.clone(),
+            };
             anyhow!(
-                "cannot reach the admin API at {admin}: {error}; give its URL with --admin, as in \
+                "cannot reach the admin API at {shown}: {error}; give its URL with --admin, as in \
                  the emulator's ready line"
             )
         };

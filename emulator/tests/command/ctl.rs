@@ -189,6 +189,11 @@ fn ctl_is_the_admin_api_from_a_shell() {
         error.contains("cannot reach the admin API at http://127.0.0.1:1: "),
         "{error}"
     );
+    let (error, _) = ctl("http://user:hunter2@127.0.0.1:1", &["health"]);
+    assert!(
+        error.contains("the admin API at http://..@127.0.0.1:1: ") && !error.contains("hunter2"),
+        "{error}"
+    );
     assert_eq!(ctl(&admin, &["nonsense"]).1, Some(2));
     running.stop("-TERM");
     assert!(

@@ -37,6 +37,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use chrono::Utc;
+use ec2_role_host::printable::Expected;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
@@ -221,7 +222,11 @@ impl Check {
 
     /// Runs the check against a server.
     pub async fn ask(&self, server: &Server) -> Verdict {
-        let redacted = |text: String| server.wire.redacted(&text);
+        // What a server sends may be a key that no document names, or a command to a terminal.
+        let redacted = |text: String| {
+            let text = server.wire.redacted(&text);
+            Expected::Sentence.show(&text).into_owned()
+        };
         match (self.ask)(server).await {
             Ok(()) => Verdict::Passed,
             Err(NotPassed::Failed { expected, seen }) => Verdict::Failed {

@@ -50,6 +50,13 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         &[TOKEN, "500 Oh||no good: AQAE0123456789!"],
         "500 Oh, \"no good: [secret]!\"",
     ),
+    // Neither a key by itself nor a command to a terminal is shown.
+    (
+        "path/value",
+        &[TOKEN, "500 Oh||wJalrXUtnFEMI1K7MDENGbPxRfiCYEXAMPLEKEY9"],
+        "500 Oh, \"..\"",
+    ),
+    ("path/value", &[TOKEN, "500 \u{1b}[31mOh||"], "500  [31mOh"),
     (
         "response/connection-close",
         &[TOKEN, "200 OK|Connection: keep-alive|i-01234567"],

@@ -68,7 +68,10 @@ fn cases(text: &str) -> Vec<(String, Answers)> {
     let leaked = with(document(), &["Token"], text);
     add("the list is the document".into(), at(LIST, leaked));
     add("a page as the list".into(), at(LIST, ok(&page)));
-    add("the list is a secret".into(), at(LIST, ok(SECRET)));
+    for name in ["", "SecretAccessKey=", "AWS_SECRET_ACCESS_KEY="] {
+        let list = format!("{name}{SECRET}");
+        add(format!("the list is {name} a secret"), at(LIST, ok(&list)));
+    }
     add(
         "lines in the list".into(),
         at(LIST, ok(&format!("\n \n {text} {text}\nrole"))),

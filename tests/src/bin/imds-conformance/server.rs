@@ -35,6 +35,7 @@ pub(crate) struct Arguments {
         long,
         value_name = "URL",
         env = "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        hide_env_values = true,
         required_unless_present = "list"
     )]
     endpoint: Option<String>,
