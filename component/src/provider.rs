@@ -288,18 +288,19 @@ impl Provider {
                 "the instance has no role: the role list is empty",
             ));
         };
-        if looks_like_secret(name) {
-            return Err(failed(
-                Reason::InvalidResponse,
-                "the role list starts with what looks like a secret access key; if it is the role's name, configure the name",
-            ));
-        }
+        let is_secret = looks_like_secret(name);
         let name: RoleName = name.parse().map_err(|_| {
             failed(
                 Reason::InvalidResponse,
                 "the role list does not start with a valid role name",
             )
         })?;
+        if is_secret {
+            return Err(failed(
+                Reason::InvalidResponse,
+                "the role list starts with what looks like a secret access key; if it is the role's name, configure the name",
+            ));
+        }
         if self.settings.extended_path {
             self.remembered = Some(name.clone());
         }

@@ -12,8 +12,16 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// The command, with the usual signals even if the tests run under `nohup` or in the background.
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imds-emulator"));
+    let program = env!("CARGO_BIN_EXE_imds-emulator");
+    let mut command = if cfg!(target_os = "linux") {
+        let mut command = Command::new("env");
+        command.args(["--default-signal", program]);
+        command
+    } else {
+        Command::new(program)
+    };
     command
         .args(arguments)
         .stdin(Stdio::null())
