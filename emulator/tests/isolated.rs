@@ -1,10 +1,12 @@
 //! Programs that have the address of IMDS compiled in, with the library.
+//!
+//! Their requests stay in the network namespace of each command, whose loopback interface has the
+//! address. A command that cannot be isolated is not run.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io;
 use std::process::Output;
 
 use imds_emulator::fault::{Fault, Rule};
@@ -136,62 +138,40 @@ async fn a_command_ends_with_its_emulator() {
     assert!(!status.unwrap().unwrap().success());
 }
 
+/// A client that drops packets with a lower time to live than it is told (IP_MINTTL, option 21). It
+/// sends a PUT and, if there is a response, a GET that must come with 64, on the same connection.
+const HOPS: &str = r#"
+use IO::Socket::INET;
+my $imds = IO::Socket::INET->new("169.254.169.254:80") or die "connect: $!";
+sub at_least { setsockopt($imds, 0, 21, pack("i", shift)) or die "setsockopt: $!" }
+sub ask {
+    syswrite $imds, "$_[0]\r\nHost: imds\r\n\r\n";
+    vec(my $ready = "", fileno $imds, 1) = 1;
+    select($ready, undef, undef, 1) or return;
+    sysread $imds, my $response, 4096;
+    print substr($response, 9, 3), "\n";
+}
+at_least(shift);
+ask("PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60") or exit;
+at_least(64);
+ask("GET /latest/meta-data/ HTTP/1.1");
+"#;
+
 /// As on EC2, where the limit makes responses unreachable for a container behind a bridge.
 #[tokio::test]
 async fn responses_to_put_leave_with_the_hop_limit_and_others_do_not() {
     let builder = Emulator::builder().with(|config| config.server.keep_alive = true);
     let imds = builder.start().await.unwrap();
-    for limit in [1, 2] {
+    for (limit, at_least, expected) in
+        [(1, "1", "200\n401\n"), (1, "2", ""), (2, "2", "200\n401\n")]
+    {
         imds.change(|config| config.metadata_options.http_put_response_hop_limit = limit)
             .unwrap();
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "hops", "--ignored", "--nocapture"]);
-        let mut isolation = Isolation::default();
-        isolation.map_root = true;
-        let mut reports = imds.isolate(&mut command, &isolation).unwrap();
-        let output = Command::from(command).output().await;
-        if let Isolated::Failed(error) = reports.recv().await.unwrap() {
-            eprintln!("not run, because namespaces are forbidden: {error}");
+        let Some(output) = run(&imds, "perl -e \"$1\" \"$2\"", &[HOPS, at_least]).await else {
             return;
-        }
-        let text = text(&output.unwrap());
-        assert!(text.contains(&format!("PUT {limit}, GET 64")), "{text}");
+        };
+        assert_eq!(text(&output), expected, "{limit} {at_least}: {output:?}");
     }
-}
-
-/// What the test before this one runs in the namespace: prints the time to live of responses.
-#[test]
-#[ignore = "it needs a namespace, and is run there by a test"]
-fn hops() {
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    // ETH_P_IP, in the byte order of the network.
-    let protocol = Protocol::from(i32::from(0x0800_u16.to_be()));
-    let packets = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol)).unwrap();
-    packets
-        .set_read_timeout(Some(std::time::Duration::from_secs(5)))
-        .unwrap();
-    let mut stream = TcpStream::connect("169.254.169.254:80").unwrap();
-    let mut hops = |request: &str| {
-        stream.write_all(request.as_bytes()).unwrap();
-        loop {
-            let mut packet = [0; 2048];
-            let count = (&packets).read(&mut packet).unwrap();
-            let packet = &packet[..count];
-            if packet
-                .windows(12)
-                .any(|bytes| bytes == b"HTTP/1.1 200" || bytes == b"HTTP/1.1 401")
-            {
-                // The field of the IPv4 header.
-                return packet[8];
-            }
-        }
-    };
-    let put = hops(
-        "PUT /latest/api/token HTTP/1.1\r\nHost: imds\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n",
-    );
-    let get = hops("GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n\r\n");
-    println!("PUT {put}, GET {get}");
 }
 
 /// Three networks: that of IMDS, an instance that forwards packets, and a container on it.

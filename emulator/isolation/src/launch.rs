@@ -21,8 +21,8 @@ pub struct Launches {
 }
 
 impl Launches {
-    /// Waits until a command is started, and returns what belongs to it; `None` when no more will
-    /// be, because the [`Command`](std::process::Command) is no more.
+    /// Waits until a command is started, and returns its sockets. Returns `None` once the
+    /// [`Command`](std::process::Command) is dropped, because it can start nothing any more.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ pub struct Launch {
     /// The process id of the supervisor, which is the child that the caller waits for. Files such as
     /// `/proc/PID/net/tcp` show the namespace.
     pub supervisor: u32,
-    /// What the command does without, and why.
+    /// What the kernel refused, and why. The command runs without it.
     pub refused: Vec<(Facet, io::Error)>,
     connection: UnixStream,
 }
@@ -91,7 +91,7 @@ pub struct Launch {
 impl Launch {
     /// Waits until the command has ended.
     pub async fn ended(&self) {
-        // Nothing is sent any more: the end is all that is received.
+        // Nothing more is sent, so all that can be received is the end.
         while let Ok(Some(_)) = receive(&self.connection).await {}
     }
 }

@@ -111,14 +111,14 @@ impl Isolation {
         self
     }
 
-    /// Makes the command's user root in the namespace, for programs that insist. Files of the
-    /// user's outside then look like root's.
+    /// Makes the command's user root in the namespace, for programs that require root. The user's
+    /// files then appear to belong to root.
     pub fn map_root(mut self, is_root: bool) -> Self {
         self.inputs.map_root = is_root;
         self
     }
 
-    /// Makes `command` run so, each time that it is spawned.
+    /// Isolates `command` each time that it is spawned.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Isolation {
     /// runtime with IO.
     #[expect(
         unsafe_code,
-        reason = "what runs between fork and exec must be careful"
+        reason = "code between fork and exec must be async-signal-safe"
     )]
     pub fn install(&self, command: &mut Command) -> io::Result<Launches> {
         let plan = plan::Plan::new(&self.inputs)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::netlink;
 
-/// A file system of the namespace's own while it is prepared. Every system has this directory.
+/// The directory that holds a temporary file system during the preparation. Every system has it.
 pub(crate) const SCRATCH: &CStr = c"/proc";
 /// Where the kernel shows what the firmware says of the machine.
 const DMI: &str = "/sys/devices/virtual/dmi/id";
@@ -32,7 +32,7 @@ pub enum Facet {
 impl Facet {
     pub(crate) const ALL: [Self; 4] = [Self::Proc, Self::Sys, Self::Machine, Self::Hosts];
 
-    /// What the command does without if this could not be done.
+    /// What the command lacks if the kernel refuses this.
     pub fn description(self) -> &'static str {
         match self {
             Self::Proc => "a /proc of the command's own",
@@ -72,7 +72,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<(Facet, Step)>,
 }
 
-/// What the inputs of a plan are.
+/// The inputs of a plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) addresses: Vec<IpAddr>,

@@ -8,9 +8,9 @@
 //! caller ── supervisor ── init ── command
 //! ```
 //!
-//! Each of the three knows of the end of the one before by a socket that is closed then, however it
-//! ended: the supervisor kills the init process when the caller is gone, and the init process ends
-//! when the supervisor is gone. The supervisor ends as the command did, and passes signals on.
+//! A socket between each process and the next is closed when either ends, whatever the cause. So the
+//! supervisor kills the init process when the caller has ended, and the init process exits when the
+//! supervisor has ended. The supervisor forwards signals, and exits with the command's status.
 //!
 //! All of this runs between `fork` and `exec` in a process that had other threads, so it must not
 //! take locks: it makes system calls on data that was prepared before, and does not allocate.
@@ -192,8 +192,8 @@ fn write(path: &CStr, contents: &[u8]) -> Result<()> {
     }
 }
 
-/// The supervisor: passes signals to the init process, kills it when the caller is gone, and ends
-/// as the command did.
+/// The supervisor: forwards signals to the init process, kills it when the caller has ended, and exits
+/// with the command's status.
 fn supervise(init: Pid, to_init: &OwnedFd, caller: &OwnedFd) -> Result<Infallible> {
     let signals = detach(&[to_init, caller])?;
     let mut is_caller_gone = false;
@@ -202,7 +202,7 @@ fn supervise(init: Pid, to_init: &OwnedFd, caller: &OwnedFd) -> Result<Infallibl
             PollFd::new(&signals, PollFlags::IN),
             PollFd::new(caller, PollFlags::empty()),
         ];
-        // An end is reported once, or this would not wait any more.
+        // The end of the caller stays readable, so waiting for it again would return at once.
         let watched = if is_caller_gone { 1 } else { 2 };
         wait(events.get_mut(..watched).unwrap_or_default())?;
         let [_, gone] = &events;
@@ -313,10 +313,10 @@ fn status(to_init: &OwnedFd) -> Result<ExitStatus> {
     }))
 }
 
-/// Ends this process as another has ended.
+/// Ends this process with the status of another.
 fn end_as(status: ExitStatus) -> ! {
     if let Some(signal) = status.signal() {
-        // The command has dumped its memory, if any has.
+        // If the signal dumps memory, the command has done so already.
         let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
         default_action(signal);
         kill(rustix::process::getpid(), signal);
@@ -350,10 +350,7 @@ fn errno(errno: nix::errno::Errno) -> Errno {
 }
 
 /// Returns the child in the parent, and nothing in the child.
-#[expect(
-    unsafe_code,
-    reason = "no safe interface can promise what the module's text promises"
-)]
+#[expect(unsafe_code, reason = "there is no safe fork")]
 fn fork() -> Result<Option<Pid>> {
     // SAFETY: this process has one thread, as the module's text says, and what it does until it
     // executes a program or exits is safe between the two.
@@ -364,7 +361,7 @@ fn fork() -> Result<Option<Pid>> {
     })
 }
 
-/// Ends this process without a part of the caller's program, such as what it does at its exit.
+/// Ends this process without running the exit handlers of the caller's program.
 #[expect(
     unsafe_code,
     reason = "std::process::exit runs the handlers of the caller's program"

@@ -89,7 +89,7 @@ impl Arguments {
         let report = tokio::select! {
             biased;
             outcome = &mut run => match reports.recv().await {
-                // It tells more than the error of the command.
+                // This error says more than the one of `spawn`.
                 Some(Isolated::Failed(error)) => return Err(error.into()),
                 _ => return Ok(outcome?),
             },

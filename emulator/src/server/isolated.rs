@@ -34,9 +34,9 @@ const NAMES: &str = "instance-data instance-data.ec2.internal";
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Isolation {
-    /// Ports of the caller's loopback interface that the command reaches on its own.
+    /// Ports of this machine's 127.0.0.1 that the command can reach, at the same address.
     pub forward: Vec<u16>,
-    /// Makes the command root in its user namespace, for programs that insist on it. Default:
+    /// Makes the command root in its user namespace, for programs that require root. Default:
     /// `false`, the command keeps its user.
     pub map_root: bool,
     /// Leaves the files of `/sys/class/dmi/id` as they are. Default: `false`, they say that the
@@ -44,13 +44,13 @@ pub struct Isolation {
     pub no_dmi: bool,
 }
 
-/// What happened to a command that was to be isolated.
+/// The outcome of isolating a command.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Isolated {
-    /// It runs, without what the kernel refused: what, and why.
+    /// The command runs. The list names what the kernel refused, with the error.
     Started(Vec<(&'static str, io::Error)>),
-    /// It could not be isolated, and does not run.
+    /// The command could not be isolated, and does not run.
     Failed(IsolationError),
 }
 
@@ -203,7 +203,7 @@ struct Host {
 
 impl Host {
     async fn all(self, mut launches: Launches, report: mpsc::UnboundedSender<Isolated>) {
-        // Dropped with this task, which ends those that still run.
+        // Dropping this kills the commands that still run.
         let mut running = JoinSet::new();
         let mut stopped = self.stopped.clone();
         loop {
@@ -211,7 +211,7 @@ impl Host {
                 launch = launches.next() => launch,
                 () = end(&mut stopped) => return,
             };
-            // Nobody may wait for the reports.
+            // The receiver of the reports may have been dropped.
             let _ = match launch {
                 Ok(Some(Ok(mut launch))) => {
                     let refused = std::mem::take(&mut launch.refused).into_iter();

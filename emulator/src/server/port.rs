@@ -18,8 +18,8 @@ pub(super) enum Port {
     Refusing(Option<TcpSocket>),
     /// The same in the network of an isolated command, where this process cannot bind a socket. On
     /// Linux a socket that was shut down no longer listens, stays bound if it was bound to a port of
-    /// the program's choice, and can listen again. The runtime takes it for one at its end, so it does
-    /// not have it meanwhile.
+    /// the program's choice, and can listen again. It is not registered with the runtime meanwhile,
+    /// which would report it as readable for ever.
     ShutDown(Socket),
 }
 

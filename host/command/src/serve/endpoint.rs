@@ -1,4 +1,5 @@
-//! The endpoint: credentials for whoever has the token, in the form of the agents of ECS and EKS.
+//! The endpoint, in the form of the agents of ECS and EKS. Anyone with the token can read the
+//! credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
