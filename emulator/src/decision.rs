@@ -62,6 +62,8 @@ pub struct Summary {
     pub imds: ImdsVersion,
     /// The state of the request's token.
     pub token: TokenState,
+    /// The lifetime in seconds that a request for a token asks for, if that is a number.
+    pub lifetime: Option<u32>,
     /// The names of the rules that applied.
     pub rules: Vec<Arc<str>>,
     /// The status of the response, if there is a response.

@@ -19,7 +19,7 @@ use imds_emulator::journal::{
     Assertion, BacksOff, Exchange, Filter, MaxRequests, MinRequests, Outcome, Requests, UserAgent,
 };
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 impl Bench {
@@ -55,6 +55,8 @@ async fn an_exchange_says_who_asked_what_and_what_became_of_it() {
         panic!("two exchanges")
     };
     assert_eq!((put.number, get.number), (1, 2));
+    assert_eq!((put.connection, get.connection), (Some(1), Some(2)));
+    assert_eq!((put.lifetime, get.lifetime), (Some(60), None));
     assert_eq!(get.at, bench.clock.now());
     assert_eq!((get.at - put.at).num_seconds(), 5);
     assert_eq!(get.client.to_string(), "127.0.0.1");
@@ -77,6 +79,54 @@ async fn an_exchange_says_who_asked_what_and_what_became_of_it() {
         assert!(!text.contains(secret), "{text}");
     }
     assert!(text.contains("127.0.0.1 GET /latest/meta-data/iam/security-credentials/ 200"));
+}
+
+#[tokio::test]
+async fn requests_on_one_connection_have_its_number() {
+    let bench = Bench::with(|config| config.server.keep_alive = true).await;
+    for requests in [1, 3] {
+        let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+        for _ in 0..requests {
+            let get = request("GET / HTTP/1.1");
+            stream.write_all(get.as_bytes()).await.unwrap();
+        }
+        let mut responses = [0; 4096];
+        let mut heads = 0;
+        while heads < requests {
+            let count = stream.read(&mut responses).await.unwrap();
+            let text = String::from_utf8_lossy(&responses[..count]);
+            heads += text.matches("HTTP/1.1").count();
+        }
+    }
+    let connections: Vec<_> = bench
+        .all()
+        .iter()
+        .map(|exchange| exchange.connection)
+        .collect();
+    assert_eq!(connections, [1, 2, 2, 2].map(Some));
+}
+
+#[tokio::test]
+async fn a_lifetime_is_what_a_request_for_a_token_asks_for() {
+    let bench = Bench::new().await;
+    for (ttl, lifetime) in [
+        ("21600", Some(21_600)),
+        // IMDS rejects these.
+        ("0", Some(0)),
+        ("4294967295", Some(u32::MAX)),
+        ("4294967296", None),
+        ("-1", None),
+        ("a minute", None),
+    ] {
+        bench.token(ttl).await;
+        assert_eq!(bench.all().last().unwrap().lifetime, lifetime, "{ttl}");
+    }
+    let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60";
+    for no_wish_for_one in ["GET /latest/api/token", "PUT /latest/user-data"] {
+        let head = format!("{no_wish_for_one} HTTP/1.1\n{ttl}");
+        bench.ask(&head).await;
+        assert_eq!(bench.all().last().unwrap().lifetime, None, "{head}");
+    }
 }
 
 #[tokio::test]

@@ -165,6 +165,7 @@ async fn a_router_answers_without_a_socket() {
     let key = imds.role_keys().unwrap().access_key_id;
     assert!(document.contains(&format!("\"{key}\"")), "{document}");
     let exchanges = imds.find(&Filter::default()).unwrap().exchanges;
+    assert!(exchanges.iter().all(|one| one.connection.is_none()));
     let clients: Vec<_> = exchanges.iter().map(|one| one.client.to_string()).collect();
     assert_eq!(clients, ["0.0.0.0", "0.0.0.0"]);
 }

@@ -1,6 +1,6 @@
 //! The state that listeners and handles share.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// How many connections are open.
     pub(crate) connections: AtomicUsize,
+    /// How many connections there were.
+    pub(crate) accepted: AtomicU64,
     /// Runs the timers of rules with a time to live.
     pub(crate) runtime: Handle,
     pub(crate) journal: Journal,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use super::{Client, Imds};
 use crate::decision::{Decision, Delivery, Step, Summary, WithoutBody};
@@ -37,6 +37,7 @@ impl Imds {
                 _ => ImdsVersion::V2,
             },
             token: sent.state(now),
+            lifetime: if for_token { lifetime(request) } else { None },
             rules: Vec::new(),
             status: None,
         };
@@ -188,8 +189,7 @@ impl Imds {
         if request.headers.contains_key(FORWARDED_FOR) {
             return content(FORBIDDEN);
         }
-        let asked = request.headers.get(TOKEN_TTL).and_then(ttl);
-        match asked.filter(|ttl| TTL_RANGE.contains(ttl)) {
+        match lifetime(request).filter(|ttl| TTL_RANGE.contains(ttl)) {
             Some(ttl) => {
                 let ttl = self.quirks.ttl_cap.map_or(ttl, |cap| cap.min(ttl));
                 let prefix = match self.config.server.dialect {
@@ -298,8 +298,9 @@ fn status_of(steps: &[Step]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn ttl(value: &HeaderValue) -> Option<u32> {
-    let digits = value.to_str().ok()?;
+/// The lifetime that a request for a token asks for, in seconds.
+fn lifetime(request: &Parts) -> Option<u32> {
+    let digits = request.headers.get(TOKEN_TTL)?.to_str().ok()?;
     // `parse` alone would accept a sign.
     (digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }

@@ -225,6 +225,7 @@ impl Imds {
             number: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             imds: ImdsVersion::V1,
             token: TokenState::None,
+            lifetime: None,
             rules: vec![Arc::clone(fired.name())],
             status: None,
         })

@@ -46,6 +46,10 @@ pub struct Exchange {
     /// The client's address.
     #[schemars(with = "String")]
     pub client: IpAddr,
+    /// The number of the connection that the request came on, counted from 1 since the emulator was
+    /// started. A request through a [router](crate::Builder::router) has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u64>,
     /// The method.
     pub method: String,
     /// The path, without a query.
@@ -54,6 +58,9 @@ pub struct Exchange {
     pub imds: ImdsVersion,
     /// The state of the request's token.
     pub token: TokenState,
+    /// The lifetime in seconds that a request for a token asks for, if that is a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<u32>,
     /// The `User-Agent` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
@@ -465,10 +472,12 @@ mod tests {
                 at: DateTime::UNIX_EPOCH,
                 uptime_ms: 0,
                 client: [127, 0, 0, 1].into(),
+                connection: Some(number),
                 method: "GET".into(),
                 path: "/".into(),
                 imds: ImdsVersion::V1,
                 token: TokenState::None,
+                lifetime: None,
                 user_agent: Some("me/1".into()),
                 forwarded: false,
                 rules: vec!["one".into(), "two".into()],

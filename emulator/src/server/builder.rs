@@ -1,7 +1,7 @@
 //! The builder of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -254,6 +254,7 @@ impl Builder {
             changes: watch::Sender::default(),
             clock: self.clock,
             connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
             runtime,
             journal: Journal::new(initial.journal.capacity),
             began: Instant::now(),

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 
-use super::entry::Entry;
+use super::entry::{Entry, Origin};
 use super::listener::{Network, end};
 use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
@@ -70,11 +70,14 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let _counted = Counted::new(&shared);
+    let origin = Origin {
+        address: peer.ip(),
+        connection: Some(shared.accepted.fetch_add(1, Ordering::Relaxed) + 1),
+    };
     let http = {
         let imds = shared.imds();
         if let Some(summary) = imds.accept(peer, shared.clock.now()) {
-            Entry::new(&shared, "", "", &HeaderMap::new(), peer.ip(), summary)
-                .end(Outcome::Reset, 0);
+            Entry::new(&shared, "", "", &HeaderMap::new(), &origin, summary).end(Outcome::Reset, 0);
             return wire::reset(stream);
         }
         let options = &imds.config().metadata_options;
@@ -92,7 +95,7 @@ pub(super) async fn serve(
         let distance = Distance::new(network, &shared, peer);
         let service = service_fn(|request: Request<Incoming>| {
             distance.set(&stream, request.method());
-            respond(router.clone(), peer, &hand_over, request)
+            respond(router.clone(), origin.clone(), &hand_over, request)
         });
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
@@ -152,13 +155,13 @@ impl Distance {
 /// Answers the request, or hands over the steps for its connection.
 async fn respond(
     mut router: Router,
-    peer: SocketAddr,
+    origin: Origin,
     hand_over: &mpsc::Sender<Vec<Step>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     // IMDS ignores bodies. hyper skips the body if the connection stays open.
     let mut request = request.map(|_| Body::empty());
-    request.extensions_mut().insert(FromListener { peer });
+    request.extensions_mut().insert(FromListener(origin));
     let mut response = router.call(request).await?;
     if let Some(ConnectionSteps(steps)) = response.extensions_mut().remove() {
         let _ = hand_over.send(steps).await;

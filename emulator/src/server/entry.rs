@@ -10,6 +10,14 @@ use crate::control::Shared;
 use crate::decision::Summary;
 use crate::journal::{self, Exchange, Outcome};
 
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) address: IpAddr,
+    /// The number of the connection, if the emulator accepted it.
+    pub(super) connection: Option<u64>,
+}
+
 /// An exchange that is written to the journal when it ends or the client disconnects.
 pub(super) struct Entry<'a> {
     shared: &'a Shared,
@@ -23,7 +31,7 @@ impl<'a> Entry<'a> {
         method: &str,
         path: &str,
         headers: &HeaderMap,
-        client: IpAddr,
+        origin: &Origin,
         summary: Summary,
     ) -> Self {
         let began = Instant::now();
@@ -36,11 +44,13 @@ impl<'a> Entry<'a> {
                 number: summary.number,
                 at: shared.clock.now(),
                 uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
-                client: client.to_canonical(),
+                client: origin.address.to_canonical(),
+                connection: origin.connection,
                 method: journal::kept(method),
                 path: journal::kept(path),
                 imds: summary.imds,
                 token: summary.token,
+                lifetime: summary.lifetime,
                 user_agent: agent
                     .map(|agent| journal::kept(&String::from_utf8_lossy(agent.as_bytes()))),
                 forwarded: headers.contains_key("x-forwarded-for"),

@@ -1,7 +1,6 @@
 //! One exchange: the core decides about a request, and the response is sent after its delay.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -12,16 +11,16 @@ use http::{Method, Response};
 use http_body::{Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
 
-use super::entry::Entry;
+use super::entry::{Entry, Origin};
 use crate::control::Shared;
 use crate::decision::{self, Decision, Delivery, Step};
 use crate::imds::{Client, Imds};
 use crate::journal::Outcome;
 
-/// The core's decision about a request of the client at `address`.
-pub(super) fn decide(shared: &Shared, imds: &Imds, request: &Parts, address: IpAddr) -> Decision {
+/// The core's decision about a request.
+pub(super) fn decide(shared: &Shared, imds: &Imds, request: &Parts, origin: &Origin) -> Decision {
     let client = Client {
-        address,
+        address: origin.address,
         connections: shared.connections.load(Ordering::Relaxed),
     };
     imds.decide(request, client, shared.clock.now())
@@ -37,7 +36,7 @@ pub(super) async fn carry_out(
     shared: &Shared,
     decision: Decision,
     request: &Parts,
-    address: IpAddr,
+    origin: &Origin,
 ) -> Result<Response<Whole>, Vec<Step>> {
     let Decision {
         delay,
@@ -45,7 +44,7 @@ pub(super) async fn carry_out(
         summary,
     } = decision;
     let (method, path) = (request.method.as_str(), request.uri.path());
-    let entry = Entry::new(shared, method, path, &request.headers, address, summary);
+    let entry = Entry::new(shared, method, path, &request.headers, origin, summary);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }

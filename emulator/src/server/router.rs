@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::request::Parts;
 
+use super::entry::Origin;
 use super::exchange::{carry_out, decide};
 use crate::control::{Shared, check_responses};
 use crate::decision::Step;
@@ -20,10 +21,8 @@ use crate::instance::Switch;
 
 /// Among the extensions of a request: it comes from the emulator's own listener, which carries out
 /// [`ConnectionSteps`].
-#[derive(Clone, Copy)]
-pub(super) struct FromListener {
-    pub(super) peer: SocketAddr,
-}
+#[derive(Clone)]
+pub(super) struct FromListener(pub(super) Origin);
 
 /// Among the extensions of a response: the steps on the connection that take the place of the
 /// response.
@@ -44,24 +43,27 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn answer(shared: &Shared, request: Request) -> Response {
     // IMDS ignores bodies.
     let (mut request, _) = request.into_parts();
-    let listener: Option<FromListener> = request.extensions.get().copied();
-    let peer = match listener {
-        Some(FromListener { peer }) => Some(peer.ip()),
+    let listener: Option<FromListener> = request.extensions.remove();
+    let is_ours = listener.is_some();
+    let peer = match &listener {
+        Some(FromListener(origin)) => Some(origin.address),
         None => peer(&mut request).await,
     };
-    let address = peer.unwrap_or(UNKNOWN);
+    let unknown = || Origin {
+        address: peer.unwrap_or(UNKNOWN),
+        connection: None,
+    };
+    let origin = listener.map_or_else(unknown, |FromListener(origin)| origin);
     let decision = {
         let imds = shared.imds();
-        if listener.is_none()
-            && let Err(reason) = check(shared, &imds, peer)
-        {
+        if !is_ours && let Err(reason) = check(shared, &imds, peer) {
             return not_possible(&reason);
         }
-        decide(shared, &imds, &request, address)
+        decide(shared, &imds, &request, &origin)
     };
-    match carry_out(shared, decision, &request, address).await {
+    match carry_out(shared, decision, &request, &origin).await {
         Ok(response) => response.map(Body::new),
-        Err(steps) if listener.is_some() => {
+        Err(steps) if is_ours => {
             let mut response = Response::default();
             response.extensions_mut().insert(ConnectionSteps(steps));
             response
