@@ -20,15 +20,64 @@ build() {
     cargo build --quiet --workspace --bins --examples
 }
 
+# installed NAME...: whether the marker of this client says that exactly these packages are installed.
+installed() {
+    [ "$(cat "$clients/$client/installed" 2> /dev/null)" = "$*" ]
+}
+
 # python_with PACKAGE...: installs packages into a virtual environment for this client; $python is its
 # interpreter.
 python_with() {
     python=$clients/$client/bin/python
-    if ! [ -e "$clients/$client/installed" ]; then
+    if ! installed "$@"; then
         python3 -m venv "$clients/$client" || cannot_install
         "$python" -m pip install --quiet --disable-pip-version-check "$@" || cannot_install
-        touch "$clients/$client/installed"
+        echo "$*" > "$clients/$client/installed"
     fi
+}
+
+# debian PACKAGE...: installs packages of Debian. Fails where it may not.
+debian() {
+    [ "$(id -u)" = 0 ] && command -v apt-get || return
+    # An old package index may name files that no longer exist.
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" ||
+        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; }
+}
+
+# debian_with FOLDER PACKAGE...: unpacks packages of Debian into a folder of this client, without
+# installing them. Fails where it cannot.
+debian_with() {
+    local folder=$clients/$client/$1
+    shift
+    [ "$(cat "$folder/unpacked" 2> /dev/null)" != "$*" ] || return 0
+    command -v dpkg > /dev/null && command -v apt-get > /dev/null || return 1
+    rm -rf "$folder" && mkdir -p "$folder" || return 1
+    (
+        cd "$folder"
+        apt-get download --quiet=2 "$@" || { apt-get update --quiet=2 && apt-get download --quiet=2 "$@"; } || exit 1
+        for package in *.deb; do dpkg --extract "$package" . || exit 1; done
+        rm -- *.deb
+        echo "$*" > unpacked
+    ) > /dev/null 2>&1
+}
+
+# ruby_with PACKAGE...: unpacks Ruby and packages for it, as `debian_with` does; $ruby is its interpreter.
+ruby_with() {
+    local root=$clients/$client/ruby
+    ruby=$root/ruby
+    debian_with ruby ruby3.1 libruby3.1 ruby-rubygems rubygems-integration "$@" || return 1
+    cat > "$ruby" <<RUBY
+#!/bin/sh
+set -- "$root"/usr/bin/ruby3.1 "\$@"
+for usr in "$root"/usr/lib/*-linux-gnu; do
+    export LD_LIBRARY_PATH="\$usr"
+    export RUBYLIB="$root/usr/lib/ruby/3.1.0:\$usr/ruby/3.1.0:$root/usr/lib/ruby/vendor_ruby:\$usr/ruby/vendor_ruby/3.1.0"
+done
+export GEM_PATH="$root/usr/share/rubygems-integration/all"
+exec "\$@"
+RUBY
+    chmod +x "$ruby"
+    "$ruby" -e 'require "openssl"; require "yaml"' 2> /dev/null
 }
 
 # emulated CONFIG COMMAND...: runs a command in an environment that points AWS SDKs at an emulator,
@@ -46,11 +95,11 @@ emulated() {
 node_with() {
     modules=$clients/$client/node_modules
     command -v node > /dev/null && command -v npm > /dev/null || cannot_install
-    if ! [ -e "$clients/$client/installed" ]; then
+    if ! installed "$@"; then
         mkdir -p "$clients/$client"
         printf '{"private": true, "type": "module"}\n' > "$clients/$client/package.json"
         npm install --silent --no-audit --no-fund --prefix "$clients/$client" "$@" || cannot_install
-        touch "$clients/$client/installed"
+        echo "$*" > "$clients/$client/installed"
     fi
 }
 

@@ -24,13 +24,6 @@ because() {
     exit 1
 }
 
-debian() {
-    [ "$(id -u)" = 0 ] && command -v apt-get || return
-    # An old package index may name files that no longer exist.
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" ||
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; }
-}
-
 set_up_faketime() {
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || [ -e "${LIBFAKETIME:-}" ] ||
         debian libfaketime || because "libfaketime is not installed, so the scenarios that move the clock are not run"

@@ -1,0 +1,51 @@
+"""Stands in for S3: refuses every request, and remembers which access key signed it."""
+
+import http.server
+import re
+import threading
+
+ERROR = b"<Error><Code>NoSuchKey</Code></Error>"
+
+
+class Requests(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        key = re.search("A[KS]IA[A-Z0-9]{16}", self.headers.get("authorization", ""))
+        bucket = re.split("[/?]", self.path)[1]
+        self.server.keys[bucket] = key and key[0]
+        self.send_response(404)
+        self.send_header("content-type", "application/xml")
+        self.send_header("content-length", str(len(ERROR)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(ERROR)
+
+    do_DELETE = do_HEAD = do_POST = do_PUT = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves from a thread, on a free port of 127.0.0.1."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Requests)
+        # The access key ID of the last request for each bucket: `None` for a request without one.
+        self.keys = {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def key(self, bucket, ask):
+        """The access key ID with which `ask` asks for a bucket. That it fails does not matter."""
+        self.keys.pop(bucket, None)
+        try:
+            ask()
+        except Exception as error:
+            failure = error
+        else:
+            failure = None
+        if not self.keys.get(bucket):
+            raise RuntimeError(f"{bucket}: no signed request") from failure
+        return self.keys[bucket]
