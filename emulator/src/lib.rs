@@ -46,7 +46,8 @@
 //! | --- | --- |
 //! | `admin` | the admin API: the same operations over HTTP |
 //! | `isolation` | `Emulator::command`: programs that have the address of IMDS compiled in (Linux) |
-//! | `cli` (default) | the command `imds-emulator`; includes `admin` and `isolation` |
+//! | `report` | what clients did, as text, JSON or an HTML page |
+//! | `cli` (default) | the command `imds-emulator`; includes the others |
 //!
 //! A test that uses the library needs neither; `default-features = false` omits them.
 //!
@@ -70,6 +71,7 @@
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
 //! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
+//! | [`report`] | a picture of what clients did | `request`, `fault`, `journal` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
 //! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
@@ -82,6 +84,8 @@ pub mod fault;
 #[doc(hidden)]
 pub mod imds;
 pub mod journal;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod timeline;
 
 #[cfg(feature = "admin")]

@@ -18,4 +18,3 @@ pub mod server;
 mod settings;
 pub mod simulation;
 pub mod soak;
-pub mod trace;

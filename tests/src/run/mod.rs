@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use imds_emulator::Emulator;
+use imds_emulator::report::picture::Trace;
 use serde::Serialize;
 
 use self::stage::Stage;
@@ -17,7 +18,6 @@ use crate::client::{Driver, Offers, Time, Unable, World};
 use crate::clock::Shared;
 use crate::judge::{self, Finding, Seen};
 use crate::scenario::Scenario;
-use crate::trace::Trace;
 
 /// The outcome of a scenario for a client.
 #[derive(Clone, Debug, Serialize)]
@@ -133,8 +133,12 @@ impl Runner {
         for finding in &mut outcome.findings {
             finding.seen = judge::redacted(&finding.seen, &seen.keys);
         }
-        if outcome.findings.iter().any(|finding| !finding.holds) {
+        let failed = |finding: &&Finding| !finding.holds;
+        for finding in outcome.findings.iter().filter(failed) {
             outcome.verdict = Verdict::Failed;
+            for call in &mut outcome.trace.calls {
+                call.unexpected |= finding.step == Some(call.step);
+            }
         }
         outcome.milliseconds = milliseconds(start.elapsed());
         (outcome, seen)

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use imds_emulator::fault::Fault;
 use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::journal::Exchange;
+use imds_emulator::report::picture::{Call, Mark, Request, Span, Trace};
 use imds_emulator::{Command, Emulator};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -19,7 +20,6 @@ use crate::client::{Answer, Client, Driver, Failed, Unable, World};
 use crate::clock::Shared;
 use crate::judge::{PATIENCE, Seen, SeenStep, redacted};
 use crate::scenario::{Cleared, Get, Metadata, Rejected, Scenario, Step};
-use crate::trace::{Call, Mark, Request, Span, Trace};
 
 /// A scenario in progress: the emulator, the clock, and what was seen so far.
 pub(super) struct Stage {
@@ -340,6 +340,7 @@ impl Stage {
             let before = self.moves.iter().filter(|(at, _)| *at <= real);
             before.map(|(_, by)| by).sum::<u64>()
         };
+        let lane: Arc<str> = "requests".into();
         self.trace.requests = self
             .exchanges
             .iter()
@@ -349,6 +350,7 @@ impl Stage {
                 Request {
                     from: from + skipped(from),
                     to: from + took + skipped(from + took),
+                    lane: Arc::clone(&lane),
                     exchange: Arc::clone(exchange),
                 }
             })
@@ -399,6 +401,7 @@ impl Asked {
             question: self.question,
             answer,
             ok,
+            unexpected: false,
         });
         elapsed
     }

@@ -41,6 +41,7 @@ use ec2_role_host::printable::Expected;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
+use imds_emulator::report::picture::Trace;
 use tokio::sync::OnceCell;
 
 use crate::client::Offers;
@@ -48,7 +49,6 @@ use crate::judge::Finding;
 use crate::report::{ClientSummary, Report, ScenarioSummary, Subject};
 use crate::run::{self, Outcome};
 use crate::scenario::Weight;
-use crate::trace::Trace;
 
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::text::{render as text, score};

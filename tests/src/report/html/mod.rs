@@ -4,8 +4,7 @@
 //! The content of a cell waits in a `template` until the cell is opened: one for each scenario, and one for
 //! each outcome. A browser does not lay out templates, so the page is fast with any number of cells.
 
-mod timeline;
-
+use imds_emulator::report::picture;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{ClientSummary, Report, ScenarioSummary, Subject};
@@ -15,25 +14,22 @@ use crate::run::{Outcome, Verdict};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// With this policy, the page cannot load anything.
-const POLICY: &str =
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-
 pub(super) fn render(report: &Report) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(picture::POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
                 title { "IMDS conformance, " (report.date.format("%Y-%m-%d")) }
-                style { "\n" (PreEscaped(STYLE)) }
+                style { "\n" (PreEscaped(picture::STYLE)) (PreEscaped(STYLE)) }
             }
             body {
                 (signs())
+                (picture::patterns())
                 header { (head(report)) }
                 main { (filters()) (matrix(report)) }
                 (dialog())
@@ -47,14 +43,14 @@ pub(super) fn render(report: &Report) -> String {
                         }
                     }
                 }
-                script { "\n" (PreEscaped(SCRIPT)) }
+                script { "\n" (PreEscaped(SCRIPT)) (PreEscaped(picture::SCRIPT)) }
             }
         }
     };
     page.into_string()
 }
 
-/// The icons that distinguish cells without colours, and the pattern for skipped time.
+/// The icons that distinguish cells without colours.
 fn signs() -> Markup {
     html! {
         svg.signs width="0" height="0" aria-hidden="true" {
@@ -65,9 +61,6 @@ fn signs() -> Markup {
                     ("not-run", "M4 8h8"),
                 ] {
                     symbol id=(id) viewBox="0 0 16 16" { path d=(path) {} }
-                }
-                pattern #gap width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                    path d="M0 0v6" {}
                 }
             }
         }
@@ -250,7 +243,7 @@ fn cell_template(place: (usize, usize), scenario: &ScenarioSummary, outcome: &Ou
                 @if happened && !matches!(outcome.verdict, Verdict::NotRun(_)) {
                     section.happened {
                         h3 { "Timeline" }
-                        (timeline::draw(outcome, &scenario.behaviour))
+                        (picture::draw(&outcome.trace, &format!("Timeline of {}: {}", outcome.client, scenario.behaviour)))
                     }
                 }
             }
@@ -303,7 +296,7 @@ fn dialog() -> Markup {
     html! {
         dialog #detail aria-labelledby="detail-title" {
             div #detail-content {}
-            (timeline::legend())
+            (picture::legend())
             details.words #words {
                 summary { "Timeline as text" }
                 dl {}

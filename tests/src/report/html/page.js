@@ -37,28 +37,11 @@ function show() {
   const happened = content.querySelector(".happened");
   if (happened) {
     happened.append(key, words);
-    tell(happened.querySelector(".lanes"));
+    tell(happened.querySelector(".lanes"), words.querySelector("dl"));
   }
   opened = cell;
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
-}
-
-// The timeline as text, for people who cannot see it or use a pointer.
-function tell(lanes) {
-  const list = words.querySelector("dl");
-  list.replaceChildren();
-  for (const lane of lanes.querySelectorAll("[data-lane]")) {
-    const titles = [...lane.querySelectorAll("title")];
-    if (titles.length === 0) continue;
-    const add = (kind, text) => {
-      const line = document.createElement(kind);
-      line.textContent = text;
-      list.append(line);
-    };
-    add("dt", lane.dataset.lane);
-    for (const title of titles) add("dd", title.textContent);
-  }
 }
 
 for (const cell of cells) {

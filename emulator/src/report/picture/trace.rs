@@ -1,9 +1,10 @@
-//! What happened in a scenario over time. The timelines of the HTML report are drawn from it.
+//! What happened over time, from which a timeline is drawn.
 
 use std::sync::Arc;
 
-use imds_emulator::journal::Exchange;
 use serde::Serialize;
+
+use crate::journal::Exchange;
 
 /// What happened. Times are milliseconds since the start, including the time that was skipped.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -19,7 +20,7 @@ pub struct Trace {
     pub marks: Vec<Mark>,
     /// When IMDS issued which credentials of the role.
     pub credentials: Vec<Span>,
-    /// The length of the scenario.
+    /// The length of the timeline.
     pub length: u64,
 }
 
@@ -39,6 +40,9 @@ pub struct Call {
     pub answer: String,
     /// Whether the answer was not an error.
     pub ok: bool,
+    /// Whether an expectation of the step was not met.
+    #[serde(skip)]
+    pub unexpected: bool,
 }
 
 /// A request to IMDS.
@@ -49,6 +53,9 @@ pub struct Request {
     pub from: u64,
     /// When it was answered or abandoned.
     pub to: u64,
+    /// The lane that shows it.
+    #[serde(skip)]
+    pub lane: Arc<str>,
     /// The journal's entry.
     #[serde(flatten)]
     pub exchange: Arc<Exchange>,

@@ -1,13 +1,10 @@
 //! The texts of a timeline, and their widths.
-//!
-//! The enums of the emulator can grow. A variant without a text here is shown by its name in Rust.
 
 use std::fmt::Write as _;
 
-use imds_emulator::fault::{ImdsVersion, TokenState};
-use imds_emulator::journal::Outcome as Fate;
-
-use crate::trace::{Call, Request, Trace};
+use super::trace::{Call, Request, Trace};
+use crate::fault::{ImdsVersion, TokenState};
+use crate::journal::Outcome as Fate;
 
 /// The width of a character in a label, and in a small label. Both fonts are monospaced.
 pub(super) const CHARACTER: f64 = 6.7;
@@ -35,7 +32,6 @@ pub(super) fn about(request: &Request) -> String {
     match request.exchange.imds {
         ImdsVersion::V1 => format!("v1 {about}"),
         ImdsVersion::V2 => about,
-        other => format!("{other:?} {about}"),
     }
 }
 
@@ -52,7 +48,6 @@ pub(super) fn fate(request: &Request) -> String {
         (_, Fate::Reset) => "reset".into(),
         (_, Fate::NoResponse) => "no response".into(),
         (_, Fate::Abandoned) => "aborted".into(),
-        (_, other) => format!("{other:?}"),
     }
 }
 
@@ -67,7 +62,6 @@ pub(super) fn sentence(request: &Request) -> String {
         (_, Fate::Reset) => write!(text, ": the connection was reset"),
         (_, Fate::NoResponse) => write!(text, ": no response, or only part of it"),
         (_, Fate::Abandoned) => write!(text, ": the client abandoned the request"),
-        (_, other) => write!(text, ": {other:?}"),
     };
     if request.to > request.from {
         let _ = write!(text, " after {}", duration(request.to - request.from));
@@ -79,9 +73,6 @@ pub(super) fn sentence(request: &Request) -> String {
         TokenState::Expired => text.push_str(", with an expired token"),
         TokenState::Invalid => text.push_str(", with an invalid token"),
         TokenState::None | TokenState::Valid => {}
-        other => {
-            let _ = write!(text, ", token: {other:?}");
-        }
     }
     if !exchange.rules.is_empty() {
         let _ = write!(text, ", fault: {}", exchange.rules.join(", "));
@@ -149,7 +140,7 @@ pub(super) fn nice(milliseconds: f64) -> u64 {
 }
 
 /// A duration in its largest units.
-pub(super) fn duration(milliseconds: u64) -> String {
+pub fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match milliseconds {
         0 => "0".into(),

@@ -1,18 +1,26 @@
-//! What happened in a scenario as a picture: one lane for each kind of event, over one axis of time.
+//! What happened as a picture: one lane for each kind of event, over one axis of time.
 
 mod axis;
 mod labels;
+mod trace;
 
-use imds_emulator::journal::Outcome as Fate;
+use std::sync::Arc;
+
 use maud::{Markup, Render, html};
 
 use self::axis::{Axis, end};
+pub use self::labels::duration;
 use self::labels::{
-    CHARACTER, SMALL, about, clock, duration, fate, fitting, is_token, letter, nice, request_width,
-    sentence, shortened, text_width,
+    CHARACTER, SMALL, about, clock, fate, fitting, is_token, letter, nice, request_width, sentence,
+    shortened, text_width,
 };
-use crate::run::Outcome;
-use crate::trace::{Call, Request, Trace};
+pub use self::trace::{Call, Mark, Request, Span, Trace};
+use crate::journal::Outcome as Fate;
+
+/// The style of pages with timelines.
+pub const STYLE: &str = include_str!("picture.css");
+/// A function that tells a timeline as text.
+pub const SCRIPT: &str = include_str!("picture.js");
 
 /// The width of a picture, if everything fits.
 const WIDTH: f64 = 1096.0;
@@ -23,22 +31,55 @@ const PADDING: f64 = 7.0;
 /// The maximum number of rows for concurrent requests.
 const MOST_ROWS: usize = 14;
 
-/// Draws the names of the lanes, which stay in place, and the lanes, which scroll.
-pub(super) fn draw(outcome: &Outcome, behaviour: &str) -> Markup {
-    let trace = &outcome.trace;
+/// With this policy, a page cannot load anything.
+pub const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+/// The pattern for skipped time, which every page with a timeline needs once.
+pub fn patterns() -> Markup {
+    html! {
+        svg width="0" height="0" aria-hidden="true" style="position:absolute" {
+            defs {
+                pattern #gap width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    path d="M0 0v6" {}
+                }
+            }
+        }
+    }
+}
+
+/// Draws the names of the lanes, which stay in place, and the lanes, which scroll. `label` tells
+/// people who cannot see the picture what it shows.
+pub fn draw(trace: &Trace, label: &str) -> Markup {
     let axis = Axis::of(trace);
     let mut picture = Picture::new(&axis);
     picture.marks(trace);
     picture.faults(trace);
-    picture.requests(trace);
+    for lane in lanes(trace) {
+        picture.requests(trace, &lane);
+    }
     picture.tokens(trace);
     picture.credentials(trace);
-    picture.calls(outcome);
-    picture.finish(&format!("Timeline of {}: {behaviour}", outcome.client))
+    picture.calls(trace);
+    picture.finish(label)
+}
+
+/// The lanes of the requests, in the order in which they begin.
+fn lanes(trace: &Trace) -> Vec<Arc<str>> {
+    let mut lanes: Vec<Arc<str>> = Vec::new();
+    for request in &trace.requests {
+        if !lanes.contains(&request.lane) {
+            lanes.push(Arc::clone(&request.lane));
+        }
+    }
+    if lanes.is_empty() {
+        lanes.push("requests".into());
+    }
+    lanes
 }
 
 /// The legend below every timeline.
-pub(super) fn legend() -> Markup {
+pub fn legend() -> Markup {
     let dot = |class: &str| html! { circle cx="5" cy="5.5" r="5" class=(class) {} };
     let bar = |class: &str| {
         html! { rect x="1" y="1" width="20" height="10" rx="2" class=(class) {} }
@@ -155,13 +196,17 @@ impl<'a> Picture<'a> {
         self.lane("faults", rows.count() as f64 * 22.0, drawn);
     }
 
-    fn requests(&mut self, trace: &Trace) {
+    fn requests(&mut self, trace: &Trace, lane: &str) {
         let mut rows = Rows::default();
         let mut drawn = Vec::new();
         let mut beyond = 0_usize;
         let named = trace.requests.len() <= 60;
         let slot = if named { request_width(trace) } else { 12.0 };
-        for request in &trace.requests {
+        for request in trace
+            .requests
+            .iter()
+            .filter(|request| *request.lane == *lane)
+        {
             let (left, right) = (self.axis.x(request.from), self.axis.x(end(trace, request)));
             let row = rows.place(left, right.max(left + slot));
             if row >= MOST_ROWS {
@@ -180,7 +225,7 @@ impl<'a> Picture<'a> {
             });
             height += 16.0;
         }
-        self.lane("requests", height, drawn);
+        self.lane(lane, height, drawn);
     }
 
     /// One bar for each token, from the response with it to the response with the next one.
@@ -213,10 +258,7 @@ impl<'a> Picture<'a> {
         for (at, credentials) in trace.credentials.iter().enumerate() {
             let (left, right) = self.ends(credentials.from, credentials.to);
             let label = format!("{} {}", letter(at), credentials.name);
-            let received = trace
-                .calls
-                .iter()
-                .any(|call| call.ok && call.answer == credentials.name);
+            let received = received(trace, credentials);
             let class = format!("k{}{}", at % 4, if received { "" } else { " hollow" });
             let sentence = format!(
                 "IMDS issues {label} until {}, {}",
@@ -234,8 +276,10 @@ impl<'a> Picture<'a> {
     }
 
     /// What the callers received.
-    fn calls(&mut self, outcome: &Outcome) {
-        let trace = &outcome.trace;
+    fn calls(&mut self, trace: &Trace) {
+        if trace.calls.is_empty() {
+            return;
+        }
         let mut rows = Rows::default();
         let mut drawn = Vec::new();
         for call in &trace.calls {
@@ -243,10 +287,7 @@ impl<'a> Picture<'a> {
                 .credentials
                 .iter()
                 .position(|known| known.name == call.answer);
-            let findings = outcome.findings.iter();
-            let wrong = findings
-                .filter(|finding| finding.step == Some(call.step))
-                .any(|finding| !finding.holds);
+            let wrong = call.unexpected;
             let class = match (known, call.ok) {
                 (Some(at), true) => format!("k{}", at % 4),
                 (None, true) => "k".to_owned(),
@@ -292,7 +333,7 @@ impl<'a> Picture<'a> {
         self.y += height + 2.0 * PADDING;
         let rule = html! { path.rule d={ "M0 " (Px(self.y)) "h9999" } {} };
         self.names.push(html! {
-            text x="0" y=(Px(middle)) { (name) }
+            text x="0" y=(Px(middle)) { title { (name) } (shortened(name, 13)) }
             (rule)
         });
         self.lanes.push(html! {
@@ -367,6 +408,24 @@ impl<'a> Picture<'a> {
         }
         drawn
     }
+}
+
+/// Whether a caller received the credentials, or, if the calls are not known, a client.
+fn received(trace: &Trace, credentials: &Span) -> bool {
+    if !trace.calls.is_empty() {
+        let calls = trace.calls.iter();
+        return calls
+            .filter(|call| call.ok)
+            .any(|call| call.answer == credentials.name);
+    }
+    trace.requests.iter().any(|request| {
+        let exchange = &request.exchange;
+        let path = exchange.path.as_str();
+        (credentials.from..=credentials.to).contains(&request.from)
+            && exchange.status == Some(200)
+            && path.contains("/iam/security-credentials/")
+            && !path.ends_with('/')
+    })
 }
 
 /// A request, from `left` to `right`.

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use imds_emulator::journal::Outcome as Fate;
-
 use super::labels::{duration, request_width, text_width};
+use super::trace::{Request, Trace};
 use super::{NAMES, PADDING, WIDTH};
-use crate::trace::{Request, Trace};
+use crate::journal::Outcome as Fate;
 
 /// The minimum distance between two events.
 const APART: f64 = 9.0;

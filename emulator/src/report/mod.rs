@@ -1,0 +1,3 @@
+//! What clients did with IMDS, as a picture.
+
+pub mod picture;
