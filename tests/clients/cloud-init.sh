@@ -5,12 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # cloud-init is a Debian package, not a Python package, but its dependencies are Python packages.
 python_with configobj jinja2 jsonpatch jsonschema oauthlib pyyaml requests
 source=$clients/$client/source
-if ! [ -d "$source/usr" ]; then
-    command -v dpkg > /dev/null && command -v apt-get > /dev/null || cannot_install
-    mkdir -p "$source"
-    (cd "$source" && apt-get download --quiet=2 cloud-init && dpkg --extract cloud-init_*.deb .) 2> /dev/null ||
-        cannot_install
-fi
+debian_with source cloud-init || cannot_install
 emulated '
 [instance]
 user-data = "#cloud-config\nhostname: hello\n"

@@ -1,7 +1,16 @@
-"""Stands in for S3: refuses every request, and remembers which access key signed it."""
+"""Stands in for S3: finds no object, and remembers which access key signed each request.
+
+s3.py BUCKET [--certificate FILE] COMMAND...: runs a command, with the address of the server in S3_HOST
+and S3_PORT, and prints with which key it asked for a bucket. With a certificate and its key, as PEM, the
+server speaks TLS. Exit status: 0 if the command asked with a key of IMDS.
+"""
 
 import http.server
+import os
 import re
+import ssl
+import subprocess
+import sys
 import threading
 
 ERROR = b"<Error><Code>NoSuchKey</Code></Error>"
@@ -31,8 +40,12 @@ class Requests(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     """Serves from a thread, on a free port of 127.0.0.1."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         super().__init__(("127.0.0.1", 0), Requests)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         # The access key ID of the last request for each bucket: `None` for a request without one.
         self.keys = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -49,3 +62,21 @@ class Server(http.server.ThreadingHTTPServer):
         if not self.keys.get(bucket):
             raise RuntimeError(f"{bucket}: no signed request") from failure
         return self.keys[bucket]
+
+
+def main():
+    bucket, *command = sys.argv[1:]
+    certificate = None
+    if command[0] == "--certificate":
+        _, certificate, *command = command
+    server = Server(certificate)
+    environment = {"S3_HOST": "127.0.0.1", "S3_PORT": str(server.server_port)}
+    # There is no bucket, so that the command fails.
+    subprocess.run(command, env={**os.environ, **environment})
+    key = server.keys.get(bucket) or "none"
+    print(f"{bucket}: asked for with the key {key}")
+    return 0 if key.startswith("ASIA") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
