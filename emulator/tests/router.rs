@@ -347,7 +347,7 @@ type Change<'a> = &'a dyn Fn(&mut Config);
 #[tokio::test]
 async fn what_a_router_cannot_honour_is_refused_when_it_is_built() {
     let outage = || Command::Preset(Preset::ImdsOutage);
-    let changes: [(Change<'_>, &str); 8] = [
+    let changes: [(Change<'_>, &str); 10] = [
         (
             &|config| config.server.hosts = vec!["::1".parse().unwrap()],
             "server.hosts: \"[::1]\" is not accepted; accepted: [127.0.0.1]; a router does not \
@@ -375,6 +375,16 @@ async fn what_a_router_cannot_honour_is_refused_when_it_is_built() {
         (
             &|config| config.admin.enabled = true,
             "admin.enabled: \"true\" is not accepted; accepted: false; a router does not listen",
+        ),
+        (
+            &|config| config.journal.process = true,
+            "journal.process: \"true\" is not accepted; accepted: false; a router does not know \
+             the process of a client",
+        ),
+        (
+            &|config| config.faults = vec![Rule::new("x", Fault::status(503)).process("curl")],
+            "the rule \"x\".match.process: \"curl\" is not accepted; accepted: no condition; a \
+             router does not know the process of a client",
         ),
         (
             &|config| config.faults = vec![Rule::new("slow", Fault::slow_close(Span::seconds(1)))],

@@ -204,6 +204,7 @@ Keys:
   rule        the name of a rule that applied
   user-agent  a glob that the User-Agent matches
   client      the address or the network of the client
+  process     a glob that the name of the process matches (needs journal.process=true)
   since       the number of an exchange; list only later exchanges
   limit       list only this many exchanges, the newest";
 

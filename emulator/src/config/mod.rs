@@ -44,6 +44,7 @@ pub use crate::instance::*;
 pub use crate::value::{Content, Invalid, Moment, NotATime, Span, True};
 
 use crate::fault::Rule;
+use crate::journal::Recorded;
 use crate::timeline::TimelineStep;
 use crate::value::{Checks, Key, all};
 
@@ -107,6 +108,7 @@ impl Config {
             self.events
                 .check(self.instance.life_cycle, &Key::root("events")),
         );
+        checks.add(self.journal.check(&Key::root("journal")));
         let mut names = BTreeSet::new();
         for (at, rule) in self.faults.iter().enumerate() {
             let key = Key::root("faults").item(at);
@@ -154,6 +156,13 @@ impl Config {
                 key.unless(false, path, accepted)
             }),
         ])
+    }
+
+    /// What the journal records on demand.
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded {
+            processes: self.journal.process,
+        }
     }
 
     /// Turns moments that are given as spans into dates, counted from `now`.

@@ -58,7 +58,7 @@ impl Config {
                 &step.name,
                 "a name that no other step has",
             ));
-            checks.add(step.check(&key));
+            checks.add(step.check(&key, self.recorded()));
             for (at, command) in step.commands.iter().enumerate() {
                 let key = key.field("do").item(at);
                 checks.add(config.check_command(command, &key));

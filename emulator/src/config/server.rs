@@ -44,11 +44,27 @@ impl Default for Admin {
 pub struct Journal {
     /// Number of exchanges that are kept; older ones are dropped. Default: 1024.
     pub capacity: usize,
+    /// Whether the journal tells the process that sent each request, which is looked up for each
+    /// connection. Supported on Linux only. Default: `false`.
+    pub process: bool,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { capacity: 1024 }
+        Self {
+            capacity: 1024,
+            process: false,
+        }
+    }
+}
+
+impl Journal {
+    pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
+        key.field("process").unless(
+            !self.process || cfg!(target_os = "linux"),
+            self.process,
+            "false on this system; processes are found on Linux only",
+        )
     }
 }
 

@@ -49,7 +49,12 @@ impl ExpectGuard {
             return;
         };
         let created = self.created;
-        match self.shared.journal.verify_after(self.after, assertion) {
+        let recorded = self.shared.recorded();
+        let report = self
+            .shared
+            .journal
+            .verify_after(self.after, assertion, recorded);
+        match report {
             Ok(report) if report.holds => {}
             Ok(report) => panic!("the expectation of {created} is not met:\n{report}"),
             Err(invalid) => panic!("the expectation of {created} is invalid: {invalid}"),

@@ -219,7 +219,8 @@ impl Control {
     ///
     /// [`Invalid`] if the filter is not accepted.
     pub fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
-        self.shared.journal.find(filter)
+        let recorded = self.shared.recorded();
+        self.shared.journal.find(filter, recorded)
     }
 
     /// How many exchanges in the journal pass a filter.
@@ -249,7 +250,8 @@ impl Control {
     /// # Ok(()) }
     /// ```
     pub fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
-        self.shared.journal.verify(assertions)
+        let recorded = self.shared.recorded();
+        self.shared.journal.verify(assertions, recorded)
     }
 
     /// Expects that an assertion holds for the requests from now on. The guard checks it when it is

@@ -33,6 +33,11 @@ pub(crate) fn check_mounted(imds: &Imds) -> Result<(), Invalid> {
         config.admin.enabled,
         "false; a router does not listen",
     )?;
+    Key::root("journal").field("process").unless(
+        !config.journal.process,
+        config.journal.process,
+        "false; a router does not know the process of a client",
+    )?;
     check_responses(imds)
 }
 
@@ -70,11 +75,17 @@ pub(crate) fn check_steps(steps: &[TimelineStep]) -> Result<(), Invalid> {
 }
 
 fn check_rule(rule: &Rule) -> Result<(), Invalid> {
+    let key = Key::root(&format!("the rule {:?}", rule.name));
+    if let Some(process) = &rule.matches.process {
+        let key = key.field("match").field("process");
+        let accepted = "no condition; a router does not know the process of a client";
+        return key.unless(false, process, accepted);
+    }
     if !rule.fault.needs_connection() {
         return Ok(());
     }
     let fault = serde_json::to_string(&rule.fault).unwrap_or_default();
-    Err(Key::root(&format!("the rule {:?}", rule.name)).malformed(format_args!(
+    Err(key.malformed(format_args!(
         "the fault {fault} acts on the connection, which a router cannot do; use a fault of the \
          response, or an emulator that listens"
     )))

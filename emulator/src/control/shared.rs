@@ -14,7 +14,7 @@ use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::imds::Imds;
-use crate::journal::Journal;
+use crate::journal::{Journal, Recorded};
 use crate::value::{Invalid, Span};
 
 /// What listeners and handles share.
@@ -69,6 +69,11 @@ impl Shared {
     pub(crate) fn imds(&self) -> arc_swap::Guard<Arc<Imds>> {
         self.tick();
         self.imds.load()
+    }
+
+    /// What the journal records on demand.
+    pub(crate) fn recorded(&self) -> Recorded {
+        self.imds.load().config().recorded()
     }
 
     /// Takes the steps of the timeline that are due.

@@ -56,8 +56,9 @@ impl Rule {
 
     /// A fault that takes effect before a request is read cannot depend on the request.
     fn check_reach(&self, key: &Key) -> Result<(), Invalid> {
-        let client = Match {
+        let sender = Match {
             client: self.matches.client,
+            process: self.matches.process.clone(),
             ..Match::default()
         };
         match self.fault.nature() {
@@ -80,9 +81,9 @@ impl Rule {
                 ])
             }
             Nature::Accept => key.field("match").unless(
-                self.matches == client,
+                self.matches == sender,
                 "a condition",
-                "`client`, because `reset_peer` after `accept` takes effect before there is a request",
+                "`client` and `process`, because `reset_peer` after `accept` takes effect before there is a request",
             ),
             Nature::Response(..)
             | Nature::Delivery(..)
@@ -116,6 +117,15 @@ impl Match {
         }
         if let Some(pattern) = &self.user_agent {
             checks.add(check_glob(&key.field("user-agent"), pattern));
+        }
+        if let Some(pattern) = &self.process {
+            let key = key.field("process");
+            checks.add(check_glob(&key, pattern));
+            checks.add(key.unless(
+                cfg!(target_os = "linux"),
+                pattern,
+                "no condition on this system; processes are found on Linux only",
+            ));
         }
         if let Some(numbers) = self.request {
             checks.add(key.field("request").unless(

@@ -1,7 +1,7 @@
 //! Which rules apply to a request.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) imds: ImdsVersion,
     pub(crate) token: TokenState,
     pub(crate) peer: IpAddr,
+    /// The name of the client's process, if a rule needs it and it was found.
+    pub(crate) process: Option<&'a str>,
     /// Number of open connections, this one included.
     pub(crate) connections: usize,
     /// The number of the request, from 1.
@@ -121,6 +123,7 @@ struct Active {
     method: Option<Method>,
     headers: Vec<(HeaderName, GlobMatcher)>,
     user_agent: Option<GlobMatcher>,
+    process: Option<GlobMatcher>,
     matched: AtomicU64,
     fired: AtomicU64,
     meter: Mutex<Meter>,
@@ -224,7 +227,10 @@ impl RuleSet {
                 Some((header(name)?, text_glob(pattern).ok()?.compile_matcher()))
             })
             .collect();
-        let user_agent = rule.matches.user_agent.as_deref();
+        let text = |pattern: &Option<String>| {
+            let glob = text_glob(pattern.as_deref()?).ok()?;
+            Some(glob.compile_matcher())
+        };
         let active = Active {
             name: rule.name.as_str().into(),
             id: self.next_id,
@@ -236,9 +242,8 @@ impl RuleSet {
                 .as_ref()
                 .and_then(|method| method.parse().ok()),
             headers,
-            user_agent: user_agent
-                .and_then(|pattern| text_glob(pattern).ok())
-                .map(|glob| glob.compile_matcher()),
+            user_agent: text(&rule.matches.user_agent),
+            process: text(&rule.matches.process),
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             meter: Mutex::default(),
@@ -306,6 +311,11 @@ impl RuleSet {
         self.active.is_empty()
     }
 
+    /// Whether a rule is for certain processes only.
+    pub(crate) fn tells_processes_apart(&self) -> bool {
+        self.active.iter().any(|active| active.process.is_some())
+    }
+
     /// The rules, each with the number of requests that it has applied to.
     pub(crate) fn rules(&self) -> impl Iterator<Item = (&Rule, u64)> {
         self.active
@@ -366,13 +376,18 @@ impl RuleSet {
     }
 
     /// The rule that resets a connection before a request is read.
-    pub(crate) fn fire_on_accept(&self, peer: SocketAddr, now: DateTime<Utc>) -> Option<Fired> {
-        let peer = peer.ip().to_canonical();
+    pub(crate) fn fire_on_accept(
+        &self,
+        peer: IpAddr,
+        process: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Option<Fired> {
         self.active.iter().find_map(|active| {
             let client = active.rule.matches.client;
             if !matches!(active.rule.fault.nature(), Nature::Accept)
                 || !active.is_within(now)
                 || client.is_some_and(|client| !client.contains(&peer))
+                || !active.is_from(process)
             {
                 return None;
             }
@@ -468,6 +483,12 @@ impl Active {
         since >= TimeDelta::zero() && when.duration.is_none_or(|duration| since < duration.into())
     }
 
+    /// Whether the rule is for requests of this process.
+    fn is_from(&self, process: Option<&str>) -> bool {
+        let glob = self.process.as_ref();
+        glob.is_none_or(|glob| process.is_some_and(|name| glob.is_match(name)))
+    }
+
     fn matches(&self, asked: &Asked<'_>) -> bool {
         let wanted = &self.rule.matches;
         let holds = |glob: &GlobMatcher, name: &HeaderName| {
@@ -487,6 +508,7 @@ impl Active {
             && wanted
                 .request
                 .is_none_or(|numbers| numbers.contains(asked.number))
+            && self.is_from(asked.process)
             && self.headers.iter().all(|(name, glob)| holds(glob, name))
             && self
                 .user_agent

@@ -99,6 +99,13 @@ impl Rule {
         self
     }
 
+    /// Matches only requests of processes whose name is like this glob.
+    #[must_use]
+    pub fn process(mut self, glob: impl Into<String>) -> Self {
+        self.matches.process = Some(glob.into());
+        self
+    }
+
     /// Stops after `count` requests.
     #[must_use]
     pub fn times(mut self, count: u64) -> Self {
@@ -146,6 +153,9 @@ pub struct Match {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub client: Option<IpNet>,
+    /// Glob of the name of the process that sent the request. Supported on Linux only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// Headers, each with a glob of its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

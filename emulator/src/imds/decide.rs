@@ -25,7 +25,7 @@ const NOT_FOUND: Kind = Kind::Error(StatusCode::NOT_FOUND);
 
 impl Imds {
     /// Decides how to answer `request`, which `client` sends at the moment `now`.
-    pub fn decide(&self, request: &Parts, client: Client, now: DateTime<Utc>) -> Decision {
+    pub fn decide(&self, request: &Parts, client: Client<'_>, now: DateTime<Utc>) -> Decision {
         let path = Path::new(request.uri.path());
         let for_token = path.is_for_tokens() && request.method == Method::PUT;
         let sent = SentToken::new(request, &self.tokens);
@@ -52,6 +52,7 @@ impl Imds {
             imds: summary.imds,
             token: summary.token,
             peer: client.address.to_canonical(),
+            process: client.process,
             connections: client.connections,
             number,
         };
@@ -73,7 +74,7 @@ impl Imds {
         request: &Parts,
         path: &Path<'_>,
         sent: SentToken,
-        client: Client,
+        client: Client<'_>,
         now: DateTime<Utc>,
         fired: &[Fired],
         mut summary: Summary,

@@ -7,7 +7,7 @@ mod decide;
 mod quirks;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,11 +52,13 @@ pub struct Imds {
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Client {
+pub struct Client<'a> {
     /// The client's address.
     pub address: IpAddr,
     /// Number of open connections, this one included.
     pub connections: usize,
+    /// The name of the client's process, if it is known.
+    pub process: Option<&'a str>,
 }
 
 impl fmt::Debug for Imds {
@@ -214,13 +216,19 @@ impl Imds {
         self.rules.can_be_down()
     }
 
-    /// Whether a rule resets the connection from `peer` before a request is read. If so, the
+    /// Whether the client's process makes a difference: to the journal, or to a rule.
+    pub(crate) fn tells_processes_apart(&self) -> bool {
+        self.config.journal.process || self.rules.tells_processes_apart()
+    }
+
+    /// Whether a rule resets the connection of `client` before a request is read. If so, the
     /// connection counts as a request.
-    pub fn accept(&self, peer: SocketAddr, now: DateTime<Utc>) -> Option<Summary> {
+    pub fn accept(&self, client: Client<'_>, now: DateTime<Utc>) -> Option<Summary> {
         if self.rules.is_empty() {
             return None;
         }
-        let fired = self.rules.fire_on_accept(peer, now)?;
+        let peer = client.address.to_canonical();
+        let fired = self.rules.fire_on_accept(peer, client.process, now)?;
         Some(Summary {
             number: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             imds: ImdsVersion::V1,

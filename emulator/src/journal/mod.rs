@@ -3,6 +3,7 @@
 //! It contains neither tokens nor secrets. It is bounded: it keeps the newest exchanges and counts
 //! those that it drops. Adding an exchange takes constant time.
 
+mod process;
 mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+pub use process::{Parent, Process};
 pub use verify::{
     Assertion, BacksOff, MaxRequests, MinRequests, Report, Requests, UserAgent, Verdict,
 };
@@ -50,6 +52,11 @@ pub struct Exchange {
     /// started. A request through a [router](crate::Builder::router) has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
+    /// The process that opened the connection, if the journal tells processes (`journal.process`) and
+    /// it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Process>")]
+    pub process: Option<Arc<Process>>,
     /// The method.
     pub method: String,
     /// The path, without a query.
@@ -98,6 +105,9 @@ impl fmt::Display for Exchange {
         write!(f, " {} token:{}", word(&self.imds), word(&self.token))?;
         if let Some(agent) = &self.user_agent {
             write!(f, " {agent:?}")?;
+        }
+        if let Some(process) = &self.process {
+            write!(f, " by {process}")?;
         }
         if !self.rules.is_empty() {
             write!(f, " [{}]", self.rules.join(", "))?;
@@ -167,6 +177,9 @@ pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub client: Option<IpNet>,
+    /// Glob of the name of the process. It needs `journal.process`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// Only exchanges with a higher number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -203,22 +216,46 @@ impl Filter {
 
     /// Checks and compiles the filter; `key` is where it stands.
     pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
-        all(
-            [("path", &self.path), ("user-agent", &self.user_agent)].map(|(name, pattern)| {
-                let check = |pattern: &String| check_glob(&key.field(name), pattern);
-                pattern.as_ref().map_or(Ok(()), check)
-            }),
-        )?;
+        all([
+            ("path", &self.path),
+            ("user-agent", &self.user_agent),
+            ("process", &self.process),
+        ]
+        .map(|(name, pattern)| {
+            let check = |pattern: &String| check_glob(&key.field(name), pattern);
+            pattern.as_ref().map_or(Ok(()), check)
+        }))?;
         let path = self.path.as_deref().and_then(|path| glob(path).ok());
-        let agent = self.user_agent.as_deref();
+        let text = |pattern: &Option<String>| {
+            let glob = text_glob(pattern.as_deref()?).ok()?;
+            Some(glob.compile_matcher())
+        };
         Ok(Sieve {
             filter: self,
             path: path.map(|glob| glob.compile_matcher()),
-            user_agent: agent
-                .and_then(|agent| text_glob(agent).ok())
-                .map(|glob| glob.compile_matcher()),
+            user_agent: text(&self.user_agent),
+            process: text(&self.process),
         })
     }
+
+    /// Checks that the journal records what the filter is about; `key` is where it stands.
+    pub(crate) fn check_recorded(&self, key: &Key, recorded: Recorded) -> Result<(), Invalid> {
+        let Some(pattern) = &self.process else {
+            return Ok(());
+        };
+        key.field("process").unless(
+            recorded.processes,
+            pattern,
+            "no condition, unless `journal.process` is true: otherwise the journal does not tell \
+             processes",
+        )
+    }
+}
+
+/// What the journal records on demand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recorded {
+    pub(crate) processes: bool,
 }
 
 /// A compiled filter.
@@ -226,6 +263,7 @@ pub(crate) struct Sieve<'a> {
     filter: &'a Filter,
     path: Option<GlobMatcher>,
     user_agent: Option<GlobMatcher>,
+    process: Option<GlobMatcher>,
 }
 
 impl Sieve<'_> {
@@ -239,6 +277,10 @@ impl Sieve<'_> {
                 .user_agent
                 .as_ref()
                 .is_none_or(|glob| glob.is_match(agent))
+            && self.process.as_ref().is_none_or(|glob| {
+                let process = exchange.process.as_ref();
+                process.is_some_and(|process| glob.is_match(&process.name))
+            })
             && filter
                 .method
                 .as_ref()
@@ -328,7 +370,8 @@ impl Journal {
         let _ = self.followers.send(exchange);
     }
 
-    pub(crate) fn find(&self, filter: &Filter) -> Result<Found, Invalid> {
+    pub(crate) fn find(&self, filter: &Filter, recorded: Recorded) -> Result<Found, Invalid> {
+        filter.check_recorded(&Key::root("filter"), recorded)?;
         let sieve = filter.compile(&Key::root("filter"))?;
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut exchanges: Vec<Arc<Exchange>> = entries
@@ -375,9 +418,13 @@ impl Journal {
         self.followers.subscribe()
     }
 
-    pub(crate) fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid> {
-        let found = self.find(&Filter::default())?;
-        verify::verify(assertions, &found)
+    pub(crate) fn verify(
+        &self,
+        assertions: &[Assertion],
+        recorded: Recorded,
+    ) -> Result<Report, Invalid> {
+        let found = self.find(&Filter::default(), recorded)?;
+        verify::verify(assertions, &found, recorded)
     }
 
     /// The place after the newest exchange.
@@ -387,7 +434,12 @@ impl Journal {
     }
 
     /// Checks an assertion about the exchanges after a place in the journal.
-    pub(crate) fn verify_after(&self, place: u64, assertion: Assertion) -> Result<Report, Invalid> {
+    pub(crate) fn verify_after(
+        &self,
+        place: u64,
+        assertion: Assertion,
+        recorded: Recorded,
+    ) -> Result<Report, Invalid> {
         let found = {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted = entries.added.saturating_sub(place);
@@ -398,7 +450,7 @@ impl Journal {
                 dropped: entries.dropped.min(wanted.saturating_sub(there)),
             }
         };
-        verify::verify(&[assertion], &found)
+        verify::verify(&[assertion], &found, recorded)
     }
 }
 
@@ -473,6 +525,11 @@ mod tests {
                 uptime_ms: 0,
                 client: [127, 0, 0, 1].into(),
                 connection: Some(number),
+                process: Some(Arc::new(Process {
+                    pid: 70,
+                    name: "cu\nrl".into(),
+                    parent: None,
+                })),
                 method: "GET".into(),
                 path: "/".into(),
                 imds: ImdsVersion::V1,
@@ -490,10 +547,11 @@ mod tests {
         let kind = (ImdsVersion::V1, Outcome::NoResponse, None);
         assert_eq!(journal.counts(), [(kind, 3)]);
         assert_eq!(journal.length(), (2, 1));
-        let found = journal.find(&Filter::default()).unwrap();
+        let recorded = Recorded { processes: false };
+        let found = journal.find(&Filter::default(), recorded).unwrap();
         assert_eq!(
             found.exchanges[0].to_string(),
-            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / no-response v1 token:none \"me/1\" [one, two]"
+            "#2 1970-01-01T00:00:00.000Z 127.0.0.1 GET / no-response v1 token:none \"me/1\" by cu\\nrl[70] [one, two]"
         );
         journal.clear();
         assert_eq!(journal.counts(), [(kind, 3)]);

@@ -28,7 +28,7 @@ use crate::config;
 use crate::control::Shared;
 use crate::decision::Step;
 use crate::instance::Switch;
-use crate::journal::Outcome;
+use crate::journal::{Outcome, Process};
 
 /// The maximum length of a request's head in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -70,13 +70,18 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let _counted = Counted::new(&shared);
-    let origin = Origin {
+    let mut origin = Origin {
         address: peer.ip(),
         connection: Some(shared.accepted.fetch_add(1, Ordering::Relaxed) + 1),
+        process: None,
     };
+    // Before the first request is answered, because the client may end as soon as it is.
+    if shared.imds().tells_processes_apart() {
+        origin.process = process(network, peer, &stream).await;
+    }
     let http = {
         let imds = shared.imds();
-        if let Some(summary) = imds.accept(peer, shared.clock.now()) {
+        if let Some(summary) = imds.accept(origin.client(&shared), shared.clock.now()) {
             Entry::new(&shared, "", "", &HeaderMap::new(), &origin, summary).end(Outcome::Reset, 0);
             return wire::reset(stream);
         }
@@ -117,6 +122,21 @@ pub(super) async fn serve(
     }
 }
 
+/// The process that opened the connection.
+#[cfg(target_os = "linux")]
+async fn process(network: Network, peer: SocketAddr, stream: &TcpStream) -> Option<Arc<Process>> {
+    let ours = stream.local_addr().ok()?;
+    let find = move || super::sender::find(network, peer, ours);
+    let process = tokio::task::spawn_blocking(find).await.ok()??;
+    Some(Arc::new(process))
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+async fn process(_: Network, _: SocketAddr, _: &TcpStream) -> Option<Arc<Process>> {
+    None
+}
+
 /// How far the packets of a connection go.
 struct Distance {
     shared: Option<Arc<Shared>>,
@@ -126,7 +146,7 @@ struct Distance {
 impl Distance {
     fn new(network: Network, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
         Self {
-            shared: (network == Network::Commands).then(|| Arc::clone(shared)),
+            shared: matches!(network, Network::Commands { .. }).then(|| Arc::clone(shared)),
             is_ipv6: peer.is_ipv6(),
         }
     }

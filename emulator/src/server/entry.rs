@@ -1,6 +1,8 @@
 //! The entry of a request in the journal.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http::HeaderMap;
@@ -8,7 +10,8 @@ use http::header::USER_AGENT;
 
 use crate::control::Shared;
 use crate::decision::Summary;
-use crate::journal::{self, Exchange, Outcome};
+use crate::imds::Client;
+use crate::journal::{self, Exchange, Outcome, Process};
 
 /// Where a request comes from.
 #[derive(Clone, Debug)]
@@ -16,6 +19,19 @@ pub(super) struct Origin {
     pub(super) address: IpAddr,
     /// The number of the connection, if the emulator accepted it.
     pub(super) connection: Option<u64>,
+    /// The process, if it makes a difference and was found.
+    pub(super) process: Option<Arc<Process>>,
+}
+
+impl Origin {
+    /// The client, as the core sees it.
+    pub(super) fn client(&self, shared: &Shared) -> Client<'_> {
+        Client {
+            address: self.address,
+            connections: shared.connections.load(Ordering::Relaxed),
+            process: self.process.as_ref().map(|process| &*process.name),
+        }
+    }
 }
 
 /// An exchange that is written to the journal when it ends or the client disconnects.
@@ -46,6 +62,7 @@ impl<'a> Entry<'a> {
                 uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
                 client: origin.address.to_canonical(),
                 connection: origin.connection,
+                process: origin.process.clone(),
                 method: journal::kept(method),
                 path: journal::kept(path),
                 imds: summary.imds,

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,16 +13,12 @@ use hyper::ext::ReasonPhrase;
 use super::entry::{Entry, Origin};
 use crate::control::Shared;
 use crate::decision::{self, Decision, Delivery, Step};
-use crate::imds::{Client, Imds};
+use crate::imds::Imds;
 use crate::journal::Outcome;
 
 /// The core's decision about a request.
 pub(super) fn decide(shared: &Shared, imds: &Imds, request: &Parts, origin: &Origin) -> Decision {
-    let client = Client {
-        address: origin.address,
-        connections: shared.connections.load(Ordering::Relaxed),
-    };
-    imds.decide(request, client, shared.clock.now())
+    imds.decide(request, origin.client(shared), shared.clock.now())
 }
 
 /// Carries out a decision, and records the exchange in the journal. The response is ready after its

@@ -234,6 +234,7 @@ impl Host {
     /// Serves one command until it has ended.
     fn one(&self, mut launch: Launch) -> impl Future<Output = ()> + Send + use<> {
         let mut served = JoinSet::new();
+        let supervisor = launch.supervisor;
         for (address, listener) in std::mem::take(&mut launch.listeners) {
             // The sockets do not block.
             let Ok(listener) = TcpListener::from_std(listener) else {
@@ -246,7 +247,7 @@ impl Host {
                 served.spawn(listen(
                     listener,
                     address,
-                    Network::Commands,
+                    Network::Commands { supervisor },
                     shared,
                     router,
                     stopped,

@@ -64,8 +64,8 @@ pub(super) enum Network {
     /// The one of this process.
     Ours,
     /// The one of an isolated command. Responses to a `PUT` leave with `HttpPutResponseHopLimit` as
-    /// their time to live, as on EC2 `[I21]`.
-    Commands,
+    /// their time to live, as on EC2 `[I21]`. The supervisor is a process in the network.
+    Commands { supervisor: u32 },
 }
 
 /// Accepts connections until the emulator stops, then waits for those with a request in progress.

@@ -12,6 +12,8 @@ mod listener;
 mod operations;
 mod port;
 mod router;
+#[cfg(target_os = "linux")]
+mod sender;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -42,7 +42,7 @@ impl Port {
                 drop(listener);
                 Self::Refusing(bound(address).ok())
             }
-            (Self::Open(listener), Network::Commands) => {
+            (Self::Open(listener), Network::Commands { .. }) => {
                 let Ok(socket) = SockRef::from(&listener).try_clone() else {
                     return Self::Open(listener);
                 };

@@ -52,6 +52,7 @@ async fn answer(shared: &Shared, request: Request) -> Response {
     let unknown = || Origin {
         address: peer.unwrap_or(UNKNOWN),
         connection: None,
+        process: None,
     };
     let origin = listener.map_or_else(unknown, |FromListener(origin)| origin);
     let decision = {

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{Command, Outcome, ToState};
 
-use crate::journal::{Exchange, Filter};
+use crate::journal::{Exchange, Filter, Recorded};
 use crate::value::{Invalid, Key, Span, all};
 
 /// A step of a timeline. A step with neither `at` nor `on` is only taken on demand.
@@ -117,11 +117,12 @@ impl OnRequest {
 
 impl TimelineStep {
     /// Checks the step by itself; `key` is its place in the configuration.
-    pub(crate) fn check(&self, key: &Key) -> Result<(), Invalid> {
+    pub(crate) fn check(&self, key: &Key, recorded: Recorded) -> Result<(), Invalid> {
         let filter = match &self.on {
             Some(On::Request(request)) => {
-                let filter = &request.filter;
-                filter.compile(&key.field("on.request.of")).map(drop)
+                let (filter, key) = (&request.filter, key.field("on.request.of"));
+                let recorded = filter.check_recorded(&key, recorded);
+                all([filter.compile(&key).map(drop), recorded])
             }
             _ => Ok(()),
         };

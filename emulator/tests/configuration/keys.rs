@@ -63,6 +63,7 @@ do = [{ heal = "a fault" }]
 
 [journal]
 capacity = 7
+process = true
 
 [admin]
 enabled = true

@@ -1,7 +1,5 @@
 //! The core alone: what it decides and tells, without a socket.
 
-use std::net::SocketAddr;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 use imds_emulator::config::{Config, HttpTokens, Peers, Span};
@@ -43,6 +41,7 @@ fn ask_with(
     let client = Client {
         address: [127, 0, 0, 1].into(),
         connections,
+        process: None,
     };
     imds.decide(&request, client, at)
 }
@@ -130,8 +129,12 @@ fn it_does_not_tell_its_secrets() {
 
 /// The connections, of so many, that are reset before a request is read; their numbers as told.
 fn accepted(imds: &Imds, count: usize, at: DateTime<Utc>) -> Vec<u64> {
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1024));
-    let told = (0..count).filter_map(|_| imds.accept(peer, at));
+    let client = Client {
+        address: [127, 0, 0, 1].into(),
+        connections: 1,
+        process: None,
+    };
+    let told = (0..count).filter_map(|_| imds.accept(client, at));
     told.map(|told| told.number).collect()
 }
 

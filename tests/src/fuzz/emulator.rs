@@ -223,7 +223,7 @@ pub fn rule(bytes: &[u8]) {
                     token = HeaderValue::from_maybe_shared(response.into_body()).ok();
                 }
             }
-            let _ = imds.accept((Ipv4Addr::LOCALHOST, 1).into(), at);
+            let _ = imds.accept(client(), at);
         }
         assert!(imds.without_fault(&rule.name).is_some());
     }
@@ -290,10 +290,11 @@ fn request(method: Method, path: &str, token: Option<&HeaderValue>) -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-fn client() -> Client {
+fn client() -> Client<'static> {
     Client {
         address: Ipv4Addr::LOCALHOST.into(),
         connections: 1,
+        process: Some("fuzz"),
     }
 }
 

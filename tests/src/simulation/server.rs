@@ -1,6 +1,6 @@
 //! The emulator's core without sockets, in virtual time. Its responses are compared with `responses`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -233,14 +233,15 @@ impl Server {
                 *rules = Some(down.map(|rule| rule.name.as_str().into()).collect());
                 return Err(Broken::Refused);
             }
-            if let Some(reset) = state.imds.accept(SocketAddr::new(address, 40_000), now) {
-                *rules = Some(reset.rules);
-                return Err(Broken::Reset);
-            }
             let client = Client {
                 address,
                 connections: 1,
+                process: None,
             };
+            if let Some(reset) = state.imds.accept(client, now) {
+                *rules = Some(reset.rules);
+                return Err(Broken::Reset);
+            }
             state.imds.decide(request, client, now)
         };
         *rules = Some(decision.summary.rules);

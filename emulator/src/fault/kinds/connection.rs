@@ -73,8 +73,8 @@ pub enum Family {
 #[non_exhaustive]
 pub struct ResetPeer {
     /// `accept` (once the connection is accepted, before a request is read; the rule can match by
-    /// `client` only), `request` (once the request is read) or `{ bytes = NUM }` (once NUM bytes of
-    /// the body are sent). Default: `request`.
+    /// `client` and `process` only), `request` (once the request is read) or `{ bytes = NUM }` (once
+    /// NUM bytes of the body are sent). Default: `request`.
     #[serde(default)]
     pub after: ResetAfter,
 }

@@ -10,7 +10,7 @@ use globset::GlobMatcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Filter, Found};
+use super::{Exchange, Filter, Found, Recorded};
 use crate::request::{ImdsVersion, check_glob, glob, is_for_tokens, text_glob};
 use crate::value::{Invalid, Key, Span};
 
@@ -311,21 +311,29 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) fn verify(assertions: &[Assertion], found: &Found) -> Result<Report, Invalid> {
-    let verdicts: Vec<Verdict> = verdicts(assertions, found)?;
+pub(super) fn verify(
+    assertions: &[Assertion],
+    found: &Found,
+    recorded: Recorded,
+) -> Result<Report, Invalid> {
+    let verdicts: Vec<Verdict> = verdicts(assertions, found, recorded)?;
     Ok(Report {
         holds: verdicts.iter().all(|verdict| verdict.holds),
         verdicts,
     })
 }
 
-fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Invalid> {
+fn verdicts(
+    assertions: &[Assertion],
+    found: &Found,
+    recorded: Recorded,
+) -> Result<Vec<Verdict>, Invalid> {
     assertions
         .iter()
         .enumerate()
         .map(|(at, assertion)| {
             let key = Key::root("assertions").item(at);
-            let (wrong, mut why) = assertion.wrong(&key, &found.exchanges)?;
+            let (wrong, mut why) = assertion.wrong(&key, &found.exchanges, recorded)?;
             if found.dropped > 0 {
                 why = format!("{why} (older requests dropped: {})", found.dropped);
             }
@@ -348,13 +356,20 @@ fn verdicts(assertions: &[Assertion], found: &Found) -> Result<Vec<Verdict>, Inv
 type Findings<'a> = (Option<Vec<&'a Arc<Exchange>>>, String);
 
 impl Assertion {
-    fn wrong<'a>(&self, key: &Key, all: &'a [Arc<Exchange>]) -> Result<Findings<'a>, Invalid> {
+    fn wrong<'a>(
+        &self,
+        key: &Key,
+        all: &'a [Arc<Exchange>],
+        recorded: Recorded,
+    ) -> Result<Findings<'a>, Invalid> {
         let none_of = |wrong: Vec<&'a Arc<Exchange>>, what: &str| {
             let why = format!("{} of {} requests {what}", wrong.len(), all.len());
             ((!wrong.is_empty()).then_some(wrong), why)
         };
         let selected = |filter: &Filter, key: &Key| -> Result<Vec<&'a Arc<Exchange>>, Invalid> {
-            let sieve = filter.compile(&key.field("of"))?;
+            let key = key.field("of");
+            filter.check_recorded(&key, recorded)?;
+            let sieve = filter.compile(&key)?;
             Ok(all
                 .iter()
                 .filter(|exchange| sieve.passes(exchange))

@@ -12,6 +12,7 @@ fn exchange(number: u64, client: u8, came: u64) -> Arc<Exchange> {
         uptime_ms: came,
         client: [127, 0, 0, client].into(),
         connection: Some(number),
+        process: None,
         method: "GET".into(),
         path: "/".into(),
         imds: ImdsVersion::V1,
@@ -27,9 +28,11 @@ fn exchange(number: u64, client: u8, came: u64) -> Arc<Exchange> {
     })
 }
 
+const RECORDED: Recorded = Recorded { processes: true };
+
 /// The numbers of the exchanges that violate an assertion, and the reason.
 fn against(assertion: &Assertion, all: &[Arc<Exchange>]) -> (Vec<u64>, String) {
-    let (wrong, why) = assertion.wrong(&Key::root("x"), all).unwrap();
+    let (wrong, why) = assertion.wrong(&Key::root("x"), all, RECORDED).unwrap();
     let wrong = wrong.unwrap_or_default();
     (wrong.iter().map(|exchange| exchange.number).collect(), why)
 }
