@@ -1,4 +1,4 @@
-//! The role, its credentials, and the instance's own credentials.
+//! The role and its credentials.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -11,9 +11,6 @@ use super::wire::Response;
 use super::{Check, Judged, META_DATA, NotPassed, Server, expect, not_applicable, responses};
 
 const LIST: &str = "/latest/meta-data/iam/security-credentials/";
-const INFO: &str = "/latest/meta-data/iam/info";
-const OF_INSTANCE: &str =
-    "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -108,6 +105,13 @@ pub(super) fn checks() -> Vec<Check> {
         )
         .formerly(&["credentials/five-minutes"]),
         Check::new(
+            "credentials/lifetime",
+            May,
+            "The credentials expire 6 to 6.5 hours after LastUpdated",
+            &["I49"],
+            |imds| lifetime(imds).boxed(),
+        ),
+        Check::new(
             "credentials/last-updated",
             Should,
             "LastUpdated is a date in the past, with Z",
@@ -158,42 +162,6 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| case(imds).boxed(),
         )
         .formerly(&["credentials/case"]),
-        Check::new(
-            "credentials/info",
-            Should,
-            "iam/info describes the instance profile",
-            &["I44"],
-            |imds| info(imds).boxed(),
-        ),
-        Check::new(
-            "credentials/profile-arn",
-            Should,
-            "The instance profile has an ARN in the account of the instance",
-            &["I44", "I59"],
-            |imds| profile_arn(imds).boxed(),
-        ),
-        Check::new(
-            "instance-credentials/info",
-            Should,
-            "The info of the instance's own credentials states their account",
-            &["I53"],
-            |imds| own_info(imds).boxed(),
-        ),
-        Check::new(
-            "instance-credentials/document",
-            Should,
-            "The instance has its own credentials, and they have not expired",
-            &["I53"],
-            |imds| own_document(imds).boxed(),
-        ),
-        Check::new(
-            "instance-credentials/differ-from-role",
-            Must,
-            "The instance's own credentials differ from those of the role",
-            &["I53"],
-            |imds| not_the_roles(imds).boxed(),
-        )
-        .formerly(&["instance-credentials/not-the-roles"]),
     ]
 }
 
@@ -238,7 +206,7 @@ async fn roles(imds: &Server) -> Result<Response, NotPassed> {
 }
 
 /// The name of the role, if there is one.
-async fn role(imds: &Server) -> Result<String, NotPassed> {
+pub(super) async fn role(imds: &Server) -> Result<String, NotPassed> {
     let names = roles(imds).await?.lines();
     match names.first().map(|name| name.trim()) {
         Some(name) if !name.is_empty() => Ok(escaped(name)),
@@ -257,7 +225,7 @@ async fn credentials(imds: &Server) -> Result<(Response, Map<String, Value>), No
 }
 
 /// The document of the role, if it has credentials.
-async fn good(imds: &Server) -> Result<Map<String, Value>, NotPassed> {
+pub(super) async fn good(imds: &Server) -> Result<Map<String, Value>, NotPassed> {
     let (_, document) = credentials(imds).await?;
     match document.contains_key("AccessKeyId") {
         true => Ok(document),
@@ -305,7 +273,7 @@ async fn date_of(imds: &Server, name: &str) -> Result<DateTime<Utc>, NotPassed> 
     date.ok_or_else(|| NotPassed::NotApplicable(format!("{name} is not a date")))
 }
 
-fn has_date(document: &Map<String, Value>, name: &str) -> Judged {
+pub(super) fn has_date(document: &Map<String, Value>, name: &str) -> Judged {
     expect(
         date(document, name).is_some(),
         format!("{name} like 2026-01-02T03:04:05Z"),
@@ -392,6 +360,16 @@ async fn five_minutes(imds: &Server) -> Judged {
         ends - Utc::now() >= least,
         "at least five minutes: IMDS issues new credentials before that",
         format!("{} s", (ends - Utc::now()).num_seconds()),
+    )
+}
+
+async fn lifetime(imds: &Server) -> Judged {
+    let updated = date_of(imds, "LastUpdated").await?;
+    let life = date_of(imds, "Expiration").await? - updated;
+    expect(
+        (TimeDelta::hours(6)..=TimeDelta::minutes(390)).contains(&life),
+        "an Expiration between 21600 and 23400 s after LastUpdated",
+        format!("{} s", life.num_seconds()),
     )
 }
 
@@ -499,91 +477,4 @@ async fn case(imds: &Server) -> Judged {
         true => not_applicable("the role name has no letters"),
         false => imds.get(&format!("{LIST}{turned}")).await?.has_status(404),
     }
-}
-
-async fn info(imds: &Server) -> Judged {
-    role(imds).await?;
-    let response = imds.get(INFO).await?;
-    response.has_status(200)?;
-    let Some(document) = json(&response) else {
-        return expect(false, "a JSON object", response.told());
-    };
-    let names: &[&str] = match text(&document, "Code") {
-        // As EC2 answers while the profile cannot be used.
-        Some(code) if code != "Success" => &["Code", "Message", "LastUpdated"],
-        _ => &[
-            "Code",
-            "LastUpdated",
-            "InstanceProfileArn",
-            "InstanceProfileId",
-        ],
-    };
-    has_texts(&document, names)?;
-    has_date(&document, "LastUpdated")
-}
-
-async fn profile_arn(imds: &Server) -> Judged {
-    let document = json(&imds.if_there(INFO).await?).unwrap_or_default();
-    let Some(arn) = text(&document, "InstanceProfileArn") else {
-        return not_applicable("there is no InstanceProfileArn");
-    };
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let account = match parts.as_slice() {
-        ["arn", _, "iam", "", account, name] if name.starts_with("instance-profile/") => *account,
-        _ => return expect(false, "arn:…:iam::…:instance-profile/…", arn),
-    };
-    let identity = imds
-        .get("/latest/dynamic/instance-identity/document")
-        .await?;
-    let identity = json(&identity).unwrap_or_default();
-    let expected = text(&identity, "accountId").unwrap_or(account);
-    expect(
-        account == expected && account.len() == 12,
-        format!("an ARN in the account {expected}"),
-        arn,
-    )
-}
-
-async fn own_info(imds: &Server) -> Judged {
-    let path = format!("{META_DATA}/identity-credentials/ec2/info");
-    let response = imds.get(&path).await?;
-    response.has_status(200)?;
-    let Some(document) = json(&response) else {
-        return expect(false, "a JSON object", response.told());
-    };
-    has_texts(&document, &["Code", "LastUpdated", "AccountId"])
-}
-
-async fn own_document(imds: &Server) -> Judged {
-    let response = imds.get(OF_INSTANCE).await?;
-    response.has_status(200)?;
-    let Some(document) = json(&response) else {
-        return expect(false, "a JSON object", response.told());
-    };
-    let names = [
-        "Code",
-        "AccessKeyId",
-        "SecretAccessKey",
-        "Token",
-        "Expiration",
-    ];
-    has_texts(&document, &names)?;
-    has_date(&document, "Expiration")?;
-    expect(
-        date(&document, "Expiration").is_some_and(|ends| ends > Utc::now()),
-        "an Expiration in the future",
-        text(&document, "Expiration").unwrap_or_default(),
-    )
-}
-
-async fn not_the_roles(imds: &Server) -> Judged {
-    let own = json(&imds.if_there(OF_INSTANCE).await?).unwrap_or_default();
-    let roles = good(imds).await?;
-    let [own, roles] =
-        [own, roles].map(|document| text(&document, "AccessKeyId").map(str::to_owned));
-    expect(
-        own != roles || own.is_none(),
-        "different access keys",
-        "the same access key",
-    )
 }

@@ -1,14 +1,12 @@
-//! The instance, its events, its tags and its user data.
+//! The instance, its tags and its user data.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use futures_util::FutureExt as _;
-use imds_emulator::config::{InstanceAction, LifeCycle, SpotAction, Switch, TargetLifecycleState};
-use serde_json::Value;
+use imds_emulator::config::{InstanceAction, LifeCycle, Switch};
 
 use crate::scenario::Weight::{May, Must, Should};
 
-use super::credentials::{date, has_texts, json, text};
 use super::listings::escaped;
 use super::{Check, Judged, NotPassed, Server, expect, not_applicable};
 
@@ -61,6 +59,13 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| interface_addresses(imds).boxed(),
         ),
         Check::new(
+            "instance/ipv6-blocks",
+            May,
+            "The IPv6 blocks of subnets and networks have all eight groups",
+            &["I40"],
+            |imds| ipv6_blocks(imds).boxed(),
+        ),
+        Check::new(
             "instance/local-ipv4",
             Should,
             "local-ipv4 is an address of a network interface",
@@ -101,56 +106,6 @@ pub(super) fn checks() -> Vec<Check> {
             "system has a valid value",
             &["I41"],
             |imds| one_of(imds, "meta-data/system", &["nitro", "xen", "xen-on-nitro"]).boxed(),
-        ),
-        Check::new(
-            "event/spot",
-            Must,
-            "spot/instance-action is 404, or has an action and a time",
-            &["I35", "I54"],
-            |imds| spot(imds).boxed(),
-        ),
-        Check::new(
-            "event/spot-listed",
-            Should,
-            "spot/ is listed if an interruption is announced, and only then",
-            &["I35"],
-            |imds| spot_listed(imds).boxed(),
-        ),
-        Check::new(
-            "event/spot-termination-time",
-            Should,
-            "spot/termination-time exists if the action is terminate, and only then",
-            &["I55"],
-            |imds| spot_time(imds).boxed(),
-        )
-        .formerly(&["event/spot-time"]),
-        Check::new(
-            "event/rebalance",
-            Should,
-            "The rebalance recommendation is 404, or has a noticeTime",
-            &["I35", "I56"],
-            |imds| rebalance(imds).boxed(),
-        ),
-        Check::new(
-            "event/maintenance",
-            Should,
-            "Scheduled maintenance is a list of events",
-            &["I57"],
-            |imds| maintenance(imds).boxed(),
-        ),
-        Check::new(
-            "event/auto-scaling",
-            Should,
-            "target-lifecycle-state is 404, or has a valid value",
-            &["I35", "I58"],
-            |imds| {
-                one_of(
-                    imds,
-                    "meta-data/autoscaling/target-lifecycle-state",
-                    TargetLifecycleState::ALL,
-                )
-                .boxed()
-            },
         ),
         Check::new(
             "tags/listed",
@@ -274,6 +229,42 @@ async fn interface_addresses(imds: &Server) -> Judged {
     Ok(())
 }
 
+async fn ipv6_blocks(imds: &Server) -> Judged {
+    let macs = "network/interfaces/macs/";
+    let listed = imds.if_there(&format!("{TREE}{macs}")).await?.text();
+    let mut found = false;
+    for mac in listed.lines().map(|name| name.trim().trim_end_matches('/')) {
+        for name in ["subnet-ipv6-cidr-blocks", "vpc-ipv6-cidr-blocks"] {
+            let path = format!("{TREE}{macs}{}/{name}", escaped(mac));
+            let response = imds.get(&path).await?;
+            response.has_status_of(&[200, 404])?;
+            let blocks = response.text();
+            found |= response.status == 200;
+            expect(
+                response.status == 404 || !blocks.is_empty() && blocks.lines().all(is_whole_block),
+                "blocks like 2600:1f16:67f:f200:0:0:0:0/56, one per line, or 404",
+                response.told(),
+            )?;
+        }
+    }
+    match found {
+        true => Ok(()),
+        false => not_applicable("no network interface has IPv6 blocks"),
+    }
+}
+
+/// Whether a line is an IPv6 block without `::` and without leading zeros.
+fn is_whole_block(line: &str) -> bool {
+    let Some((address, length)) = line.trim().split_once('/') else {
+        return false;
+    };
+    let Ok(parsed) = address.parse::<Ipv6Addr>() else {
+        return false;
+    };
+    let groups = parsed.segments().map(|group| format!("{group:x}"));
+    address == groups.join(":") && length.parse().is_ok_and(|length: u8| length <= 128)
+}
+
 fn is_ipv4(line: &str) -> bool {
     line.trim().parse::<Ipv4Addr>().is_ok()
 }
@@ -347,7 +338,7 @@ async fn public_ipv4(imds: &Server) -> Judged {
         .await
 }
 
-async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
+pub(super) async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
     let response = imds.get(&format!("/latest/{path}")).await?;
     if response.status == 404 {
         return not_applicable(format!("{path} does not exist"));
@@ -360,81 +351,6 @@ async fn one_of(imds: &Server, path: &str, values: &[impl ToString]) -> Judged {
         format!("one of {}", values.join(", ")),
         response.told(),
     )
-}
-
-async fn spot(imds: &Server) -> Judged {
-    let response = imds.get(&format!("{TREE}spot/instance-action")).await?;
-    response.has_status_of(&[200, 404])?;
-    if response.status == 404 {
-        return Ok(());
-    }
-    let document = json(&response).unwrap_or_default();
-    let action = text(&document, "action").unwrap_or_default();
-    let is_action = SpotAction::ALL.iter().any(|one| one.to_string() == action);
-    expect(
-        is_action && date(&document, "time").is_some(),
-        "404, or an object with an action and a time",
-        response.told(),
-    )
-}
-
-/// The action of the announced interruption, if there is one.
-async fn announced(imds: &Server) -> Result<Option<String>, NotPassed> {
-    let response = imds.get(&format!("{TREE}spot/instance-action")).await?;
-    match response.status {
-        200 => {
-            let document = json(&response).unwrap_or_default();
-            Ok(Some(
-                text(&document, "action").unwrap_or_default().to_owned(),
-            ))
-        }
-        404 => Ok(None),
-        _ => not_applicable("spot/instance-action cannot be read"),
-    }
-}
-
-async fn spot_listed(imds: &Server) -> Judged {
-    let there = announced(imds).await?.is_some();
-    imds.agrees(TREE, "spot", there).await
-}
-
-async fn spot_time(imds: &Server) -> Judged {
-    let expected = match announced(imds).await?.as_deref() {
-        Some("terminate") => 200,
-        _ => 404,
-    };
-    let response = imds.get(&format!("{TREE}spot/termination-time")).await?;
-    response.has_status(expected)
-}
-
-async fn rebalance(imds: &Server) -> Judged {
-    let response = imds
-        .get(&format!("{TREE}events/recommendations/rebalance"))
-        .await?;
-    response.has_status_of(&[200, 404])?;
-    let document = json(&response).unwrap_or_default();
-    expect(
-        response.status == 404 || date(&document, "noticeTime").is_some(),
-        "404, or an object with a noticeTime",
-        response.told(),
-    )
-}
-
-async fn maintenance(imds: &Server) -> Judged {
-    let response = imds
-        .if_there(&format!("{TREE}events/maintenance/scheduled"))
-        .await?;
-    let Ok(Value::Array(events)) = serde_json::from_slice(&response.body) else {
-        return expect(false, "a JSON array", response.told());
-    };
-    for event in &events {
-        let event = event.as_object().cloned().unwrap_or_default();
-        has_texts(
-            &event,
-            &["NotBefore", "Code", "Description", "EventId", "State"],
-        )?;
-    }
-    Ok(())
 }
 
 async fn tags_listed(imds: &Server) -> Judged {

@@ -21,12 +21,14 @@
 
 mod credentials;
 mod endpoint;
+mod events;
 mod features;
 mod identity;
 mod instance;
 mod listings;
 mod paths;
 mod placement;
+mod profile;
 mod responses;
 mod text;
 mod token_path;
@@ -103,8 +105,10 @@ pub fn checks() -> Vec<Check> {
         paths::checks(),
         listings::checks(),
         credentials::checks(),
+        profile::checks(),
         identity::checks(),
         instance::checks(),
+        events::checks(),
         placement::checks(),
         features::checks(),
     ]

@@ -35,6 +35,13 @@ pub(super) fn checks() -> Vec<Check> {
         )
         .formerly(&["token/legal-in-a-header"]),
         Check::new(
+            "token/form",
+            May,
+            "A token has the length, the beginning and the end of those of Nitro or of Xen",
+            &["I11"],
+            |imds| form(imds).boxed(),
+        ),
+        Check::new(
             "token/plain-text",
             Should,
             "The Content-Type of a token is text/plain",
@@ -47,6 +54,13 @@ pub(super) fn checks() -> Vec<Check> {
             "A PUT with Content-Length: 0 returns a token",
             &["I10"],
             |imds| empty_body(imds).boxed(),
+        ),
+        Check::new(
+            "token/expect-continue",
+            May,
+            "A PUT with Expect: 100-continue returns a token, or is rejected with 417 and a page",
+            &["I61", "clients: s3fs has sent this header"],
+            |imds| expect_continue(imds).boxed(),
         ),
         Check::new(
             "token/header-case",
@@ -226,6 +240,28 @@ async fn legal(imds: &Server) -> Judged {
     )
 }
 
+async fn form(imds: &Server) -> Judged {
+    let response = given(imds, "62").await?;
+    // Xen answers in HTTP/1.0 [I2].
+    let begin = match response.version.as_str() {
+        "HTTP/1.0" => "AQAAA",
+        _ => "AQAEA",
+    };
+    let token = response.text();
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let fit = token.strip_suffix("==").is_some_and(|text| {
+        text.len() == 54 && text.starts_with(begin) && text.bytes().all(is_base64)
+    });
+    expect(
+        fit,
+        format!(
+            "56 characters of URL-safe base64 that begin with {begin} and end with ==, in {}",
+            response.version
+        ),
+        format!("a token of {} bytes in another form", response.body.len()),
+    )
+}
+
 async fn plain_text(imds: &Server) -> Judged {
     given(imds, "60").await?.has_type("text/plain")
 }
@@ -236,6 +272,29 @@ async fn empty_body(imds: &Server) -> Judged {
         .with(TTL, "60")
         .with("Content-Length", "0");
     imds.send(request).await?.has_status(200)
+}
+
+/// Reports do not say which instances reject the header.
+async fn expect_continue(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    let request = Request::new("PUT", TOKEN_PATH)
+        .with(TTL, "60")
+        .with("Expect", "100-continue");
+    let response = imds.send(request).await?;
+    response.has_status_of(&[200, 417])?;
+    let page = "<title>417 - Expectation Failed</title>";
+    match response.status {
+        200 => expect(
+            token_of(&response).is_some(),
+            "a token as the body",
+            response.told(),
+        ),
+        _ => expect(
+            response.text().contains(page),
+            "a page titled 417 - Expectation Failed",
+            response.told(),
+        ),
+    }
 }
 
 async fn names_of_headers(imds: &Server) -> Judged {

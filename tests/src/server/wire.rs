@@ -394,11 +394,18 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// The head without its final blank line, and the bytes after it.
-fn split(came: &[u8]) -> Option<(String, &[u8])> {
-    let end = came.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(came.get(..end)?).into_owned();
-    Some((head, came.get(end + 4..)?))
+/// The head without its final blank line, and the bytes after it. Skips interim responses such as
+/// `100 Continue`.
+fn split(mut came: &[u8]) -> Option<(String, &[u8])> {
+    loop {
+        let end = came.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(came.get(..end)?).into_owned();
+        came = came.get(end + 4..)?;
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        if !(head.starts_with("HTTP/") && status.len() == 3 && status.starts_with('1')) {
+            return Some((head, came));
+        }
+    }
 }
 
 /// The content of the chunks, if the last chunk is there.

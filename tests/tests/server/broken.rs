@@ -133,6 +133,22 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         fault = { type = 'status', code = 403 }",
         &["token/required-or-optional"],
     ),
+    (
+        "match = { headers = { x-aws-ec2-metadata-token-ttl-seconds = '62' } }
+        fault = { type = 'replace', body = 'AQAAAN0BfP8g2W4ymMQKuQ7fVMXk5vTf0d1l3c6mS9nq8zR7wYh2==' }",
+        &["token/form"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { expect = '*' } }
+        fault = { type = 'status', code = 500 }",
+        &["token/expect-continue"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { expect = '*' } }
+        fault = { type = 'status', code = 417, body = 'empty' }",
+        &["token/expect-continue"],
+    ),
+    ("fault = { type = 'expect_refused' }", &[]),
     // Responses.
     (
         "fault = { type = 'wrong_server', to = 'nginx' }",
@@ -258,11 +274,11 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     ("fault = { type = 'credentials_error' }", &[]),
     (
         "fault = { type = 'credentials_expired', by = '1h' }",
-        &["credentials/not-expired"],
+        &["credentials/lifetime", "credentials/not-expired"],
     ),
     (
         "fault = { type = 'credentials_short_lived', lifetime = '2m' }",
-        &["credentials/five-minutes-left"],
+        &["credentials/five-minutes-left", "credentials/lifetime"],
     ),
     (
         "fault = { type = 'credentials_field', name = 'Token', how = 'missing' }",
@@ -285,7 +301,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
         fault = { type = 'patch', json = { Expiration = '2099-01-02T03:04:05+00:00' } }",
-        &["credentials/expiration"],
+        &["credentials/expiration", "credentials/lifetime"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
@@ -295,7 +311,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/emulated-role' }
         fault = { type = 'replace', body = '{\"Code\":\"Success\",\"LastUpdated\":\"2026-01-02T03:04:05Z\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"ASIAIOSFODNN7EXAMPLE\",\"SecretAccessKey\":\"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\",\"Token\":\"token\",\"Expiration\":\"2099-01-02T03:04:05Z\"}' }",
-        &["credentials/last-modified", "credentials/layout"],
+        &["credentials/last-modified", "credentials/layout", "credentials/lifetime"],
     ),
     (
         "match = { path = '/latest/meta-data/iam/security-credentials/no-such-role' }
@@ -474,6 +490,53 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         "match = { path = '/latest/meta-data/spot/instance-action' }
         fault = { type = 'replace', code = 200, body = '{}' }",
         &["event/spot", "event/spot-listed"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/subnet-ipv6-cidr-blocks' }
+        fault = { type = 'replace', code = 200, body = '2600:1f16:67f:f200::/56' }",
+        &["instance/ipv6-blocks"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/network/interfaces/macs/*/vpc-ipv6-cidr-blocks' }
+        fault = { type = 'replace', code = 200, body = '' }",
+        &["instance/ipv6-blocks"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/events/recommendations/rebalance' }
+        fault = { type = 'replace', code = 200, body = '{\"noticeTime\": \"2026-01-02T03:04:05.123Z\"}' }",
+        &["event/times"],
+    ),
+    // A leading zero.
+    (
+        "match = { path = '/latest/meta-data/events/maintenance/scheduled' }
+        fault = { type = 'replace', body = \"\"\"
+[ {
+  \"NotBefore\" : \"02 Jan 2026 03:04:05 GMT\",
+  \"Code\" : \"system-reboot\",
+  \"Description\" : \"scheduled reboot\",
+  \"EventId\" : \"instance-event-0123456789abcdef0\",
+  \"State\" : \"active\"
+} ]\"\"\" }",
+        &["event/maintenance-times"],
+    ),
+    // An end before the begin, in a list in another layout.
+    (
+        "match = { path = '/latest/meta-data/events/maintenance/history' }
+        fault = { type = 'replace', body = '[{\"NotBefore\":\"2 Jan 2026 03:04:05 GMT\",\"NotAfter\":\"1 Jan 2026 03:04:05 GMT\",\"Code\":\"system-reboot\"}]' }",
+        &["event/maintenance-layout", "event/maintenance-times"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/events/maintenance/scheduled' }
+        fault = { type = 'replace', body = \"\"\"
+[ {
+  \"NotBefore\" : \"2 Jan 2026 03:04:05 GMT\",
+  \"Code\" : \"instance-stop\",
+  \"Description\" : \"The instance is running on degraded hardware\",
+  \"EventId\" : \"instance-event-0123456789abcdef0\",
+  \"NotAfter\" : \"2 Jan 2026 05:04:05 GMT\",
+  \"State\" : \"active\"
+} ]\"\"\" }",
+        &["event/maintenance-no-end"],
     ),
     (
         "match = { path = '/latest/user-data', token = 'valid' }

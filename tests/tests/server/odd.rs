@@ -19,6 +19,16 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
         &[TOKEN, "301 Moved|Location: /latest/api/token|"],
         "301 Moved",
     ),
+    (
+        "token/form",
+        &[TOKEN],
+        "a token of 14 bytes in another form",
+    ),
+    (
+        "token/expect-continue",
+        &[TOKEN, "417 Expectation Failed||no"],
+        "417 Expectation Failed, \"no\"",
+    ),
     ("token/distinct", &[TOKEN, TOKEN, TOKEN], "only 1 different"),
     (
         "path/no-newline",
