@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::bench::{Bench, NOT_FOUND};
+use crate::bench::{Bench, FORBIDDEN, LIST, NOT_FOUND, OK, UNAUTHORIZED};
 
 /// The example below a heading of the page.
 fn example(heading: &str) -> String {
@@ -102,4 +102,52 @@ async fn rules_59_and_67_an_instance_without_ipv4() {
         .read("/latest/dynamic/instance-identity/document")
         .await;
     assert!(document.json()["privateIp"].is_null());
+}
+
+#[tokio::test]
+async fn tokens_are_rejected_in_the_first_seconds() {
+    let bench = Bench::configured(&example("The first seconds after boot")).await;
+    assert_eq!(bench.read(LIST).await.status, UNAUTHORIZED);
+    bench.pass(9);
+    assert_eq!(bench.read(LIST).await.status, UNAUTHORIZED);
+    bench.pass(1);
+    assert_eq!(bench.read(LIST).await.status, OK);
+}
+
+#[tokio::test]
+async fn a_proxy_lists_an_arn_and_issues_no_tokens() {
+    let example = example("A proxy that gives credentials to pods: kube2iam");
+    let bench = Bench::configured(&example).await;
+    assert_eq!(bench.token("60").await.status, FORBIDDEN);
+    let bare = async |bench: &Bench, path: &str| bench.ask(&format!("GET {path} HTTP/1.1")).await;
+    let list = bare(&bench, LIST).await;
+    assert_eq!(list.status, OK);
+    assert_eq!(list.body, "arn:aws:iam::123456789012:role/app");
+    let document = format!("{LIST}{}", list.body);
+    let found = bare(&bench, &document).await;
+    assert_eq!(found.status, OK);
+    assert_eq!(found.json()["AccessKeyId"], "ASIAIOSFODNN7EXAMPLE");
+
+    let (faults, _) = example.split_once("[data]").unwrap();
+    let bench = Bench::configured(faults).await;
+    assert_eq!(bare(&bench, LIST).await.body, list.body);
+    assert_eq!(bare(&bench, &document).await.status, NOT_FOUND);
+}
+
+#[tokio::test]
+async fn another_cloud_answers_400() {
+    let example = example("A machine of another cloud: Azure");
+    let bench = Bench::configured(&example).await;
+    for response in [
+        bench.token("60").await,
+        bench.ask(&format!("GET {LIST} HTTP/1.1")).await,
+    ] {
+        assert_eq!(response.status, "HTTP/1.1 400 Bad Request");
+        assert_eq!(response.header("server"), Some("Microsoft-IIS/10.0"));
+        assert!(
+            response
+                .body
+                .contains("Required metadata header not specified")
+        );
+    }
 }
