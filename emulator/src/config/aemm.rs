@@ -246,6 +246,12 @@ impl Translation {
             self.set(&key, "instance.public-keys", public_key);
             served.add("public-key", line);
         }
+        if let Some((_, key)) = self.texts(&mut values, "userdata") {
+            self.warn(
+                key,
+                "has no effect, as in AEMM; the key for user data is userdata.values.userdata",
+            );
+        }
         if let Some(found) = values.take("tags-instance") {
             self.set(&found.key, "instance.tags", found.value.clone());
         }

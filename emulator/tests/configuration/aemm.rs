@@ -411,6 +411,41 @@ async fn events_are_announced_when_aemm_announces_them() {
 }
 
 #[tokio::test]
+async fn empty_texts_count_as_not_set() {
+    let file = json!({
+        "mock-delay-sec": 60,
+        "mock-trigger-time": "",
+        "rebalance-delay-sec": 30,
+        "rebalance-trigger-time": null,
+        "spot": { "action": "terminate", "time": "", "rebalance-rec-time": "" },
+        "events": { "code": "", "not-before": "", "not-after": "", "state": "" },
+        "metadata": { "values": { "userdata": "", "instance-id": "" } },
+        "userdata": { "values": { "userdata": "" } },
+    });
+    let bench = Bench::new(config("empty", &file)).await;
+    bench.1.advance(TimeDelta::seconds(59)).unwrap();
+    const TIME: &str = "meta-data/spot/termination-time";
+    const SCHEDULED: &str = "meta-data/events/maintenance/scheduled";
+    assert_eq!(bench.read(TIME).await, None);
+    assert_eq!(bench.read(SCHEDULED).await.unwrap(), "[]");
+    let notice = bench
+        .json("meta-data/events/recommendations/rebalance")
+        .await;
+    assert_eq!(notice["noticeTime"], "2026-01-02T03:04:35Z");
+    bench.1.advance(TimeDelta::seconds(1)).unwrap();
+    // Two minutes after the announcement, and so it stays.
+    assert_eq!(bench.read(TIME).await.unwrap(), "2026-01-02T03:07:05Z");
+    let event = &bench.json(SCHEDULED).await[0];
+    assert_eq!(event["Code"], "system-reboot");
+    assert_eq!(event["State"], "active");
+    assert_eq!(event["NotBefore"], "2 Jan 2026 03:04:05 GMT");
+    assert_eq!(event["NotAfter"], "9 Jan 2026 03:04:05 GMT");
+    bench.1.advance(TimeDelta::seconds(30)).unwrap();
+    assert_eq!(bench.read(TIME).await.unwrap(), "2026-01-02T03:07:05Z");
+    assert_eq!(bench.read("user-data").await, None);
+}
+
+#[tokio::test]
 async fn dynamic_data_and_user_data() {
     let file = json!({
         "dynamic": {
@@ -487,7 +522,10 @@ fn keys_without_effect_are_named() {
         "asg-termination-trigger-time": "2026-01-02T03:04:05Z",
         "spot": { "acton": "stop" },
         "events": { "not-before-deadline": "2026-01-02T03:04:05Z" },
-        "metadata": { "values": { "instance-typ": "x", "iam-info": { "Cod": "x" } }, "value": {} },
+        "metadata": {
+            "values": { "instance-typ": "x", "iam-info": { "Cod": "x" }, "userdata": "MTIzNA==" },
+            "value": {},
+        },
         "userdata": { "paths": { "userdata": "/latest/elsewhere" } },
     });
     let layers = layers("warnings", &file);
@@ -503,6 +541,7 @@ fn keys_without_effect_are_named() {
         "events.not-before-deadline: has no effect",
         "metadata.values.instance-typ: this key is not known and has no effect; did you mean `instance-type`?",
         "metadata.values.iam-info.cod: this key is not known and has no effect; did you mean `Code`?",
+        "metadata.values.userdata: has no effect, as in AEMM; the key for user data is userdata.values.userdata",
         "metadata.value: this key is not known and has no effect; did you mean `values`?",
         "userdata.paths.userdata: user data is always at /latest/user-data",
     ] {
@@ -511,7 +550,7 @@ fn keys_without_effect_are_named() {
         });
         assert!(found, "{part} in {warnings:#?}");
     }
-    assert_eq!(warnings.len(), 11, "{warnings:#?}");
+    assert_eq!(warnings.len(), 12, "{warnings:#?}");
 }
 
 #[test]
