@@ -138,6 +138,56 @@ async fn rule_31_the_older_dialect_sends_bare_directories_on() {
 }
 
 #[tokio::test]
+async fn rule_46_the_list_and_the_document_of_a_role_with_and_without_a_slash() {
+    use imds_emulator::Dialect::{Nitro, Xen};
+    use imds_emulator::fault::Rule;
+    use imds_emulator::fault::kinds::Replace;
+
+    for dialect in [Nitro, Xen] {
+        let bench = Bench::with(|config| config.server.dialect = dialect).await;
+        let read = async |path: &str| {
+            let path = format!("/latest/meta-data/iam/security-credentials{path}");
+            bench.read(&path).await
+        };
+        let status = |code: &str| match dialect {
+            Xen => format!("HTTP/1.0 {code}"),
+            _ => format!("HTTP/1.1 {code}"),
+        };
+        for path in ["/", "//"] {
+            let list = read(path).await;
+            assert_eq!((list.status, &*list.body), (status("200 OK"), "the-role"));
+        }
+        let bare = read("").await;
+        match dialect {
+            Xen => assert_eq!(bare.status, status("301 Moved Permanently")),
+            _ => assert_eq!((bare.status, &*bare.body), (status("200 OK"), "the-role")),
+        }
+        let document = read("/the-role").await;
+        assert_eq!(document.status, status("200 OK"));
+        assert_eq!(read("/the-role/").await.body, document.body);
+        assert_eq!(read("/the-role/x").await.status, status("404 Not Found"));
+        // As an instance of 2022 answered in HTTP/1.0.
+        let listing = Replace::new().code(200).body("the-role");
+        let rule = Rule::new("2022", listing);
+        let rule = rule.on("/latest/meta-data/iam/security-credentials");
+        let _guard = bench.imds.fault(rule).unwrap();
+        let bare = read("").await;
+        assert_eq!((bare.status, &*bare.body), (status("200 OK"), "the-role"));
+
+        let bench = Bench::with(|config| {
+            config.server.dialect = dialect;
+            config.instance.iam = None;
+        })
+        .await;
+        for path in ["", "/", "/the-role", "/the-role/"] {
+            let path = format!("/latest/meta-data/iam/security-credentials{path}");
+            let response = bench.read(&path).await;
+            assert_eq!(response.status, status("404 Not Found"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn any_value_can_be_replaced_or_taken_away_and_any_path_added() {
     let bench = Bench::configured(
         r#"
