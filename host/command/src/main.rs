@@ -24,8 +24,8 @@ mod serve;
 mod source;
 mod watch;
 
-/// Gets AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
-/// component, and hands them to shells, commands and AWS SDKs.
+/// Get AWS credentials from the EC2 Instance Metadata Service (IMDS), through a sandboxed WASI
+/// component, and hand them to shells, commands and AWS SDKs.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
