@@ -296,6 +296,37 @@ mod tests {
         assert_eq!(quoted(""), "''");
     }
 
+    /// What PowerShell reads from `$Env:A = '…'`. Few machines have a `pwsh` for the test above, so this
+    /// follows the rules for verbatim strings in PowerShell's page about_Quoting_Rules and in its
+    /// language specification: any of five characters is a quotation mark, and two in a row stand for
+    /// one. Everything else stands for itself.
+    fn read_by_the_rules_of_powershell(script: &str) -> String {
+        let is_quote = |letter: &char| matches!(letter, '\'' | '\u{2018}'..='\u{201b}');
+        let mut letters = script.strip_prefix("$Env:A = '").unwrap().chars();
+        let mut value = String::new();
+        loop {
+            match letters.next().unwrap() {
+                quote if is_quote(&quote) => match letters.next() {
+                    Some(second) if is_quote(&second) => value.push(second),
+                    after => {
+                        assert_eq!((after, letters.next()), (Some('\n'), None), "{script}");
+                        return value;
+                    }
+                },
+                letter => value.push(letter),
+            }
+        }
+    }
+
+    #[test]
+    fn powershell_takes_values_as_they_are() {
+        let quotes = "'\u{2018}\u{2019}\u{201a}\u{201b}''";
+        for value in [ODD, USUAL, "", quotes, "$(Get-Date)`n${Env:PATH}\"@'\n'@"] {
+            let script = assignments(Syntax::PowerShell, &[("A", value.to_owned())]).unwrap();
+            assert_eq!(read_by_the_rules_of_powershell(&script), value);
+        }
+    }
+
     #[test]
     fn every_syntax_is_that_of_its_reader() {
         let of = |syntax, value: &str| {

@@ -200,3 +200,23 @@ fn it_waits_until_imds_is_ready() {
     assert_eq!(output.status.code(), Some(1));
     assert!(start.elapsed() < std::time::Duration::from_secs(30));
 }
+
+#[test]
+fn it_waits_while_imds_rejects_the_tokens_that_it_has_just_issued() {
+    let imds = Imds::start(Emulator::builder());
+    let flap = imds_emulator::fault::Fault::token_flap();
+    let rule = imds_emulator::fault::Rule::new("first boot", flap);
+    // Each look-up asks twice, with a new token each time.
+    let list = "/latest/meta-data/iam/security-credentials/";
+    let _fault = imds.fault(rule.on(list).times(8)).unwrap();
+    let arguments = ["get", "--endpoint", imds.url()];
+    let complaint = failure(&arguments, 1);
+    assert!(complaint.contains("IMDS answered 401"), "{complaint}");
+
+    let start = std::time::Instant::now();
+    let table = result(&[&arguments[..], &["--wait", "60s"]].concat());
+    assert!(row(&table, "access key ID").starts_with("ASIA"), "{table}");
+    // Three look-ups failed, with a pause of a second after each.
+    let waited = start.elapsed();
+    assert!(waited >= std::time::Duration::from_secs(3), "{waited:?}");
+}

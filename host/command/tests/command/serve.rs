@@ -148,8 +148,13 @@ fn nobody_else_does() {
             answer.body
         );
     }
-    let elsewhere = served.url.replace("/credentials", "/");
-    assert_eq!(request("GET", &elsewhere, Some(&served.token)).status, 404);
+    // The agent of ECS rejects a slash at the end, too (rusoto #870).
+    for path in ["/", "/credentials/"] {
+        let elsewhere = served.url.replace("/credentials", path);
+        let answer = request("GET", &elsewhere, Some(&served.token));
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.body, "");
+    }
     assert_eq!(
         request("POST", &served.url, Some(&served.token)).status,
         405
@@ -185,8 +190,9 @@ fn it_survives_an_outage_even_beyond_the_end_of_the_credentials() {
     let reported = last.1 - Utc::now();
     assert!(reported > TimeDelta::seconds(110), "{last:?}");
     assert!(reported <= TimeDelta::minutes(2), "{last:?}");
+    let old = last.0.clone();
     imds.remove_preset(Preset::ImdsOutage);
-    ask();
+    until(|| ask().0 != old);
 }
 
 #[test]
@@ -214,25 +220,33 @@ fn nobody_waits_for_a_refresh_while_there_are_credentials() {
     let (key, end) = ask(&served);
     // Three attempts of a second each, from the middle of their life on.
     imds.preset(Preset::ImdsOutage).unwrap();
-    let mut longest = Duration::ZERO;
-    until(|| {
+    let answered_within = || {
         let start = Instant::now();
-        let (held, _) = ask(&served);
-        longest = longest.max(start.elapsed());
+        let (held, reported) = ask(&served);
         assert_eq!(held, key);
+        (start.elapsed(), reported)
+    };
+    // Those that did wait for IMDS, which might have answered.
+    let mut waits = Vec::new();
+    until(|| {
+        let (time, _) = answered_within();
+        waits.extend((time > Duration::from_millis(200)).then_some(time));
         Utc::now() > end - second
     });
-    // It did wait for IMDS, which might have answered.
-    assert!(longest > Duration::from_millis(200), "{longest:?}");
-    // 0.25 s and what a busy machine adds. With IMDS it would be 3.9 s.
-    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    assert!(waits.len() >= 3, "{waits:?}");
+    assert_median_is_as_promised(waits);
     // From now on they have expired, and still nobody waits.
     until(|| Utc::now() > end);
-    let start = Instant::now();
-    let (held, reported) = ask(&served);
-    assert!(start.elapsed() < Duration::from_secs(1));
-    assert_eq!(held, key);
-    assert!(reported > Utc::now() + second * 110, "{reported}");
+    let (times, reported): (Vec<_>, Vec<_>) = (0..5).map(|_| answered_within()).unzip();
+    assert_median_is_as_promised(times);
+    assert!(reported[4] > Utc::now() + second * 110, "{reported:?}");
+}
+
+/// `serve` promises an answer within 0.4 s. A busy machine may delay a few of these.
+fn assert_median_is_as_promised(mut times: Vec<Duration>) {
+    times.sort();
+    let median = times[times.len() / 2];
+    assert!(median <= Duration::from_millis(400), "{times:?}");
 }
 
 /// The access key ID, and the expiration.
