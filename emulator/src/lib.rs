@@ -45,7 +45,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `admin` | the admin API: the same operations over HTTP |
-//! | `isolation` | `Emulator::command`: programs that have the address of IMDS compiled in (Linux) |
+//! | `isolation` | `Emulator::command`, `Builder::link_local`: programs that have the address of IMDS compiled in (Linux) |
 //! | `report` | what clients did, as text, JSON or an HTML page |
 //! | `cli` (default) | the command `imds-emulator`; includes the others |
 //!
@@ -114,7 +114,7 @@ pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, Variables};
 #[cfg(all(feature = "isolation", target_os = "linux"))]
-pub use self::server::{Isolated, Isolation, IsolationError};
+pub use self::server::{Isolated, Isolation, IsolationError, LinkLocal, LinkLocalError};
 pub use self::timeline::{Command, Outcome};
 #[doc(hidden)]
 pub use self::tree::{LEAVES, Leaf};

@@ -32,6 +32,9 @@
 //! with the given addresses and nothing else. When the command ends, and when the caller ends in
 //! whatever way, the kernel kills all processes of the namespace, and the namespaces vanish.
 //!
+//! [`Listening`] and [`Namespace`] do the same in a network namespace that exists, such as that of a
+//! container.
+//!
 //! Linux only. An ordinary user needs permission to create user namespaces, which the kernel gives
 //! by default and some distributions and container runtimes take away.
 //!
@@ -42,12 +45,16 @@
 //! | `message` | what the processes before the command tell the caller |
 //! | `process` | the supervisor and the init process |
 //! | `launch` | the caller's side |
+//! | `namespace` | network namespaces that exist: sockets in them, commands that run in them |
+//! | `addresses` | addresses of the loopback interface of such a namespace, and sockets that listen on them |
 
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod addresses;
 mod launch;
 mod message;
+mod namespace;
 mod netlink;
 mod plan;
 mod process;
@@ -57,8 +64,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+pub use self::addresses::{ListenError, Listening};
 pub use self::launch::{Failure, Launch, Launches};
 pub use self::message::Stage;
+pub use self::namespace::Namespace;
 pub use self::plan::Facet;
 
 /// What the namespaces of a command have.

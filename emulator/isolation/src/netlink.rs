@@ -1,10 +1,16 @@
 //! The configuration of a loopback interface, as netlink messages.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage};
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope,
+};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -14,16 +20,21 @@ use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 /// The index of `lo`, which is the first interface of every network namespace.
-const LO: u32 = 1;
+pub(crate) const LO: u32 = 1;
 /// The MTU of an EC2 instance's interface. It decides how many packets a response takes.
 const MTU: u32 = 9001;
 /// The routing table of the host's own addresses, RT_TABLE_LOCAL.
 const TABLE_LOCAL: u8 = 255;
+/// Marks the addresses that this crate adds to a namespace that exists (IFA_PROTO, Linux 5.18). The
+/// kernel uses 1 to 3 itself.
+const OURS: AddressProtocol = AddressProtocol::Other(0xec);
+/// The room for a part of a dump. The kernel sends no longer part.
+const PART: usize = 32 * 1024;
 
 /// Messages that bring `lo` up with the given addresses. Connections to one of these addresses come
 /// from `source`, if that is given.
 pub(crate) fn loopback(addresses: &[IpAddr], source: Option<Ipv4Addr>) -> Vec<Vec<u8>> {
-    let mut messages = vec![link_up()];
+    let mut messages = vec![link_up(Some(MTU))];
     messages.extend(addresses.iter().map(|address| add_address(*address)));
     if let Some(source) = source {
         messages.push(add_address(source.into()));
@@ -36,12 +47,13 @@ pub(crate) fn loopback(addresses: &[IpAddr], source: Option<Ipv4Addr>) -> Vec<Ve
     messages
 }
 
-fn link_up() -> Vec<u8> {
+/// The message that brings `lo` up, and sets its MTU.
+pub(crate) fn link_up(mtu: Option<u32>) -> Vec<u8> {
     let mut link = LinkMessage::default();
     link.header.index = LO;
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
-    link.attributes = vec![LinkAttribute::Mtu(MTU)];
+    link.attributes = mtu.map(LinkAttribute::Mtu).into_iter().collect();
     encode(RouteNetlinkMessage::SetLink(link), 0)
 }
 
@@ -49,6 +61,19 @@ fn link_up() -> Vec<u8> {
 fn add_address(address: IpAddr) -> Vec<u8> {
     let message = RouteNetlinkMessage::NewAddress(on_loopback(address));
     encode(message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// The message that adds `address` to `lo`, with a mark, unless `lo` has it.
+pub(crate) fn add_address_that_is_ours(address: IpAddr) -> Vec<u8> {
+    let mut message = on_loopback(address);
+    message.attributes.push(AddressAttribute::Protocol(OURS));
+    let message = RouteNetlinkMessage::NewAddress(message);
+    encode(message, NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// The message that removes `address` from `lo`.
+pub(crate) fn remove_address(address: IpAddr) -> Vec<u8> {
+    encode(RouteNetlinkMessage::DelAddress(on_loopback(address)), 0)
 }
 
 fn on_loopback(address: IpAddr) -> AddressMessage {
@@ -124,10 +149,136 @@ pub(crate) fn send(socket: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
     }
 }
 
+/// The interfaces and addresses of a network namespace.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) links: Vec<Link>,
+    pub(crate) addresses: Vec<Address>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    index: u32,
+    pub(crate) name: String,
+    is_up: bool,
+    /// Whether it belongs to a device on a bus, such as PCI or virtio (Linux 5.15).
+    pub(crate) is_hardware: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Address {
+    pub(crate) link: u32,
+    pub(crate) ip: IpAddr,
+    /// Whether this crate has added it.
+    pub(crate) is_ours: bool,
+}
+
+impl State {
+    /// Asks the kernel through a socket in the namespace.
+    pub(crate) fn read(socket: &OwnedFd) -> io::Result<Self> {
+        let mut state = Self::default();
+        let links = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        for question in [links, addresses] {
+            dump(socket, question, |part| state.add(part))?;
+        }
+        Ok(state)
+    }
+
+    fn add(&mut self, part: RouteNetlinkMessage) {
+        match part {
+            RouteNetlinkMessage::NewLink(link) => self.links.push(Link::new(&link)),
+            RouteNetlinkMessage::NewAddress(address) => {
+                self.addresses.extend(Address::new(&address));
+            }
+            _ => {}
+        }
+    }
+
+    /// The name of an interface.
+    pub(crate) fn name(&self, index: u32) -> String {
+        let link = self.links.iter().find(|link| link.index == index);
+        link.map_or_else(|| format!("number {index}"), |link| link.name.clone())
+    }
+
+    pub(crate) fn is_lo_up(&self) -> bool {
+        self.links.iter().any(|link| link.index == LO && link.is_up)
+    }
+}
+
+impl Link {
+    fn new(message: &LinkMessage) -> Self {
+        let attributes = &message.attributes;
+        let name = attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        });
+        Self {
+            index: message.header.index,
+            name: name.unwrap_or_default(),
+            is_up: message.header.flags.contains(LinkFlags::Up),
+            is_hardware: attributes
+                .iter()
+                .any(|attribute| matches!(attribute, LinkAttribute::ParentDevName(_))),
+        }
+    }
+}
+
+impl Address {
+    fn new(message: &AddressMessage) -> Option<Self> {
+        let attributes = &message.attributes;
+        // Of a point-to-point connection, IFA_ADDRESS is the other end.
+        let local = attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(ip) => Some(*ip),
+            _ => None,
+        });
+        let address = attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(ip) => Some(*ip),
+            _ => None,
+        });
+        Some(Self {
+            link: message.header.index,
+            ip: local.or(address)?,
+            is_ours: attributes.contains(&AddressAttribute::Protocol(OURS)),
+        })
+    }
+}
+
+/// Asks for everything of a kind.
+fn dump(
+    socket: &OwnedFd,
+    question: RouteNetlinkMessage,
+    mut each: impl FnMut(RouteNetlinkMessage),
+) -> io::Result<()> {
+    let mut question = NetlinkMessage::from(question);
+    question.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    question.finalize();
+    let mut bytes = vec![0; question.buffer_len()];
+    question.serialize(&mut bytes);
+    net::send(socket, &bytes, SendFlags::empty())?;
+    let mut part = vec![0; PART];
+    loop {
+        let (count, _) = net::recv(socket, &mut part[..], RecvFlags::empty())?;
+        let mut rest = part.get(..count).unwrap_or_default();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            match message.payload {
+                NetlinkPayload::InnerMessage(message) => each(message),
+                NetlinkPayload::Done(_) => return Ok(()),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                _ => {}
+            }
+            // Messages are aligned to 4 bytes.
+            let length = message.header.length.next_multiple_of(4);
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::NetlinkPayload;
-
     use super::*;
 
     #[test]
@@ -139,6 +290,43 @@ mod tests {
             let read = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&message).unwrap();
             assert_eq!(read.header.length as usize, message.len());
             assert!(matches!(read.payload, NetlinkPayload::InnerMessage(_)));
+        }
+    }
+    #[test]
+    fn hardware_and_marked_addresses_are_recognised() {
+        let mut link = LinkMessage::default();
+        link.attributes = vec![LinkAttribute::IfName("eth0".into())];
+        assert!(!Link::new(&link).is_hardware);
+        link.attributes
+            .push(LinkAttribute::ParentDevName("0000:00:05.0".into()));
+        assert!(Link::new(&link).is_hardware);
+
+        let ip = "fd00:ec2::254".parse().unwrap();
+        let written = add_address_that_is_ours(ip);
+        let read = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&written).unwrap();
+        let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(read)) = read.payload
+        else {
+            panic!("{read:?}");
+        };
+        let address = Address::new(&read).unwrap();
+        assert!(address.is_ours);
+        assert_eq!((address.link, address.ip), (LO, ip));
+        assert!(!Address::new(&on_loopback(ip)).unwrap().is_ours);
+    }
+    #[test]
+    fn the_state_is_that_of_the_present_namespace() {
+        let state = State::read(&socket().unwrap()).unwrap();
+        assert_eq!(state.name(LO), "lo");
+        for link in &state.links {
+            let device = std::path::Path::new("/sys/class/net")
+                .join(&link.name)
+                .join("device");
+            assert_eq!(link.is_hardware, device.exists(), "{link:?}");
+        }
+        if state.is_lo_up() {
+            let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let mut addresses = state.addresses.iter();
+            assert!(addresses.any(|present| (present.link, present.ip) == (LO, localhost)));
         }
     }
 }

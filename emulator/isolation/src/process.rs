@@ -154,16 +154,24 @@ fn prepare(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<Report> {
 }
 
 fn listen(address: &SocketAddr) -> Result<OwnedFd> {
-    let family = match address {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family(address), SocketType::STREAM, flags, None)?;
+    listen_on(&socket, address)?;
+    Ok(socket)
+}
+
+pub(crate) fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket)
+    }
+}
+
+/// Lets a socket listen on an address.
+pub(crate) fn listen_on(socket: &OwnedFd, address: &SocketAddr) -> Result<()> {
+    rustix::net::sockopt::set_socket_reuseaddr(socket, true)?;
+    rustix::net::bind(socket, address)?;
+    rustix::net::listen(socket, BACKLOG)
 }
 
 fn carry_out(step: &Step) -> Result<()> {
@@ -331,7 +339,7 @@ pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
     rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-fn send(to: &OwnedFd, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+pub(crate) fn send(to: &OwnedFd, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if let Some(descriptor) = &descriptor {
@@ -345,7 +353,7 @@ fn send(to: &OwnedFd, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Res
     Ok(())
 }
 
-fn errno(errno: nix::errno::Errno) -> Errno {
+pub(crate) fn errno(errno: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(errno as i32)
 }
 
@@ -366,7 +374,7 @@ fn fork() -> Result<Option<Pid>> {
     unsafe_code,
     reason = "std::process::exit runs the handlers of the caller's program"
 )]
-fn exit(status: i32) -> ! {
+pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: it takes a number and does not return.
     unsafe { libc::_exit(status) }
 }

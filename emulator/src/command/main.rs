@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod network;
 mod run;
 
 use std::error::Error as _;
@@ -17,6 +18,8 @@ use imds_child_process::Signals;
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::Imds;
 use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
+
+use self::network::Network;
 
 /// Emulate the EC2 Instance Metadata Service (IMDS), for tests
 ///
@@ -140,6 +143,9 @@ struct Settings {
     #[arg(long, value_name = "PORT", global = true)]
     port: Option<u16>,
 
+    #[command(flatten)]
+    network: Network,
+
     /// Serve the admin API on PORT; 0 chooses a free port [default: 1339, or 0 if --port is 0]
     #[arg(long, value_name = "PORT", global = true)]
     admin_port: Option<u16>,
@@ -198,6 +204,14 @@ impl Settings {
         if !self.host.is_empty() {
             let hosts: Vec<String> = self.host.iter().map(|host| format!("\"{host}\"")).collect();
             layers.set("--host", "server.hosts", &format!("[{}]", hosts.join(",")));
+        }
+        if let Some(option) = self.network.option() {
+            layers.set(
+                option,
+                "server.hosts",
+                r#"["169.254.169.254", "fd00:ec2::254"]"#,
+            );
+            layers.set(option, "server.port", "80");
         }
         if let Some(port) = self.port {
             layers.set("--port", "server.port", &port.to_string());
@@ -263,8 +277,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return ctl::run(arguments.ctl).await;
     }
     let mut config = arguments.settings.config(std::env::vars_os())?;
+    let network = arguments.settings.network;
     match arguments.command {
-        None | Some(Command::Ctl { .. }) => serve(config).await,
+        None | Some(Command::Ctl { .. }) => serve(config, &network).await,
         Some(Command::Config { schema }) => {
             let text = match schema {
                 true => serde_json::to_string_pretty(&Config::schema())?,
@@ -295,12 +310,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Run(run)) => {
             if arguments.settings.port.is_none() {
-                config.server.port = 0;
+                if network.option().is_none() {
+                    config.server.port = 0;
+                }
                 if arguments.settings.admin_port.is_none() {
                     config.admin.port = 0;
                 }
             }
-            run.run(config).await
+            run.run(config, &network).await
         }
         Some(Command::Certificate { key }) => {
             let seed = config.server.seed_bytes().context(
@@ -320,10 +337,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
     // Before the ready line: its reader may send a signal at once.
     let mut signals = Signals::new()?;
-    let emulator = start(config).await?;
+    let emulator = start(config, network).await?;
     let urls: Vec<String> = emulator
         .addresses()
         .iter()
@@ -344,12 +361,18 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(config: Config) -> Result<Emulator, StartError> {
-    Emulator::builder()
+async fn start(config: Config, network: &Network) -> anyhow::Result<Emulator> {
+    let builder = Emulator::builder()
         .config(config)
-        .clock(Clock::adjustable())
-        .start()
-        .await
+        .clock(Clock::adjustable());
+    let emulator = network.apply(builder)?.start().await?;
+    if network.option().is_some() && emulator.addresses().len() == 1 {
+        eprintln!(
+            "warning: fd00:ec2::254 is not available, because this network has no IPv6; only \
+             169.254.169.254 is"
+        );
+    }
+    Ok(emulator)
 }
 
 /// What to do about an error, if that is known.
@@ -359,6 +382,10 @@ fn remedy(error: &anyhow::Error) -> Option<&'static str> {
         return Some(error.remedy());
     }
     let source = error.downcast_ref::<StartError>()?.source()?;
+    #[cfg(target_os = "linux")]
+    if let Some(error) = source.downcast_ref::<imds_emulator::LinkLocalError>() {
+        return Some(error.remedy());
+    }
     Some(match source.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::Unsupported => {
             "omit --admin-socket and `admin.socket`; the admin API listens on a port as well"

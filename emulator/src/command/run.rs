@@ -7,7 +7,9 @@ use anyhow::bail;
 use clap::Args;
 use imds_child_process::Signals;
 use imds_emulator::config::Config;
-use imds_emulator::{Emulator, ctl};
+use imds_emulator::{Emulator, Variables, ctl};
+
+use crate::network::Network;
 
 /// Run a command with an emulator of its own
 ///
@@ -46,18 +48,23 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) async fn run(&self, config: Config) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self, config: Config, network: &Network) -> anyhow::Result<ExitCode> {
         let Some((program, arguments)) = self.command.split_first() else {
             bail!("COMMAND is missing; give a program and its arguments");
         };
+        if let (true, Some(option)) = (self.isolated, network.option()) {
+            bail!("--isolated makes a network of its own, so {option} cannot be used with it");
+        }
         let mut signals = Signals::new()?;
-        let emulator = super::start(config).await?;
+        let emulator = super::start(config, network).await?;
         let mut command = Command::new(program);
         command
             .args(arguments)
             .envs(emulator.admin_url().map(|url| (ctl::ADMIN_URL, url)));
         let outcome = if self.isolated {
             self.run_isolated(&emulator, command, &mut signals).await
+        } else if network.option().is_some() {
+            run_in_network(&emulator, network.is_other(), command, &mut signals).await
         } else {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
@@ -73,13 +80,9 @@ impl Arguments {
         mut command: Command,
         signals: &mut Signals,
     ) -> anyhow::Result<ExitCode> {
-        use imds_emulator::{Isolated, Isolation, Variables};
+        use imds_emulator::{Isolated, Isolation};
 
-        // The command is to find IMDS where it is on EC2.
-        let Variables { set, remove, .. } = emulator.variables();
-        for name in set.iter().map(|(name, _)| name).chain(remove) {
-            command.env_remove(name);
-        }
+        remove_variables(emulator, &mut command);
         let mut isolation = Isolation::default();
         isolation.forward.clone_from(&self.forward);
         isolation.map_root = self.map_root;
@@ -118,5 +121,33 @@ impl Arguments {
              Pseudo-Interface 1\" 169.254.169.254 255.255.255.255`; then `imds-emulator --host \
              169.254.169.254 --port 80`"
         )
+    }
+}
+
+/// Runs the command in the network that has the addresses of IMDS.
+async fn run_in_network(
+    emulator: &Emulator,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(unused_variables, reason = "as on Linux")
+    )]
+    is_other: bool,
+    mut command: Command,
+    signals: &mut Signals,
+) -> anyhow::Result<ExitCode> {
+    remove_variables(emulator, &mut command);
+    #[cfg(target_os = "linux")]
+    if is_other {
+        emulator.enter(&mut command)?;
+        return Ok(imds_child_process::run_with_hook(command, signals).await?);
+    }
+    Ok(imds_child_process::run(command, signals).await?)
+}
+
+/// The command is to find IMDS where it is on EC2.
+fn remove_variables(emulator: &Emulator, command: &mut Command) {
+    let Variables { set, remove, .. } = emulator.variables();
+    for name in set.iter().map(|(name, _)| name).chain(remove) {
+        command.env_remove(name);
     }
 }

@@ -29,6 +29,8 @@ pub struct Builder {
     config: Config,
     clock: Clock,
     seed: Option<[u8; 32]>,
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    pub(super) link_local: Option<super::LinkLocal>,
 }
 
 impl Builder {
@@ -39,6 +41,8 @@ impl Builder {
             config,
             clock: Clock::real(),
             seed: None,
+            #[cfg(all(feature = "isolation", target_os = "linux"))]
+            link_local: None,
         }
     }
 
@@ -126,8 +130,20 @@ impl Builder {
     /// operating system provides no randomness.
     pub async fn start(self) -> Result<Emulator, StartError> {
         let (hosts, port) = (self.config.server.hosts.clone(), self.config.server.port);
+        #[cfg(all(feature = "isolation", target_os = "linux"))]
+        let wanted = self.link_local.clone();
         let shared = self.shared(false)?;
-        let bound = bind(&hosts, port).await?;
+        #[cfg(all(feature = "isolation", target_os = "linux"))]
+        let (link_local, network, bound) = match &wanted {
+            Some(wanted) => {
+                let (link_local, bound) = super::link_local::Network::open(wanted)?;
+                let namespace = link_local.inode();
+                (Some(link_local), Network::Existing { namespace }, bound)
+            }
+            None => (None, Network::Ours, bind(&hosts, port).await?),
+        };
+        #[cfg(not(all(feature = "isolation", target_os = "linux")))]
+        let (network, bound) = (Network::Ours, bind(&hosts, port).await?);
         let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         // The check of the configuration requires at least one address.
         let address = addresses
@@ -141,7 +157,7 @@ impl Builder {
             listeners.spawn(listen(
                 socket,
                 address,
-                Network::Ours,
+                network,
                 Arc::clone(&shared),
                 router.clone(),
                 stopped.clone(),
@@ -152,7 +168,12 @@ impl Builder {
             #[cfg(feature = "admin")]
             true => {
                 use super::admin_listener::serve_admin;
-                Some(serve_admin(&control, &stopped, &mut listeners).await?)
+                let url = serve_admin(&control, &stopped, &mut listeners).await?;
+                #[cfg(all(feature = "isolation", target_os = "linux"))]
+                if let Some(network) = &link_local {
+                    network.serve_admin(&url, &control, &stopped, &mut listeners)?;
+                }
+                Some(url)
             }
             #[cfg(not(feature = "admin"))]
             true => {
@@ -171,6 +192,8 @@ impl Builder {
             control,
             stop,
             listeners,
+            #[cfg(all(feature = "isolation", target_os = "linux"))]
+            link_local,
         })
     }
 

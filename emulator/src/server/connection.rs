@@ -146,7 +146,7 @@ struct Distance {
 impl Distance {
     fn new(network: Network, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
         Self {
-            shared: matches!(network, Network::Commands { .. }).then(|| Arc::clone(shared)),
+            shared: (network != Network::Ours).then(|| Arc::clone(shared)),
             is_ipv6: peer.is_ipv6(),
         }
     }

@@ -20,12 +20,12 @@ use crate::dialect::Dialect;
 use crate::instance::Hypervisor;
 
 /// The addresses of IMDS `[I1]`.
-const ADDRESSES: [IpAddr; 2] = [
+pub(super) const ADDRESSES: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 /// The port of IMDS.
-const PORT: u16 = 80;
+pub(super) const PORT: u16 = 80;
 /// The host names that Amazon's resolver has for IMDS.
 const NAMES: &str = "instance-data instance-data.ec2.internal";
 
@@ -268,7 +268,7 @@ impl Host {
 }
 
 #[cfg(feature = "admin")]
-async fn admin(listener: TcpListener, control: Control, stopped: watch::Receiver<bool>) {
+pub(super) async fn admin(listener: TcpListener, control: Control, stopped: watch::Receiver<bool>) {
     let mut ends = stopped.clone();
     let _ = axum::serve(listener, crate::admin::router(control, stopped))
         .with_graceful_shutdown(async move { end(&mut ends).await })

@@ -66,6 +66,9 @@ pub(super) enum Network {
     /// The one of an isolated command. Responses to a `PUT` leave with `HttpPutResponseHopLimit` as
     /// their time to live, as on EC2 `[I21]`. The supervisor is a process in the network.
     Commands { supervisor: u32 },
+    /// One that existed before, whose loopback interface has the addresses of IMDS. Responses to a
+    /// `PUT` leave as above. It is the one of this process, or the one whose file has this inode.
+    Existing { namespace: Option<u64> },
 }
 
 /// Accepts connections until the emulator stops, then waits for those with a request in progress.

@@ -8,6 +8,8 @@ mod entry;
 mod exchange;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 mod isolated;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+mod link_local;
 mod listener;
 mod operations;
 mod port;
@@ -28,6 +30,8 @@ use tokio::task::JoinSet;
 pub use self::builder::Builder;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 pub use self::isolated::{Isolated, Isolation, IsolationError};
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub use self::link_local::{LinkLocal, LinkLocalError};
 
 use crate::control::Control;
 
@@ -47,6 +51,9 @@ pub struct Emulator {
     control: Control,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    /// After the listeners, so that the addresses are removed when nothing listens any more.
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    link_local: Option<link_local::Network>,
 }
 
 impl Emulator {

@@ -16,7 +16,7 @@ pub(super) enum Port {
     Open(TcpListener),
     /// Refuses connections, but stays bound, so that no other process takes the port.
     Refusing(Option<TcpSocket>),
-    /// The same in the network of an isolated command, where this process cannot bind a socket. On
+    /// The same in a network other than this process's, where this process cannot open a socket. On
     /// Linux a socket that was shut down no longer listens, stays bound if it was bound to a port of
     /// the program's choice, and can listen again. It is not registered with the runtime meanwhile,
     /// which would report it as readable for ever.
@@ -42,7 +42,7 @@ impl Port {
                 drop(listener);
                 Self::Refusing(bound(address).ok())
             }
-            (Self::Open(listener), Network::Commands { .. }) => {
+            (Self::Open(listener), Network::Commands { .. } | Network::Existing { .. }) => {
                 let Ok(socket) = SockRef::from(&listener).try_clone() else {
                     return Self::Open(listener);
                 };

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::iter;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 
 use procfs::process::{FDTarget, Process as Entry, all_processes};
 
@@ -20,14 +21,20 @@ const LONGEST_NAME: usize = 15;
 /// that is nearest to the isolated command, or the one with the lowest ID.
 pub(super) fn find(network: Network, client: SocketAddr, server: SocketAddr) -> Option<Process> {
     let supervisor = match network {
-        Network::Ours => None,
+        Network::Ours | Network::Existing { .. } => None,
         Network::Commands { supervisor } => Some(i32::try_from(supervisor).ok()?),
     };
-    let inside = match supervisor {
-        None => Entry::myself(),
-        Some(supervisor) => Entry::new(supervisor),
+    let inside = match (supervisor, network) {
+        (Some(supervisor), _) => Entry::new(supervisor).ok()?,
+        (
+            _,
+            Network::Existing {
+                namespace: Some(namespace),
+            },
+        ) => member(namespace)?,
+        _ => Entry::myself().ok()?,
     };
-    let inode = inode(&inside.ok()?, client, server)?;
+    let inode = inode(&inside, client, server)?;
     // The tree has all processes of the command, because the init process adopts orphans. But a
     // process can escape the walk when its parent ends.
     let sender = supervisor
@@ -40,6 +47,14 @@ pub(super) fn find(network: Network, client: SocketAddr, server: SocketAddr) -> 
         pid: sender.pid.unsigned_abs(),
         name: name(&sender, stat.comm),
         parent: parent(stat.ppid, supervisor),
+    })
+}
+
+/// A process in a network namespace, by the inode of its file.
+fn member(namespace: u64) -> Option<Entry> {
+    all_processes().ok()?.flatten().find(|entry| {
+        let file = format!("/proc/{}/ns/net", entry.pid);
+        std::fs::metadata(file).is_ok_and(|file| file.ino() == namespace)
     })
 }
 

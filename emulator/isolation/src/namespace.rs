@@ -1,0 +1,207 @@
+//! Network namespaces that exist: sockets in them, and commands that run in them.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use nix::libc;
+use nix::sched::{CloneFlags, setns};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+
+use crate::process::{errno, exit, pair, send};
+
+/// A network namespace that exists.
+#[derive(Debug)]
+pub struct Namespace {
+    network: OwnedFd,
+    /// The user namespace that owns it, if this process may see it.
+    user: Option<OwnedFd>,
+}
+
+impl Namespace {
+    /// The network namespace that a file stands for, such as `/run/netns/NAME` or
+    /// `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or is not a network namespace.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let network = OwnedFd::from(File::open(path)?);
+        if ask(&network, libc::NS_GET_NSTYPE) != Ok(libc::CLONE_NEWNET) {
+            let error = "the file is not a network namespace";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        let user = ask(&network, libc::NS_GET_USERNS).ok().map(owned);
+        Ok(Self { network, user })
+    }
+
+    /// Lets `command` run in this network namespace. A caller that may not enter the namespace by
+    /// itself enters the user namespace that owns it as well, as for the network of a container of
+    /// the same user.
+    ///
+    /// The command is killed when the thread that started it ends.
+    ///
+    /// # Errors
+    ///
+    /// If no file descriptor is left. If the namespace cannot be entered, starting the command
+    /// fails.
+    #[expect(
+        unsafe_code,
+        reason = "code between fork and exec must be async-signal-safe"
+    )]
+    pub fn enter(&self, command: &mut Command) -> io::Result<()> {
+        let namespace = self.try_clone()?;
+        let caller = getpid();
+        // SAFETY: the closure makes system calls on data that exists already.
+        unsafe {
+            command.pre_exec(move || {
+                namespace.join()?;
+                Ok(end_with(caller)?)
+            })
+        };
+        Ok(())
+    }
+
+    /// The number of the namespace, which is the inode of all its files.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not tell it.
+    pub fn inode(&self) -> io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.network)?.st_ino)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            network: self.network.try_clone()?,
+            user: self.user.as_ref().map(OwnedFd::try_clone).transpose()?,
+        })
+    }
+
+    /// Moves the calling process, which has one thread, into the namespace. Does not allocate.
+    fn join(&self) -> Result<(), Errno> {
+        let network = || setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(errno);
+        match (network(), &self.user) {
+            (Err(Errno::PERM), Some(user)) => {
+                setns(user, CloneFlags::CLONE_NEWUSER).map_err(errno)?;
+                network()
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Opens sockets in the namespace. A namespace belongs to a thread, and a process with several
+    /// threads cannot enter a user namespace, so a child opens them.
+    #[expect(
+        unsafe_code,
+        reason = "code between fork and exec must be async-signal-safe"
+    )]
+    fn sockets(&self, kinds: &[Kind]) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
+        let namespace = self.try_clone()?;
+        let (ours, theirs) = pair()?;
+        let opened = kinds.to_vec();
+        // It does not get as far as executing this program.
+        let mut command = Command::new("/proc/self/exe");
+        // SAFETY: the closure makes system calls on data that exists already.
+        unsafe {
+            command.pre_exec(move || {
+                namespace.join()?;
+                for kind in &opened {
+                    let socket = kind.open();
+                    let errno = socket
+                        .as_ref()
+                        .err()
+                        .map_or(0, |errno| errno.raw_os_error());
+                    let socket = socket.as_ref().ok().map(AsFd::as_fd);
+                    send(&theirs, &errno.to_ne_bytes(), socket)?;
+                }
+                exit(0)
+            })
+        };
+        // This returns when the child has ended, because the child does not execute a program.
+        let mut child = command.spawn()?;
+        drop(command);
+        let sockets = kinds.iter().map(|_| receive(&ours)).collect();
+        // A process that reaps all its children may have been faster.
+        let _ = child.wait();
+        sockets
+    }
+}
+
+/// A kind of socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Kind(pub(crate) AddressFamily, pub(crate) SocketType);
+
+impl Kind {
+    fn open(self) -> Result<OwnedFd, Errno> {
+        let Self(family, kind) = self;
+        rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)
+    }
+}
+
+/// Opens sockets in a namespace, by default in that of this thread.
+pub(crate) fn sockets(
+    namespace: Option<&Namespace>,
+    kinds: &[Kind],
+) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
+    match namespace {
+        Some(namespace) => namespace.sockets(kinds),
+        None => Ok(kinds.iter().map(|kind| kind.open()).collect()),
+    }
+}
+
+/// A socket, or the reason why the child could not open it.
+fn receive(from: &OwnedFd) -> io::Result<Result<OwnedFd, Errno>> {
+    let mut bytes = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        from,
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    match (i32::from_ne_bytes(bytes), descriptor) {
+        (0, Some(descriptor)) if received.bytes == bytes.len() => Ok(Ok(descriptor)),
+        (number, None) if number > 0 => Ok(Err(Errno::from_raw_os_error(number))),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// Lets the kernel kill the calling process, which is a child of `caller`, when that ends.
+fn end_with(caller: Pid) -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() == Some(caller) {
+        return Ok(());
+    }
+    // It has ended already.
+    exit(1)
+}
+
+/// Asks the kernel about a namespace.
+#[expect(unsafe_code, reason = "the libraries have no function for this")]
+fn ask(namespace: &OwnedFd, question: libc::Ioctl) -> Result<i32, Errno> {
+    // SAFETY: these questions have no argument.
+    match unsafe { libc::ioctl(namespace.as_raw_fd(), question) } {
+        -1 => Err(errno(nix::errno::Errno::last())),
+        answer => Ok(answer),
+    }
+}
+
+#[expect(unsafe_code, reason = "the kernel returns a number")]
+fn owned(descriptor: i32) -> OwnedFd {
+    // SAFETY: the kernel has opened the descriptor for this process, and nothing else knows it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}

@@ -1,0 +1,236 @@
+//! The addresses of IMDS on the loopback interface of a network that exists.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use imds_isolation::{ListenError, Listening, Namespace};
+use tokio::net::TcpListener;
+#[cfg(feature = "admin")]
+use tokio::sync::watch;
+#[cfg(feature = "admin")]
+use tokio::task::JoinSet;
+
+#[cfg(feature = "admin")]
+use super::isolated::admin;
+use super::isolated::{ADDRESSES, PORT};
+use super::{Builder, Emulator, StartError};
+#[cfg(feature = "admin")]
+use crate::control::Control;
+
+/// The network whose loopback interface gets the addresses of IMDS.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LinkLocal {
+    /// The one of this process: a container or a pod.
+    Here,
+    /// The one that a file stands for, such as `/run/netns/NAME`, which `ip netns add NAME` makes.
+    Namespace(PathBuf),
+    /// The one of the process with this ID, such as a process of a container.
+    Process(u32),
+}
+
+impl LinkLocal {
+    /// The namespace, if it is another one than that of this process.
+    fn namespace(&self) -> Result<Option<Namespace>, LinkLocalError> {
+        let path = match self {
+            Self::Here => return Ok(None),
+            Self::Namespace(path) => path.clone(),
+            Self::Process(id) => Path::new("/proc").join(id.to_string()).join("ns/net"),
+        };
+        match Namespace::open(&path) {
+            Ok(namespace) => Ok(Some(namespace)),
+            Err(source) => Err(LinkLocalError(Reason::Open { path, source })),
+        }
+    }
+}
+
+impl Builder {
+    /// Listens on port 80 of `169.254.169.254` and `fd00:ec2::254`, which are added to the loopback
+    /// interface of a network that exists: the present one or another. The addresses are removed
+    /// when the emulator stops. Programs of that network reach the emulator without configuration.
+    ///
+    /// Needs the capability `CAP_NET_ADMIN` in that network. If its loopback interface has no IPv6,
+    /// the emulator listens on the IPv4 address alone.
+    ///
+    /// Starting fails with a [`StartError`] whose source is a [`LinkLocalError`] if the addresses
+    /// cannot be added, and in the network of a whole machine, where the addresses may be those of a
+    /// cloud's metadata service.
+    pub fn link_local(mut self, network: LinkLocal) -> Self {
+        self.link_local = Some(network);
+        self.with(|config| {
+            config.server.hosts = ADDRESSES.to_vec();
+            config.server.port = PORT;
+        })
+    }
+}
+
+impl Emulator {
+    /// Lets a command run in the network that [`Builder::link_local`] named. The command keeps the
+    /// files and processes of this machine, and is killed when the thread that started it ends.
+    /// Without a network other than that of this process, the command is not changed.
+    ///
+    /// # Errors
+    ///
+    /// If no file descriptor is left.
+    pub fn enter(&self, command: &mut Command) -> io::Result<()> {
+        let network = self.link_local.as_ref();
+        match network.and_then(|network| network.namespace.as_ref()) {
+            Some(namespace) => namespace.enter(command),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The network that has the addresses. They are removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Network {
+    namespace: Option<Namespace>,
+    _listening: Listening,
+}
+
+impl Network {
+    /// Adds the addresses and listens on them.
+    pub(super) fn open(
+        link_local: &LinkLocal,
+    ) -> Result<(Self, Vec<(TcpListener, SocketAddr)>), StartError> {
+        let failed = |error| StartError {
+            doing: match link_local {
+                LinkLocal::Here => "cannot use the addresses of IMDS in this network".into(),
+                LinkLocal::Namespace(path) => format!(
+                    "cannot use the addresses of IMDS in the network of {}",
+                    path.display()
+                ),
+                LinkLocal::Process(id) => {
+                    format!("cannot use the addresses of IMDS in the network of process {id}")
+                }
+            },
+            source: Box::new(error),
+        };
+        let namespace = link_local.namespace().map_err(failed)?;
+        let addresses = ADDRESSES.map(|address| (address, PORT).into());
+        let mut listening = Listening::start(namespace.as_ref(), &addresses)
+            .map_err(|error| failed(LinkLocalError(Reason::Listen(error))))?;
+        let mut bound = Vec::new();
+        for (address, listener) in std::mem::take(&mut listening.listeners) {
+            let listener = TcpListener::from_std(listener).map_err(|source| {
+                let error = ListenError::Listen { address, source };
+                failed(LinkLocalError(Reason::Listen(error)))
+            })?;
+            bound.push((listener, address));
+        }
+        let network = Self {
+            namespace,
+            _listening: listening,
+        };
+        Ok((network, bound))
+    }
+
+    /// The inode of the network's file, if it is another network than that of this process.
+    pub(super) fn inode(&self) -> Option<u64> {
+        self.namespace.as_ref()?.inode().ok()
+    }
+
+    /// Serves the admin API in the network as well, at the address that it has in the network of this
+    /// process, unless the two are the same.
+    #[cfg(feature = "admin")]
+    pub(super) fn serve_admin(
+        &self,
+        url: &str,
+        control: &Control,
+        stopped: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), StartError> {
+        let address = url.strip_prefix("http://").and_then(|url| url.parse().ok());
+        let (Some(namespace), Some(address)) = (&self.namespace, address) else {
+            return Ok(());
+        };
+        let listener = namespace.listen(address).and_then(TcpListener::from_std);
+        let listener = listener.map_err(|source| StartError {
+            doing: format!("cannot listen on {address} in the other network"),
+            source: Box::new(source),
+        })?;
+        tasks.spawn(admin(listener, control.clone(), stopped.clone()));
+        Ok(())
+    }
+}
+
+/// The addresses of IMDS could not be added to a network.
+#[derive(Debug)]
+pub struct LinkLocalError(Reason);
+
+#[derive(Debug)]
+enum Reason {
+    Open { path: PathBuf, source: io::Error },
+    Listen(ListenError),
+}
+
+impl LinkLocalError {
+    /// What can be done about it.
+    pub fn remedy(&self) -> &'static str {
+        use io::ErrorKind::{AddrInUse, PermissionDenied};
+        let kind = |source: &io::Error| source.kind();
+        match &self.0 {
+            Reason::Open { source, .. } | Reason::Listen(ListenError::Enter { source }) => {
+                match kind(source) {
+                    PermissionDenied => {
+                        "run as root, or as the user who made the network namespace (rootless \
+                         containers); entering a namespace takes the capability SYS_ADMIN"
+                    }
+                    _ => {
+                        "name the network namespace of a process that runs, or one of those that `ip \
+                         netns list` shows"
+                    }
+                }
+            }
+            Reason::Listen(ListenError::Machine { .. }) => {
+                "all programs of this machine would lose the real metadata service. Use \
+                 `imds-emulator run --isolated -- COMMAND`, or run the emulator in a container or a pod \
+                 that does not use the network of its host. On a machine that is in no cloud, root can \
+                 add the address: ip address add 169.254.169.254/32 dev lo; imds-emulator --host \
+                 169.254.169.254 --port 80"
+            }
+            Reason::Listen(ListenError::OtherInterface { .. }) => {
+                "if the address is left over from a test, remove it with `ip address del`; otherwise use \
+                 another network namespace, or `imds-emulator run --isolated -- COMMAND`"
+            }
+            Reason::Listen(ListenError::Add { source, .. }) if kind(source) == PermissionDenied => {
+                "give the emulator the capability NET_ADMIN and run it as root in its container: docker \
+                 run --cap-add NET_ADMIN; Compose: cap_add: [NET_ADMIN]; Kubernetes: \
+                 securityContext.capabilities.add: [NET_ADMIN] and runAsUser: 0"
+            }
+            Reason::Listen(ListenError::Listen { source, .. }) if kind(source) == AddrInUse => {
+                "another emulator, or a server on port 80 of all addresses, listens in this network \
+                 (`ss -ltn` shows it); stop it or move it to another port"
+            }
+            Reason::Listen(ListenError::Listen { source, .. })
+                if kind(source) == PermissionDenied =>
+            {
+                "ports below 1024 take the capability NET_BIND_SERVICE: docker run --cap-add \
+                 NET_BIND_SERVICE; Compose: cap_add: [NET_BIND_SERVICE]; Kubernetes: \
+                 securityContext.capabilities.add: [NET_BIND_SERVICE]"
+            }
+            Reason::Listen(_) => "report it with the kernel's version (uname -r)",
+        }
+    }
+}
+
+impl fmt::Display for LinkLocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::Open { path, .. } => write!(f, "cannot open {}", path.display()),
+            Reason::Listen(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LinkLocalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Reason::Open { source, .. } => Some(source),
+            Reason::Listen(error) => error.source(),
+        }
+    }
+}
