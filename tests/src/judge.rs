@@ -92,7 +92,7 @@ pub fn judge(scenario: &Scenario, seen: &Seen) -> Vec<Finding> {
             }
         }
     }
-    judge.hygiene(seen);
+    judge.hygiene(scenario, seen);
     judge.findings
 }
 
@@ -257,8 +257,10 @@ impl Judge {
     }
 
     /// An expectation of every scenario: the client writes no secret.
-    fn hygiene(&mut self, seen: &Seen) {
-        let leaked = secret(seen);
+    fn hygiene(&mut self, scenario: &Scenario, seen: &Seen) {
+        let mut planted = scenario.secrets().iter();
+        let planted = planted.any(|secret| seen.said.contains(secret.as_str()));
+        let leaked = secret(seen).or_else(|| planted.then_some("a secret of the scenario"));
         let text = match leaked {
             Some(what) => format!("the client wrote {what}"),
             None => AS_EXPECTED.into(),

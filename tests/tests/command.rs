@@ -370,6 +370,20 @@ fn a_scenario_that_is_no_longer_run_is_worse_than_the_baseline() {
 }
 
 #[test]
+fn a_secret_of_the_scenario_in_what_a_client_writes_is_a_failure() {
+    let leaky = r#"leaky=sh -c 'echo ready; while read q; do
+        echo "no role dYq3Ra9vPZ1kXw0TmN8cLb+4HsJe6GfUp2QiVo7K" >&2
+        echo credentials ASIAX; done'"#;
+    let output = run(&["run", "role/secret-key", "--client", leaky]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("seen: the client wrote a secret of the scenario"),
+        "{text}{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn a_secret_in_what_a_client_writes_is_a_failure() {
     // The client reads the document and logs it.
     let leaky = r#"leaky=sh -c 'e=${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest

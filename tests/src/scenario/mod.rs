@@ -62,6 +62,8 @@ struct Content {
     weight: Weight,
     rests_on: Vec<String>,
     why: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
     #[serde(default, skip_serializing)]
     emulator: toml::Table,
     #[serde(default)]
@@ -353,6 +355,11 @@ impl Scenario {
     /// Why it matters.
     pub fn why(&self) -> &str {
         &self.content.why
+    }
+
+    /// Texts that the client must not write, in addition to the secrets of the emulator.
+    pub fn secrets(&self) -> &[String] {
+        &self.content.secrets
     }
 
     /// The client's environment in addition to the endpoint. `{endpoint}`, `{authority}` and
