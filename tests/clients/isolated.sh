@@ -31,9 +31,15 @@ PYTHON
 }
 
 programs=()
-for program in cloud-init pgbackrest restic; do
+for program in cloud-init restic; do
     if debian_with "$program" "$program"; then programs+=("$program"); else without "$program"; fi
 done
+# It needs libraries of the system.
+if debian_with pgbackrest pgbackrest && "$home/pgbackrest/usr/bin/pgbackrest" version > /dev/null 2>&1; then
+    programs+=(pgbackrest)
+else
+    without pgbackrest
+fi
 if ruby_with facter ruby-hocon ruby-thor; then programs+=(facter); else without facter; fi
 if ansible_with amazon/aws; then programs+=(ansible); else without "ansible's ec2_metadata_facts"; fi
 build

@@ -37,7 +37,8 @@ pub(crate) fn notes() -> Vec<String> {
         (None, None) => return notes,
     };
     notes.push(format!(
-        "s3fs cannot use it: s3fs reads {RELATIVE_URI} only"
+        "s3fs cannot use it, nor can the SDK for Ruby before aws-sdk-core 3.171: they read \
+         {RELATIVE_URI} only"
     ));
     notes.extend(address_notes(&uri));
     match get(TOKEN_FILE) {
