@@ -456,6 +456,7 @@ fn it_is_not_on_the_metadata_port_and_describes_itself() {
         "requests/find",
         "requests/verify",
         "requests/stream",
+        "packets",
         "scenarios/{name}/state",
         "reset",
         "health",

@@ -469,12 +469,12 @@ async fn assertions_are_written_as_in_the_documentation() {
     let written = r#"["no_imdsv1", "no_forwarded", {"max_token_puts": 1},
         {"max_requests": {"max": 10, "within": "1s", "of": {"path": "/x"}}},
         {"min_requests": {"min": 1}}, {"order": ["PUT /latest/api/token", "GET **"]},
-        {"backs_off_after": {"status": 503}}, {"user_agent": {"matches": "*"}}]"#;
+        {"backs_off_after": {"status": 503}}, {"user_agent": {"matches": "*"}}, {"max_packets_per_second": 512}]"#;
     let assertions: Vec<Assertion> = serde_json::from_str(written).unwrap();
-    assert_eq!(assertions.len(), 8);
-    let bench = Bench::new().await;
+    assert_eq!(assertions.len(), 9);
+    let bench = Bench::with(|config| config.journal.packets = cfg!(target_os = "linux")).await;
     let report = bench.imds.verify(&assertions).unwrap();
-    assert_eq!(report.verdicts.len(), 8);
+    assert_eq!(report.verdicts.len(), 9);
     assert!(serde_json::from_str::<Assertion>(r#"{"max_requests": {"mxa": 1}}"#).is_err());
 }
 
@@ -506,6 +506,10 @@ fn assertions_are_shown_as_sentences() {
         (
             json!({"order": ["PUT **", "GET **"]}),
             "in this order: PUT **, GET **",
+        ),
+        (
+            json!({"max_packets_per_second": 512}),
+            "at most 512 packets to IMDS in any second",
         ),
         (
             json!({"backs_off_after": {"status": 503}}),

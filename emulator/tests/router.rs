@@ -347,7 +347,7 @@ type Change<'a> = &'a dyn Fn(&mut Config);
 #[tokio::test]
 async fn what_a_router_cannot_honour_is_refused_when_it_is_built() {
     let outage = || Command::Preset(Preset::ImdsOutage);
-    let changes: [(Change<'_>, &str); 10] = [
+    let changes: [(Change<'_>, &str); 11] = [
         (
             &|config| config.server.hosts = vec!["::1".parse().unwrap()],
             "server.hosts: \"[::1]\" is not accepted; accepted: [127.0.0.1]; a router does not \
@@ -380,6 +380,11 @@ async fn what_a_router_cannot_honour_is_refused_when_it_is_built() {
             &|config| config.journal.process = true,
             "journal.process: \"true\" is not accepted; accepted: false; a router does not know \
              the process of a client",
+        ),
+        (
+            &|config| config.journal.packets = true,
+            "journal.packets: \"true\" is not accepted; accepted: false; a router does not know \
+             the connection of a client",
         ),
         (
             &|config| config.faults = vec![Rule::new("x", Fault::status(503)).process("curl")],

@@ -40,6 +40,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | `packets` | how many packets a connection has received |
 //! | `netlink` | messages to the kernel about addresses |
 //! | `plan` | what is done before the command runs, as data |
 //! | `message` | what the processes before the command tell the caller |
@@ -56,6 +57,7 @@ mod launch;
 mod message;
 mod namespace;
 mod netlink;
+mod packets;
 mod plan;
 mod process;
 
@@ -68,6 +70,7 @@ pub use self::addresses::{ListenError, Listening};
 pub use self::launch::{Failure, Launch, Launches};
 pub use self::message::Stage;
 pub use self::namespace::Namespace;
+pub use self::packets::packets_received;
 pub use self::plan::Facet;
 
 /// What the namespaces of a command have.

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 
 use super::input::Problem;
 use super::{
-    clock, credentials, faults, instance, presets, requests, scenarios, service, timeline,
+    clock, credentials, faults, instance, packets, presets, requests, scenarios, service, timeline,
 };
 use crate::config::described;
 
@@ -60,6 +60,8 @@ enum Command {
     /// List, find, count and follow requests and their responses
     #[command(subcommand)]
     Requests(requests::cli::Command),
+    #[command(flatten)]
+    Packets(packets::cli::Command),
     /// Check assertions about the requests so far
     Verify(requests::cli::Verify),
     /// Show or set the state of a scenario, which rules can depend on
@@ -83,6 +85,7 @@ pub async fn run(ctl: Ctl) -> anyhow::Result<ExitCode> {
         Command::Timeline(command) => command.run(&api).await?,
         Command::Credentials(command) => command.run(&api).await?,
         Command::Requests(command) => command.run(&api).await?,
+        Command::Packets(command) => command.run(&api).await?,
         Command::Verify(verify) => return verify.run(&api).await,
         Command::Scenario(scenario) => scenario.run(&api).await?,
         Command::Service(command) => command.run(&api).await?,

@@ -13,6 +13,7 @@ mod input;
 mod instance;
 mod metrics;
 mod openapi;
+mod packets;
 mod presets;
 mod requests;
 mod scenarios;
@@ -77,6 +78,7 @@ fn api() -> Api<Admin> {
         .with(credentials::routes())
         .with(clock::routes())
         .with(requests::routes())
+        .with(packets::routes())
         .with(scenarios::routes())
         .with(service::routes())
 }

@@ -162,6 +162,7 @@ impl Config {
     pub(crate) fn recorded(&self) -> Recorded {
         Recorded {
             processes: self.journal.process,
+            packets: self.journal.packets,
         }
     }
 

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
-use crate::value::{Checks, Invalid, Key, Span};
+use crate::value::{Checks, Invalid, Key, Span, all};
 
 /// The admin API. It has its own listener.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -47,6 +47,9 @@ pub struct Journal {
     /// Whether the journal tells the process that sent each request, which is looked up for each
     /// connection. Supported on Linux only. Default: `false`.
     pub process: bool,
+    /// Whether the packets that isolated commands send to IMDS are counted. Supported on Linux only.
+    /// Default: `false`.
+    pub packets: bool,
 }
 
 impl Default for Journal {
@@ -54,17 +57,26 @@ impl Default for Journal {
         Self {
             capacity: 1024,
             process: false,
+            packets: false,
         }
     }
 }
 
 impl Journal {
     pub(super) fn check(&self, key: &Key) -> Result<(), Invalid> {
-        key.field("process").unless(
-            !self.process || cfg!(target_os = "linux"),
-            self.process,
-            "false on this system; processes are found on Linux only",
-        )
+        all([
+            key.field("process").unless(
+                !self.process || cfg!(target_os = "linux"),
+                self.process,
+                "false on this system; processes are found on Linux only",
+            ),
+            key.field("packets").unless(
+                !self.packets || cfg!(all(feature = "isolation", target_os = "linux")),
+                self.packets,
+                "false; only the packets of isolated commands are counted, which need Linux and the \
+                 feature `isolation`",
+            ),
+        ])
     }
 }
 

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::journal::Assertion;
+use crate::journal::{Assertion, Place};
 
 /// An assertion about the requests from its creation on. It is checked when the guard is dropped, or
 /// by [`verify`](Self::verify).
@@ -17,7 +17,7 @@ pub struct ExpectGuard {
     /// `None` once it is checked.
     assertion: Option<Assertion>,
     /// The place in the journal after which the assertion applies.
-    after: u64,
+    after: Place,
     created: &'static Location<'static>,
 }
 

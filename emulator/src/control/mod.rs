@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::credentials::RoleKeys;
 use crate::fault::Rule;
 use crate::identity::{Certificate, IdentityError};
-use crate::journal::{Assertion, Exchange, Filter, Found, Report};
+use crate::journal::{Assertion, Exchange, Filter, Found, Packets, Report};
 use crate::preset::Preset;
 use crate::timeline::{Command, Outcome, StepStatus, TimelineStep, ToState};
 use crate::value::Invalid;
@@ -230,6 +230,16 @@ impl Control {
     /// [`Invalid`] if the filter is not accepted.
     pub fn count(&self, filter: &Filter) -> Result<usize, Invalid> {
         Ok(self.find(filter)?.exchanges.len())
+    }
+
+    /// The packets that isolated commands have sent to IMDS, if the emulator counts them
+    /// (`journal.packets`).
+    ///
+    /// EC2 limits the packets that an instance may send to IMDS, DNS and the time service together
+    /// `[I26]`.
+    pub fn packets(&self) -> Option<Packets> {
+        let recorded = self.shared.recorded().packets;
+        recorded.then(|| self.shared.journal.packets())
     }
 
     /// Checks whether assertions hold for the exchanges in the journal.

@@ -38,6 +38,11 @@ pub(crate) fn check_mounted(imds: &Imds) -> Result<(), Invalid> {
         config.journal.process,
         "false; a router does not know the process of a client",
     )?;
+    Key::root("journal").field("packets").unless(
+        !config.journal.packets,
+        config.journal.packets,
+        "false; a router does not know the connection of a client",
+    )?;
     check_responses(imds)
 }
 

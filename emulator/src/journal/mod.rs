@@ -3,30 +3,37 @@
 //! It contains neither tokens nor secrets. It is bounded: it keeps the newest exchanges and counts
 //! those that it drops. Adding an exchange takes constant time.
 
+mod filter;
+mod packets;
 mod process;
 mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use globset::GlobMatcher;
-use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use self::packets::Traffic;
+use self::verify::Evidence;
+
+pub use filter::Filter;
+pub(crate) use filter::Recorded;
+pub(crate) use packets::Sample;
+pub use packets::{ConnectionPackets, Packets};
 pub use process::{Parent, Process};
 pub use verify::{
     Assertion, BacksOff, MaxRequests, MinRequests, Report, Requests, UserAgent, Verdict,
 };
 
-use crate::request::{ImdsVersion, TokenState, check_glob, glob, text_glob};
+use crate::request::{ImdsVersion, TokenState};
 use crate::token::BEGINNINGS;
-use crate::value::{Invalid, Key, all};
+use crate::value::{Invalid, Key};
 
 /// The length to which a text from a client is truncated, in bytes.
 const LONGEST: usize = 512;
@@ -144,170 +151,11 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// Selects exchanges: those that match everything that is given.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Filter {
-    /// Glob of the path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// The method.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// The version of IMDS that the client used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub imds: Option<ImdsVersion>,
-    /// The state of the request's token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<TokenState>,
-    /// The status of the response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// The outcome.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// The name of a rule that applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// Glob of the `User-Agent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
-    /// The client's address or network.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub client: Option<IpNet>,
-    /// Glob of the name of the process. It needs `journal.process`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
-    /// Only exchanges with a higher number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    /// Only this number of the newest exchanges.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-impl Filter {
-    /// Selects exchanges by a glob of their path.
-    pub fn path(glob: impl Into<String>) -> Self {
-        Self {
-            path: Some(glob.into()),
-            ..Self::default()
-        }
-    }
-
-    /// The conditions as `ctl requests find` takes them: ` with KEY=VALUE KEY=VALUE`, or nothing.
-    pub(crate) fn conditions(&self) -> String {
-        let Ok(serde_json::Value::Object(conditions)) = serde_json::to_value(self) else {
-            return String::new();
-        };
-        let mut text = String::new();
-        for (at, (key, value)) in conditions.iter().enumerate() {
-            let before = if at == 0 { " with" } else { "" };
-            let value = match value.as_str() {
-                Some(word) => word.to_owned(),
-                None => value.to_string(),
-            };
-            text.push_str(&format!("{before} {key}={value}"));
-        }
-        text
-    }
-
-    /// Checks and compiles the filter; `key` is where it stands.
-    pub(crate) fn compile(&self, key: &Key) -> Result<Sieve<'_>, Invalid> {
-        all([
-            ("path", &self.path),
-            ("user-agent", &self.user_agent),
-            ("process", &self.process),
-        ]
-        .map(|(name, pattern)| {
-            let check = |pattern: &String| check_glob(&key.field(name), pattern);
-            pattern.as_ref().map_or(Ok(()), check)
-        }))?;
-        let path = self.path.as_deref().and_then(|path| glob(path).ok());
-        let text = |pattern: &Option<String>| {
-            let glob = text_glob(pattern.as_deref()?).ok()?;
-            Some(glob.compile_matcher())
-        };
-        Ok(Sieve {
-            filter: self,
-            path: path.map(|glob| glob.compile_matcher()),
-            user_agent: text(&self.user_agent),
-            process: text(&self.process),
-        })
-    }
-
-    /// Checks that the journal records what the filter is about; `key` is where it stands.
-    pub(crate) fn check_recorded(&self, key: &Key, recorded: Recorded) -> Result<(), Invalid> {
-        let Some(pattern) = &self.process else {
-            return Ok(());
-        };
-        key.field("process").unless(
-            recorded.processes,
-            pattern,
-            "no condition, unless `journal.process` is true: otherwise the journal does not tell \
-             processes",
-        )
-    }
-}
-
-/// What the journal records on demand.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Recorded {
-    pub(crate) processes: bool,
-}
-
-/// A compiled filter.
-pub(crate) struct Sieve<'a> {
-    filter: &'a Filter,
-    path: Option<GlobMatcher>,
-    user_agent: Option<GlobMatcher>,
-    process: Option<GlobMatcher>,
-}
-
-impl Sieve<'_> {
-    pub(crate) fn passes(&self, exchange: &Exchange) -> bool {
-        let Self { filter, .. } = self;
-        let agent = exchange.user_agent.as_deref().unwrap_or_default();
-        self.path
-            .as_ref()
-            .is_none_or(|glob| glob.is_match(&exchange.path))
-            && self
-                .user_agent
-                .as_ref()
-                .is_none_or(|glob| glob.is_match(agent))
-            && self.process.as_ref().is_none_or(|glob| {
-                let process = exchange.process.as_ref();
-                process.is_some_and(|process| glob.is_match(&process.name))
-            })
-            && filter
-                .method
-                .as_ref()
-                .is_none_or(|method| *method == exchange.method)
-            && filter.imds.is_none_or(|imds| imds == exchange.imds)
-            && filter.token.is_none_or(|token| token == exchange.token)
-            && filter
-                .status
-                .is_none_or(|status| Some(status) == exchange.status)
-            && filter
-                .outcome
-                .is_none_or(|outcome| outcome == exchange.outcome)
-            && filter
-                .rule
-                .as_deref()
-                .is_none_or(|rule| exchange.rules.iter().any(|name| **name == *rule))
-            && filter
-                .client
-                .is_none_or(|client| client.contains(&exchange.client))
-            && filter.since.is_none_or(|since| exchange.number > since)
-    }
-}
-
 /// The exchanges of an emulator.
 #[derive(Debug)]
 pub(crate) struct Journal {
     entries: Mutex<Entries>,
+    traffic: Mutex<Traffic>,
     followers: broadcast::Sender<Arc<Exchange>>,
 }
 
@@ -347,6 +195,7 @@ impl Journal {
                 added: 0,
                 counts: BTreeMap::new(),
             }),
+            traffic: Mutex::new(Traffic::new(capacity)),
             followers: broadcast::Sender::new(BEHIND),
         }
     }
@@ -393,6 +242,22 @@ impl Journal {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.exchanges.clear();
         entries.dropped = 0;
+        drop(entries);
+        self.traffic().clear();
+    }
+
+    /// Adds packets that a client has sent.
+    pub(crate) fn add_packets(&self, sample: Sample) {
+        self.traffic().add(sample);
+    }
+
+    /// The packets that clients have sent.
+    pub(crate) fn packets(&self) -> Packets {
+        self.traffic().packets()
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of exchanges of each kind, dropped ones included.
@@ -423,35 +288,49 @@ impl Journal {
         assertions: &[Assertion],
         recorded: Recorded,
     ) -> Result<Report, Invalid> {
-        let found = self.find(&Filter::default(), recorded)?;
-        verify::verify(assertions, &found, recorded)
+        let place = Place::default();
+        verify::verify(assertions, &self.evidence(place, recorded))
     }
 
     /// The place after the newest exchange.
-    pub(crate) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> Place {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.added
+        Place {
+            exchanges: entries.added,
+            samples: self.traffic().added(),
+        }
     }
 
     /// Checks an assertion about the exchanges after a place in the journal.
     pub(crate) fn verify_after(
         &self,
-        place: u64,
+        place: Place,
         assertion: Assertion,
         recorded: Recorded,
     ) -> Result<Report, Invalid> {
-        let found = {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            let wanted = entries.added.saturating_sub(place);
-            let there = entries.exchanges.len() as u64;
-            let before = usize::try_from(there.saturating_sub(wanted)).unwrap_or(usize::MAX);
-            Found {
-                exchanges: entries.exchanges.iter().skip(before).cloned().collect(),
-                dropped: entries.dropped.min(wanted.saturating_sub(there)),
-            }
-        };
-        verify::verify(&[assertion], &found, recorded)
+        verify::verify(&[assertion], &self.evidence(place, recorded))
     }
+
+    /// What the journal knows about the time after a place.
+    fn evidence(&self, place: Place, recorded: Recorded) -> Evidence {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = entries.added.saturating_sub(place.exchanges);
+        let there = entries.exchanges.len() as u64;
+        let before = usize::try_from(there.saturating_sub(wanted)).unwrap_or(usize::MAX);
+        Evidence {
+            exchanges: entries.exchanges.iter().skip(before).cloned().collect(),
+            dropped: entries.dropped.min(wanted.saturating_sub(there)),
+            samples: self.traffic().after(place.samples),
+            recorded,
+        }
+    }
+}
+
+/// A place in the journal. The default is before everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    exchanges: u64,
+    samples: u64,
 }
 
 /// A client's text as the journal stores it: truncated, and without anything that looks like a
@@ -547,7 +426,10 @@ mod tests {
         let kind = (ImdsVersion::V1, Outcome::NoResponse, None);
         assert_eq!(journal.counts(), [(kind, 3)]);
         assert_eq!(journal.length(), (2, 1));
-        let recorded = Recorded { processes: false };
+        let recorded = Recorded {
+            processes: false,
+            packets: false,
+        };
         let found = journal.find(&Filter::default(), recorded).unwrap();
         assert_eq!(
             found.exchanges[0].to_string(),

@@ -22,6 +22,7 @@ use tower::Service as _;
 
 use super::entry::{Entry, Origin};
 use super::listener::{Network, end};
+use super::meter::Meter;
 use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
 use crate::config;
@@ -69,7 +70,7 @@ pub(super) async fn serve(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let _counted = Counted::new(&shared);
+    let counted = Counted::new(&shared);
     let mut origin = Origin {
         address: peer.ip(),
         connection: Some(shared.accepted.fetch_add(1, Ordering::Relaxed) + 1),
@@ -79,6 +80,7 @@ pub(super) async fn serve(
     if shared.imds().tells_processes_apart() {
         origin.process = process(network, peer, &stream).await;
     }
+    let meter = Meter::new(network, &shared, &origin, &stream);
     let http = {
         let imds = shared.imds();
         if let Some(summary) = imds.accept(origin.client(&shared), shared.clock.now()) {
@@ -100,25 +102,37 @@ pub(super) async fn serve(
         let distance = Distance::new(network, &shared, peer);
         let service = service_fn(|request: Request<Incoming>| {
             distance.set(&stream, request.method());
+            if let Some(meter) = &meter {
+                meter.read();
+            }
             respond(router.clone(), origin.clone(), &hand_over, request)
         });
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
         // Errors of the connection concern only the client.
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = connection.as_mut() => None,
             steps = taken_over.recv() => steps,
             () = end(&mut stopped) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
-                    _ = connection => return,
+                    _ = connection => None,
                     steps = taken_over.recv() => steps,
                 }
             }
         }
     };
-    if let (Some(steps), Ok(stream)) = (steps, Arc::try_unwrap(stream)) {
-        wire::perform(stream, steps).await;
+    let Ok(stream) = Arc::try_unwrap(stream) else {
+        return;
+    };
+    match steps {
+        Some(steps) => wire::perform(stream, steps).await,
+        // The last packets of the client are still to come.
+        None if meter.is_some() => {
+            drop(counted);
+            wire::close(stream).await;
+        }
+        None => {}
     }
 }
 

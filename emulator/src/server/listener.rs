@@ -60,6 +60,13 @@ pub(super) async fn bind_once(
 
 /// The network in which a port is open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    not(all(feature = "isolation", target_os = "linux")),
+    expect(
+        dead_code,
+        reason = "only the feature `isolation` has other networks, on Linux"
+    )
+)]
 pub(super) enum Network {
     /// The one of this process.
     Ours,

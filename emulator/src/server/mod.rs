@@ -11,6 +11,7 @@ mod isolated;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 mod link_local;
 mod listener;
+mod meter;
 mod operations;
 mod port;
 mod router;

@@ -11,7 +11,7 @@ use crate::control::{ExpectGuard, FaultGuard, StepError};
 use crate::credentials::RoleKeys;
 use crate::fault::Rule;
 use crate::identity::{Certificate, IdentityError};
-use crate::journal::{Assertion, Exchange, Filter, Found, Report};
+use crate::journal::{Assertion, Exchange, Filter, Found, Packets, Report};
 use crate::preset::Preset;
 use crate::timeline::{Command, Outcome, StepStatus, TimelineStep};
 
@@ -72,6 +72,8 @@ delegate! {
     fn find(&self, filter: &Filter) -> Result<Found, Invalid>;
     /// How many exchanges in the journal pass a filter.
     fn count(&self, filter: &Filter) -> Result<usize, Invalid>;
+    /// The packets that isolated commands have sent to IMDS.
+    fn packets(&self) -> Option<Packets>;
     /// Checks whether assertions hold for the exchanges in the journal.
     fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid>;
     /// Expects that an assertion holds for the requests from now on.

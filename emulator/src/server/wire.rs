@@ -88,7 +88,10 @@ pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
             }
             Step::Close => return close(stream).await,
             Step::Reset => return reset(stream),
-            Step::Stall => return until_it_ends(&stream).await,
+            Step::Stall => {
+                until_it_ends(&stream).await;
+                break;
+            }
         };
         // The client has disconnected.
         if done.is_err() {
@@ -99,7 +102,7 @@ pub(super) async fn perform(mut stream: TcpStream, steps: Vec<Step>) {
 }
 
 /// Closes the connection, so that the client sees its end.
-async fn close(mut stream: TcpStream) {
+pub(super) async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let _ = tokio::time::timeout(LINGER, until_it_ends(&stream)).await;
 }

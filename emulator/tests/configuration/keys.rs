@@ -64,6 +64,7 @@ do = [{ heal = "a fault" }]
 [journal]
 capacity = 7
 process = true
+packets = true
 
 [admin]
 enabled = true

@@ -10,7 +10,8 @@ use globset::GlobMatcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Filter, Found, Recorded};
+use super::packets::{Sample, busiest, sum};
+use super::{Exchange, Filter, Recorded};
 use crate::request::{ImdsVersion, check_glob, glob, is_for_tokens, text_glob};
 use crate::value::{Invalid, Key, Span};
 
@@ -42,6 +43,9 @@ pub enum Assertion {
     BacksOffAfter(BacksOff),
     /// The `User-Agent` of every request matches.
     UserAgent(UserAgent),
+    /// Isolated commands send at most this number of packets to IMDS in any second. It needs
+    /// `journal.packets`.
+    MaxPacketsPerSecond(u64),
 }
 
 /// A sentence. In JSON the assertion is as a configuration has it.
@@ -78,6 +82,9 @@ impl fmt::Display for Assertion {
             ),
             Self::UserAgent(UserAgent { matches }) => {
                 write!(f, "every User-Agent matches {matches:?}")
+            }
+            Self::MaxPacketsPerSecond(max) => {
+                write!(f, "at most {max} packets to IMDS in any second")
             }
         }
     }
@@ -311,31 +318,34 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) fn verify(
-    assertions: &[Assertion],
-    found: &Found,
-    recorded: Recorded,
-) -> Result<Report, Invalid> {
-    let verdicts: Vec<Verdict> = verdicts(assertions, found, recorded)?;
+/// What is known about the requests that assertions are about.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    /// The exchanges, oldest first.
+    pub(super) exchanges: Vec<Arc<Exchange>>,
+    /// The number of exchanges that the journal dropped.
+    pub(super) dropped: u64,
+    pub(super) samples: Vec<Sample>,
+    pub(super) recorded: Recorded,
+}
+
+pub(super) fn verify(assertions: &[Assertion], evidence: &Evidence) -> Result<Report, Invalid> {
+    let verdicts: Vec<Verdict> = verdicts(assertions, evidence)?;
     Ok(Report {
         holds: verdicts.iter().all(|verdict| verdict.holds),
         verdicts,
     })
 }
 
-fn verdicts(
-    assertions: &[Assertion],
-    found: &Found,
-    recorded: Recorded,
-) -> Result<Vec<Verdict>, Invalid> {
+fn verdicts(assertions: &[Assertion], evidence: &Evidence) -> Result<Vec<Verdict>, Invalid> {
     assertions
         .iter()
         .enumerate()
         .map(|(at, assertion)| {
             let key = Key::root("assertions").item(at);
-            let (wrong, mut why) = assertion.wrong(&key, &found.exchanges, recorded)?;
-            if found.dropped > 0 {
-                why = format!("{why} (older requests dropped: {})", found.dropped);
+            let (wrong, mut why) = assertion.wrong(&key, evidence)?;
+            if evidence.dropped > 0 {
+                why = format!("{why} (older requests dropped: {})", evidence.dropped);
             }
             Ok(Verdict {
                 assertion: assertion.clone(),
@@ -356,19 +366,15 @@ fn verdicts(
 type Findings<'a> = (Option<Vec<&'a Arc<Exchange>>>, String);
 
 impl Assertion {
-    fn wrong<'a>(
-        &self,
-        key: &Key,
-        all: &'a [Arc<Exchange>],
-        recorded: Recorded,
-    ) -> Result<Findings<'a>, Invalid> {
+    fn wrong<'a>(&self, key: &Key, evidence: &'a Evidence) -> Result<Findings<'a>, Invalid> {
+        let all = &evidence.exchanges;
         let none_of = |wrong: Vec<&'a Arc<Exchange>>, what: &str| {
             let why = format!("{} of {} requests {what}", wrong.len(), all.len());
             ((!wrong.is_empty()).then_some(wrong), why)
         };
         let selected = |filter: &Filter, key: &Key| -> Result<Vec<&'a Arc<Exchange>>, Invalid> {
             let key = key.field("of");
-            filter.check_recorded(&key, recorded)?;
+            filter.check_recorded(&key, evidence.recorded)?;
             let sieve = filter.compile(&key)?;
             Ok(all
                 .iter()
@@ -432,6 +438,15 @@ impl Assertion {
                     &format!("had a User-Agent that is not {matches:?}"),
                 )
             }
+            Self::MaxPacketsPerSecond(max) => {
+                key.field("max_packets_per_second").unless(
+                    evidence.recorded.packets,
+                    max,
+                    "no maximum, unless `journal.packets` is true: otherwise the emulator does not \
+                     count packets",
+                )?;
+                packets(*max, evidence)
+            }
         })
     }
 }
@@ -441,6 +456,25 @@ fn at_most<'a>(requests: Vec<&'a Arc<Exchange>>, most: usize, what: &str) -> Fin
     // The excess requests are listed first.
     let wrong = (requests.len() > most).then(|| requests.into_iter().skip(most).collect());
     (wrong, why)
+}
+
+/// Only packets of isolated commands are counted, so requests of others prove nothing.
+fn packets(max: u64, evidence: &Evidence) -> Findings<'_> {
+    let Evidence {
+        exchanges, samples, ..
+    } = evidence;
+    if samples.is_empty() && !exchanges.is_empty() {
+        let why = "no packets were counted, because no isolated command sent the requests";
+        return (Some(exchanges.iter().collect()), why.into());
+    }
+    let busiest = busiest(samples);
+    let most = sum(busiest);
+    let is_of = |exchange: &&Arc<Exchange>| {
+        let mut connections = busiest.iter().map(|sample| Some(sample.connection));
+        connections.any(|connection| connection == exchange.connection)
+    };
+    let wrong = (most > max).then(|| exchanges.iter().filter(is_of).collect());
+    (wrong, format!("{most} packets in the busiest second"))
 }
 
 /// The largest group of requests within any window of this length.

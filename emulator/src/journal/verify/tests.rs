@@ -28,11 +28,18 @@ fn exchange(number: u64, client: u8, came: u64) -> Arc<Exchange> {
     })
 }
 
-const RECORDED: Recorded = Recorded { processes: true };
-
 /// The numbers of the exchanges that violate an assertion, and the reason.
 fn against(assertion: &Assertion, all: &[Arc<Exchange>]) -> (Vec<u64>, String) {
-    let (wrong, why) = assertion.wrong(&Key::root("x"), all, RECORDED).unwrap();
+    let evidence = Evidence {
+        exchanges: all.to_vec(),
+        dropped: 0,
+        samples: Vec::new(),
+        recorded: Recorded {
+            processes: true,
+            packets: true,
+        },
+    };
+    let (wrong, why) = assertion.wrong(&Key::root("x"), &evidence).unwrap();
     let wrong = wrong.unwrap_or_default();
     (wrong.iter().map(|exchange| exchange.number).collect(), why)
 }
