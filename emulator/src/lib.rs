@@ -71,7 +71,7 @@
 //! | `tree` | the table of leaves; paths, listings, versions, presence | `value`, `identity`, `dialect`, `instance`, `credentials`, `documents`, `events`, `config` |
 //! | [`imds`] | the core: a request and a moment in, a decision out; no socket, no clock, no randomness of its own | `value`, `identity`, `token`, `request`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `config`, `tree` |
 //! | `control` | the effect of each command, and queries about a running emulator; plays the timeline | `value`, `clock`, `identity`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds` |
-//! | [`report`] | a picture of what clients did | `request`, `fault`, `journal` |
+//! | [`report`] | what clients did: counts, text, JSON, a page with a timeline | `value`, `request`, `fault`, `journal`, `timeline`, `control` |
 //! | `admin` | `control` over HTTP | `value`, `clock`, `instance`, `fault`, `journal`, `preset`, `timeline`, `config`, `control` |
 //! | `server` | the router around the core, and the sockets around the router | `clock`, `identity`, `decision`, `dialect`, `instance`, `credentials`, `fault`, `journal`, `preset`, `timeline`, `config`, `imds`, `control`, `admin` |
 
@@ -114,7 +114,7 @@ pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, Variables};
 #[cfg(all(feature = "isolation", target_os = "linux"))]
-pub use self::server::{Isolated, Isolation, IsolationError, LinkLocal, LinkLocalError};
+pub use self::server::{Isolated, Isolation, IsolationError, LinkLocal, LinkLocalError, OffEc2};
 pub use self::timeline::{Command, Outcome};
 #[doc(hidden)]
 pub use self::tree::{LEAVES, Leaf};

@@ -11,7 +11,7 @@ use std::process::Output;
 
 use imds_emulator::fault::{Fault, Rule};
 use imds_emulator::journal::{Assertion, Filter};
-use imds_emulator::{Clock, Emulator, Isolated, Isolation};
+use imds_emulator::{Clock, Emulator, Isolated, Isolation, OffEc2};
 use tokio::process::Command;
 
 /// A program that knows only the address.
@@ -29,9 +29,18 @@ async fn get(imds: &Emulator, address: &str, path: &str) -> Option<Output> {
 }
 
 async fn run(imds: &Emulator, script: &str, arguments: &[&str]) -> Option<Output> {
+    run_in(imds, &Isolation::default(), script, arguments).await
+}
+
+async fn run_in(
+    imds: &Emulator,
+    isolation: &Isolation,
+    script: &str,
+    arguments: &[&str],
+) -> Option<Output> {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", script, "sh"]).args(arguments);
-    let mut reports = imds.isolate(&mut command, &Isolation::default()).unwrap();
+    let mut reports = imds.isolate(&mut command, isolation).unwrap();
     let output = Command::from(command).output().await;
     match reports.recv().await.unwrap() {
         Isolated::Failed(error) => {
@@ -95,6 +104,44 @@ async fn faults_and_the_clock_act_on_it() {
     assert_eq!(refused.status.code(), Some(7), "{refused:?}");
     drop(down);
     text(&get(&imds, IPV4, path).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_command_can_be_away_from_ec2_in_three_ways() {
+    let imds = emulator().await;
+    let script = "python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET6 if \":\" in sys.argv[1] else socket.AF_INET)
+s.settimeout(1)
+try: s.connect((sys.argv[1], 80))
+except OSError as error: print(type(error).__name__, error)' $1";
+    for (off, error) in [
+        (
+            OffEc2::Refused,
+            "ConnectionRefusedError [Errno 111] Connection refused",
+        ),
+        (
+            OffEc2::Unreachable,
+            "OSError [Errno 101] Network is unreachable",
+        ),
+        (OffEc2::Silent, "TimeoutError timed out"),
+    ] {
+        let mut isolation = Isolation::default();
+        isolation.off_ec2 = Some(off);
+        for address in ["169.254.169.254", "fd00:ec2::254"] {
+            let Some(output) = run_in(&imds, &isolation, script, &[address]).await else {
+                return;
+            };
+            assert_eq!(text(&output).trim_end(), error, "{off:?} {address}");
+        }
+        let machine = "cat /sys/class/dmi/id/board_asset_tag /etc/hosts 2> /dev/null || true";
+        let machine = run_in(&imds, &isolation, machine, &[]).await.unwrap();
+        let machine = text(&machine);
+        assert!(
+            !machine.contains("i-0a1b") && !machine.contains("instance-data"),
+            "{machine}"
+        );
+    }
+    assert_eq!(imds.count(&Filter::default()), Ok(0));
 }
 
 #[tokio::test]

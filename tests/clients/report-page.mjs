@@ -1,4 +1,5 @@
-// Looks at the page whose file is given, in the browser $BROWSER.
+// Looks at the page of the conformance suite and at that of `imds-emulator run`, whose files are given, in
+// the browser $BROWSER.
 import assert from "node:assert/strict";
 import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const file = pathToFileURL(resolve(process.argv[2])).href;
+const runs = pathToFileURL(resolve(process.argv[3])).href;
 const pictures = process.env.SCREENSHOTS;
 if (pictures) mkdirSync(pictures, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), "report-page-"));
@@ -189,6 +191,23 @@ try {
   assert.equal(await shown(), 0);
   await page.locator("#search").fill("token/");
   assert.ok((await shown()) > 0 && (await shown()) < all);
+
+  // The report of a command.
+  for (const scheme of ["light", "dark"]) {
+    for (const width of [1280, 400]) {
+      const where = `run, ${scheme}, ${width}`;
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize({ width, height: 900 });
+      await page.goto(runs);
+      await fits(page, where);
+      await page.locator("#words summary").click();
+      const told = await page.locator("#words dd").allTextContents();
+      assert.ok(told.some((line) => line.includes("GET /latest/meta-data/instance-id: 401")), told.join("\n"));
+      const texts = ["h1", "h2", "h3", ".facts", ".ready", "dt", "dd", ".verdicts b", ".key span", ".names text"];
+      assert.deepEqual(await contrast(page, texts), [], where);
+      if (pictures) await page.screenshot({ path: join(pictures, `run-${scheme}-${width}.png`), fullPage: true });
+    }
+  }
 
   assert.deepEqual(errors, []);
   console.log(`report-page: ${links.length} cells open, at 1280 and 400 pixels, light and dark`);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the HTML report in a browser: it loads without an error, its cells open, and it fits a wide and a
+# Tests the HTML reports in a browser: it loads without an error, its cells open, and it fits a wide and a
 # narrow window, in light and in dark mode. With SCREENSHOTS=FOLDER, it saves screenshots there. The argument
 # is a report with at least one failure; without it, the script creates one.
 page=${1:+$(realpath "$1")}
@@ -27,5 +27,10 @@ if [ -z "$page" ]; then
         --client "made-up=sh -c 'echo ready; while read q; do echo credentials ASIAOUTOFTHINAIR0000; done'" \
         --report "html=$page" || [ $? = 1 ]
 fi
+run=$work/run.html
+# shellcheck disable=SC2016
+target/debug/imds-emulator run --report "html=$run" --verify no_imdsv1 -- \
+    sh -c 'curl --silent "${AWS_EC2_METADATA_SERVICE_ENDPOINT}latest/meta-data/instance-id" > /dev/null' \
+    2> "$work/verdict" || [ $? = 1 ]
 cp tests/clients/report-page.mjs "$work/"
-BROWSER=$browser node "$work/report-page.mjs" "$page"
+BROWSER=$browser node "$work/report-page.mjs" "$page" "$run"

@@ -42,6 +42,7 @@
 //! | --- | --- |
 //! | `packets` | how many packets a connection has received |
 //! | `netlink` | messages to the kernel about addresses |
+//! | `silent` | messages to the kernel about a network in which nothing answers |
 //! | `plan` | what is done before the command runs, as data |
 //! | `message` | what the processes before the command tell the caller |
 //! | `process` | the supervisor and the init process |
@@ -60,6 +61,7 @@ mod netlink;
 mod packets;
 mod plan;
 mod process;
+mod silent;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -88,6 +90,12 @@ impl Isolation {
     /// Adds an address to the loopback interface.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.inputs.addresses.push(address);
+        self
+    }
+
+    /// Makes an address reachable where nothing answers: packets to it vanish.
+    pub fn silent(mut self, address: IpAddr) -> Self {
+        self.inputs.silent.push(address);
         self
     }
 

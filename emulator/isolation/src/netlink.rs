@@ -112,7 +112,7 @@ fn local_route(to: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
     )
 }
 
-fn encode(message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
+pub(crate) fn encode(message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
     let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     message.finalize();

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::netlink;
+use crate::{netlink, silent};
 
 /// The directory that holds a temporary file system during the preparation. Every system has it.
 pub(crate) const SCRATCH: &CStr = c"/proc";
@@ -76,6 +76,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) silent: Vec<IpAddr>,
     pub(crate) source: Option<Ipv4Addr>,
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) hosts: Vec<(IpAddr, String)>,
@@ -108,9 +109,11 @@ impl Plan {
         }
         add(Facet::Proc, Step::Unmount(SCRATCH.to_owned()));
         add(Facet::Proc, new("proc", "/proc")?);
+        let mut messages = netlink::loopback(&inputs.addresses, inputs.source);
+        messages.extend(silent::network(&inputs.silent));
         Ok(Self {
             map_root: inputs.map_root,
-            messages: netlink::loopback(&inputs.addresses, inputs.source),
+            messages,
             listeners: inputs.listeners.clone(),
             steps,
         })

@@ -25,6 +25,8 @@ use super::{
 };
 use crate::config::described;
 
+pub use super::requests::cli::{ASSERTIONS, assertion};
+
 /// The environment variable with the URL of the admin API.
 pub const ADMIN_URL: &str = "IMDS_EMULATOR_ADMIN_URL";
 

@@ -208,7 +208,8 @@ Keys:
   since       the number of an exchange; list only later exchanges
   limit       list only this many exchanges, the newest";
 
-    const ASSERTIONS: &str = "\
+    /// The forms of assertions, and the exit status, for the help.
+    pub const ASSERTIONS: &str = "\
 Assertions:
   no_imdsv1           every request has a token, or requests one
   no_forwarded        no request has an X-Forwarded-For
@@ -222,12 +223,13 @@ Assertions:
   max_packets_per_second=NUM  isolated commands send at most NUM packets to IMDS in any second
                               (needs journal.packets=true)
 
-`of` is a filter with the keys that `ctl requests find --help` lists.
+`of` is a filter with the keys that `ctl requests find --help` lists.";
 
+    const VERIFY: &str = "\
 Exit status: 0 if every assertion holds, 1 otherwise.";
 
     #[derive(Args, Debug)]
-    #[command(after_help = ASSERTIONS)]
+    #[command(after_help = format!("{ASSERTIONS}\n\n{VERIFY}"))]
     pub(in crate::admin) struct Verify {
         /// An assertion: its name, NAME=VALUE or JSON; a single `-` reads a JSON list of assertions
         /// from standard input
@@ -291,8 +293,12 @@ Exit status: 0 if every assertion holds, 1 otherwise.";
         typed(Value::Object(assignments(filter)?))
     }
 
-    /// An assertion in one of its three forms.
-    fn assertion(text: &str) -> anyhow::Result<Assertion> {
+    /// An assertion in one of its three forms: its name, `NAME=VALUE` or JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an assertion.
+    pub fn assertion(text: &str) -> anyhow::Result<Assertion> {
         if text.trim_start().starts_with(['{', '"']) {
             return json(text);
         }

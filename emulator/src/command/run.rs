@@ -1,12 +1,16 @@
 //! `imds-emulator run`.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::bail;
-use clap::Args;
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
 use imds_child_process::Signals;
 use imds_emulator::config::Config;
+use imds_emulator::journal::Assertion;
+use imds_emulator::report::{Format, Recorder};
 use imds_emulator::{Emulator, Variables, ctl};
 
 use crate::network::Network;
@@ -22,8 +26,13 @@ use crate::network::Network;
 /// else, except the admin API and the ports that are named by --forward. Linux only; no privileges
 /// are needed.
 ///
-/// Exit status: that of the command; 127 if the command is not found, 126 if it cannot be run.
+/// With --report, what each process did with IMDS is reported after the command has ended: requests
+/// with and without a token, tokens, connections, and how long it took to get metadata.
+///
+/// Exit status: that of the command; 1 if the command succeeded and an assertion of --verify does not
+/// hold; 127 if the command is not found, 126 if it cannot be run.
 #[derive(Debug, Args)]
+#[command(after_help = ctl::ASSERTIONS)]
 pub(crate) struct Arguments {
     /// Run the command in a network in which the addresses of IMDS are the emulator
     #[arg(long)]
@@ -42,13 +51,72 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "isolated")]
     no_dmi: bool,
 
+    /// Run the isolated command as if it were not on EC2: connections to IMDS are refused, have no
+    /// route (unreachable), or get no answer (silent)
+    #[arg(
+        long,
+        value_name = "HOW",
+        requires = "isolated",
+        conflicts_with = "no_dmi"
+    )]
+    off_ec2: Option<OffEc2>,
+
+    /// Report what used IMDS, as text, json or html, to standard error or to FILE (may be repeated)
+    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = wanted)]
+    reports: Vec<Wanted>,
+
+    /// Fail if ASSERTION does not hold after the command has ended: its name, NAME=VALUE or JSON (may
+    /// be repeated)
+    #[arg(long = "verify", value_name = "ASSERTION", value_parser = assertion)]
+    assertions: Vec<Assertion>,
+
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
+/// As in the library, which also exists where commands cannot be isolated.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OffEc2 {
+    Refused,
+    Unreachable,
+    Silent,
+}
+
+#[cfg(target_os = "linux")]
+impl OffEc2 {
+    const fn isolation(self) -> imds_emulator::OffEc2 {
+        match self {
+            Self::Refused => imds_emulator::OffEc2::Refused,
+            Self::Unreachable => imds_emulator::OffEc2::Unreachable,
+            Self::Silent => imds_emulator::OffEc2::Silent,
+        }
+    }
+}
+
+/// A report, and where to write it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    format: Format,
+    file: Option<PathBuf>,
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let (format, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("the file name after `=` is missing".into()),
+        Some((format, file)) => (format, Some(file.into())),
+        None => (text, None),
+    };
+    let format = format.parse()?;
+    Ok(Wanted { format, file })
+}
+
+fn assertion(text: &str) -> Result<Assertion, String> {
+    ctl::assertion(text).map_err(|error| format!("{error:#}"))
+}
+
 impl Arguments {
-    pub(crate) async fn run(&self, config: Config, network: &Network) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self, mut config: Config, network: &Network) -> anyhow::Result<ExitCode> {
         let Some((program, arguments)) = self.command.split_first() else {
             bail!("COMMAND is missing; give a program and its arguments");
         };
@@ -56,7 +124,10 @@ impl Arguments {
             bail!("--isolated makes a network of its own, so {option} cannot be used with it");
         }
         let mut signals = Signals::new()?;
+        // Processes can be told apart on Linux only.
+        config.journal.process |= !self.reports.is_empty() && cfg!(target_os = "linux");
         let emulator = super::start(config, network).await?;
+        let recorder = Recorder::new(emulator.control());
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -69,8 +140,47 @@ impl Arguments {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
         };
+        let verified = match &outcome {
+            Ok(_) => self.report(recorder),
+            Err(_) => Ok(true),
+        };
         emulator.stop().await;
-        outcome
+        match (outcome?, verified?) {
+            (ExitCode::SUCCESS, false) => Ok(ExitCode::FAILURE),
+            (code, _) => Ok(code),
+        }
+    }
+
+    /// Writes the reports. Returns whether the assertions hold.
+    fn report(&self, recorder: Recorder) -> anyhow::Result<bool> {
+        if self.reports.is_empty() && self.assertions.is_empty() {
+            return Ok(true);
+        }
+        // Arguments can be secrets.
+        let program = self
+            .command
+            .first()
+            .map(Path::new)
+            .and_then(Path::file_name);
+        let title = program.unwrap_or_default().to_string_lossy();
+        let report = recorder.finish(title, &self.assertions)?;
+        for Wanted { format, file } in &self.reports {
+            let rendered = report.render(*format);
+            match file {
+                Some(file) => fs::write(file, rendered)
+                    .with_context(|| format!("cannot write {}", file.display()))?,
+                None => eprint!("{rendered}"),
+            }
+        }
+        let verified = report.verified.as_ref();
+        let is_shown = |wanted: &Wanted| wanted.file.is_none();
+        if let Some(verified) = verified
+            && !verified.holds
+            && !self.reports.iter().any(is_shown)
+        {
+            eprint!("{verified}");
+        }
+        Ok(verified.is_none_or(|verified| verified.holds))
     }
 
     #[cfg(target_os = "linux")]
@@ -87,6 +197,7 @@ impl Arguments {
         isolation.forward.clone_from(&self.forward);
         isolation.map_root = self.map_root;
         isolation.no_dmi = self.no_dmi;
+        isolation.off_ec2 = self.off_ec2.map(OffEc2::isolation);
         let mut reports = emulator.isolate(&mut command, &isolation)?;
         let mut run = std::pin::pin!(imds_child_process::run_with_hook(command, signals));
         let report = tokio::select! {

@@ -39,9 +39,25 @@ pub struct Isolation {
     /// Makes the command root in its user namespace, for programs that require root. Default:
     /// `false`, the command keeps its user.
     pub map_root: bool,
+    /// Runs the command as if it were not on EC2. Default: `None`, the emulator is at the addresses
+    /// of IMDS.
+    pub off_ec2: Option<OffEc2>,
     /// Leaves the files of `/sys/class/dmi/id` as they are. Default: `false`, they say that the
     /// machine is the emulated instance.
     pub no_dmi: bool,
+}
+
+/// What a program finds at the addresses of IMDS when it does not run on EC2. It depends on the
+/// network, and decides how long the program takes to give up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OffEc2 {
+    /// Connections are refused.
+    Refused,
+    /// There is no route, so connections fail at once.
+    Unreachable,
+    /// Nothing answers, as in most networks.
+    Silent,
 }
 
 /// The outcome of isolating a command.
@@ -171,7 +187,15 @@ fn inside(shared: &Shared, isolation: &Isolation) -> imds_isolation::Isolation {
     let instance = &config.instance;
     let mut inside = imds_isolation::Isolation::new().map_root(isolation.map_root);
     for address in ADDRESSES {
-        inside = inside.address(address).listen((address, PORT).into());
+        inside = match isolation.off_ec2 {
+            None => inside.address(address).listen((address, PORT).into()),
+            Some(OffEc2::Refused) => inside.address(address),
+            Some(OffEc2::Unreachable) => inside,
+            Some(OffEc2::Silent) => inside.silent(address),
+        };
+    }
+    if isolation.off_ec2.is_some() {
+        return inside;
     }
     inside = inside.host(ADDRESSES[0], NAMES);
     let primary = instance.primary();

@@ -6,6 +6,7 @@
 mod configuration;
 mod ctl;
 mod documentation;
+mod report;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,0 +1,1 @@
+tell(document.querySelector(".lanes"), document.querySelector("#words dl"));
