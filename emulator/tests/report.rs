@@ -1,6 +1,6 @@
 //! Reports of what clients did.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 #![allow(
     dead_code,
     reason = "the bench is shared with the tests of the protocol"

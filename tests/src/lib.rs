@@ -11,6 +11,8 @@ pub mod clock;
 pub mod fuzz;
 pub mod judge;
 pub mod loopback;
+#[cfg(target_os = "linux")]
+pub mod programs;
 pub mod report;
 pub mod run;
 pub mod scenario;

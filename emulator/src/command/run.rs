@@ -116,7 +116,11 @@ fn assertion(text: &str) -> Result<Assertion, String> {
 }
 
 impl Arguments {
-    pub(crate) async fn run(&self, mut config: Config, network: &Network) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(
+        &self,
+        mut config: Config,
+        network: &Network,
+    ) -> anyhow::Result<ExitCode> {
         let Some((program, arguments)) = self.command.split_first() else {
             bail!("COMMAND is missing; give a program and its arguments");
         };

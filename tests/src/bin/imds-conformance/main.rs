@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod print;
+#[cfg(target_os = "linux")]
+mod programs;
 mod reports;
 mod run;
 mod scenarios;
@@ -32,6 +34,9 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Load-test many clients on real sockets, and check for leaks and hangs.
     Soak(soak::Arguments),
+    /// Measure what real programs do with IMDS.
+    #[cfg(target_os = "linux")]
+    Programs(programs::Arguments),
     /// List the scenarios.
     List(scenarios::List),
     /// Describe a scenario.
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
         Command::Server(arguments) => arguments.run(),
         Command::Simulate(arguments) => arguments.run(),
         Command::Soak(arguments) => arguments.run(),
+        #[cfg(target_os = "linux")]
+        Command::Programs(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
         Command::New(arguments) => arguments.run(),

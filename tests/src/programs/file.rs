@@ -1,0 +1,222 @@
+//! The file of a program.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A program, as its file in `tests/programs` describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Program {
+    /// The name of the file, without its extension.
+    #[serde(skip)]
+    pub name: String,
+    /// What it is, in a phrase.
+    pub about: String,
+    /// The language that it is written in.
+    pub language: String,
+    /// What kind of program it is.
+    pub kind: Kind,
+    /// How it finds IMDS.
+    pub finds: Finds,
+    /// The program whose earlier version this is.
+    #[serde(default)]
+    pub version_of: Option<String>,
+    /// The packages to install.
+    pub install: Install,
+    /// What makes it use IMDS.
+    #[serde(rename = "use")]
+    pub usage: Use,
+}
+
+/// What kind of program it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An SDK for AWS, or its client of IMDS.
+    Sdk,
+    /// A library that reads IMDS.
+    Library,
+    /// A telemetry library that finds out where it runs.
+    Detector,
+    /// An agent on the instance.
+    Agent,
+    /// A client of object storage.
+    Storage,
+    /// A database or an engine for queries.
+    Database,
+    /// A backup program.
+    Backup,
+    /// A tool for infrastructure.
+    Infrastructure,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sdk => "SDK",
+            Self::Library => "library",
+            Self::Detector => "detector",
+            Self::Agent => "agent",
+            Self::Storage => "storage",
+            Self::Database => "database",
+            Self::Backup => "backup",
+            Self::Infrastructure => "infrastructure",
+        })
+    }
+}
+
+/// How a program finds IMDS.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Finds {
+    /// The address is compiled in.
+    #[serde(rename = "compiled in")]
+    CompiledIn,
+    /// The address is compiled in, and `AWS_EC2_METADATA_SERVICE_ENDPOINT` replaces it.
+    #[serde(rename = "variable")]
+    Variable,
+    /// The address is compiled in, and an option of the program replaces it.
+    #[serde(rename = "option")]
+    Option,
+}
+
+impl fmt::Display for Finds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CompiledIn => "compiled in",
+            Self::Variable => "variable",
+            Self::Option => "option",
+        })
+    }
+}
+
+/// The packages to install, with their versions.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Install {
+    /// Packages of PyPI, such as `s3cmd==2.4.0`, for a virtual environment.
+    pub pypi: Vec<String>,
+    /// Packages of npm, such as `minio@8.0.7`.
+    pub npm: Vec<String>,
+    /// Packages of Debian, in the version that the system's Debian has. They are unpacked, not
+    /// installed, so dependencies that the system lacks are named too.
+    pub debian: Vec<String>,
+    /// Programs of crates.io, such as `afterburn@5.10.0`, which are compiled.
+    pub crates: Vec<String>,
+    /// Packages of RubyGems, such as `fog-aws:3.33.0`.
+    pub gem: Vec<String>,
+}
+
+/// What makes a program use IMDS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Use {
+    /// A script for `sh -c`. `PATH` leads to the packages, `ROOT` is the folder that they are in, and
+    /// `HOME` is an empty folder.
+    pub script: String,
+    /// A path that the program requests.
+    pub asks: String,
+    /// Whether the script succeeds if IMDS does. It need not if it goes on to use what is not there,
+    /// such as a bucket.
+    #[serde(default = "yes")]
+    pub succeeds: bool,
+    /// Whether the program must be root.
+    #[serde(default)]
+    pub root: bool,
+    /// Settings of the emulator, such as `instance.life-cycle="spot"`.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// The time in seconds after which the script is stopped, if IMDS is as it should be.
+    #[serde(default = "a_minute")]
+    pub seconds: u64,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn a_minute() -> u64 {
+    60
+}
+
+/// A file that does not describe a program.
+#[derive(Debug)]
+pub struct FileError {
+    file: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.what.trim_end())
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// Reads the file of a program.
+///
+/// # Errors
+///
+/// [`FileError`] if the text does not describe a program.
+pub fn parse(file: &Path, text: &str) -> Result<Program, FileError> {
+    let wrong = |what: String| FileError {
+        file: file.to_owned(),
+        what,
+    };
+    let mut program: Program = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    program.name = name.into_owned();
+    if program.install == Install::default() {
+        return Err(wrong(
+            "`install` is empty; name a package under pypi, npm, debian, crates or gem".into(),
+        ));
+    }
+    if !program.usage.asks.starts_with('/') {
+        return Err(wrong(format!(
+            "`use.asks` is {:?}; a path begins with a slash",
+            program.usage.asks
+        )));
+    }
+    Ok(program)
+}
+
+/// Reads all programs of a folder, by name.
+///
+/// # Errors
+///
+/// [`FileError`] if the folder cannot be read, or if a file does not describe a program.
+pub fn folder(folder: &Path) -> Result<Vec<Program>, FileError> {
+    let unreadable = |error: std::io::Error| FileError {
+        file: folder.to_owned(),
+        what: error.to_string(),
+    };
+    let mut programs = Vec::new();
+    for entry in folder.read_dir().map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            let text = std::fs::read_to_string(&file).map_err(|error| FileError {
+                file: file.clone(),
+                what: error.to_string(),
+            })?;
+            programs.push(parse(&file, &text)?);
+        }
+    }
+    programs.sort_by(|one, other| one.name.cmp(&other.name));
+    for program in &programs {
+        let Some(newer) = &program.version_of else {
+            continue;
+        };
+        if !programs.iter().any(|other| other.name == *newer) {
+            return Err(FileError {
+                file: folder.join(&program.name).with_extension("toml"),
+                what: format!("`version-of` is {newer:?}, which has no file"),
+            });
+        }
+    }
+    Ok(programs)
+}

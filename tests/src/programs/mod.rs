@@ -1,0 +1,155 @@
+//! The atlas: what real programs do with IMDS.
+//!
+//! Each program has a file in `tests/programs`, which says how it is installed and what makes it use
+//! IMDS. It is run unmodified in an isolated network, several times: with IMDS as it should be, and
+//! in each situation in which programs differ.
+
+mod file;
+mod install;
+mod measure;
+mod page;
+mod table;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use self::file::{FileError, Finds, Install, Kind, Program, Use, folder, parse};
+pub use self::install::{InstallError, Installed, install};
+pub use self::measure::{MeasureError, measure};
+pub use self::page::page;
+pub use self::table::markdown;
+
+/// All measurements, newest of each program.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Atlas {
+    /// The programs, by name.
+    pub programs: Vec<Measured>,
+}
+
+impl Atlas {
+    /// Replaces the measurement of a program, or adds it.
+    pub fn put(&mut self, measured: Measured) {
+        self.programs.retain(|other| other.name != measured.name);
+        self.programs.push(measured);
+        self.programs
+            .sort_by(|one, other| one.name.cmp(&other.name));
+    }
+}
+
+/// What a program did.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Measured {
+    /// The name of the program's file.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// The language that it is written in.
+    pub language: String,
+    /// What kind of program it is.
+    pub kind: Kind,
+    /// How it finds IMDS.
+    pub finds: Finds,
+    /// The program whose earlier version this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_of: Option<String>,
+    /// The packages that were installed, with their versions.
+    pub packages: Vec<String>,
+    /// When it was measured.
+    pub at: DateTime<Utc>,
+    /// The version of IMDS that it speaks.
+    pub speaks: Speaks,
+    /// Its first use, with IMDS as it should be.
+    pub cold: Cold,
+    /// With IMDS that answers 403 to requests for tokens, as it does to requests from a proxy.
+    pub token_refused: Reaction,
+    /// Two hops away from an instance whose responses with tokens travel one hop.
+    pub hop_limit: Reaction,
+    /// With a closed port at the address of IMDS.
+    pub refused: Reaction,
+    /// With no route to the address of IMDS.
+    pub unreachable: Reaction,
+    /// With an address of IMDS that never answers, as outside EC2 in most networks.
+    pub silent: Reaction,
+}
+
+impl Measured {
+    /// What does not change from one measurement of the same packages to the next: no times.
+    pub fn lasting(&self) -> serde_json::Value {
+        let situation = |reaction: &Reaction| {
+            serde_json::json!({
+                "succeeded": reaction.succeeded,
+                "without-token": reaction.without_token > 0,
+                "gives-up": reaction.milliseconds.is_some(),
+            })
+        };
+        serde_json::json!({
+            "packages": self.packages,
+            "speaks": self.speaks,
+            "first": self.cold.first,
+            "paths": self.cold.paths,
+            "requests": self.cold.requests,
+            "token-lifetimes": self.cold.token_lifetimes,
+            "token-refused": situation(&self.token_refused),
+            "hop-limit": situation(&self.hop_limit),
+            "refused": situation(&self.refused),
+            "unreachable": situation(&self.unreachable),
+            "silent": situation(&self.silent),
+        })
+    }
+}
+
+/// The version of IMDS that a program speaks.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speaks {
+    /// IMDSv2, and nothing else in any situation that was tried.
+    V2,
+    /// IMDSv2, and IMDSv1 if it gets no token.
+    FallsBack,
+    /// IMDSv1 and IMDSv2 in one use.
+    Both,
+    /// IMDSv1 only.
+    V1,
+}
+
+/// The first use of a program.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cold {
+    /// The first request: method and path.
+    pub first: String,
+    /// The requests, without those for tokens: paths in the order of their first request.
+    pub paths: Vec<String>,
+    /// All requests.
+    pub requests: u64,
+    /// Those for tokens.
+    pub token_requests: u64,
+    /// The lifetimes of tokens that it asked for, in seconds.
+    pub token_lifetimes: BTreeSet<u32>,
+    /// The connections.
+    pub connections: u64,
+    /// The values of `User-Agent`.
+    pub user_agents: Vec<String>,
+    /// The time from the start of the program to its end, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// What a program did in a situation.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reaction {
+    /// The time from the start of the program to its end, in milliseconds. Absent if it was stopped
+    /// because it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+    /// The requests that reached IMDS.
+    pub requests: u64,
+    /// Those without a token.
+    pub without_token: u64,
+    /// Whether it got what it asks for.
+    pub succeeded: bool,
+}
