@@ -147,8 +147,7 @@ fn an_address_of_another_interface_is_not_taken_over() {
 
 #[test]
 fn without_the_capability_the_error_names_it() {
-    let script =
-        "exec setpriv --bounding-set=-net_admin --inh-caps=-net_admin $EMULATOR --link-local";
+    let script = "exec setpriv --bounding-set=-net_admin $EMULATOR --link-local";
     let Some(output) = run(script) else { return };
     let error = error(&output);
     assert!(
@@ -166,11 +165,7 @@ fn the_network_of_a_machine_is_refused() {
         eprintln!("not run, because this network has no hardware interface");
         return;
     }
-    let drop = [
-        "--bounding-set=-net_admin",
-        "--inh-caps=-net_admin",
-        "--no-new-privs",
-    ];
+    let drop = ["--bounding-set=-net_admin", "--no-new-privs"];
     let output = Command::new("timeout")
         .args(["60", "setpriv"])
         .args(drop)
@@ -263,6 +258,21 @@ fn a_running_container_is_served_from_outside() {
         return;
     };
     assert_eq!(text(&output), "401\n1\n1\nok\n");
+}
+
+/// The user made the container, and has no capability outside.
+#[test]
+fn the_owner_of_a_rootless_container_needs_no_capability() {
+    let other = OTHER.replace("unshare --net", "unshare --user --map-root-user --net");
+    let script = "export container
+        setpriv --bounding-set=-all $EMULATOR run --join $container -- sh -c '
+            [ $(readlink /proc/self/ns/user) = $(readlink /proc/$container/ns/user) ] && echo user
+            curl -sS -m 5 -o /dev/null -w \"%{http_code}\\n\" http://169.254.169.254/latest/meta-data/'
+        nsenter --target $container --user --preserve-credentials --net ip -o address | grep 169.254";
+    let Some(output) = run(&format!("{other}{script}")) else {
+        return;
+    };
+    assert_eq!(text(&output), "user\n401\n");
 }
 
 #[test]

@@ -63,7 +63,7 @@ read -ra command <<< "$COMMAND"; read -ra probe <<< "$PROBE"
 capabilities=-all
 for capability in $CAPABILITIES; do capabilities+=,+${capability,,}; done
 ip link set lo up
-setpriv --bounding-set="$capabilities" --inh-caps=-all --no-new-privs "${command[@]}" > /dev/null &
+setpriv --bounding-set="$capabilities" --no-new-privs "${command[@]}" > /dev/null &
 emulator=$!
 for _ in {1..30}; do
     "${probe[@]}" > /dev/null 2>&1 && break
