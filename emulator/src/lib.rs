@@ -114,7 +114,9 @@ pub use self::identity::{Certificate, IdentityError};
 pub use self::preset::{Preset, UnknownPreset};
 pub use self::server::{Builder, Emulator, StartError, Variables};
 #[cfg(all(feature = "isolation", target_os = "linux"))]
-pub use self::server::{Isolated, Isolation, IsolationError, LinkLocal, LinkLocalError, OffEc2};
+pub use self::server::{
+    Isolated, Isolation, IsolationError, LinkLocal, LinkLocalError, OffEc2, Outgoing,
+};
 pub use self::timeline::{Command, Outcome};
 #[doc(hidden)]
 pub use self::tree::{LEAVES, Leaf};

@@ -5,12 +5,14 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::PoisonError;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::message::{LENGTH, Message, Stage};
+use crate::outside::Problem;
 use crate::plan::Facet;
 
 /// The commands that were started in namespaces, one after the other.
@@ -18,6 +20,8 @@ use crate::plan::Facet;
 pub struct Launches {
     pub(crate) announced: UnixStream,
     pub(crate) addresses: Vec<SocketAddr>,
+    /// What kept the network from being connected to the one outside.
+    pub(crate) problem: Problem,
 }
 
 impl Launches {
@@ -64,9 +68,11 @@ impl Launches {
                     })));
                 }
                 (Message::Failed(stage, errno), _) => {
+                    let problem = self.problem.lock();
+                    let problem = problem.unwrap_or_else(PoisonError::into_inner).take();
                     return Ok(Some(Err(Failure {
                         stage,
-                        source: errno.into(),
+                        source: problem.map_or(errno.into(), io::Error::other),
                     })));
                 }
             }

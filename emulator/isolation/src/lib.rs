@@ -45,6 +45,7 @@
 //! | `silent` | messages to the kernel about a network in which nothing answers |
 //! | `plan` | what is done before the command runs, as data |
 //! | `message` | what the processes before the command tell the caller |
+//! | `outside` | the connection to the network outside, by `pasta` |
 //! | `process` | the supervisor and the init process |
 //! | `launch` | the caller's side |
 //! | `namespace` | network namespaces that exist: sockets in them, commands that run in them |
@@ -58,6 +59,7 @@ mod launch;
 mod message;
 mod namespace;
 mod netlink;
+mod outside;
 mod packets;
 mod plan;
 mod process;
@@ -138,22 +140,36 @@ impl Isolation {
         self
     }
 
+    /// Connects the network to the one of this machine, by the program `pasta` of the package
+    /// `passt`: the command reaches what this machine reaches, except this machine's loopback
+    /// interface and the added addresses. The command then has a user namespace even if the caller
+    /// is root.
+    pub fn host_like(mut self, is_host_like: bool) -> Self {
+        self.inputs.is_host_like = is_host_like;
+        self
+    }
+
     /// Isolates `command` each time that it is spawned.
     ///
     /// # Errors
     ///
-    /// If sockets cannot be created, if the system's `/sys` cannot be read, or outside of a tokio
-    /// runtime with IO.
+    /// If sockets cannot be created, if the system's `/sys` cannot be read, if `pasta` is needed and not
+    /// installed, or outside of a tokio runtime with IO.
     #[expect(
         unsafe_code,
         reason = "code between fork and exec must be async-signal-safe"
     )]
     pub fn install(&self, command: &mut Command) -> io::Result<Launches> {
-        let plan = plan::Plan::new(&self.inputs)?;
+        let (outside, problem) = match self.inputs.is_host_like {
+            true => outside::start().map(|(requests, problem)| (Some(requests), problem))?,
+            false => (None, outside::Problem::default()),
+        };
+        let plan = plan::Plan::new(&self.inputs, outside)?;
         let (announced, announce) = process::pair()?;
         let launches = Launches {
             announced: launch::register(announced)?,
             addresses: self.inputs.listeners.clone(),
+            problem,
         };
         // SAFETY: the function makes system calls on data that exists already. It does not
         // allocate and takes no locks, as its module describes.

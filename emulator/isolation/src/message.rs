@@ -14,6 +14,8 @@ pub enum Stage {
     User,
     /// The supervisor, the init process or the command was being started.
     Processes,
+    /// The network was being connected to the one outside.
+    Outside,
     /// Addresses were being added.
     Network,
     /// The ports were being opened.
@@ -23,10 +25,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Namespaces,
         Self::User,
         Self::Processes,
+        Self::Outside,
         Self::Network,
         Self::Listeners,
         Self::Mounts,
@@ -38,6 +41,7 @@ impl Stage {
             Self::Namespaces => "creating the namespaces",
             Self::User => "mapping the user into the namespace",
             Self::Processes => "starting a process in the namespace",
+            Self::Outside => "connecting the network to the one outside",
             Self::Network => "adding the addresses",
             Self::Listeners => "listening in the namespace",
             Self::Mounts => "mounting file systems",
@@ -78,19 +82,19 @@ pub(crate) enum Message {
     Failed(Stage, Errno),
 }
 
-/// The length of an encoded message: a kind and five numbers.
-pub(crate) const LENGTH: usize = 24;
+/// The length of an encoded message: a kind and six numbers.
+pub(crate) const LENGTH: usize = 28;
 
 impl Message {
     pub(crate) fn encode(self) -> [u8; LENGTH] {
         let numbers = match self {
-            Self::Announced => [3, 0, 0, 0, 0, 0],
-            Self::Listener(at) => [0, at, 0, 0, 0, 0],
+            Self::Announced => [3, 0, 0, 0, 0, 0, 0],
+            Self::Listener(at) => [0, at, 0, 0, 0, 0, 0],
             Self::Ready {
                 supervisor,
-                report: Report([a, b, c, d]),
-            } => [1, supervisor, a, b, c, d],
-            Self::Failed(stage, errno) => [2, stage as i32, errno.raw_os_error(), 0, 0, 0],
+                report: Report([a, b, c, d, e]),
+            } => [1, supervisor, a, b, c, d, e],
+            Self::Failed(stage, errno) => [2, stage as i32, errno.raw_os_error(), 0, 0, 0, 0],
         };
         let mut bytes = [0; LENGTH];
         for (into, number) in bytes.chunks_exact_mut(4).zip(numbers) {
@@ -104,12 +108,12 @@ impl Message {
         for (number, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(4)) {
             *number = i32::from_ne_bytes(bytes.try_into().ok()?);
         }
-        let [kind, first, a, b, c, d] = numbers;
+        let [kind, first, a, b, c, d, e] = numbers;
         match kind {
             0 => Some(Self::Listener(first)),
             1 => Some(Self::Ready {
                 supervisor: first,
-                report: Report([a, b, c, d]),
+                report: Report([a, b, c, d, e]),
             }),
             2 => {
                 let stage = Stage::ALL

@@ -129,7 +129,7 @@ impl Namespace {
         // This returns when the child has ended, because the child does not execute a program.
         let mut child = command.spawn()?;
         drop(command);
-        let sockets = kinds.iter().map(|_| receive(&ours)).collect();
+        let sockets = kinds.iter().map(|_| socket(&ours)).collect();
         // A process that reaps all its children may have been faster.
         let _ = child.wait();
         sockets
@@ -159,7 +159,16 @@ pub(crate) fn sockets(
 }
 
 /// A socket, or the reason why the child could not open it.
-fn receive(from: &OwnedFd) -> io::Result<Result<OwnedFd, Errno>> {
+fn socket(from: &OwnedFd) -> io::Result<Result<OwnedFd, Errno>> {
+    match receive(from)? {
+        Some((0, Some(descriptor))) => Ok(Ok(descriptor)),
+        Some((number, None)) if number > 0 => Ok(Err(Errno::from_raw_os_error(number))),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// A number, with the descriptor that came with it; `None` at the end. Does not allocate.
+pub(crate) fn receive(from: &OwnedFd) -> Result<Option<(i32, Option<OwnedFd>)>, Errno> {
     let mut bytes = [0; 4];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -173,15 +182,12 @@ fn receive(from: &OwnedFd) -> io::Result<Result<OwnedFd, Errno>> {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    match (i32::from_ne_bytes(bytes), descriptor) {
-        (0, Some(descriptor)) if received.bytes == bytes.len() => Ok(Ok(descriptor)),
-        (number, None) if number > 0 => Ok(Err(Errno::from_raw_os_error(number))),
-        _ => Err(io::ErrorKind::BrokenPipe.into()),
-    }
+    let is_whole = received.bytes == bytes.len();
+    Ok(is_whole.then(|| (i32::from_ne_bytes(bytes), descriptor)))
 }
 
 /// Lets the kernel kill the calling process, which is a child of `caller`, when that ends.
-fn end_with(caller: Pid) -> Result<(), Errno> {
+pub(crate) fn end_with(caller: Pid) -> Result<(), Errno> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() == Some(caller) {
         return Ok(());

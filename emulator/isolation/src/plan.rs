@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ use crate::{netlink, silent};
 pub(crate) const SCRATCH: &CStr = c"/proc";
 /// Where the kernel shows what the firmware says of the machine.
 const DMI: &str = "/sys/devices/virtual/dmi/id";
+/// The file of name servers.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// A part of the preparation that the kernel may refuse. The command runs without it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,10 +30,18 @@ pub enum Facet {
     Machine,
     /// Names in `/etc/hosts`.
     Hosts,
+    /// A name server that can be reached, in `/etc/resolv.conf`.
+    Resolver,
 }
 
 impl Facet {
-    pub(crate) const ALL: [Self; 4] = [Self::Proc, Self::Sys, Self::Machine, Self::Hosts];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Proc,
+        Self::Sys,
+        Self::Machine,
+        Self::Hosts,
+        Self::Resolver,
+    ];
 
     /// What the command lacks if the kernel refuses this.
     pub fn description(self) -> &'static str {
@@ -39,6 +50,7 @@ impl Facet {
             Self::Sys => "a /sys that shows the interfaces of the command's network",
             Self::Machine => "files that say that the machine is an EC2 instance (DMI)",
             Self::Hosts => "the names of IMDS in /etc/hosts",
+            Self::Resolver => "a name server in /etc/resolv.conf that can be reached",
         }
     }
 }
@@ -66,6 +78,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) map_root: bool,
+    /// The socket for a request to connect the network to the one outside.
+    pub(crate) outside: Option<OwnedFd>,
     pub(crate) messages: Vec<Vec<u8>>,
     pub(crate) listeners: Vec<SocketAddr>,
     /// In the order in which they are carried out. If one fails, the rest of its facet is skipped.
@@ -83,10 +97,12 @@ pub(crate) struct Inputs {
     pub(crate) dmi: Vec<(String, String)>,
     pub(crate) hypervisor_uuid: Option<String>,
     pub(crate) map_root: bool,
+    pub(crate) is_host_like: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(inputs: &Inputs) -> io::Result<Self> {
+    /// A plan; `outside` is the socket for a request to connect the network.
+    pub(crate) fn new(inputs: &Inputs, outside: Option<OwnedFd>) -> io::Result<Self> {
         let mut steps = vec![];
         let mut add = |facet, step| steps.push((facet, step));
         let (cgroup, kept) = (Path::new("/sys/fs/cgroup"), scratch("cgroup"));
@@ -107,12 +123,16 @@ impl Plan {
             add(Facet::Hosts, file(&path, contents)?);
             add(Facet::Hosts, bind(&path, Path::new("/etc/hosts"))?);
         }
+        if let (true, Some(servers)) = (inputs.is_host_like, name_servers()) {
+            add(Facet::Resolver, bind(servers, Path::new(RESOLVER))?);
+        }
         add(Facet::Proc, Step::Unmount(SCRATCH.to_owned()));
         add(Facet::Proc, new("proc", "/proc")?);
         let mut messages = netlink::loopback(&inputs.addresses, inputs.source);
         messages.extend(silent::network(&inputs.silent));
         Ok(Self {
             map_root: inputs.map_root,
+            outside,
             messages,
             listeners: inputs.listeners.clone(),
             steps,
@@ -122,6 +142,22 @@ impl Plan {
 
 fn scratch(name: &str) -> PathBuf {
     Path::new(OsStr::from_bytes(SCRATCH.to_bytes())).join(name)
+}
+
+/// The file of name servers that replaces one whose servers are all on the loopback interface of this
+/// machine, as under systemd-resolved.
+fn name_servers() -> Option<&'static Path> {
+    let original = Path::new("/run/systemd/resolve/resolv.conf");
+    let text = fs::read_to_string(RESOLVER).ok()?;
+    (is_local(&text) && original.exists()).then_some(original)
+}
+
+fn is_local(servers: &str) -> bool {
+    let mut addresses = servers.lines().filter_map(|line| {
+        let address = line.trim().strip_prefix("nameserver")?.trim();
+        address.parse::<IpAddr>().ok()
+    });
+    addresses.all(|address| address.is_loopback())
 }
 
 /// The file of names that the command sees.
@@ -221,4 +257,26 @@ fn bind(from: &Path, on: &Path) -> io::Result<Step> {
 
 fn c(text: impl AsRef<OsStr>) -> io::Result<CString> {
     Ok(CString::new(text.as_ref().as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_of_the_machine_are_recognised() {
+        for local in [
+            "nameserver 127.0.0.53\noptions edns0\n",
+            "nameserver ::1",
+            "",
+        ] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in [
+            "nameserver 192.0.2.1",
+            "nameserver 127.0.0.1\nnameserver\t192.0.2.1\n",
+        ] {
+            assert!(!is_local(other), "{other}");
+        }
+    }
 }

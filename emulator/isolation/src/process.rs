@@ -39,6 +39,7 @@ use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 
 use crate::message::{Message, Report, Stage};
 use crate::netlink;
+use crate::outside;
 use crate::plan::{Plan, SCRATCH, Step};
 
 /// The number of connections that can wait to be accepted.
@@ -71,15 +72,23 @@ fn enter(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<()> {
         .thread_swap_mask(SigmaskHow::SIG_SETMASK)
         .map_err(errno)?;
     unshare(plan, stage)?;
+    let outside = match &plan.outside {
+        Some(requests) => {
+            *stage = Stage::Outside;
+            Some(outside::request(requests)?)
+        }
+        None => None,
+    };
     *stage = Stage::Processes;
     let supervisor = rustix::process::getpid();
     let (to_init, to_supervisor) = pair()?;
     if let Some(init) = fork()? {
-        let Err(_) = supervise(init, &to_init, caller);
+        let Err(_) = supervise(init, &to_init, caller, outside.as_ref());
         // The init process ends when this one does.
         exit(1);
     }
     drop(to_init);
+    drop(outside);
     let report = prepare(plan, caller, stage)?;
     let ready = Message::Ready {
         supervisor: supervisor.as_raw_pid(),
@@ -100,7 +109,8 @@ fn enter(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<()> {
 fn unshare(plan: &Plan, stage: &mut Stage) -> Result<()> {
     let namespaces = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-    if user.is_root() && nix::sched::unshare(namespaces).is_ok() {
+    // `pasta` gives up its privileges, so it can enter a network only with the user namespace.
+    if user.is_root() && plan.outside.is_none() && nix::sched::unshare(namespaces).is_ok() {
         return Ok(());
     }
     nix::sched::unshare(namespaces | CloneFlags::CLONE_NEWUSER).map_err(errno)?;
@@ -201,9 +211,14 @@ fn write(path: &CStr, contents: &[u8]) -> Result<()> {
 }
 
 /// The supervisor: forwards signals to the init process, kills it when the caller has ended, and exits
-/// with the command's status.
-fn supervise(init: Pid, to_init: &OwnedFd, caller: &OwnedFd) -> Result<Infallible> {
-    let signals = detach(&[to_init, caller])?;
+/// with the command's status. The connection to the network outside ends with it.
+fn supervise(
+    init: Pid,
+    to_init: &OwnedFd,
+    caller: &OwnedFd,
+    outside: Option<&OwnedFd>,
+) -> Result<Infallible> {
+    let signals = detach(&[to_init, caller, outside.unwrap_or(caller)])?;
     let mut is_caller_gone = false;
     loop {
         let mut events = [

@@ -23,8 +23,8 @@ use crate::network::Network;
 ///
 /// With --isolated, no program needs to know about the emulator: in the network of the command,
 /// http://169.254.169.254 and http://[fd00:ec2::254] are the emulator. The command reaches nothing
-/// else, except the admin API and the ports that are named by --forward. Linux only; no privileges
-/// are needed.
+/// else, except the admin API, the ports that are named by --forward and, with --network host-like,
+/// the network of this machine. Linux only; no privileges are needed.
 ///
 /// With --report, what each process did with IMDS is reported after the command has ended: requests
 /// with and without a token, tokens, connections, and how long it took to get metadata.
@@ -42,6 +42,18 @@ pub(crate) struct Arguments {
     /// repeated)
     #[arg(long, value_name = "PORT", requires = "isolated")]
     forward: Vec<u16>,
+
+    /// Connect the isolated command to NETWORK besides IMDS: none, or host-like, which is all that
+    /// this machine reaches except its loopback interface, and needs `pasta` of the package passt
+    /// [default: none]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NETWORK",
+        requires = "isolated",
+        hide_possible_values = true
+    )]
+    network: Option<Outgoing>,
 
     /// Make the isolated command root in its user namespace, as cloud-init requires
     #[arg(long, requires = "isolated")]
@@ -113,6 +125,15 @@ fn wanted(text: &str) -> Result<Wanted, String> {
 
 fn assertion(text: &str) -> Result<Assertion, String> {
     ctl::assertion(text).map_err(|error| format!("{error:#}"))
+}
+
+/// What an isolated command reaches besides IMDS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Outgoing {
+    /// Nothing
+    None,
+    /// What this machine reaches, except its loopback interface
+    HostLike,
 }
 
 impl Arguments {
@@ -202,6 +223,9 @@ impl Arguments {
         isolation.map_root = self.map_root;
         isolation.no_dmi = self.no_dmi;
         isolation.off_ec2 = self.off_ec2.map(OffEc2::isolation);
+        if self.network == Some(Outgoing::HostLike) {
+            isolation.outgoing = imds_emulator::Outgoing::HostLike;
+        }
         let mut reports = emulator.isolate(&mut command, &isolation)?;
         let mut run = std::pin::pin!(imds_child_process::run_with_hook(command, signals));
         let report = tokio::select! {

@@ -45,6 +45,21 @@ pub struct Isolation {
     /// Leaves the files of `/sys/class/dmi/id` as they are. Default: `false`, they say that the
     /// machine is the emulated instance.
     pub no_dmi: bool,
+    /// What the command reaches besides IMDS. Default: nothing. With [`Outgoing::HostLike`], `off_ec2`
+    /// can only be [`OffEc2::Refused`]: otherwise the command would reach the IMDS of this machine.
+    pub outgoing: Outgoing,
+}
+
+/// What an isolated command reaches besides IMDS.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outgoing {
+    /// Nothing.
+    #[default]
+    None,
+    /// What this machine reaches, except the addresses of IMDS and this machine's loopback
+    /// interface. Needs the program `pasta` of the package `passt`.
+    HostLike,
 }
 
 /// What a program finds at the addresses of IMDS when it does not run on EC2. It depends on the
@@ -85,6 +100,9 @@ impl IsolationError {
                  kernel.unprivileged_userns_clone=1 on older Debian, sysctl -w \
                  user.max_user_namespaces=10000 elsewhere. In a container, add --security-opt \
                  seccomp=unconfined or the capability SYS_ADMIN. Or run as root"
+            }
+            Stage::Outside => {
+                "check that this machine has a default route (`ip route`), or omit --network host-like"
             }
             _ => "report it with the kernel's version (uname -r)",
         }
@@ -141,12 +159,19 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// If sockets cannot be created or `/sys` cannot be read.
+    /// If sockets cannot be created or `/sys` cannot be read, or if [`Outgoing::HostLike`] needs a
+    /// program that is not installed or does not fit [`Isolation::off_ec2`].
     pub fn isolate(
         &self,
         command: &mut Command,
         isolation: &Isolation,
     ) -> io::Result<mpsc::UnboundedReceiver<Isolated>> {
+        let is_kept_from_imds = matches!(isolation.off_ec2, None | Some(OffEc2::Refused));
+        if isolation.outgoing == Outgoing::HostLike && !is_kept_from_imds {
+            let error = "in a host-like network, a program off EC2 would ask the metadata service of this \
+                         machine; use `refused`, or a network that is not host-like";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
         let shared = &self.control.shared;
         let mut inside = inside(shared, isolation);
         let admin = self.admin_address();
@@ -185,7 +210,9 @@ fn inside(shared: &Shared, isolation: &Isolation) -> imds_isolation::Isolation {
     let imds = shared.imds();
     let config = imds.config();
     let instance = &config.instance;
-    let mut inside = imds_isolation::Isolation::new().map_root(isolation.map_root);
+    let mut inside = imds_isolation::Isolation::new()
+        .map_root(isolation.map_root)
+        .host_like(isolation.outgoing == Outgoing::HostLike);
     for address in ADDRESSES {
         inside = match isolation.off_ec2 {
             None => inside.address(address).listen((address, PORT).into()),

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 pub use self::builder::Builder;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
-pub use self::isolated::{Isolated, Isolation, IsolationError, OffEc2};
+pub use self::isolated::{Isolated, Isolation, IsolationError, OffEc2, Outgoing};
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 pub use self::link_local::{LinkLocal, LinkLocalError};
 

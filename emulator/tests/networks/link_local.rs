@@ -1,75 +1,11 @@
 //! The addresses of IMDS on the loopback interface of a network that exists.
-//!
-//! Each test makes that network itself, with `unshare`, and everything that uses the addresses runs
-//! in it. Where namespaces are forbidden, the tests say that they did not run.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-#![cfg(target_os = "linux")]
+use std::process::Command;
 
-use std::process::{Command, Output};
-
-const EMULATOR: &str = env!("CARGO_BIN_EXE_imds-emulator");
-
-/// Functions for the scripts: `start` runs the emulator in the background and waits until it is
-/// ready, `stop` ends it, `addresses` lists those of IMDS on `lo`, and `ask` asks as a program
-/// that knows only the addresses.
-const FUNCTIONS: &str = r#"
-start() { "$EMULATOR" "$@" > "$FOLDER/ready" & emulator=$!; until [ -s "$FOLDER/ready" ]; do sleep 0.01; done; }
-stop() { kill "$1" $emulator; wait $emulator; }
-addresses() { ip -o address show dev lo | grep -oE '(169\.254\.169\.254|fd00:ec2::254)/[0-9]+'; }
-ask() {
-    for address in 169.254.169.254 '[fd00:ec2::254]'; do
-        token=$(curl -sS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "http://$address/latest/api/token") &&
-        curl -sS -m 5 -w '\n' -H "X-aws-ec2-metadata-token: $token" "http://$address/latest/meta-data/instance-id"
-    done
-}
-"#;
+use crate::{EMULATOR, error, run, text};
 
 const BOTH: &str = "169.254.169.254/32\nfd00:ec2::254/128\n";
 const ASKED: &str = "i-0a1b2c3d4e5f67890\ni-0a1b2c3d4e5f67890\n";
-
-/// Runs a script as root in a network of its own. `None` where that is forbidden, which is said.
-fn run(script: &str) -> Option<Output> {
-    let unshared = |program: &str| {
-        let mut command = Command::new("timeout");
-        command.args([
-            "60",
-            "unshare",
-            "--user",
-            "--map-root-user",
-            "--net",
-            program,
-        ]);
-        command
-    };
-    let allowed = unshared("true").output().unwrap();
-    if !allowed.status.success() {
-        let error = String::from_utf8_lossy(&allowed.stderr);
-        eprintln!("not run, because namespaces are forbidden: {error}");
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = unshared("sh");
-    command
-        .args(["-c", &format!("{FUNCTIONS}\n{script}")])
-        .env("EMULATOR", EMULATOR)
-        .env("FOLDER", folder.path())
-        .env_remove("IMDS_EMULATOR_CONFIG");
-    Some(command.output().unwrap())
-}
-
-fn text(output: &Output) -> String {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(stderr, "", "{stdout}");
-    stdout.into_owned()
-}
-
-/// The error and the remedy of a script whose last command failed.
-fn error(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn programs_of_the_network_reach_the_emulator_until_it_stops() {
@@ -281,11 +217,9 @@ fn the_command_in_another_network_ends_with_the_emulator() {
         "$EMULATOR run --join $container -- sh -c 'echo $$ > $FOLDER/pid; exec sleep 60' & run=$!
         until [ -s $FOLDER/pid ]; do sleep 0.01; done
         command=$(cat $FOLDER/pid)
-        lives() { grep -q 'State:.[^Z]' /proc/$command/status 2> /dev/null; }
-        lives && echo alive
+        lives $command && echo alive
         kill -KILL $run; wait $run 2> /dev/null
-        for i in 1 2 3 4 5 6 7 8 9; do lives || break; sleep 0.1; done
-        lives || echo dead";
+        until_dead $command";
     let Some(output) = run(&format!("{OTHER}{script}")) else {
         return;
     };
