@@ -50,9 +50,9 @@ fn a_file_that_describes_no_program_is_refused_with_the_reason() {
 
 fn text(script: &str) -> String {
     format!(
-        "about = \"a script\"\nlanguage = \"shell\"\nkind = \"library\"\nfinds = \"compiled in\"\n\
+        "about = \"a script\"\nlanguage = \"shell\"\nkind = \"library\"\n\
          [install]\npypi = [\"none==1\"]\n\
-         [use]\nasks = \"/latest/meta-data/instance-id\"\nscript = '''{script}'''\n"
+         [use]\nfinds = \"compiled in\"\nasks = \"/latest/meta-data/instance-id\"\nscript = '''{script}'''\n"
     )
 }
 

@@ -59,6 +59,10 @@ pub(super) async fn bind_once(
 }
 
 /// The network in which a port is open.
+#[cfg_attr(
+    not(all(feature = "isolation", target_os = "linux")),
+    expect(dead_code, reason = "only isolation makes the other networks")
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(
     not(all(feature = "isolation", target_os = "linux")),

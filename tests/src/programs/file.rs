@@ -18,8 +18,6 @@ pub struct Program {
     pub language: String,
     /// What kind of program it is.
     pub kind: Kind,
-    /// How it finds IMDS.
-    pub finds: Finds,
     /// The program whose earlier version this is.
     #[serde(default)]
     pub version_of: Option<String>,
@@ -112,6 +110,8 @@ pub struct Install {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Use {
+    /// How the program finds IMDS.
+    pub finds: Finds,
     /// A script for `sh -c`. `PATH` leads to the packages, `ROOT` is the folder that they are in, and
     /// `HOME` is an empty folder.
     pub script: String,

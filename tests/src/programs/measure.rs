@@ -91,7 +91,7 @@ pub async fn measure(program: &Program, installed: &Installed) -> Result<Measure
         about: program.about.clone(),
         language: program.language.clone(),
         kind: program.kind,
-        finds: program.finds,
+        finds: program.usage.finds,
         version_of: program.version_of.clone(),
         packages: installed.packages.clone(),
         at: Utc::now(),
