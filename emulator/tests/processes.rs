@@ -46,8 +46,16 @@ async fn told() -> Emulator {
 }
 
 /// Runs the command in namespaces. `None` where they are forbidden, which is said.
-async fn run(imds: &Emulator, mut command: std::process::Command) -> Option<Output> {
-    let mut reports = imds.isolate(&mut command, &Isolation::default()).unwrap();
+async fn run(imds: &Emulator, command: std::process::Command) -> Option<Output> {
+    run_with(imds, command, &Isolation::default()).await
+}
+
+async fn run_with(
+    imds: &Emulator,
+    mut command: std::process::Command,
+    isolation: &Isolation,
+) -> Option<Output> {
+    let mut reports = imds.isolate(&mut command, isolation).unwrap();
     let output = Command::from(command).output().await;
     match reports.recv().await.unwrap() {
         Isolated::Failed(error) => {
@@ -134,6 +142,46 @@ async fn an_isolated_command_itself_has_no_parent() {
     let exchanges = all(&imds);
     let process = exchanges[0].process.as_deref().unwrap();
     assert_eq!((&*process.name, &process.parent), ("curl", &None));
+}
+
+/// A process in a network of its own, which is connected to that of the command.
+const CONTAINER: &str = r#"
+set -e
+unshare --net sleep 60 & container=$!
+own=$(readlink /proc/self/ns/net)
+until [ "$(readlink /proc/$container/ns/net)" != "$own" ]; do sleep 0.01; done
+inside() { nsenter --target $container --net "$@"; }
+ip link add bridge type veth peer name eth0 netns $container
+ip address add 10.0.0.1/24 dev bridge
+ip link set bridge up
+inside ip address add 10.0.0.2/24 dev eth0
+inside ip link set eth0 up
+inside ip route add default via 10.0.0.1
+inside curl -sS -m 5 -o /dev/null http://169.254.169.254/latest/meta-data/
+kill $container
+"#;
+
+#[tokio::test]
+async fn a_process_in_a_container_of_the_command_is_known() {
+    let imds = told().await;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", CONTAINER]);
+    let mut isolation = Isolation::default();
+    isolation.map_root = true;
+    let Some(output) = run_with(&imds, command, &isolation).await else {
+        return;
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("not found") || stderr.contains("Unknown device type") {
+        eprintln!("not run, because the system has no veth or no iproute2: {stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    let exchanges = all(&imds);
+    assert_eq!(exchanges[0].client.to_string(), "10.0.0.2");
+    let process = exchanges[0].process.as_deref().unwrap();
+    let parent = process.parent.as_ref().unwrap();
+    assert_eq!((&*process.name, &*parent.name), ("curl", "sh"));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ impl Default for Admin {
 pub struct Journal {
     /// Number of exchanges that are kept; older ones are dropped. Default: 1024.
     pub capacity: usize,
-    /// Whether the journal tells the process that sent each request, which is looked up for each
+    /// Whether the journal records the process that sent each request, which is looked up for each
     /// connection. Supported on Linux only. Default: `false`.
     pub process: bool,
     /// Whether the packets that isolated commands send to IMDS are counted. Supported on Linux only.

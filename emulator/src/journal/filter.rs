@@ -111,7 +111,7 @@ impl Filter {
         key.field("process").unless(
             recorded.processes,
             pattern,
-            "no condition, unless `journal.process` is true: otherwise the journal does not tell \
+            "no condition, unless `journal.process` is true: otherwise the journal does not record \
              processes",
         )
     }

@@ -59,7 +59,7 @@ pub struct Exchange {
     /// started. A request through a [router](crate::Builder::router) has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
-    /// The process that opened the connection, if the journal tells processes (`journal.process`) and
+    /// The process that opened the connection, if the journal records processes (`journal.process`) and
     /// it was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Process>")]

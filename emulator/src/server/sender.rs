@@ -34,7 +34,11 @@ pub(super) fn find(network: Network, client: SocketAddr, server: SocketAddr) -> 
         ) => member(namespace)?,
         _ => Entry::myself().ok()?,
     };
-    let inode = inode(&inside, client, server)?;
+    // Each network has a table of its own, and containers of an isolated command have a network of
+    // their own.
+    let inode = iter::once(inside)
+        .chain(supervisor.into_iter().flat_map(descendants))
+        .find_map(|inside| inode(&inside, client, server))?;
     // The tree has all processes of the command, because the init process adopts orphans. But a
     // process can escape the walk when its parent ends.
     let sender = supervisor
