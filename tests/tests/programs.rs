@@ -94,6 +94,13 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
     assert_eq!(strict.cold.paths, ["/latest/meta-data/instance-id"]);
     assert_eq!((strict.cold.requests, strict.cold.token_requests), (2, 1));
     assert_eq!(strict.cold.token_lifetimes, [60].into());
+    assert_eq!(strict.cold.connections, 2);
+    // Each connection takes at least SYN, acknowledgement, request and FIN.
+    assert!(
+        (8..=14).contains(&strict.cold.packets),
+        "{}",
+        strict.cold.packets
+    );
     assert!(!strict.token_refused.succeeded && !strict.hop_limit.succeeded);
     assert_eq!(strict.token_refused.without_token, 0);
 
@@ -128,7 +135,8 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
     assert_eq!(atlas.programs.len(), 3);
     let table = markdown(&atlas);
     for line in [
-        "| strict 1 | library | compiled in | IMDSv2 | 2 | 1 | 2 | 60 s | `PUT /latest/api/token` |",
+        "| strict 1 | library | compiled in | IMDSv2 | 2 | 1 | 2 | ",
+        " | 60 s | `PUT /latest/api/token` |",
         "## IMDSv1 only\n\nold 1\n",
         "## Falls back to IMDSv1\n\nlax 1\n",
     ] {

@@ -151,6 +151,7 @@ impl Arguments {
         let mut signals = Signals::new()?;
         // Processes can be told apart on Linux only.
         config.journal.process |= !self.reports.is_empty() && cfg!(target_os = "linux");
+        config.journal.packets |= !self.reports.is_empty() && self.isolated;
         let emulator = super::start(config, network).await?;
         let recorder = Recorder::new(emulator.control());
         let mut command = Command::new(program);

@@ -33,6 +33,8 @@ pub struct Report {
     pub title: String,
     /// The start, on the emulator's clock.
     pub started: DateTime<Utc>,
+    /// How long the recording took, in milliseconds of real time.
+    pub milliseconds: u64,
     /// What clients did.
     pub usage: Usage,
     /// The verdicts on the assertions, if there were any.

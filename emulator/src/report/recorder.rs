@@ -26,6 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Recorder {
     control: Control,
+    began: Instant,
     recorded: Arc<Mutex<Recorded>>,
     task: JoinHandle<()>,
 }
@@ -37,6 +38,7 @@ impl Recorder {
         let task = tokio::spawn(record(control.clone(), Arc::clone(&recorded)));
         Self {
             control: control.clone(),
+            began: Instant::now(),
             recorded,
             task,
         }
@@ -56,7 +58,7 @@ impl Recorder {
         let found = self.control.find(&Filter::default())?;
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.look(&self.control);
-        let usage = Usage::of(&found);
+        let usage = Usage::of(&found, self.control.packets().as_ref());
         let verified = match assertions {
             [] => None,
             assertions => Some(self.control.verify(assertions)?),
@@ -65,6 +67,7 @@ impl Recorder {
             version: env!("CARGO_PKG_VERSION"),
             title: title.into(),
             started: recorded.started,
+            milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             verified,
             trace: recorded.trace(&found, &usage, self.control.clock().now()),
             usage,

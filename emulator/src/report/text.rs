@@ -16,7 +16,7 @@ pub(super) fn render(report: &Report) -> String {
 
 fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     let usage = &report.usage;
-    writeln!(out, "IMDS: {}", summary(usage))?;
+    writeln!(out, "IMDS: {}", summary(report))?;
     for client in &usage.clients {
         writeln!(out, "\n{}", client.name())?;
         for (name, value) in lines(client) {
@@ -33,16 +33,20 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 /// All requests in a sentence.
-pub(super) fn summary(usage: &Usage) -> String {
-    let requests = usage.requests();
-    if requests == 0 {
-        return "no request".to_owned();
+pub(super) fn summary(report: &Report) -> String {
+    let usage = &report.usage;
+    let mut text = match usage.requests() {
+        0 => "no request".to_owned(),
+        requests => format!(
+            "{} by {}",
+            counted(requests, "request"),
+            counted(usage.clients.len() as u64, "client")
+        ),
+    };
+    let _ = write!(text, " in {}", duration(report.milliseconds));
+    if let Some(packets) = usage.most_packets_per_second.filter(|packets| *packets > 0) {
+        let _ = write!(text, ", at most {packets} packets within a second");
     }
-    let mut text = format!(
-        "{} by {}",
-        counted(requests, "request"),
-        counted(usage.clients.len() as u64, "client")
-    );
     if usage.dropped > 0 {
         let _ = write!(
             text,
@@ -122,7 +126,13 @@ pub(super) fn lines(client: &ClientUsage) -> Vec<(&'static str, String)> {
             .collect();
         lines.push(("token lifetime", lifetimes.join(", ")));
     }
-    lines.push(("connections", client.connections.to_string()));
+    lines.push((
+        "connections",
+        match client.packets {
+            Some(packets) => format!("{}, {packets} packets", client.connections),
+            None => client.connections.to_string(),
+        },
+    ));
     lines.push((
         "first metadata",
         match client.first_metadata_ms {

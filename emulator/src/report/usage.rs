@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Exchange, Found, Outcome, Process};
+use crate::journal::{Exchange, Found, Outcome, Packets, Process};
 use crate::request::{ImdsVersion, is_for_tokens};
 
 /// The number of requests without a token that are shown for a client.
@@ -24,7 +24,7 @@ const SHOWN: usize = 5;
 ///
 /// let imds = Emulator::builder().start().await?;
 /// // … the program under test runs …
-/// let usage = Usage::of(&imds.find(&Filter::default())?);
+/// let usage = Usage::of(&imds.find(&Filter::default())?, imds.packets().as_ref());
 /// assert!(usage.is_ready_for_imdsv2_only());
 /// # Ok(()) }
 /// ```
@@ -36,6 +36,10 @@ pub struct Usage {
     pub clients: Vec<ClientUsage>,
     /// The number of requests that the journal dropped. They are not counted.
     pub dropped: u64,
+    /// The highest number of packets that all clients sent within one second, if packets are
+    /// counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_packets_per_second: Option<u64>,
 }
 
 /// What one client did. A client is a process if the journal knows processes, and otherwise an
@@ -77,6 +81,9 @@ pub struct ClientUsage {
     pub failed: u64,
     /// The connections that carried a request. 0 if the emulator is a router without a listener.
     pub connections: u64,
+    /// The packets that it sent on them, if packets are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
     /// The time from the first request to the end of the first response with a status 2xx to a
     /// request for metadata, in milliseconds on the emulator's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,8 +91,8 @@ pub struct ClientUsage {
 }
 
 impl Usage {
-    /// Counts exchanges.
-    pub fn of(found: &Found) -> Self {
+    /// Counts exchanges, and the packets of their connections.
+    pub fn of(found: &Found, packets: Option<&Packets>) -> Self {
         let mut clients: Vec<Counting> = Vec::new();
         let mut places: BTreeMap<Identity, usize> = BTreeMap::new();
         for exchange in &found.exchanges {
@@ -98,8 +105,12 @@ impl Usage {
             }
         }
         Self {
-            clients: clients.into_iter().map(Counting::finish).collect(),
+            clients: clients
+                .into_iter()
+                .map(|client| client.finish(packets))
+                .collect(),
             dropped: found.dropped,
+            most_packets_per_second: packets.map(|packets| packets.most_per_second),
         }
     }
 
@@ -177,6 +188,7 @@ impl Counting {
                 token_lifetimes: BTreeSet::new(),
                 failed: 0,
                 connections: 0,
+                packets: None,
                 first_metadata_ms: None,
             },
             began: first.at,
@@ -225,8 +237,14 @@ impl Counting {
         }
     }
 
-    fn finish(mut self) -> ClientUsage {
+    fn finish(mut self, packets: Option<&Packets>) -> ClientUsage {
         self.usage.connections = self.connections.len() as u64;
+        self.usage.packets = packets.map(|packets| {
+            let all = packets.connections.iter();
+            all.filter(|of| self.connections.contains(&of.connection))
+                .map(|of| of.sent)
+                .sum()
+        });
         self.usage
     }
 }

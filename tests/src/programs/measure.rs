@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use imds_emulator::config::{Config, ConfigError, HttpTokens, Layers, Peers};
 use imds_emulator::fault::{Fault, Rule};
-use imds_emulator::journal::{Exchange, Filter, Found};
+use imds_emulator::journal::{Exchange, Filter, Found, Packets};
 use imds_emulator::report::{ClientUsage, Usage};
 use imds_emulator::{Clock, Emulator, Isolated, Isolation, IsolationError, OffEc2, StartError};
 use tokio::process::Command;
@@ -38,6 +38,7 @@ struct Ran {
     succeeded: bool,
     output: String,
     found: Found,
+    packets: Option<Packets>,
 }
 
 /// A program could not be measured.
@@ -146,6 +147,7 @@ async fn run(
     let output = ended.ok().transpose().map_err(MeasureError::Io)?;
     let found = emulator.find(&Filter::default());
     let found = found.map_err(|invalid| MeasureError::Unexpected(invalid.to_string()))?;
+    let packets = emulator.packets();
     emulator.stop().await;
     let is_success = output
         .as_ref()
@@ -159,6 +161,7 @@ async fn run(
         succeeded: asked && (is_success || !program.usage.succeeds),
         output: output.map(|output| last_lines(&output)).unwrap_or_default(),
         found,
+        packets,
     })
 }
 
@@ -171,6 +174,7 @@ fn config(program: &Program, situation: Situation) -> Result<Config, ConfigError
     }
     let mut config = layers.config()?;
     config.server.port = 0;
+    config.journal.packets = true;
     config.metadata_options.http_tokens = HttpTokens::Optional;
     if let Some(iam) = &mut config.instance.iam {
         iam.role = Some(ROLE.to_owned());
@@ -244,13 +248,14 @@ fn is_for_token(exchange: &Exchange) -> bool {
 }
 
 fn speaks(healthy: &Ran, without_tokens: [&Ran; 2]) -> Speaks {
-    let usage = Usage::of(&healthy.found);
+    let usage = Usage::of(&healthy.found, None);
     let with = usage.clients.iter().any(|client| client.with_token > 0);
     match (with, usage.is_ready_for_imdsv2_only()) {
         (false, _) => Speaks::V1,
         (true, false) => Speaks::Both,
         (true, true) => {
-            let strict = |ran: &&Ran| Usage::of(&ran.found).is_ready_for_imdsv2_only();
+            let strict =
+                |ran: &&Ran| Usage::of(&ran.found, ran.packets.as_ref()).is_ready_for_imdsv2_only();
             match without_tokens.iter().all(strict) {
                 true => Speaks::V2,
                 false => Speaks::FallsBack,
@@ -260,7 +265,7 @@ fn speaks(healthy: &Ran, without_tokens: [&Ran; 2]) -> Speaks {
 }
 
 fn cold(ran: &Ran) -> Cold {
-    let usage = Usage::of(&ran.found);
+    let usage = Usage::of(&ran.found, ran.packets.as_ref());
     let exchanges = &ran.found.exchanges;
     let first = exchanges.first();
     let mut cold = Cold {
@@ -281,12 +286,14 @@ fn cold(ran: &Ran) -> Cold {
             token_requests,
             token_lifetimes,
             connections,
+            packets,
             user_agents,
             ..
         } = client;
         cold.token_requests += token_requests;
         cold.token_lifetimes.extend(token_lifetimes);
         cold.connections += connections;
+        cold.packets += packets.unwrap_or(0);
         cold.user_agents.extend(user_agents.iter().cloned());
     }
     cold.user_agents.sort();
@@ -295,7 +302,7 @@ fn cold(ran: &Ran) -> Cold {
 }
 
 fn reaction(program: &Program, ran: &Ran) -> Reaction {
-    let usage = Usage::of(&ran.found);
+    let usage = Usage::of(&ran.found, ran.packets.as_ref());
     let clients = usage.clients.iter();
     let exchanges = &ran.found.exchanges;
     Reaction {

@@ -132,6 +132,8 @@ pub struct Cold {
     pub token_lifetimes: BTreeSet<u32>,
     /// The connections.
     pub connections: u64,
+    /// The packets that it sent on them, of which EC2 allows an instance 1,024 per second.
+    pub packets: u64,
     /// The values of `User-Agent`.
     pub user_agents: Vec<String>,
     /// The time from the start of the program to its end, in milliseconds.

@@ -78,10 +78,11 @@ fn card(program: &Measured) -> Markup {
         (
             "a cold use",
             format!(
-                "{} requests, {} of them for tokens, on {} connections, in {}",
+                "{} requests, {} of them for tokens, on {} connections, {} packets, in {}",
                 cold.requests,
                 cold.token_requests,
                 cold.connections,
+                cold.packets,
                 seconds(cold.milliseconds)
             ),
         ),

@@ -15,16 +15,16 @@ fn write(out: &mut String, atlas: &Atlas) -> std::fmt::Result {
     writeln!(out, "## What they ask\n")?;
     writeln!(
         out,
-        "| program | kind | finds IMDS | speaks | requests | for tokens | connections | token lifetime | first request |"
+        "| program | kind | finds IMDS | speaks | requests | for tokens | connections | packets | token lifetime | first request |"
     )?;
     writeln!(
         out,
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )?;
     for program in &atlas.programs {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | `{}` |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | `{}` |",
             title(program),
             program.kind,
             program.finds,
@@ -32,6 +32,7 @@ fn write(out: &mut String, atlas: &Atlas) -> std::fmt::Result {
             program.cold.requests,
             program.cold.token_requests,
             program.cold.connections,
+            program.cold.packets,
             lifetimes(program),
             program.cold.first,
         )?;

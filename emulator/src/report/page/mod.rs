@@ -45,7 +45,7 @@ fn head(report: &Report) -> Markup {
             time datetime=(report.started.format("%Y-%m-%dT%H:%M:%SZ")) {
                 (report.started.format("%Y-%m-%d %H:%M UTC"))
             }
-            " " span { (summary(usage)) }
+            " " span { (summary(report)) }
             " " span { "imds-emulator " (report.version) }
         }
         @if !usage.clients.is_empty() {
