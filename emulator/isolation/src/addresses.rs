@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketType};
 use crate::namespace::{Kind, Namespace, sockets};
 use crate::netlink::{self, LO};
 use crate::process::{family, listen_on};
+use crate::routes::Routes;
 
 /// Sockets that listen on addresses of a loopback interface. The addresses that were added for them
 /// are removed when this is dropped.
@@ -23,10 +24,10 @@ pub struct Listening {
     added: Added,
 }
 
-/// The addresses that are removed at the end, and a socket in their namespace.
+/// The addresses that are removed at the end.
 #[derive(Debug)]
 struct Added {
-    socket: OwnedFd,
+    routes: Routes,
     addresses: Vec<IpAddr>,
 }
 
@@ -34,7 +35,8 @@ impl Drop for Added {
     fn drop(&mut self) {
         for address in &self.addresses {
             // The addresses may be gone already, with the namespace or by hand.
-            let _ = netlink::send(&self.socket, &netlink::remove_address(*address));
+            let _ = self.routes.send(&netlink::remove_address(*address));
+            let _ = self.routes.send(&netlink::remove_route(*address));
         }
     }
 }
@@ -70,7 +72,7 @@ impl Listening {
         let mut listening = Self {
             listeners: Vec::new(),
             added: Added {
-                socket,
+                routes: Routes::new(socket, None),
                 addresses: Vec::new(),
             },
         };
@@ -81,6 +83,11 @@ impl Listening {
             }
         }
         Ok(listening)
+    }
+
+    /// The routes to the addresses.
+    pub fn routes(&self) -> Routes {
+        self.added.routes.clone()
     }
 
     fn add(
@@ -102,13 +109,15 @@ impl Listening {
                 interface: state.name(elsewhere.link),
             });
         }
-        let send = |message: &[u8]| netlink::send(&self.added.socket, message).map_err(add);
+        let routes = &self.added.routes;
+        let send = |message: &[u8]| routes.send(message).map_err(add);
         if !state.is_lo_up() {
             // It gets 127.0.0.1 then, which is to be its first address.
             send(&netlink::link_up(None))?;
         }
-        let mut is_ours = present.clone().any(|present| present.is_ours);
-        if present.next().is_none() {
+        let is_present = present.clone().next().is_some();
+        let mut is_ours = present.any(|present| present.is_ours);
+        if !is_present {
             send(&netlink::add_address_that_is_ours(ip))?;
             self.added.addresses.push(ip);
             is_ours = false;
@@ -117,14 +126,27 @@ impl Listening {
             address: *address,
             source,
         };
-        listen_on(&socket, address).map_err(|errno| listen(errno.into()))?;
+        let allow = || {
+            for message in netlink::allow(ip, None) {
+                // The route may be there already.
+                let _ = routes.send(&message);
+            }
+        };
+        let mut listens = listen_on(&socket, address);
+        if is_ours && listens == Err(Errno::ADDRNOTAVAIL) {
+            // The process that added the address was killed while the route was prohibited.
+            allow();
+            listens = listen_on(&socket, address);
+        }
+        listens.map_err(|errno| listen(errno.into()))?;
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true).map_err(listen)?;
-        self.listeners.push((*address, listener));
-        // Nothing else listens there, so whoever added the address has ended.
         if is_ours {
+            // Nothing else listens there, so whoever added the address has ended.
+            allow();
             self.added.addresses.push(ip);
         }
+        self.listeners.push((*address, listener));
         Ok(())
     }
 }

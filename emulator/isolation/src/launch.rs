@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::PoisonError;
 
@@ -14,12 +14,14 @@ use tokio::net::UnixStream;
 use crate::message::{LENGTH, Message, Stage};
 use crate::outside::Problem;
 use crate::plan::Facet;
+use crate::routes::Routes;
 
 /// The commands that were started in namespaces, one after the other.
 #[derive(Debug)]
 pub struct Launches {
     pub(crate) announced: UnixStream,
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) source: Option<Ipv4Addr>,
     /// What kept the network from being connected to the one outside.
     pub(crate) problem: Problem,
 }
@@ -37,6 +39,7 @@ impl Launches {
         };
         let connection = register(connection)?;
         let mut listeners = Vec::new();
+        let mut routes = None;
         loop {
             let Some((message, descriptor)) = receive(&connection).await? else {
                 let source = io::Error::from(io::ErrorKind::BrokenPipe);
@@ -54,7 +57,10 @@ impl Launches {
                         listeners.push((*address, TcpListener::from(descriptor)));
                     }
                 }
-                (Message::Listener(_), None) | (Message::Announced, _) => {}
+                (Message::Network, Some(descriptor)) => {
+                    routes = Some(Routes::new(descriptor, self.source));
+                }
+                (Message::Listener(_) | Message::Network, None) | (Message::Announced, _) => {}
                 (Message::Ready { supervisor, report }, _) => {
                     let refused = Facet::ALL.into_iter().filter_map(|facet| {
                         let errno = report.get(facet)?;
@@ -62,6 +68,7 @@ impl Launches {
                     });
                     return Ok(Some(Ok(Launch {
                         listeners,
+                        routes,
                         supervisor: supervisor.unsigned_abs(),
                         refused: refused.collect(),
                         connection,
@@ -86,6 +93,8 @@ impl Launches {
 pub struct Launch {
     /// The sockets that listen in the namespace, with their addresses there.
     pub listeners: Vec<(SocketAddr, TcpListener)>,
+    /// The routes to the addresses in the namespace.
+    pub routes: Option<Routes>,
     /// The process id of the supervisor, which is the child that the caller waits for. Files such as
     /// `/proc/PID/net/tcp` show the namespace.
     pub supervisor: u32,

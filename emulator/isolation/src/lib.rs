@@ -43,6 +43,7 @@
 //! | `packets` | how many packets a connection has received |
 //! | `netlink` | messages to the kernel about addresses |
 //! | `silent` | messages to the kernel about a network in which nothing answers |
+//! | `routes` | the routes to addresses of the loopback interface, which can be prohibited |
 //! | `plan` | what is done before the command runs, as data |
 //! | `message` | what the processes before the command tell the caller |
 //! | `outside` | the connection to the network outside, by `pasta` |
@@ -63,6 +64,7 @@ mod outside;
 mod packets;
 mod plan;
 mod process;
+mod routes;
 mod silent;
 
 use std::io;
@@ -76,6 +78,7 @@ pub use self::message::Stage;
 pub use self::namespace::Namespace;
 pub use self::packets::packets_received;
 pub use self::plan::Facet;
+pub use self::routes::{Prohibition, Routes};
 
 /// What the namespaces of a command have.
 #[derive(Clone, Debug, Default)]
@@ -169,6 +172,7 @@ impl Isolation {
         let launches = Launches {
             announced: launch::register(announced)?,
             addresses: self.inputs.listeners.clone(),
+            source: self.inputs.source,
             problem,
         };
         // SAFETY: the function makes system calls on data that exists already. It does not

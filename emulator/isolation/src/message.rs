@@ -74,6 +74,8 @@ pub(crate) enum Message {
     Announced,
     /// A socket for the listener with this index comes with it.
     Listener(i32),
+    /// A socket for messages about the network comes with it.
+    Network,
     /// The command can begin. `supervisor` is the process that the caller waits for.
     Ready {
         supervisor: i32,
@@ -88,6 +90,7 @@ pub(crate) const LENGTH: usize = 28;
 impl Message {
     pub(crate) fn encode(self) -> [u8; LENGTH] {
         let numbers = match self {
+            Self::Network => [4, 0, 0, 0, 0, 0, 0],
             Self::Announced => [3, 0, 0, 0, 0, 0, 0],
             Self::Listener(at) => [0, at, 0, 0, 0, 0, 0],
             Self::Ready {
@@ -122,6 +125,7 @@ impl Message {
                 Some(Self::Failed(stage, Errno::from_raw_os_error(a)))
             }
             3 => Some(Self::Announced),
+            4 => Some(Self::Network),
             _ => None,
         }
     }
@@ -137,6 +141,7 @@ mod tests {
         report.set(Facet::Hosts, Errno::PERM);
         let messages = [
             Message::Announced,
+            Message::Network,
             Message::Listener(3),
             Message::Ready {
                 supervisor: 70,

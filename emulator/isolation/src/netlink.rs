@@ -94,22 +94,67 @@ fn on_loopback(address: IpAddr) -> AddressMessage {
 }
 
 fn local_route(to: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
+    let mut route = route(to.into(), RouteType::Local);
+    let source = RouteAddress::Inet(source);
+    route.attributes.push(RouteAttribute::PrefSource(source));
+    new_route(route)
+}
+
+/// Messages that replace the route to an address of `lo` by one that lets connecting fail.
+pub(crate) fn prohibit(address: IpAddr) -> Vec<Vec<u8>> {
+    replace(address, route(address, RouteType::Prohibit))
+}
+
+/// Messages that restore the route to an address of `lo`.
+pub(crate) fn allow(address: IpAddr, source: Option<Ipv4Addr>) -> Vec<Vec<u8>> {
+    match address {
+        IpAddr::V4(address) => vec![local_route(address, source.unwrap_or(address))],
+        IpAddr::V6(_) => replace(address, route(address, RouteType::Local)),
+    }
+}
+
+/// Routes for IPv6 exist side by side, so that the other one is removed first.
+fn replace(address: IpAddr, by: RouteMessage) -> Vec<Vec<u8>> {
+    match address {
+        IpAddr::V4(_) => vec![new_route(by)],
+        IpAddr::V6(_) => vec![remove_route(address), new_route(by)],
+    }
+}
+
+/// The message that removes the route to an address of `lo`, whatever it is. With the address, the
+/// kernel removes its own route only.
+pub(crate) fn remove_route(address: IpAddr) -> Vec<u8> {
+    let mut route = route(address, RouteType::Unspec);
+    route.header.protocol = RouteProtocol::Unspec;
+    encode(RouteNetlinkMessage::DelRoute(route), 0)
+}
+
+/// The route to an address of `lo`.
+fn route(to: IpAddr, kind: RouteType) -> RouteMessage {
     let mut route = RouteMessage::default();
-    route.header.address_family = AddressFamily::Inet;
-    route.header.destination_prefix_length = 32;
+    let (family, length, to) = match to {
+        IpAddr::V4(to) => (AddressFamily::Inet, 32, RouteAddress::Inet(to)),
+        IpAddr::V6(to) => (AddressFamily::Inet6, 128, RouteAddress::Inet6(to)),
+    };
+    route.header.address_family = family;
+    route.header.destination_prefix_length = length;
     route.header.table = TABLE_LOCAL;
     route.header.protocol = RouteProtocol::Boot;
     route.header.scope = RouteScope::Host;
-    route.header.kind = RouteType::Local;
-    route.attributes = vec![
-        RouteAttribute::Destination(RouteAddress::Inet(to)),
-        RouteAttribute::Oif(LO),
-        RouteAttribute::PrefSource(RouteAddress::Inet(source)),
-    ];
-    encode(
-        RouteNetlinkMessage::NewRoute(route),
-        NLM_F_CREATE | NLM_F_REPLACE,
-    )
+    route.header.kind = kind;
+    route.attributes = vec![RouteAttribute::Destination(to)];
+    if kind == RouteType::Local {
+        route.attributes.push(RouteAttribute::Oif(LO));
+    }
+    route
+}
+
+fn new_route(route: RouteMessage) -> Vec<u8> {
+    let flags = match route.header.address_family {
+        AddressFamily::Inet => NLM_F_CREATE | NLM_F_REPLACE,
+        _ => NLM_F_CREATE,
+    };
+    encode(RouteNetlinkMessage::NewRoute(route), flags)
 }
 
 pub(crate) fn encode(message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {

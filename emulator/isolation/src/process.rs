@@ -138,6 +138,7 @@ fn prepare(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<Report> {
     for message in &plan.messages {
         netlink::send(&socket, message)?;
     }
+    send(caller, &Message::Network.encode(), Some(socket.as_fd()))?;
     *stage = Stage::Listeners;
     for (at, address) in (0..).zip(&plan.listeners) {
         let listener = listen(address)?;

@@ -16,6 +16,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_child_process::Signals;
 use imds_emulator::config::{Config, ConfigError, Layers};
+use imds_emulator::fault::Fault;
+use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::imds::Imds;
 use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
 
@@ -340,7 +342,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
     // Before the ready line: its reader may send a signal at once.
     let mut signals = Signals::new()?;
-    let emulator = start(config, network).await?;
+    let emulator = start(config, network, false).await?;
     let urls: Vec<String> = emulator
         .addresses()
         .iter()
@@ -361,7 +363,23 @@ async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(config: Config, network: &Network) -> anyhow::Result<Emulator> {
+async fn start(config: Config, network: &Network, is_isolated: bool) -> anyhow::Result<Emulator> {
+    if !is_isolated && network.option().is_none() {
+        let mut rules = config.faults.iter();
+        let prohibited = rules.find(|rule| {
+            matches!(
+                rule.fault,
+                Fault::Connection(ConnectionFault::Prohibited(_))
+            )
+        });
+        if let Some(rule) = prohibited {
+            bail!(
+                "the fault `prohibited` of the rule {:?} needs `run --isolated`, --link-local, --netns \
+                 or --join; use `down`, or one of these options",
+                rule.name
+            );
+        }
+    }
     let builder = Emulator::builder()
         .config(config)
         .clock(Clock::adjustable());

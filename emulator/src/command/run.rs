@@ -152,7 +152,7 @@ impl Arguments {
         // Processes can be told apart on Linux only.
         config.journal.process |= !self.reports.is_empty() && cfg!(target_os = "linux");
         config.journal.packets |= !self.reports.is_empty() && self.isolated;
-        let emulator = super::start(config, network).await?;
+        let emulator = super::start(config, network, self.isolated).await?;
         let recorder = Recorder::new(emulator.control());
         let mut command = Command::new(program);
         command

@@ -95,3 +95,21 @@ fn check_rule(rule: &Rule) -> Result<(), Invalid> {
          response, or an emulator that listens"
     )))
 }
+
+/// Checks that no rule is added that prohibits a route, for an emulator that has no such routes.
+pub(crate) fn check_routes(before: &Imds, after: &Imds) -> Result<(), Invalid> {
+    let mut added = after
+        .faults()
+        .filter(|(rule, _)| before.faults().all(|(other, _)| other != *rule));
+    added.try_for_each(|(rule, _)| {
+        if !rule.fault.needs_route() {
+            return Ok(());
+        }
+        let key = Key::root(&format!("the rule {:?}", rule.name));
+        Err(key.malformed(
+            "the fault `prohibited` acts on the route to the address of IMDS, which is the emulator's only \
+             for isolated commands (`run --isolated`) and with --link-local, --netns or --join; use \
+             `down`, or one of these options",
+        ))
+    })
+}

@@ -1,6 +1,6 @@
 //! The state that listeners and handles share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::mounted::check_mounted;
+use super::mounted::{check_mounted, check_routes};
 use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) timeline: Player,
     /// Whether the emulator has no listener, but is mounted as a router.
     pub(crate) is_mounted: bool,
+    /// Whether there is, or was, a network in which the route to the address can be prohibited.
+    pub(crate) has_routes: AtomicBool,
     pub(crate) me: Weak<Self>,
 }
 
@@ -53,6 +55,9 @@ impl Shared {
         let (changed, value) = change(&before)?;
         if self.is_mounted {
             check_mounted(&changed)?;
+        }
+        if !self.has_routes.load(Ordering::Relaxed) {
+            check_routes(&before, &changed)?;
         }
         let changed = Arc::new(changed);
         self.imds.store(Arc::clone(&changed));

@@ -62,13 +62,13 @@ impl Rule {
             ..Match::default()
         };
         match self.fault.nature() {
-            Nature::Listener(_) => {
+            Nature::Listener(..) => {
                 let when = &self.when;
                 all([
                     key.field("match").unless(
                         self.matches == Match::default(),
                         "a condition",
-                        "no condition, because `down` takes effect before there is a request",
+                        "no condition, because the fault takes effect before there is a request",
                     ),
                     key.field("when").unless(
                         when.probability.is_none()
@@ -76,7 +76,7 @@ impl Rule {
                             && when.count.is_none()
                             && when.scenario.is_none(),
                         "a condition",
-                        "`after`, `duration` and `ttl`, because `down` takes effect before there is a request",
+                        "`after`, `duration` and `ttl`, because the fault takes effect before there is a request",
                     ),
                 ])
             }

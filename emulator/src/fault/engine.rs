@@ -17,7 +17,7 @@ use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::draft::Draft;
-use super::kinds::{Meter, Nature, Requests};
+use super::kinds::{Meter, Nature, Refusal, Requests};
 use super::occurrence::{Occurrence, random};
 use super::view::View;
 use super::{Family, InScenario, Rule, STARTED, header};
@@ -62,7 +62,7 @@ impl Fired {
     pub(crate) fn delay(&self) -> Duration {
         match self.active.rule.fault.nature() {
             Nature::Delay(_, fault) => fault.delay(&self.occurrence),
-            Nature::Listener(_)
+            Nature::Listener(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)
@@ -80,7 +80,7 @@ impl Fired {
     pub(crate) fn alter(&self, view: &mut View) {
         match self.active.rule.fault.nature() {
             Nature::Instance(_, fault) => fault.alter(view, &self.occurrence),
-            Nature::Listener(_)
+            Nature::Listener(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)
@@ -398,11 +398,14 @@ impl RuleSet {
         })
     }
 
-    /// Whether connections over an address family are refused.
-    pub(crate) fn is_down(&self, of: Family, now: DateTime<Utc>) -> bool {
-        self.active.iter().any(|active| {
-            matches!(active.rule.fault.nature(), Nature::Listener(family) if family.is_none_or(|family| family == of))
-                && active.is_within(now)
+    /// How connections over an address family are refused, if they are. The first rule decides.
+    pub(crate) fn refusal(&self, of: Family, now: DateTime<Utc>) -> Option<Refusal> {
+        self.active.iter().find_map(|active| {
+            let Nature::Listener(family, refusal) = active.rule.fault.nature() else {
+                return None;
+            };
+            let is_refused = family.is_none_or(|family| family == of) && active.is_within(now);
+            is_refused.then_some(refusal)
         })
     }
 
@@ -410,7 +413,7 @@ impl RuleSet {
     pub(crate) fn can_be_down(&self) -> bool {
         self.active
             .iter()
-            .any(|active| matches!(active.rule.fault.nature(), Nature::Listener(_)))
+            .any(|active| matches!(active.rule.fault.nature(), Nature::Listener(..)))
     }
 
     /// Checks the rate limit, then the counts, of a rule that matches the request.
@@ -422,7 +425,7 @@ impl RuleSet {
                     return None;
                 }
             }
-            Nature::Listener(_)
+            Nature::Listener(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)

@@ -37,6 +37,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::engine::{Asked, Fired, RuleSet};
+pub(crate) use self::kinds::Refusal;
 pub use self::kinds::{Distribution, Effect, Family, Fault, Malformed, ResetAfter, StatusBody};
 pub(crate) use self::view::{Quirks, View};
 

@@ -18,7 +18,7 @@ pub use crate::identity::{Certificate, IdentityError};
 
 use crate::config::Config;
 use crate::credentials::{Issuer, RoleKeys, Rotation};
-use crate::fault::{Family, Quirks, Rule, RuleSet};
+use crate::fault::{Family, Quirks, Refusal, Rule, RuleSet};
 use crate::identity::{Identity, SigningKey};
 use crate::request::{ImdsVersion, TokenState};
 use crate::token::Tokens;
@@ -208,7 +208,12 @@ impl Imds {
 
     /// Whether a rule refuses connections over this address family.
     pub fn is_down(&self, family: Family, now: DateTime<Utc>) -> bool {
-        self.rules.is_down(family, now)
+        self.refusal(family, now).is_some()
+    }
+
+    /// How a rule refuses connections over this address family, if one does.
+    pub(crate) fn refusal(&self, family: Family, now: DateTime<Utc>) -> Option<Refusal> {
+        self.rules.refusal(family, now)
     }
 
     /// Whether a rule refuses connections, now or later.

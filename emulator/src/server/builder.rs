@@ -1,7 +1,7 @@
 //! The builder of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -134,16 +134,25 @@ impl Builder {
         let wanted = self.link_local.clone();
         let shared = self.shared(false)?;
         #[cfg(all(feature = "isolation", target_os = "linux"))]
-        let (link_local, network, bound) = match &wanted {
+        let (link_local, network, routes, bound) = match &wanted {
             Some(wanted) => {
                 let (link_local, bound) = super::link_local::Network::open(wanted)?;
                 let namespace = link_local.inode();
-                (Some(link_local), Network::Existing { namespace }, bound)
+                let routes = Some(link_local.routes());
+                shared
+                    .has_routes
+                    .store(true, std::sync::atomic::Ordering::Relaxed);
+                (
+                    Some(link_local),
+                    Network::Existing { namespace },
+                    routes,
+                    bound,
+                )
             }
-            None => (None, Network::Ours, bind(&hosts, port).await?),
+            None => (None, Network::Ours, None, bind(&hosts, port).await?),
         };
         #[cfg(not(all(feature = "isolation", target_os = "linux")))]
-        let (network, bound) = (Network::Ours, bind(&hosts, port).await?);
+        let (network, routes, bound) = (Network::Ours, None, bind(&hosts, port).await?);
         let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         // The check of the configuration requires at least one address.
         let address = addresses
@@ -158,6 +167,7 @@ impl Builder {
                 socket,
                 address,
                 network,
+                routes.clone(),
                 Arc::clone(&shared),
                 router.clone(),
                 stopped.clone(),
@@ -283,6 +293,7 @@ impl Builder {
             began: Instant::now(),
             initial,
             is_mounted,
+            has_routes: AtomicBool::new(false),
         });
         shared.start_timers();
         Ok(shared)

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use imds_isolation::{Launch, Launches};
 use tokio::net::{TcpListener, TcpStream};
@@ -184,6 +185,7 @@ impl Emulator {
             inside = inside.listen(address);
         }
         let launches = inside.install(command)?;
+        shared.has_routes.store(true, Ordering::Relaxed);
         let (report, reports) = mpsc::unbounded_channel();
         let host = Host {
             control: self.control.clone(),
@@ -286,6 +288,7 @@ impl Host {
     fn one(&self, mut launch: Launch) -> impl Future<Output = ()> + Send + use<> {
         let mut served = JoinSet::new();
         let supervisor = launch.supervisor;
+        let routes = launch.routes.take();
         for (address, listener) in std::mem::take(&mut launch.listeners) {
             // The sockets do not block.
             let Ok(listener) = TcpListener::from_std(listener) else {
@@ -299,6 +302,7 @@ impl Host {
                     listener,
                     address,
                     Network::Commands { supervisor },
+                    routes.clone(),
                     shared,
                     router,
                     stopped,

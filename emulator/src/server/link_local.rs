@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 #[cfg(feature = "admin")]
 use super::isolated::admin;
 use super::isolated::{ADDRESSES, PORT};
+use super::route::Routes;
 use super::{Builder, Emulator, StartError};
 #[cfg(feature = "admin")]
 use crate::control::Control;
@@ -88,7 +89,7 @@ impl Emulator {
 #[derive(Debug)]
 pub(super) struct Network {
     namespace: Option<Namespace>,
-    _listening: Listening,
+    listening: Listening,
 }
 
 impl Network {
@@ -123,9 +124,13 @@ impl Network {
         }
         let network = Self {
             namespace,
-            _listening: listening,
+            listening,
         };
         Ok((network, bound))
+    }
+
+    pub(super) fn routes(&self) -> Routes {
+        self.listening.routes()
     }
 
     /// The inode of the network's file, if it is another network than that of this process.

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use super::StartError;
 use super::connection::serve;
 use super::port::Port;
+use super::route::{Prohibition, Routes};
 use crate::control::Shared;
-use crate::fault::Family;
+use crate::fault::{Family, Refusal};
 
 /// The pause after a failure to accept a connection, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -64,13 +65,6 @@ pub(super) async fn bind_once(
     expect(dead_code, reason = "only isolation makes the other networks")
 )]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[cfg_attr(
-    not(all(feature = "isolation", target_os = "linux")),
-    expect(
-        dead_code,
-        reason = "only the feature `isolation` has other networks, on Linux"
-    )
-)]
 pub(super) enum Network {
     /// The one of this process.
     Ours,
@@ -87,6 +81,7 @@ pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
     network: Network,
+    routes: Option<Routes>,
     shared: Arc<Shared>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
@@ -96,14 +91,22 @@ pub(super) async fn listen(
         SocketAddr::V6(_) => Family::Ipv6,
     };
     let mut port = Port::Open(listener);
+    let mut prohibition: Option<Prohibition> = None;
     let mut changes = shared.changes.subscribe();
     // Connections are aborted with this task.
     let mut connections = JoinSet::new();
     loop {
         shared.tick();
         let imds = shared.imds.load_full();
-        if port.is_open() == imds.is_down(family, shared.clock.now()) {
+        let refusal = imds.refusal(family, shared.clock.now());
+        if port.is_open() == refusal.is_some() {
             port = port.turned(address, network);
+        }
+        if let (Some(Refusal::Prohibited), Some(routes)) = (refusal, &routes) {
+            // A failure is retried later. Until then the connection is refused.
+            prohibition = prohibition.or_else(|| routes.prohibit(address.ip()).ok());
+        } else {
+            prohibition = None;
         }
         // No event reports that a rule begins or ends.
         let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
@@ -130,7 +133,7 @@ pub(super) async fn listen(
         }
         while connections.try_join_next().is_some() {}
     }
-    drop(port);
+    drop((port, prohibition));
     while connections.join_next().await.is_some() {}
 }
 

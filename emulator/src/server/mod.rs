@@ -14,6 +14,7 @@ mod listener;
 mod meter;
 mod operations;
 mod port;
+mod route;
 mod router;
 #[cfg(target_os = "linux")]
 mod sender;

@@ -8,6 +8,7 @@
 
 mod link_local;
 mod outgoing;
+mod prohibited;
 
 use std::process::{Command, Output};
 

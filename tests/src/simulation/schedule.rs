@@ -255,7 +255,10 @@ const PATHS: [&str; 6] = [
 /// A rule with a random fault for random requests.
 pub(crate) fn random_rule(random: &mut impl Rng, number: u64) -> Rule {
     let fault = fault(random);
-    let is_down = matches!(fault, Fault::Connection(ConnectionFault::Down(_)));
+    let is_down = matches!(
+        fault,
+        Fault::Connection(ConnectionFault::Down(_) | ConnectionFault::Prohibited(_))
+    );
     let mut rule = Rule::new(name(number), fault);
     if !rule.fault.precedes_requests() {
         let path = paths(&rule.fault).choose(random);

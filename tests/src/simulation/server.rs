@@ -228,7 +228,12 @@ impl Server {
             if state.imds.is_down(Family::Ipv4, now) {
                 let down = state.rules.iter();
                 let down = down.filter(|rule| {
-                    matches!(rule.fault, Fault::Connection(ConnectionFault::Down(_)))
+                    matches!(
+                        rule.fault,
+                        Fault::Connection(
+                            ConnectionFault::Down(_) | ConnectionFault::Prohibited(_)
+                        )
+                    )
                 });
                 *rules = Some(down.map(|rule| rule.name.as_str().into()).collect());
                 return Err(Broken::Refused);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::samples::Draw;
-use super::{Deliver, Kind, Nature, Requests, group, no_parameters};
+use super::{Deliver, Kind, Nature, Refusal, Requests, group, no_parameters};
 use crate::decision::{Delivery, Step};
 use crate::fault::delay::to_std;
 use crate::fault::draft::Draft;
@@ -15,6 +15,7 @@ group! {
     /// Faults of the connection.
     Connection(ConnectionFault), "Connection":
     Down = "down" | "unreachable", down();
+    Prohibited = "prohibited", prohibited();
     ResetPeer = "reset_peer" | "CONNECTION_RESET_BY_PEER", reset_peer(after: ResetAfter);
     Blackhole = "blackhole" | "timeout", blackhole();
     EmptyResponse = "empty_response" | "EMPTY_RESPONSE", empty_response();
@@ -49,7 +50,44 @@ impl Down {
 
 impl Kind for Down {
     fn nature(&self) -> Nature<'_> {
-        Nature::Listener(self.family)
+        Nature::Listener(self.family, Refusal::Refused)
+    }
+
+    fn samples(_: &mut Draw<'_>) -> Vec<Self> {
+        vec![Self::new()]
+    }
+}
+
+/// Lets connecting fail with EACCES ("permission denied"), as the `prohibit` route of systemd-imdsd
+/// does, which keeps programs from IMDS. Open connections stall. Only for isolated commands and with
+/// `--link-local`, `--netns` or `--join`; connections to other addresses of the emulator are refused.
+/// The rule cannot have a `match`, and its `when` can have only `after`, `duration` and `ttl`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Prohibited {
+    /// Address family: `ipv4` or `ipv6`. Default: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+}
+
+impl Prohibited {
+    /// Prohibits the routes of both address families.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Prohibits the route of one address family only.
+    #[must_use]
+    pub fn family(mut self, family: impl Into<Option<Family>>) -> Self {
+        self.family = family.into();
+        self
+    }
+}
+
+impl Kind for Prohibited {
+    fn nature(&self) -> Nature<'_> {
+        Nature::Listener(self.family, Refusal::Prohibited)
     }
 
     fn samples(_: &mut Draw<'_>) -> Vec<Self> {

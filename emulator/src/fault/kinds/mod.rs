@@ -68,7 +68,7 @@ trait Kind {
 #[derive(Clone, Copy)]
 pub(crate) enum Nature<'a> {
     /// The listener: connections are refused, over one address family or over both.
-    Listener(Option<Family>),
+    Listener(Option<Family>, Refusal),
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
     /// The response. If several faults of the response or of its delivery match, the first applies.
@@ -83,6 +83,15 @@ pub(crate) enum Nature<'a> {
     Rate(Requests, &'a dyn Limit),
 }
 
+/// How a connection is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// As if nothing listened.
+    Refused,
+    /// By the route to the address.
+    Prohibited,
+}
+
 /// The requests that a fault can apply to, among those that its rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requests {
@@ -95,7 +104,7 @@ impl Nature<'_> {
     /// The requests that the fault can apply to, if it is for requests at all.
     pub(crate) fn requests(self) -> Option<Requests> {
         match self {
-            Self::Listener(_) | Self::Accept => None,
+            Self::Listener(..) | Self::Accept => None,
             Self::Response(requests, _)
             | Self::Delivery(requests, _)
             | Self::Delay(requests, _)
@@ -108,7 +117,7 @@ impl Nature<'_> {
     pub(crate) fn replaces(self) -> bool {
         match self {
             Self::Response(..) | Self::Delivery(..) | Self::Rate(..) => true,
-            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
+            Self::Listener(..) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
         }
     }
 
@@ -116,7 +125,7 @@ impl Nature<'_> {
     pub(crate) fn alters(self) -> bool {
         match self {
             Self::Instance(..) => true,
-            Self::Listener(_)
+            Self::Listener(..)
             | Self::Accept
             | Self::Response(..)
             | Self::Delivery(..)
@@ -128,7 +137,7 @@ impl Nature<'_> {
     /// Whether only a server that owns the connection can do what the fault does.
     pub(crate) fn needs_connection(self) -> bool {
         match self {
-            Self::Listener(_) | Self::Accept | Self::Delivery(..) => true,
+            Self::Listener(..) | Self::Accept | Self::Delivery(..) => true,
             Self::Rate(requests, fault) => {
                 fault.counts_connections() || fault.effect().nature(requests).needs_connection()
             }
@@ -146,7 +155,9 @@ impl Nature<'_> {
             }
             Self::Delivery(_, fault) => fault.deliver(draft),
             Self::Rate(requests, fault) => fault.effect().nature(requests).deliver(draft),
-            Self::Listener(_) | Self::Accept | Self::Delay(..) | Self::Instance(..) => draft.into(),
+            Self::Listener(..) | Self::Accept | Self::Delay(..) | Self::Instance(..) => {
+                draft.into()
+            }
         }
     }
 }
@@ -398,6 +409,11 @@ impl Fault {
     /// Whether only a server that owns the connection can do what the fault does.
     pub(crate) fn needs_connection(&self) -> bool {
         self.nature().needs_connection()
+    }
+
+    /// Whether the fault acts on the route to the address of IMDS.
+    pub(crate) fn needs_route(&self) -> bool {
+        matches!(self.nature(), Nature::Listener(_, Refusal::Prohibited))
     }
 
     /// Whether the fault takes effect before there is a request.
