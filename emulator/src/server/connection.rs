@@ -76,13 +76,15 @@ pub(super) async fn serve(
         connection: Some(shared.accepted.fetch_add(1, Ordering::Relaxed) + 1),
         process: None,
     };
-    // Before the first request is answered, because the client may end as soon as it is.
-    if shared.imds().tells_processes_apart() {
-        origin.process = process(network, peer, &stream).await;
-    }
-    let meter = Meter::new(network, &shared, &origin, &stream);
-    let http = {
-        let imds = shared.imds();
+    let (http, meter) = {
+        let mut imds = shared.imds();
+        if imds.tells_processes_apart() {
+            drop(imds);
+            // Before the first request is answered, because the client may end as soon as it is.
+            origin.process = process(network, peer, &stream).await;
+            imds = shared.imds();
+        }
+        let meter = Meter::new(network, &shared, &origin, &stream);
         if let Some(summary) = imds.accept(origin.client(&shared), shared.clock.now()) {
             Entry::new(&shared, "", "", &HeaderMap::new(), &origin, summary).end(Outcome::Reset, 0);
             return wire::reset(stream);
@@ -92,7 +94,7 @@ pub(super) async fn serve(
         if !is_ipv4 && options.http_protocol_ipv6 == Switch::Disabled {
             return;
         }
-        http(&imds.config().server)
+        (http(&imds.config().server), meter)
     };
     // Each response is written in one call, so the system has nothing to coalesce.
     let _ = stream.set_nodelay(true);

@@ -3,11 +3,13 @@
 //! The kernel's table of connections has the inode of the client's socket, and one of the client's
 //! file descriptors leads to the same inode.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::iter;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
+use procfs::ProcResult;
+use procfs::net::TcpNetEntry;
 use procfs::process::{FDTarget, Process as Entry, all_processes};
 
 use super::listener::Network;
@@ -34,10 +36,8 @@ pub(super) fn find(network: Network, client: SocketAddr, server: SocketAddr) -> 
         ) => member(namespace)?,
         _ => Entry::myself().ok()?,
     };
-    // Each network has a table of its own, and containers of an isolated command have a network of
-    // their own.
     let inode = iter::once(inside)
-        .chain(supervisor.into_iter().flat_map(descendants))
+        .chain(supervisor.into_iter().flat_map(networks))
         .find_map(|inside| inode(&inside, client, server))?;
     // The tree has all processes of the command, because the init process adopts orphans. But a
     // process can escape the walk when its parent ends.
@@ -56,32 +56,44 @@ pub(super) fn find(network: Network, client: SocketAddr, server: SocketAddr) -> 
 
 /// A process in a network namespace, by the inode of its file.
 fn member(namespace: u64) -> Option<Entry> {
-    all_processes().ok()?.flatten().find(|entry| {
-        let file = format!("/proc/{}/ns/net", entry.pid);
-        std::fs::metadata(file).is_ok_and(|file| file.ino() == namespace)
-    })
+    let mut processes = all_processes().ok()?.flatten();
+    processes.find(|entry| network_of(entry) == Some(namespace))
 }
 
 /// The inode of the client's socket, from the table of the network that `inside` is in.
 fn inode(inside: &Entry, client: SocketAddr, server: SocketAddr) -> Option<u64> {
     let (client, server) = (canonical(client), canonical(server));
-    let tables = [
-        client.is_ipv4().then(|| inside.tcp()),
-        // Sockets for IPv6 can have connections over IPv4.
-        Some(inside.tcp6()),
-    ];
-    let mut sockets = tables.into_iter().flatten().flatten().flatten();
-    let ours = sockets.find(|socket| {
-        // A connection that no process has any more has no inode.
-        socket.inode != 0
-            && canonical(socket.local_address) == client
-            && canonical(socket.remote_address) == server
-    })?;
-    Some(ours.inode)
+    let find = |table: ProcResult<Vec<TcpNetEntry>>| {
+        let ours = table.ok()?.into_iter().find(|socket| {
+            // A connection that no process has any more has no inode.
+            socket.inode != 0
+                && canonical(socket.local_address) == client
+                && canonical(socket.remote_address) == server
+        })?;
+        Some(ours.inode)
+    };
+    // For each table the kernel walks through the connections of the whole machine, which takes
+    // milliseconds. Sockets for IPv6 can have connections over IPv4.
+    let ipv4 = client.is_ipv4().then(|| find(inside.tcp())).flatten();
+    ipv4.or_else(|| find(inside.tcp6()))
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
     (address.ip().to_canonical(), address.port()).into()
+}
+
+/// A process in each of the networks below `ancestor`, as far as they can be told apart. Containers
+/// of an isolated command have networks of their own.
+fn networks(ancestor: i32) -> impl Iterator<Item = Entry> {
+    let mut known = BTreeSet::new();
+    descendants(ancestor)
+        .filter(move |entry| network_of(entry).is_some_and(|network| known.insert(network)))
+}
+
+/// The inode of the file of a process's network namespace.
+fn network_of(entry: &Entry) -> Option<u64> {
+    let file = std::fs::metadata(format!("/proc/{}/ns/net", entry.pid));
+    Some(file.ok()?.ino())
 }
 
 /// The processes below `ancestor`, parents before children.
