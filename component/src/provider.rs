@@ -116,13 +116,20 @@ fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
 }
 
-/// Whether a line of the role list has a part that looks like a secret access key `[B4.2]`: 40 random
-/// characters of Base64. Proxies have returned the key for the name, which then is part of URLs, logs
+/// How session tokens of IMDS begin.
+const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
+
+/// Whether a line of the role list is a session token, or has a part that looks like a secret access
+/// key `[B4.2]`: 40 random characters of Base64. Proxies have returned the key for the name, which then is part of URLs, logs
 /// and errors.
 ///
 /// In a random text, the kind of character changes 25 times on average, and hardly ever less than 15
 /// times. In a name, which consists of words, it changes far less often.
 fn looks_like_secret(line: &str) -> bool {
+    // A session token of IMDS, which is a legal name, as it is shorter than the longest name.
+    if line.len() >= 40 && TOKENS.iter().any(|start| line.starts_with(start)) {
+        return true;
+    }
     let (mut length, mut changes, mut last) = (0, 0, 0);
     // The byte at the end ends the last part.
     for byte in line.bytes().chain([b'=']) {
@@ -298,7 +305,7 @@ impl Provider {
         if is_secret {
             return Err(failed(
                 Reason::InvalidResponse,
-                "the role list starts with what looks like a secret access key; if it is the role's name, configure the name",
+                "the role list starts with what looks like a secret access key or a token; if it is the role's name, configure the name",
             ));
         }
         if self.settings.extended_path {

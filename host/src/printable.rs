@@ -98,6 +98,9 @@ impl Expected {
     }
 }
 
+/// How session tokens of IMDS begin. They are legal names.
+const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
+
 /// As the component checks role names `[B4.2]`.
 fn is_role(name: &str) -> bool {
     let path = match name.strip_prefix("arn:") {
@@ -116,7 +119,11 @@ fn is_role(name: &str) -> bool {
     // `=` stands between a name and a key as well as at the end of Base64.
     let ends_key = |letter: char| is_no_base64(letter) || letter == '=';
     let is_secret = |part: &str| looks_like_key(part) && (part.len() == 40 || part.len() > 64);
-    path.len() <= 576 && path.split('/').all(is_segment) && !path.split(ends_key).any(is_secret)
+    let is_token = name.len() >= 40 && TOKENS.iter().any(|start| name.starts_with(start));
+    path.len() <= 576
+        && !is_token
+        && path.split('/').all(is_segment)
+        && !path.split(ends_key).any(is_secret)
 }
 
 fn is_arn(letter: char) -> bool {
@@ -291,6 +298,11 @@ mod tests {
             ("arn:aws:iam::123456789012:role/", false),
             ("arn:aws:iam::123456789012:user/a", false),
             ("<html>", false),
+            (
+                "AQAEAAAAAaIf7wp_AAACWAAAAAEtsC_e_jxdsItCoJLYMTUNbd_6Og==",
+                false,
+            ),
+            ("AQAEA", true),
         ] {
             assert_eq!(Expected::RoleName.accepts(name), is_legal, "{name}");
         }

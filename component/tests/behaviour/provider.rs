@@ -101,6 +101,11 @@ fn the_role_is_the_first_line_that_is_not_blank() {
             "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENG0bPxRfiCYEXAMPLEKEYx",
             Reason::InvalidResponse,
         ),
+        // A session token.
+        (
+            "AQAEAAAAAaIf7wp_AAACWAAAAAEtsC_e_jxdsItCoJLYMTUNbd_6Og==",
+            Reason::InvalidResponse,
+        ),
         ("r\u{f6}le", Reason::InvalidResponse),
         (&"r".repeat(65), Reason::InvalidResponse),
     ] {

@@ -49,8 +49,11 @@ use self::elsewhere as system;
 #[cfg(unix)]
 use self::unix as system;
 
+pub use self::message::without_passwords;
+
 #[cfg(not(unix))]
 mod elsewhere;
+mod message;
 #[cfg(target_os = "linux")]
 mod starter;
 #[cfg(unix)]
@@ -161,7 +164,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot run {}", self.program.display())
+        let program = self.program.to_string_lossy();
+        write!(f, "cannot run {}", without_passwords(&program))
     }
 }
 

@@ -7,14 +7,14 @@ mod run;
 
 use std::error::Error as _;
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use imds_child_process::Signals;
+use imds_child_process::{Signals, without_passwords};
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::fault::Fault;
 use imds_emulator::fault::kinds::ConnectionFault;
@@ -246,7 +246,7 @@ impl Settings {
             }
         }
         for warning in layers.warnings() {
-            eprintln!("warning: {warning}");
+            eprintln!("warning: {}", without_passwords(&warning.to_string()));
         }
         layers.config()
     }
@@ -258,10 +258,14 @@ async fn main() -> ExitCode {
     // Every connection takes a file descriptor, and the default limit of many systems is low.
     // Connections above the limit wait.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    match run(Arguments::parse()).await {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
+    match run(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", without_passwords(&format!("{error:#}")));
             if let Some(remedy) = remedy(&error) {
                 eprintln!("remedy: {remedy}");
             }
@@ -272,11 +276,26 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints the help, the version, or what is wrong with the arguments.
+fn misused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = match io::stderr().is_terminal() {
+        true => error.render().ansi().to_string(),
+        false => error.render().to_string(),
+    };
+    eprint!("{}", without_passwords(&text));
+    ExitCode::from(2)
+}
+
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(Command::Ctl { arguments }) = arguments.command {
         let name = OsString::from("imds-emulator ctl");
-        let arguments = CtlArguments::parse_from(std::iter::once(name).chain(arguments));
-        return ctl::run(arguments.ctl).await;
+        return match CtlArguments::try_parse_from(std::iter::once(name).chain(arguments)) {
+            Ok(arguments) => ctl::run(arguments.ctl).await,
+            Err(error) => Ok(misused(&error)),
+        };
     }
     let mut config = arguments.settings.config(std::env::vars_os())?;
     let network = arguments.settings.network;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -106,6 +107,9 @@ impl OffEc2 {
     }
 }
 
+/// The emulator learns of the end of the last connections a little after the command has ended.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// A report, and where to write it.
 #[derive(Clone, Debug)]
 struct Wanted {
@@ -166,6 +170,9 @@ impl Arguments {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
         };
+        if !self.reports.is_empty() {
+            tokio::time::sleep(SETTLE).await;
+        }
         let verified = match &outcome {
             Ok(_) => self.report(recorder),
             Err(_) => Ok(true),

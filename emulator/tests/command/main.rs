@@ -430,3 +430,38 @@ fn is_running(text: &str) -> bool {
         processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.any(|line| String::from_utf8_lossy(&line).contains(text))
 }
+
+#[test]
+fn no_password_of_a_url_is_printed_wherever_the_url_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let aemm = folder.path().join("aemm.json");
+    let aemm = aemm.to_str().unwrap();
+    std::fs::write(aemm, r#"{"server": {"hostname": "http://u:PW1x@h"}}"#).unwrap();
+    let url = "http://u:PW1x@h/x";
+    for arguments in [
+        &["--host", url][..],
+        &["--admin-port", url],
+        &["--config", url],
+        &["--admin-socket", url],
+        &["config", "--set", &format!("server.hosts=[\"{url}\"]")],
+        &["config", "--set", &format!("{url}=1")],
+        &["config", "--aemm-config", aemm],
+        &["run", "--report", &format!("text={url}"), "--", "true"],
+        &["run", "--verify", url, "--", "true"],
+        &["run", "--forward", url, "--isolated", "--", "true"],
+        &["run", "--", url],
+        &["ctl", "--admin", &url.replace("http", "ftp"), "health"],
+        &["ctl", "clock", "advance", url],
+    ] {
+        let output = command(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        let text = format!("{output:?}").to_lowercase();
+        assert!(!text.contains("pw1x"), "{arguments:?}: {text}");
+        assert!(text.contains("@h"), "{arguments:?}: {text}");
+    }
+    let output = command(&["config"])
+        .env("IMDS_EMULATOR_SERVER__PORT", url)
+        .output()
+        .unwrap();
+    assert!(!format!("{output:?}").contains("PW1x"), "{output:?}");
+}

@@ -10,7 +10,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use ec2_role_host::Endpoint;
 
 mod container;
 mod doctor;
@@ -166,28 +165,8 @@ fn misused(error: &clap::Error) -> ExitCode {
         true => error.render().ansi().to_string(),
         false => error.render().to_string(),
     };
-    eprint!("{}", without_passwords(text));
+    eprint!("{}", imds_child_process::without_passwords(&text));
     ExitCode::from(2)
-}
-
-/// A message without the user information of URLs in the arguments and in the log filter of the
-/// environment, whatever each was meant for.
-fn without_passwords(mut text: String) -> String {
-    let log = std::env::var_os("EC2_ROLE_LOG");
-    for argument in std::env::args_os().skip(1).chain(log) {
-        let argument = argument.to_string_lossy();
-        let value = argument.split_once('=').map(|(_, value)| value);
-        for url in value.into_iter().chain([&*argument]) {
-            let shown = match url.parse::<Endpoint>() {
-                Err(invalid) if url.contains("://") => invalid.url().to_owned(),
-                _ => continue,
-            };
-            text = text
-                .replace(url, &shown)
-                .replace(&url.escape_debug().to_string(), &shown);
-        }
-    }
-    text
 }
 
 /// A message without commands to a terminal. They may be in a name of a file or of an import.
@@ -220,7 +199,8 @@ fn complain(error: &anyhow::Error) {
             text = format!("{argument}{rest}");
         }
     }
-    eprintln!("error: {}", without_commands(&without_passwords(text)));
+    let text = imds_child_process::without_passwords(&text);
+    eprintln!("error: {}", without_commands(&text));
     if let Some(remedy) = error
         .downcast_ref::<ec2_role_host::Error>()
         .and_then(ec2_role_host::Error::remedy)

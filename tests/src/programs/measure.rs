@@ -18,6 +18,8 @@ use super::{Cold, Installed, Measured, Program, Reaction, Speaks};
 
 /// A program that runs on is stopped after this time, and counts as one that does not give up.
 const LIMIT: Duration = Duration::from_secs(180);
+/// The emulator learns of the end of the last connections a little after the program has ended.
+const SETTLE: Duration = Duration::from_millis(50);
 /// The role of the emulated instance. Program files name it.
 const ROLE: &str = "app";
 const TOKENS: &str = "/latest/api/token";
@@ -145,6 +147,7 @@ async fn run(
     let ended = tokio::time::timeout(limit, child.wait_with_output()).await;
     let took = began.elapsed();
     let output = ended.ok().transpose().map_err(MeasureError::Io)?;
+    tokio::time::sleep(SETTLE).await;
     let found = emulator.find(&Filter::default());
     let found = found.map_err(|invalid| MeasureError::Unexpected(invalid.to_string()))?;
     let packets = emulator.packets();

@@ -243,7 +243,7 @@ fn a_list_that_is_a_secret_access_key_is_not_shown() {
     for command in ["doctor", "get"] {
         let output = run(&[command, "--endpoint", &url]);
         let shown = format!("{}{}", stdout(&output), stderr(&output));
-        let reason = "the role list starts with what looks like a secret access key";
+        let reason = "the role list starts with what looks like a secret access key or a token";
         assert!(shown.contains(reason), "{shown}");
         assert!(!shown.contains(&SECRET[..10]), "{shown}");
     }
