@@ -1,6 +1,7 @@
 //! Keys, as they are written in the environment and on the command line, and what the schema says
 //! about them.
 
+use schemars::JsonSchema;
 use serde_json::Value;
 
 /// A key in its parts, and what follows it after `=`.
@@ -58,7 +59,7 @@ fn part(text: &str) -> Option<(String, &str)> {
     (!part.is_empty()).then_some((part, after))
 }
 
-/// The JSON schema of the configuration.
+/// The JSON schema of the configuration, or of a part of it.
 #[derive(Clone, Debug)]
 pub(super) struct Schema(Value);
 
@@ -72,7 +73,15 @@ pub(super) struct Place<'a> {
 
 impl Schema {
     pub(super) fn new() -> Self {
-        Self(super::Config::schema())
+        Self::of::<super::Config>()
+    }
+
+    pub(super) fn of<T: JsonSchema>() -> Self {
+        Self(schemars::schema_for!(T).to_value())
+    }
+
+    pub(super) fn root(&self) -> &Value {
+        &self.0
     }
 
     /// Finds a key. Environment variables have neither lower case nor hyphens, so both are ignored,
@@ -96,7 +105,7 @@ impl Schema {
     }
 
     /// Adds the alternatives of a schema, without references.
-    fn collect<'a>(&'a self, schema: &'a Value, into: &mut Vec<&'a Value>) {
+    pub(super) fn collect<'a>(&'a self, schema: &'a Value, into: &mut Vec<&'a Value>) {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             if let Some(target) = reference
                 .strip_prefix('#')

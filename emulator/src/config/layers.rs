@@ -87,7 +87,9 @@ impl Layers {
             && let Err(invalid) = config.check()
         {
             let findings = invalid.into_findings().into_iter();
-            let own = findings.filter(|finding| !outcome.explains(finding));
+            let own = findings
+                .map(|finding| outcome.in_source(finding))
+                .filter(|finding| !outcome.explains(finding));
             problems.extend(own.map(|finding| {
                 let source = self.source(&finding.key, finding.other.as_deref());
                 Problem::new(source, finding.key, finding.problem)

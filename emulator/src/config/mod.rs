@@ -22,6 +22,7 @@
 
 mod aemm;
 mod error;
+mod example;
 mod key;
 mod layers;
 mod patch;

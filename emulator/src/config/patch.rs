@@ -1,6 +1,7 @@
 //! Changes of a running emulator's configuration: merge patches, presets, and the steps of a
 //! timeline, which are checked against the configuration that they change.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -72,17 +73,18 @@ impl Config {
         match command {
             Command::Change(patch) => {
                 let key = key.field("change");
-                // What is wrong before the change is reported where it stands.
-                let is_right = self.check().is_ok();
                 let mut changed = self.clone();
                 changed.patch(patch, &key)?;
-                match changed.check() {
-                    Err(invalid) if is_right => Err(invalid.within(&key)),
-                    _ => {
-                        *self = changed;
-                        Ok(())
-                    }
-                }
+                // What is wrong before the change is reported where it stands.
+                match (self.check(), changed.check()) {
+                    (Ok(()), Err(invalid)) => Err(invalid.within(&key)),
+                    (Err(before), Err(invalid)) => invalid
+                        .without(&before)
+                        .map_err(|invalid| invalid.within(&key)),
+                    _ => Ok(()),
+                }?;
+                *self = changed;
+                Ok(())
             }
             Command::Fault(rule) => rule.check(&key.field("fault")),
             command => {
@@ -94,14 +96,16 @@ impl Config {
     }
 }
 
-fn patch_part<T: DeserializeOwned + Serialize>(
+fn patch_part<T: DeserializeOwned + JsonSchema + Serialize>(
     part: &mut T,
     patch: &Value,
     key: &Key,
 ) -> Result<(), Invalid> {
     let mut value = serde_json::to_value(&*part).unwrap_or_default();
     json_patch::merge(&mut value, patch);
-    let Outcome { value, malformed } = read(&value);
+    let Outcome {
+        value, malformed, ..
+    } = read(&value);
     all(malformed.into_iter().map(|malformed| {
         Err(match malformed.key.as_str() {
             "" => key.malformed(malformed.problem),

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use super::key::plain;
+use super::key::{Schema, plain};
 use crate::value::{Finding, Key, located};
 
 /// What was read, and what could not be.
 pub(super) struct Outcome<T> {
-    /// What was read, without the values that cannot be read.
+    /// What was read. Values that cannot be read are missing in it, or others stand in for them.
     pub(super) value: Option<T>,
     pub(super) malformed: Vec<Malformed>,
+    /// The keys of the values that were removed or replaced.
+    holes: Vec<String>,
+    removed: Removed,
 }
 
 /// A value that cannot be read.
@@ -23,27 +27,29 @@ pub(super) struct Malformed {
     pub(super) problem: String,
     /// The value could be meant for any key in this table, because its own is unknown.
     table: Option<String>,
-    /// The list that lacks the value.
-    list: Option<String>,
 }
 
 impl<T> Outcome<T> {
+    /// The finding with the indices that its keys have in the source.
+    pub(super) fn in_source(&self, finding: Finding) -> Finding {
+        Finding {
+            key: self.removed.original_key(finding.key),
+            other: finding.other.map(|key| self.removed.original_key(key)),
+            ..finding
+        }
+    }
+
     /// Whether another value is not accepted only because of one that cannot be read.
-    pub(super) fn explains(&self, finding: &Finding) -> bool {
-        self.malformed.iter().any(|malformed| {
-            let Malformed {
-                key, table, list, ..
-            } = malformed;
-            // The following items of the list have other indices than in the source.
-            is_below(&finding.key, key)
-                || is_below(key, &finding.key)
-                || list.iter().any(|list| is_below(&finding.key, list))
-                || finding.other.iter().any(|other| {
-                    is_below(other, key)
-                        || is_below(key, other)
-                        || table.iter().any(|table| is_below(other, table))
-                })
-        })
+    pub(super) fn explains(&self, Finding { key, other, .. }: &Finding) -> bool {
+        let is_near = |key: &str, hole: &str| is_below(key, hole) || is_below(hole, key);
+        let tables = || self.malformed.iter().filter_map(|one| one.table.as_ref());
+        self.holes.iter().any(|hole| is_near(key, hole))
+            || other.as_ref().is_some_and(|other| {
+                self.holes.iter().any(|hole| is_near(other, hole))
+                    || tables().any(|table| is_below(other, table))
+                    // A command that was removed may have set what the check compared with.
+                    || self.removed.lists().any(|list| is_below(key, &list))
+            })
     }
 }
 
@@ -53,38 +59,35 @@ pub(super) fn is_below(key: &str, above: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Reads `source`. A value that cannot be read is removed and reported, until the rest can be read.
-pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
+/// Reads `source`. A value that cannot be read is reported, and removed until the rest can be read. If
+/// it is required, another one stands in for it, so that the rest of its table can be checked.
+pub(super) fn read<T: DeserializeOwned + JsonSchema>(source: &Value) -> Outcome<T> {
     let mut rest = source.clone();
     let mut malformed = Vec::new();
+    let mut holes = Vec::new();
     let mut removed = Removed::default();
-    loop {
+    let mut filled: Vec<Vec<Part>> = Vec::new();
+    let mut schema = None;
+    let value = loop {
         let error = match serde_path_to_error::deserialize(&rest) {
-            Ok(value) => {
-                return Outcome {
-                    value: Some(value),
-                    malformed,
-                };
-            }
+            Ok(value) => break Some(value),
             Err(error) => error,
         };
         let message = error.inner().to_string();
         let Located {
             parts,
-            removable,
+            command,
             message,
         } = Located::new(&error, &message);
         let original = removed.original(&parts);
-        let missing = named(message, "missing field");
-        // A field that was removed is no longer missing in the source.
-        let is_reported = missing.is_none_or(|name| {
-            let mut field = original.clone();
-            field.push(Part::Name(name.to_owned()));
-            !removed.has(&field)
+        let missing = named(message, "missing field").map(|name| Part::Name(name.to_owned()));
+        // A field that was removed is not missing in the source.
+        let is_known = missing.as_ref().is_some_and(|name| {
+            let field: Vec<Part> = original.iter().chain([name]).cloned().collect();
+            removed.has(&field)
         });
-        if is_reported {
+        if !is_known {
             let (_, above) = original.split_last().unzip();
-            let above = above.unwrap_or_default();
             let key = written(&original);
             malformed.push(Malformed {
                 problem: match key.as_str() {
@@ -93,20 +96,87 @@ pub(super) fn read<T: DeserializeOwned>(source: &Value) -> Outcome<T> {
                     _ => problem(message, value_at(&rest, &parts)),
                 },
                 key,
-                table: named(message, "unknown field").map(|_| written(above)),
-                list: matches!(original.last(), Some(Part::Index(_))).then(|| written(above)),
+                table: named(message, "unknown field").map(|_| written(above.unwrap_or_default())),
             });
         }
-        let removable = parts.get(..removable).unwrap_or(&parts);
-        let original = removed.original(removable);
-        if !remove(&mut rest, removable) {
-            return Outcome {
-                value: None,
-                malformed,
-            };
+        let schema = schema.get_or_insert_with(Schema::of::<T>);
+        let mut fill = |rest: &mut Value, path: &[Part], original: Vec<Part>| {
+            // Once at most, so that the loop ends.
+            let is_new = !filled.contains(&original);
+            let is_filled = is_new && fill::<T>(rest, path, schema.examples(path));
+            if is_filled {
+                filled.push(original);
+            }
+            is_filled
+        };
+        if let Some(name) = missing {
+            let field: Vec<Part> = parts.iter().cloned().chain([name.clone()]).collect();
+            let original: Vec<Part> = original.into_iter().chain([name]).collect();
+            let key = written(&original);
+            if fill(&mut rest, &field, original) {
+                holes.push(key);
+                continue;
+            }
         }
-        removed.add(original);
+        // A command cannot lose its name, so it is removed as a whole.
+        let is_name = |length: usize| command.is_some_and(|command| length == command + 1);
+        let mut targets = (1..=parts.len()).rev().filter(|length| !is_name(*length));
+        let target = targets.find_map(|length| {
+            let path = parts.get(..length)?;
+            let original = removed.original(path);
+            let is_item = matches!(path.last(), Some(Part::Index(_)));
+            if is_item && fill(&mut rest, path, original.clone()) {
+                return Some((original, false));
+            }
+            remove(&mut rest, path).then_some((original, true))
+        });
+        let Some((original, is_removed)) = target else {
+            break None;
+        };
+        holes.push(written(&original));
+        if is_removed {
+            removed.add(original);
+        }
+    };
+    Outcome {
+        value,
+        malformed,
+        holes,
+        removed,
     }
+}
+
+/// Puts the first of the examples at the path that can be read there. Returns whether there is one.
+fn fill<T: DeserializeOwned>(rest: &mut Value, path: &[Part], examples: Vec<Value>) -> bool {
+    let Some((last, above)) = path.split_last() else {
+        return false;
+    };
+    // An item is replaced only by a table, because the index of a table can matter. Addresses, texts
+    // and commands are removed.
+    if matches!(last, Part::Index(_)) && !matches!(examples.as_slice(), [Value::Object(_)]) {
+        return false;
+    }
+    for example in examples {
+        let before = rest.clone();
+        if !put(rest, path, example) {
+            return false;
+        }
+        let outcome: Result<T, _> = serde_path_to_error::deserialize(&*rest);
+        let is_read = outcome.err().is_none_or(|error| {
+            let message = error.inner().to_string();
+            let Located { parts, message, .. } = Located::new(&error, &message);
+            let is_of_table = parts == above
+                && named(message, "missing field")
+                    .is_none_or(|name| *last == Part::Name(name.to_owned()))
+                && named(message, "unknown field").is_none();
+            !parts.starts_with(path) && !is_of_table
+        });
+        if is_read {
+            return true;
+        }
+        *rest = before;
+    }
+    false
 }
 
 /// The key of a value that cannot be read, and the problem in the words of the configuration. The
@@ -125,9 +195,9 @@ pub(crate) fn described(
 /// Where a value is that cannot be read, and the problem in the words of serde.
 struct Located<'a> {
     parts: Vec<Part>,
-    /// The number of the first parts that lead to the innermost value that can be removed. A command
-    /// can only be removed as a whole.
-    removable: usize,
+    /// The number of the first parts that lead to the command, if the value is in one. Its name
+    /// follows.
+    command: Option<usize>,
     message: &'a str,
 }
 
@@ -144,7 +214,7 @@ impl<'a> Located<'a> {
         let (path, message) = located::split(message);
         parts.extend(path.into_iter().flat_map(Part::parse));
         Self {
-            removable: segments().position(is_enum).unwrap_or(parts.len()),
+            command: segments().position(is_enum),
             parts,
             message,
         }
@@ -153,7 +223,7 @@ impl<'a> Located<'a> {
 
 /// A part of the path to a value.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Part {
+pub(super) enum Part {
     Name(String),
     Index(usize),
 }
@@ -211,6 +281,65 @@ impl Removed {
         }
         original
     }
+
+    /// The key in the source, for a key in what is left of it.
+    fn original_key(&self, mut key: String) -> String {
+        // The items of a list come in the order of their indices, and before what is below them.
+        for (list, hole) in self.items() {
+            let item = key
+                .strip_prefix(&list)
+                .and_then(|rest| rest.strip_prefix('['))
+                .and_then(|rest| rest.split_once(']'));
+            if let Some((index, rest)) = item
+                && let Ok(index) = index.parse::<usize>()
+                && hole <= index
+            {
+                key = format!("{list}[{}]{rest}", index + 1);
+            }
+        }
+        key
+    }
+
+    /// The keys of the lists that items were removed from.
+    fn lists(&self) -> impl Iterator<Item = String> {
+        self.items().map(|(list, _)| list)
+    }
+
+    /// The items that were removed, each as the key of its list and its index.
+    fn items(&self) -> impl Iterator<Item = (String, usize)> {
+        self.0.iter().filter_map(|path| match path.split_last()? {
+            (Part::Index(index), list) => Some((written(list), *index)),
+            _ => None,
+        })
+    }
+}
+
+/// Puts a value at the path. Returns whether there is a table or an item for it.
+fn put(root: &mut Value, path: &[Part], value: Value) -> bool {
+    let Some((last, above)) = path.split_last() else {
+        return false;
+    };
+    match (value_at_mut(root, above), last) {
+        (Some(Value::Object(table)), Part::Name(name)) => {
+            table.insert(name.clone(), value);
+            true
+        }
+        (Some(Value::Array(list)), Part::Index(index)) => match list.get_mut(*index) {
+            Some(item) => {
+                *item = value;
+                true
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+fn value_at_mut<'a>(root: &'a mut Value, path: &[Part]) -> Option<&'a mut Value> {
+    path.iter().try_fold(root, |value, part| match part {
+        Part::Name(name) => value.get_mut(name),
+        Part::Index(index) => value.get_mut(index),
+    })
 }
 
 fn value_at<'a>(root: &'a Value, path: &[Part]) -> Option<&'a Value> {
@@ -225,11 +354,7 @@ fn remove(root: &mut Value, path: &[Part]) -> bool {
     let Some((last, above)) = path.split_last() else {
         return false;
     };
-    let above = above.iter().try_fold(root, |value, part| match part {
-        Part::Name(name) => value.get_mut(name),
-        Part::Index(index) => value.get_mut(index),
-    });
-    match (above, last) {
+    match (value_at_mut(root, above), last) {
         (Some(Value::Object(table)), Part::Name(name)) => table.remove(name).is_some(),
         (Some(Value::Array(list)), Part::Index(index)) if *index < list.len() => {
             list.remove(*index);

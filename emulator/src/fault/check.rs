@@ -61,16 +61,17 @@ impl Rule {
             process: self.matches.process.clone(),
             ..Match::default()
         };
+        let at = |name| key.field(name).compared_with(&key.field("fault"));
         match self.fault.nature() {
             Nature::Listener(..) => {
                 let when = &self.when;
                 all([
-                    key.field("match").unless(
+                    at("match").unless(
                         self.matches == Match::default(),
                         "a condition",
                         "no condition, because the fault takes effect before there is a request",
                     ),
-                    key.field("when").unless(
+                    at("when").unless(
                         when.probability.is_none()
                             && when.skip_first == 0
                             && when.count.is_none()
@@ -80,7 +81,7 @@ impl Rule {
                     ),
                 ])
             }
-            Nature::Accept => key.field("match").unless(
+            Nature::Accept => at("match").unless(
                 self.matches == sender,
                 "a condition",
                 "`client` and `process`, because `reset_peer` after `accept` takes effect before there is a request",

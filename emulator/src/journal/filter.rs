@@ -108,7 +108,8 @@ impl Filter {
         let Some(pattern) = &self.process else {
             return Ok(());
         };
-        key.field("process").unless(
+        let option = Key::root("journal").field("process");
+        key.field("process").compared_with(&option).unless(
             recorded.processes,
             pattern,
             "no condition, unless `journal.process` is true: otherwise the journal does not record \

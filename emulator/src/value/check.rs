@@ -35,6 +35,16 @@ impl Invalid {
         self
     }
 
+    /// The values that `before` does not have, if there are any.
+    pub(crate) fn without(mut self, before: &Self) -> Result<(), Self> {
+        self.findings
+            .retain(|finding| !before.findings.contains(finding));
+        match self.findings.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
+    }
+
     /// The same values, where their keys stand below `key`.
     pub(crate) fn within(mut self, key: &Key) -> Self {
         for finding in &mut self.findings {

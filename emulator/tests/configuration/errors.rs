@@ -67,6 +67,7 @@ fn everything_that_is_wrong_is_reported_at_once() {
         "--set: journal.capacity: invalid value: integer `-1`",
         "a.toml: instance.account-id: \"12\" is not accepted; accepted: 12 digits",
         "a.toml: instance.image-id: \"ami\" is not accepted",
+        "a.toml: instance.network-interfaces[0].interface-id: \"eni-1\" is not accepted",
         "a.toml: instance.tags.\"a/b\": \"a/b\" is not accepted",
         "IMDS_EMULATOR_INSTANCE__IAM__LEAD: instance.iam.lead: \"1day\" is not accepted; accepted: less than",
         "a.toml: faults[0].name: \"x/y\" is not accepted",
@@ -185,4 +186,242 @@ fn a_source_that_cannot_be_read_is_the_only_thing_reported_of_what_it_may_have_s
         "{error}"
     );
     assert!(error.contains("\n  --set: server.port: "), "{error}");
+}
+
+/// The keys of the errors, in their order.
+fn keys(document: &str) -> Vec<String> {
+    let error = Config::from_toml(document).unwrap_err().to_string();
+    let mut lines: Vec<&str> = error.lines().collect();
+    if lines.len() > 1 {
+        lines.remove(0);
+    }
+    let lines = lines.into_iter().map(|line| {
+        let line = line.trim_start().strip_prefix("the TOML document: ");
+        let key = line.and_then(|line| line.split_once(": "));
+        key.map_or_else(|| error.clone(), |(key, _)| key.to_owned())
+    });
+    lines.collect()
+}
+
+#[test]
+fn an_entry_keeps_its_index_if_one_before_it_cannot_be_read() {
+    assert_eq!(
+        keys(
+            "
+            server.peers = [{ network = 'x', hops = 1 }, 5, { network = '10.0.0.0/8', hops = 99 }]
+            [instance]
+            product-codes = ['a', 1, '', 2, 3, '']
+            tags = { 'x[0]' = '' }
+            [[faults]]
+            name = 'a'
+            fault = { type = 'nope' }
+            [[faults]]
+            name = 'b'
+            fault = { type = 'status', code = 9999 }
+            [[faults]]
+            name = 'b'
+            fault = { type = 'down' }
+            [[timeline]]
+            name = 'c'
+            do = ['nope', { fault = { name = 'd', fault = { type = 'status', code = 9999 } } }]
+            [[timeline]]
+            [[timeline]]
+            name = 'c'
+            do = []
+            "
+        ),
+        [
+            "faults[0].fault.type",
+            "instance.product-codes[1]",
+            "instance.product-codes[3]",
+            "instance.product-codes[4]",
+            "server.peers[0].network",
+            "server.peers[1]",
+            "timeline[0].do[0]",
+            "timeline[1]",
+            "timeline[1]",
+            "server.peers[2].hops",
+            "instance.product-codes[2]",
+            "instance.product-codes[5]",
+            "instance.tags.\"x[0]\"",
+            "faults[1].fault.code",
+            "faults[2].name",
+            "timeline[0].do[1].fault.fault.code",
+            "timeline[2].name",
+        ]
+    );
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_hides_no_other_error() {
+    for (document, expected) in [
+        (
+            "
+            [[instance.network-interfaces]]
+            interface-id = 'eni-00000001'
+            private-ipv4s = ['10.0.0.5']
+            [[instance.network-interfaces]]
+            mac = 'yy'
+            interface-id = 'eni-00000002'
+            private-ipv4s = ['10.0.0.5']
+            ",
+            &[
+                "instance.network-interfaces[0]",
+                "instance.network-interfaces[1].mac",
+                "instance.network-interfaces[1].private-ipv4s",
+            ][..],
+        ),
+        (
+            "
+            [[instance.network-interfaces]]
+            mac = 'zz'
+            private-ipv4s = ['10.0.0.5']
+            ",
+            &[
+                "instance.network-interfaces[0]",
+                "instance.network-interfaces[0].mac",
+            ],
+        ),
+        (
+            "
+            [[faults]]
+            name = 'a'
+            fault = { type = 'status', code = 9999 }
+            [[faults]]
+            name = 'b/'
+            match = { method = 'get' }
+            fault = { type = 'nope' }
+            [[faults]]
+            name = 'c'
+            fault = { type = 'replace', code = 9999 }
+            [[faults]]
+            name = 'd/'
+            fault = { type = 'quota', window = '0s' }
+            ",
+            &[
+                "faults[1].fault.type",
+                "faults[3].fault",
+                "faults[0].fault.code",
+                "faults[1].name",
+                "faults[1].match.method",
+                "faults[2].fault.code",
+                "faults[3].name",
+                "faults[3].fault.window",
+            ],
+        ),
+        (
+            "
+            [[timeline]]
+            do = [{ fault = { name = '/', fault = { type = 'stall', after = 'x' } } }]
+            [[events.maintenance]]
+            event-id = 'x'
+            [[server.peers]]
+            hops = 99
+            [[instance.public-keys]]
+            name = ''
+            ",
+            &[
+                "events.maintenance[0]",
+                "instance.public-keys[0]",
+                "server.peers[0]",
+                "timeline[0]",
+                "timeline[0].do[0].fault.fault.after",
+                "server.peers[0].hops",
+                "instance.public-keys[0].name",
+                "events.maintenance[0].event-id",
+                "timeline[0].do[0].fault.name",
+            ],
+        ),
+        (
+            "
+            instance.account-id = '1'
+            [[timeline]]
+            name = 'a'
+            do = [{ change = { instance = { image-id = '2' } } }]
+            ",
+            &[
+                "instance.account-id",
+                "timeline[0].do[0].change.instance.image-id",
+            ],
+        ),
+    ] {
+        let mut found = keys(document);
+        let mut expected = expected.to_vec();
+        found.sort();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{document}");
+    }
+}
+
+#[test]
+fn what_follows_from_an_entry_that_cannot_be_read_is_not_reported() {
+    for (document, expected) in [
+        (
+            // Some kinds of faults accept no conditions.
+            "
+            [[faults]]
+            name = 'a'
+            match = { method = 'GET' }
+            when = { count = 1 }
+            fault = { type = 'nope', code = 5, boby = 'x' }
+            ",
+            &["faults[0].fault.type"][..],
+        ),
+        (
+            // The primary interface needs an address, and the index is a default.
+            "
+            [instance]
+            network-interfaces = [
+              5,
+              { mac = '0a:00:00:00:00:01', interface-id = 'eni-00000001' },
+              { mac = '0a:00:00:00:00:02', interface-id = 'eni-00000002', device-number = 3 },
+            ]
+            ",
+            &["instance.network-interfaces[0]"],
+        ),
+        (
+            "
+            [[instance.network-interfaces]]
+            mac = '0a:00:00:00:00:01'
+            interface-id = 'eni-00000001'
+            private-ipv4s = ['10.0.0.500']
+            public-ipv4s = { '192.0.2.1' = '10.0.0.5' }
+            ",
+            &["instance.network-interfaces[0].private-ipv4s[0]"],
+        ),
+        (
+            "
+            [[timeline]]
+            name = 'a'
+            do = [
+              { chang = { instance = { life-cycle = 'spot' } } },
+              { change = { events = { spot-interruption = { action = 'stop' } } } },
+            ]
+            ",
+            &["timeline[0].do[0]"],
+        ),
+        (
+            // No value is compared with one that is missing.
+            "
+            journal.process = 1
+            [[faults]]
+            name = 'a'
+            fault = { type = 'slicer', variation = 50, delay = '1s' }
+            [[faults]]
+            name = 'b'
+            fault = { type = 'latency', distribution = { type = 'uniform', upper = '0s' } }
+            [[timeline]]
+            name = 'c'
+            on = { request = { of = { process = 'x' } } }
+            do = []
+            ",
+            &[
+                "faults[0].fault",
+                "faults[1].fault.distribution",
+                "journal.process",
+            ],
+        ),
+    ] {
+        assert_eq!(keys(document), expected, "{document}");
+    }
 }

@@ -152,10 +152,10 @@ impl Distribution {
         };
         let longer_than_zero = |name: &str, span: Span| key.field(name).longer_than_zero(span);
         match self {
-            Self::Uniform { lower, upper } => {
-                key.field("upper")
-                    .unless(lower <= upper, upper, format_args!("{lower} or more"))
-            }
+            Self::Uniform { lower, upper } => key
+                .field("upper")
+                .compared_with(&key.field("lower"))
+                .unless(lower <= upper, upper, format_args!("{lower} or more")),
             Self::Lognormal { median, sigma } => {
                 all([longer_than_zero("median", median), positive("sigma", sigma)])
             }
@@ -304,11 +304,13 @@ impl Kind for Slicer {
         } = self;
         all([
             key.field("size").unless(*size > 0, size, "1 or more"),
-            key.field("variation").unless(
-                *size == 0 || variation < size,
-                variation,
-                format_args!("less than the size, {size}"),
-            ),
+            key.field("variation")
+                .compared_with(&key.field("size"))
+                .unless(
+                    *size == 0 || variation < size,
+                    variation,
+                    format_args!("less than the size, {size}"),
+                ),
         ])
     }
 
