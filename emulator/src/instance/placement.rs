@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::partition::{PARTITIONS, Partition};
-use super::zone::Zone;
+use super::zone::{Zone, is_zone_id};
 use crate::value::{Checks, Invalid, Key, is_name};
 
 /// The placement of an instance.
@@ -15,7 +15,8 @@ pub struct Placement {
     /// Availability Zone like `us-east-1a`, Local Zone like `us-west-2-lax-1a`, or Wavelength Zone like
     /// `us-east-1-wl1-bos-wlz-1` `[I67]`. Region, partition, domain and host names are derived from it.
     pub availability_zone: String,
-    /// ID of the zone, like `use1-az1`. Default: derived from the zone.
+    /// ID of the zone, like `use1-az1`, `usw2-lax1-az1` or `use1-wl1-bos-wlz1` `[I67]`. Default: derived
+    /// from the zone.
     pub availability_zone_id: Option<String>,
     /// Partition, like `aws-cn`. Default: derived from the region, if AWS has published its partition.
     pub partition: Option<String>,
@@ -118,11 +119,15 @@ impl Placement {
                     ),
             );
         }
-        for (name, value) in [
-            ("availability-zone-id", &self.availability_zone_id),
-            ("group-name", &self.group_name),
-            ("host-id", &self.host_id),
-        ] {
+        if let Some(id) = &self.availability_zone_id {
+            checks.add(key.field("availability-zone-id").unless(
+                is_zone_id(id),
+                id,
+                "the ID of an Availability Zone like use1-az1, of a Local Zone like usw2-lax1-az1, \
+                 or of a Wavelength Zone like use1-wl1-bos-wlz1",
+            ));
+        }
+        for (name, value) in [("group-name", &self.group_name), ("host-id", &self.host_id)] {
             if let Some(value) = value {
                 checks.add(key.field(name).line(value));
             }

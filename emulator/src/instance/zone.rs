@@ -96,6 +96,25 @@ impl<'a> Zone<'a> {
     }
 }
 
+/// Whether `id` has the format of the ID of a zone `[I67]`. AWS publishes the regions' part of IDs
+/// only by examples, so any letters and a number are accepted there.
+pub(super) fn is_zone_id(id: &str) -> bool {
+    let is_numbered = |part: &str| {
+        let word = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        is_word(word) && word.len() < part.len()
+    };
+    let has = |part: &str, word: &str| part.strip_prefix(word).is_some_and(is_number);
+    let parts: Vec<&str> = id.split('-').collect();
+    match *parts.as_slice() {
+        [region, zone] => is_numbered(region) && has(zone, "az"),
+        [region, city, zone] => is_numbered(region) && is_numbered(city) && has(zone, "az"),
+        [region, carrier, city, zone] => {
+            is_numbered(region) && has(carrier, "wl") && is_word(city) && has(zone, "wlz")
+        }
+        _ => false,
+    }
+}
+
 /// A part of a region's name, as it is in the IDs of zones.
 fn short((at, part): (usize, &str)) -> &str {
     match part {
@@ -159,6 +178,35 @@ mod tests {
         ] {
             let parsed = Zone::parse(zone).unwrap_or_else(|| panic!("{zone}"));
             assert_eq!((parsed.region(), &*parsed.id()), (region, id), "{zone}");
+            assert!(is_zone_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_id_of_a_zone_is_not_taken_for_one() {
+        for text in [
+            "",
+            "!!",
+            "-",
+            "use1",
+            "az1",
+            "use1-",
+            "use1-az",
+            "use1-aza",
+            "use-az1",
+            "1-az1",
+            "USE1-AZ1",
+            "use1-az1\n",
+            "use1-lax-az1",
+            "use1-lax1",
+            "use1-wl1-bos1-wlz1",
+            "use1-wl-bos-wlz1",
+            "use1-wl1-bos-az1",
+            "use1-wl1-bos-wlz1-az1",
+            "us-east-1a",
+            "us-east-1",
+        ] {
+            assert!(!is_zone_id(text), "{text}");
         }
     }
 

@@ -425,3 +425,19 @@ fn what_follows_from_an_entry_that_cannot_be_read_is_not_reported() {
         assert_eq!(keys(document), expected, "{document}");
     }
 }
+
+#[test]
+fn the_id_of_a_zone_has_a_format() {
+    let with = |id: &str| format!("instance.placement.availability-zone-id = '{id}'");
+    for id in ["use1-az1", "usw2-lax1-az1", "use1-wl1-bos-wlz1"] {
+        Config::from_toml(&with(id)).unwrap();
+    }
+    for id in ["!!", "us-east-1a", ""] {
+        let error = Config::from_toml(&with(id)).unwrap_err().to_string();
+        let expected = format!(
+            "the TOML document: instance.placement.availability-zone-id: {id:?} is not accepted; \
+             accepted: the ID of an Availability Zone like use1-az1"
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
