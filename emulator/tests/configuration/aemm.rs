@@ -305,8 +305,11 @@ async fn paths_move_values() {
             "hostname": "/latest/meta-data/elsewhere/hostname",
             "mac-local-ipv4s": "/latest/meta-data/network/interfaces/macs/0a:00:00:00:00:01/local-ipv4s",
             "spot": "/latest/meta-data/spot/instance-action",
+            "userdata": "/latest/user-data",
         },
     } });
+    let warnings = layers("paths", &file).warnings().join("\n");
+    assert_eq!(warnings, "");
     let bench = Bench::new(config("paths", &file)).await;
     assert_eq!(
         bench.read("meta-data/ami-id").await.unwrap(),
@@ -320,6 +323,7 @@ async fn paths_move_values() {
     let file = json!({ "metadata": { "paths": {
         "instance-id": "/latest/meta-data/elsewhere/id",
         "spot": "/latest/meta-data/elsewhere/spot",
+        "userdata": "/latest/elsewhere",
     } } });
     let layers = layers("paths-alone", &file);
     layers.config().unwrap();
@@ -327,6 +331,7 @@ async fn paths_move_values() {
     for part in [
         "aemm-paths-alone.json: metadata.paths.instance-id: has no effect, because the file does not set the value",
         "aemm-paths-alone.json: metadata.paths.spot: has no effect",
+        "aemm-paths-alone.json: metadata.paths.userdata: has no effect: the path is always the one of IMDS",
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }

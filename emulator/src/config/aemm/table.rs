@@ -127,6 +127,7 @@ pub(super) const OTHER_PATHS: &[(&str, &str)] = &[
     ),
     ("spot", "meta-data/spot/instance-action"),
     ("spot-termination-time", "meta-data/spot/termination-time"),
+    ("userdata", "user-data"),
 ];
 
 /// The fields of `iam/info`.
