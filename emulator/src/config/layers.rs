@@ -112,9 +112,7 @@ impl Layers {
             return;
         };
         let layer = match path.extension() {
-            Some(extension) if extension == "json" => {
-                serde_json::from_str(&text).map_err(|error| error.to_string())
-            }
+            Some(extension) if extension == "json" => parse_json(&text),
             _ => parse_toml(&text),
         };
         let mut layer = match layer {
@@ -135,7 +133,7 @@ impl Layers {
         let Some(text) = self.text(&source, path) else {
             return;
         };
-        match serde_json::from_str(&text) {
+        match parse_json(&text) {
             Ok(Value::Object(file)) => {
                 let translated = aemm::translate(&file);
                 for (key, what) in translated.problems {
@@ -153,7 +151,7 @@ impl Layers {
                 }
             }
             Ok(_) => self.unreadable(&source, "not a JSON object".to_owned()),
-            Err(error) => self.unreadable(&source, error.to_string()),
+            Err(error) => self.unreadable(&source, error),
         }
     }
 
@@ -340,6 +338,11 @@ fn value(place: &Place<'_>, text: &str) -> Value {
         return toml;
     }
     as_text()
+}
+
+fn parse_json(document: &str) -> Result<Value, String> {
+    serde_json::from_str(document)
+        .map_err(|error| format!("not valid JSON, which is expected here: {error}"))
 }
 
 fn parse_toml(document: &str) -> Result<Value, String> {

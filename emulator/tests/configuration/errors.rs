@@ -441,3 +441,20 @@ fn the_id_of_a_zone_has_a_format() {
         assert!(error.starts_with(&expected), "{error}");
     }
 }
+
+#[test]
+fn a_file_that_is_not_json_is_told_what_is_expected() {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("not-json.json");
+    std::fs::write(&path, "name: x").unwrap();
+    for read in [Layers::file, Layers::aemm_file] {
+        let mut layers = Layers::new();
+        read(&mut layers, &path);
+        let error = layers.config().unwrap_err().to_string();
+        let expected = format!(
+            "{}: not valid JSON, which is expected here: ",
+            path.display()
+        );
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.ends_with(" at line 1 column 2"), "{error}");
+    }
+}
