@@ -32,6 +32,12 @@ async fn two_clients(bench: &Bench) {
         .unwrap();
     bench.ask(&format!("{get}\n{}", agent("two"))).await;
     bench
+        .ask(&format!(
+            "GET /metadata/instance HTTP/1.1\n{}",
+            agent("one")
+        ))
+        .await;
+    bench
         .ask(&format!("GET /latest/none HTTP/1.1\n{}", agent("two")))
         .await;
 }
@@ -45,17 +51,19 @@ async fn requests_are_counted_for_each_client_under_the_names_of_cloudwatch() {
         panic!("two clients: {usage:?}")
     };
     assert_eq!((one.name(), two.name()), ("one/1".into(), "two/1".into()));
-    assert_eq!((one.requests, two.requests, usage.requests()), (2, 3, 5));
+    assert_eq!((one.requests, two.requests, usage.requests()), (3, 3, 6));
     assert_eq!((one.token_requests, two.token_requests), (1, 0));
     assert_eq!(one.token_lifetimes, [21_600].into());
+    // It looked for another cloud's service, which needs no token.
+    assert_eq!(one.for_other_services, 1);
     assert_eq!((one.with_token, one.without_token), (1, 0));
     assert_eq!((two.with_token, two.without_token), (0, 3));
     let metrics = serde_json::to_value(two).unwrap();
     assert_eq!(metrics["MetadataNoToken"], 1);
     assert_eq!(metrics["MetadataNoTokenRejected"], 1);
     assert_eq!(two.paths_without_token, [LIST, "/latest/none"]);
-    assert_eq!((one.failed, two.failed), (0, 2));
-    assert_eq!((one.connections, two.connections), (2, 3));
+    assert_eq!((one.failed, two.failed), (1, 2));
+    assert_eq!((one.connections, two.connections), (3, 3));
     let first = one.first_metadata_ms.unwrap();
     assert!((2_000.0..3_000.0).contains(&first), "{first}");
     assert!(!usage.is_ready_for_imdsv2_only());
@@ -94,16 +102,16 @@ async fn a_report_has_what_happened_besides_requests() {
     let keys = trace["credentials"].as_array().unwrap();
     assert_eq!(keys.len(), 2, "{keys:?}");
     assert_ne!(keys[0]["name"], keys[1]["name"]);
-    assert_eq!(trace["requests"].as_array().unwrap().len(), 7);
+    assert_eq!(trace["requests"].as_array().unwrap().len(), 8);
     assert_eq!(json["verified"]["holds"], false);
     assert_eq!(json["verified"]["verdicts"][1]["holds"], true);
 
     let text = report.render(Format::Text);
     for line in [
-        "IMDS: 7 requests by 3 clients",
+        "IMDS: 8 requests by 3 clients",
         "  without a token  MetadataNoToken 1, MetadataNoTokenRejected 1",
         "IMDSv2 only: not ready. two/1 sent requests without a token.",
-        "FAILS  every request has a token, or requests one: 3 of 7 requests had no token",
+        "FAILS  every request has a token, or requests one: 4 of 8 requests had no token",
     ] {
         assert!(text.contains(line), "{line}:\n{text}");
     }

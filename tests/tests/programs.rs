@@ -146,6 +146,20 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
 }
 
 #[tokio::test]
+async fn a_request_for_another_cloud_is_no_request_of_imdsv1() {
+    let azure = "curl -s -m 1 -H 'Metadata: true' http://169.254.169.254/metadata/instance";
+    let Some(careful) = measured(&format!("{azure}\n{IMDSV2}")).await else {
+        return;
+    };
+    let careful = careful.unwrap();
+    assert_eq!(careful.speaks, Speaks::V2);
+    assert_eq!(
+        (careful.cold.requests, careful.token_refused.without_token),
+        (3, 0)
+    );
+}
+
+#[tokio::test]
 async fn a_program_that_does_not_do_what_its_file_says_is_an_error() {
     let Some(other) = measured("curl -s -m 1 http://169.254.169.254/latest/").await else {
         return;

@@ -142,7 +142,7 @@ impl Listening {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true).map_err(listen)?;
         if is_ours {
-            // Nothing else listens there, so whoever added the address has ended.
+            // This socket could listen, so the emulator that added the address no longer runs.
             allow();
             self.added.addresses.push(ip);
         }

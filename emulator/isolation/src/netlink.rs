@@ -113,11 +113,12 @@ pub(crate) fn allow(address: IpAddr, source: Option<Ipv4Addr>) -> Vec<Vec<u8>> {
     }
 }
 
-/// Routes for IPv6 exist side by side, so that the other one is removed first.
+/// Routes for IPv6 exist side by side, so those that are there are removed first: at most the kernel's
+/// and a prohibition.
 fn replace(address: IpAddr, by: RouteMessage) -> Vec<Vec<u8>> {
     match address {
         IpAddr::V4(_) => vec![new_route(by)],
-        IpAddr::V6(_) => vec![remove_route(address), new_route(by)],
+        IpAddr::V6(_) => vec![remove_route(address), remove_route(address), new_route(by)],
     }
 }
 

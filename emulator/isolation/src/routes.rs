@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -16,6 +17,10 @@ pub struct Routes {
     socket: Arc<Mutex<OwnedFd>>,
     source: Option<Ipv4Addr>,
 }
+
+/// The number of attempts to find the kernel's route to a new address, and the pause between them.
+const ATTEMPTS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Routes {
     pub(crate) fn new(socket: OwnedFd, source: Option<Ipv4Addr>) -> Self {
@@ -36,6 +41,9 @@ impl Routes {
             routes: self.clone(),
             address,
         };
+        if address.is_ipv6() {
+            self.remove_kernels_route(address);
+        }
         // If it fails, the route is restored.
         for message in netlink::prohibit(address) {
             match prohibition.routes.send(&message) {
@@ -45,6 +53,17 @@ impl Routes {
             }
         }
         Ok(prohibition)
+    }
+
+    /// Removes the route that the kernel has for an IPv6 address. The kernel adds it a moment after the
+    /// address, and would add it beside the prohibition.
+    fn remove_kernels_route(&self, address: IpAddr) {
+        for _ in 0..ATTEMPTS {
+            if self.send(&netlink::remove_route(address)) != Err(Errno::SRCH) {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     pub(crate) fn send(&self, message: &[u8]) -> Result<(), Errno> {

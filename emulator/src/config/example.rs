@@ -12,8 +12,8 @@ impl Schema {
     /// Values that the key may accept. The schema does not state all that the reader requires, so the
     /// reader can reject any of them.
     ///
-    /// There are none for a key that selects one of several kinds of tables, such as `fault.type`:
-    /// another kind has other keys.
+    /// A key that selects one of several kinds of tables, such as `fault.type`, has no examples,
+    /// because each kind has other keys.
     pub(super) fn examples(&self, path: &[Part]) -> Vec<Value> {
         let mut alternatives = Vec::new();
         self.collect(self.root(), &mut alternatives);

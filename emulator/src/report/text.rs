@@ -96,6 +96,10 @@ pub(super) fn lines(client: &ClientUsage) -> Vec<(&'static str, String)> {
     for agent in &client.user_agents {
         lines.push(("User-Agent", agent.clone()));
     }
+    let others = match client.for_other_services {
+        0 => String::new(),
+        others => format!(", {others} for services of other clouds"),
+    };
     let failed = match client.failed {
         0 => String::new(),
         failed => format!(", {failed} failed"),
@@ -103,7 +107,7 @@ pub(super) fn lines(client: &ClientUsage) -> Vec<(&'static str, String)> {
     lines.push((
         "requests",
         format!(
-            "{}: {} for a token, {} with a token, {} without{failed}",
+            "{}: {} for a token, {} with a token, {} without{others}{failed}",
             client.requests, client.token_requests, client.with_token, client.without_token
         ),
     ));

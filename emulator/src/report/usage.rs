@@ -71,6 +71,9 @@ pub struct ClientUsage {
     /// The name is that of Amazon CloudWatch's metric.
     #[serde(rename = "MetadataNoTokenRejected")]
     pub metadata_no_token_rejected: u64,
+    /// The requests for paths that IMDS has in no version, without a token. Some programs look for
+    /// the services of other clouds at the same address, and these have no tokens.
+    pub for_other_services: u64,
     /// The first paths that were requested without a token.
     pub paths_without_token: Vec<String>,
     /// The requests for a token.
@@ -164,6 +167,12 @@ pub(super) fn identity(exchange: &Exchange) -> Identity {
     }
 }
 
+/// Whether a path begins with a version of IMDS, or is that of the list of versions.
+fn is_of_imds(path: &str) -> bool {
+    let path = path.trim_start_matches('/');
+    path.is_empty() || path.starts_with("latest") || path.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// A client whose requests are being counted.
 struct Counting {
     usage: ClientUsage,
@@ -183,6 +192,7 @@ impl Counting {
                 without_token: 0,
                 metadata_no_token: 0,
                 metadata_no_token_rejected: 0,
+                for_other_services: 0,
                 paths_without_token: Vec::new(),
                 token_requests: 0,
                 token_lifetimes: BTreeSet::new(),
@@ -220,6 +230,7 @@ impl Counting {
         }
         match exchange.imds {
             ImdsVersion::V2 => usage.with_token += 1,
+            ImdsVersion::V1 if !is_of_imds(&exchange.path) => usage.for_other_services += 1,
             ImdsVersion::V1 => {
                 usage.without_token += 1;
                 usage.metadata_no_token += u64::from(succeeded);

@@ -18,8 +18,8 @@ pub(super) enum Port {
     Refusing(Option<TcpSocket>),
     /// The same in a network other than this process's, where this process cannot open a socket. On
     /// Linux a socket that was shut down no longer listens, stays bound if it was bound to a port of
-    /// the program's choice, and can listen again. It is not registered with the runtime meanwhile,
-    /// which would report it as readable for ever.
+    /// the program's choice, and can listen again. Until then it is not registered with the runtime,
+    /// because the runtime would always report it as readable.
     ShutDown(Socket),
 }
 

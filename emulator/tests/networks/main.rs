@@ -15,8 +15,8 @@ use std::process::{Command, Output};
 const EMULATOR: &str = env!("CARGO_BIN_EXE_imds-emulator");
 
 /// Functions for the scripts: `start` runs the emulator in the background and waits until it is
-/// ready, `stop` ends it, `until_dead` waits for the end of another process, `addresses` lists those of IMDS on `lo`, and `ask` asks as a program
-/// that knows only the addresses.
+/// ready, `stop` ends it, `until_dead` waits for the end of another process, `addresses` lists those
+/// of IMDS on `lo`, and `ask` reads from both addresses like a program that has them compiled in.
 const FUNCTIONS: &str = r#"
 start() { "$EMULATOR" "$@" > "$FOLDER/ready" & emulator=$!; until [ -s "$FOLDER/ready" ]; do sleep 0.01; done; }
 stop() { kill "$1" $emulator; wait $emulator; }

@@ -257,8 +257,7 @@ fn speaks(healthy: &Ran, without_tokens: [&Ran; 2]) -> Speaks {
         (false, _) => Speaks::V1,
         (true, false) => Speaks::Both,
         (true, true) => {
-            let strict =
-                |ran: &&Ran| Usage::of(&ran.found, ran.packets.as_ref()).is_ready_for_imdsv2_only();
+            let strict = |ran: &&Ran| Usage::of(&ran.found, None).is_ready_for_imdsv2_only();
             match without_tokens.iter().all(strict) {
                 true => Speaks::V2,
                 false => Speaks::FallsBack,
@@ -305,7 +304,7 @@ fn cold(ran: &Ran) -> Cold {
 }
 
 fn reaction(program: &Program, ran: &Ran) -> Reaction {
-    let usage = Usage::of(&ran.found, ran.packets.as_ref());
+    let usage = Usage::of(&ran.found, None);
     let clients = usage.clients.iter();
     let exchanges = &ran.found.exchanges;
     Reaction {
