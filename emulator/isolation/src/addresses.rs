@@ -7,12 +7,13 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::SocketType;
 
 use crate::namespace::{Kind, Namespace, sockets};
 use crate::netlink::{self, LO};
 use crate::process::{family, listen_on};
 use crate::routes::Routes;
+use crate::sockets::{SOCK_DIAG, Sockets};
 
 /// Sockets that listen on addresses of a loopback interface. The addresses that were added for them
 /// are removed when this is dropped.
@@ -21,6 +22,8 @@ pub struct Listening {
     /// The sockets, which do not block, with their addresses. Where the namespace has no IPv6, its
     /// addresses are missing.
     pub listeners: Vec<(SocketAddr, TcpListener)>,
+    /// The TCP sockets in the namespace, unless the kernel cannot be asked about them.
+    pub sockets: Option<Sockets>,
     added: Added,
 }
 
@@ -56,7 +59,7 @@ impl Listening {
         namespace: Option<&Namespace>,
         addresses: &[SocketAddr],
     ) -> Result<Self, ListenError> {
-        let mut kinds = vec![Kind(AddressFamily::NETLINK, SocketType::RAW)];
+        let mut kinds = vec![netlink::ROUTE, SOCK_DIAG];
         kinds.extend(addresses.iter().map(tcp));
         let enter = |source| ListenError::Enter { source };
         let mut opened = sockets(namespace, &kinds).map_err(enter)?.into_iter();
@@ -64,6 +67,7 @@ impl Listening {
             Some(socket) => socket.map_err(|errno| enter(errno.into()))?,
             None => return Err(enter(io::ErrorKind::BrokenPipe.into())),
         };
+        let diagnosis = opened.next().and_then(Result::ok);
         let state = netlink::State::read(&socket).map_err(enter)?;
         if let Some(link) = state.links.iter().find(|link| link.is_hardware) {
             let interface = link.name.clone();
@@ -71,6 +75,7 @@ impl Listening {
         }
         let mut listening = Self {
             listeners: Vec::new(),
+            sockets: diagnosis.map(Sockets::new),
             added: Added {
                 routes: Routes::new(socket, None),
                 addresses: Vec::new(),
@@ -152,7 +157,7 @@ impl Listening {
 }
 
 fn tcp(address: &SocketAddr) -> Kind {
-    Kind(family(address), SocketType::STREAM)
+    Kind(family(address), SocketType::STREAM, None)
 }
 
 impl Namespace {

@@ -15,6 +15,7 @@ use crate::message::{LENGTH, Message, Stage};
 use crate::outside::Problem;
 use crate::plan::Facet;
 use crate::routes::Routes;
+use crate::sockets::Sockets;
 
 /// The commands that were started in namespaces, one after the other.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl Launches {
         let connection = register(connection)?;
         let mut listeners = Vec::new();
         let mut routes = None;
+        let mut sockets = None;
         loop {
             let Some((message, descriptor)) = receive(&connection).await? else {
                 let source = io::Error::from(io::ErrorKind::BrokenPipe);
@@ -60,7 +62,11 @@ impl Launches {
                 (Message::Network, Some(descriptor)) => {
                     routes = Some(Routes::new(descriptor, self.source));
                 }
-                (Message::Listener(_) | Message::Network, None) | (Message::Announced, _) => {}
+                (Message::Sockets, Some(descriptor)) => {
+                    sockets = Some(Sockets::new(descriptor));
+                }
+                (Message::Listener(_) | Message::Network | Message::Sockets, None)
+                | (Message::Announced, _) => {}
                 (Message::Ready { supervisor, report }, _) => {
                     let refused = Facet::ALL.into_iter().filter_map(|facet| {
                         let errno = report.get(facet)?;
@@ -69,6 +75,7 @@ impl Launches {
                     return Ok(Some(Ok(Launch {
                         listeners,
                         routes,
+                        sockets,
                         supervisor: supervisor.unsigned_abs(),
                         refused: refused.collect(),
                         connection,
@@ -95,6 +102,8 @@ pub struct Launch {
     pub listeners: Vec<(SocketAddr, TcpListener)>,
     /// The routes to the addresses in the namespace.
     pub routes: Option<Routes>,
+    /// The TCP sockets in the namespace, unless the kernel cannot be asked about them.
+    pub sockets: Option<Sockets>,
     /// The process id of the supervisor, which is the child that the caller waits for. Files such as
     /// `/proc/PID/net/tcp` show the namespace.
     pub supervisor: u32,

@@ -42,6 +42,7 @@
 //! | --- | --- |
 //! | `packets` | how many packets a connection has received |
 //! | `netlink` | messages to the kernel about addresses |
+//! | `sockets` | questions to the kernel about a TCP socket |
 //! | `silent` | messages to the kernel about a network in which nothing answers |
 //! | `routes` | the routes to addresses of the loopback interface, which can be prohibited |
 //! | `plan` | what is done before the command runs, as data |
@@ -66,6 +67,7 @@ mod plan;
 mod process;
 mod routes;
 mod silent;
+mod sockets;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -79,6 +81,7 @@ pub use self::namespace::Namespace;
 pub use self::packets::packets_received;
 pub use self::plan::Facet;
 pub use self::routes::{Prohibition, Routes};
+pub use self::sockets::Sockets;
 
 /// What the namespaces of a command have.
 #[derive(Clone, Debug, Default)]

@@ -76,6 +76,8 @@ pub(crate) enum Message {
     Listener(i32),
     /// A socket for messages about the network comes with it.
     Network,
+    /// A socket for questions about the sockets of the network comes with it.
+    Sockets,
     /// The command can begin. `supervisor` is the process that the caller waits for.
     Ready {
         supervisor: i32,
@@ -90,6 +92,7 @@ pub(crate) const LENGTH: usize = 28;
 impl Message {
     pub(crate) fn encode(self) -> [u8; LENGTH] {
         let numbers = match self {
+            Self::Sockets => [5, 0, 0, 0, 0, 0, 0],
             Self::Network => [4, 0, 0, 0, 0, 0, 0],
             Self::Announced => [3, 0, 0, 0, 0, 0, 0],
             Self::Listener(at) => [0, at, 0, 0, 0, 0, 0],
@@ -126,6 +129,7 @@ impl Message {
             }
             3 => Some(Self::Announced),
             4 => Some(Self::Network),
+            5 => Some(Self::Sockets),
             _ => None,
         }
     }
@@ -142,6 +146,7 @@ mod tests {
         let messages = [
             Message::Announced,
             Message::Network,
+            Message::Sockets,
             Message::Listener(3),
             Message::Ready {
                 supervisor: 70,

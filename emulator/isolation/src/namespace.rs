@@ -12,7 +12,8 @@ use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    AddressFamily, Protocol, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags,
+    SocketType,
 };
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
@@ -138,12 +139,17 @@ impl Namespace {
 
 /// A kind of socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Kind(pub(crate) AddressFamily, pub(crate) SocketType);
+pub(crate) struct Kind(
+    pub(crate) AddressFamily,
+    pub(crate) SocketType,
+    pub(crate) Option<Protocol>,
+);
 
 impl Kind {
-    fn open(self) -> Result<OwnedFd, Errno> {
-        let Self(family, kind) = self;
-        rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)
+    /// Opens a socket in the namespace of this thread. Does not allocate.
+    pub(crate) fn open(self) -> Result<OwnedFd, Errno> {
+        let Self(family, kind, protocol) = self;
+        rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol)
     }
 }
 

@@ -17,7 +17,9 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{self, RecvFlags, SendFlags, SocketType};
+
+use crate::namespace::Kind;
 
 /// The index of `lo`, which is the first interface of every network namespace.
 pub(crate) const LO: u32 = 1;
@@ -167,16 +169,8 @@ pub(crate) fn encode(message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
     bytes
 }
 
-/// A socket for messages about the network namespace of this thread.
-pub(crate) fn socket() -> Result<OwnedFd, Errno> {
-    net::socket_with(
-        net::AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        // NETLINK_ROUTE is number 0.
-        None,
-    )
-}
+/// A socket for messages about interfaces, addresses and routes (NETLINK_ROUTE, which is number 0).
+pub(crate) const ROUTE: Kind = Kind(net::AddressFamily::NETLINK, SocketType::RAW, None);
 
 /// Sends a message and waits for the kernel's verdict. Does not allocate.
 pub(crate) fn send(socket: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
@@ -361,7 +355,7 @@ mod tests {
     }
     #[test]
     fn the_state_is_that_of_the_present_namespace() {
-        let state = State::read(&socket().unwrap()).unwrap();
+        let state = State::read(&ROUTE.open().unwrap()).unwrap();
         assert_eq!(state.name(LO), "lo");
         for link in &state.links {
             let device = std::path::Path::new("/sys/class/net")

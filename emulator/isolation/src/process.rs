@@ -41,6 +41,7 @@ use crate::message::{Message, Report, Stage};
 use crate::netlink;
 use crate::outside;
 use crate::plan::{Plan, SCRATCH, Step};
+use crate::sockets;
 
 /// The number of connections that can wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -134,11 +135,15 @@ fn unshare(plan: &Plan, stage: &mut Stage) -> Result<()> {
 /// Sets up the network, the listening sockets and the mounts, and hands the sockets to the caller.
 fn prepare(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<Report> {
     *stage = Stage::Network;
-    let socket = netlink::socket()?;
+    let socket = netlink::ROUTE.open()?;
     for message in &plan.messages {
         netlink::send(&socket, message)?;
     }
     send(caller, &Message::Network.encode(), Some(socket.as_fd()))?;
+    // The caller has another way to find the sockets.
+    if let Ok(socket) = sockets::SOCK_DIAG.open() {
+        send(caller, &Message::Sockets.encode(), Some(socket.as_fd()))?;
+    }
     *stage = Stage::Listeners;
     for (at, address) in (0..).zip(&plan.listeners) {
         let listener = listen(address)?;

@@ -75,6 +75,12 @@ fn a_compiled_in_address_is_the_callers_socket() {
         let (mut stream, peer) = listener.accept().unwrap();
         let mut question = [0; 9];
         stream.read_exact(&mut question).unwrap();
+        // The connection exists in the command's network only.
+        let ours = stream.local_addr().unwrap();
+        let inside = launch.sockets.as_ref().unwrap();
+        assert!(inside.inode(peer, ours).unwrap().is_some());
+        let here = imds_isolation::Sockets::here().unwrap();
+        assert_eq!(here.inode(peer, ours).unwrap(), None);
         stream.write_all(b"answer").unwrap();
         drop(stream);
         let output = child.wait_with_output().unwrap();

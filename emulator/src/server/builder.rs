@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::listener::{Network, bind, listen};
+use super::listener::{bind, listen};
+use super::network::Network;
 use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
@@ -134,25 +135,20 @@ impl Builder {
         let wanted = self.link_local.clone();
         let shared = self.shared(false)?;
         #[cfg(all(feature = "isolation", target_os = "linux"))]
-        let (link_local, network, routes, bound) = match &wanted {
+        let (link_local, network, bound) = match &wanted {
             Some(wanted) => {
                 let (link_local, bound) = super::link_local::Network::open(wanted)?;
-                let namespace = link_local.inode();
-                let routes = Some(link_local.routes());
+                let network = link_local.access();
                 shared
                     .has_routes
                     .store(true, std::sync::atomic::Ordering::Relaxed);
-                (
-                    Some(link_local),
-                    Network::Existing { namespace },
-                    routes,
-                    bound,
-                )
+                (Some(link_local), network, bound)
             }
-            None => (None, Network::Ours, None, bind(&hosts, port).await?),
+            None => (None, Network::ours(), bind(&hosts, port).await?),
         };
         #[cfg(not(all(feature = "isolation", target_os = "linux")))]
-        let (network, routes, bound) = (Network::Ours, None, bind(&hosts, port).await?);
+        let (network, bound) = (Network::ours(), bind(&hosts, port).await?);
+        let network = Arc::new(network);
         let addresses: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         // The check of the configuration requires at least one address.
         let address = addresses
@@ -166,8 +162,7 @@ impl Builder {
             listeners.spawn(listen(
                 socket,
                 address,
-                network,
-                routes.clone(),
+                Arc::clone(&network),
                 Arc::clone(&shared),
                 router.clone(),
                 stopped.clone(),

@@ -21,8 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 
 use super::entry::{Entry, Origin};
-use super::listener::{Network, end};
+use super::listener::end;
 use super::meter::Meter;
+use super::network::{Kind, Network};
 use super::router::{ConnectionSteps, FromListener};
 use super::wire::{self, Wire};
 use crate::config;
@@ -65,7 +66,7 @@ fn http(server: &config::Server) -> http1::Builder {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    network: Network,
+    network: Arc<Network>,
     shared: Arc<Shared>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
@@ -81,10 +82,10 @@ pub(super) async fn serve(
         if imds.tells_processes_apart() {
             drop(imds);
             // Before the first request is answered, because the client may end as soon as it is.
-            origin.process = process(network, peer, &stream).await;
+            origin.process = process(&network, peer, &stream).await;
             imds = shared.imds();
         }
-        let meter = Meter::new(network, &shared, &origin, &stream);
+        let meter = Meter::new(network.kind, &shared, &origin, &stream);
         if let Some(summary) = imds.accept(origin.client(&shared), shared.clock.now()) {
             Entry::new(&shared, "", "", &HeaderMap::new(), &origin, summary).end(Outcome::Reset, 0);
             return wire::reset(stream);
@@ -101,7 +102,7 @@ pub(super) async fn serve(
     let stream = Arc::new(stream);
     let (hand_over, mut taken_over) = mpsc::channel(1);
     let steps = {
-        let distance = Distance::new(network, &shared, peer);
+        let distance = Distance::new(network.kind, &shared, peer);
         let service = service_fn(|request: Request<Incoming>| {
             distance.set(&stream, request.method());
             if let Some(meter) = &meter {
@@ -140,16 +141,21 @@ pub(super) async fn serve(
 
 /// The process that opened the connection.
 #[cfg(target_os = "linux")]
-async fn process(network: Network, peer: SocketAddr, stream: &TcpStream) -> Option<Arc<Process>> {
+async fn process(
+    network: &Arc<Network>,
+    peer: SocketAddr,
+    stream: &TcpStream,
+) -> Option<Arc<Process>> {
     let ours = stream.local_addr().ok()?;
-    let find = move || super::sender::find(network, peer, ours);
+    let network = Arc::clone(network);
+    let find = move || network.senders.find(peer, ours);
     let process = tokio::task::spawn_blocking(find).await.ok()??;
     Some(Arc::new(process))
 }
 
 /// Other systems do not tell.
 #[cfg(not(target_os = "linux"))]
-async fn process(_: Network, _: SocketAddr, _: &TcpStream) -> Option<Arc<Process>> {
+async fn process(_: &Arc<Network>, _: SocketAddr, _: &TcpStream) -> Option<Arc<Process>> {
     None
 }
 
@@ -160,9 +166,9 @@ struct Distance {
 }
 
 impl Distance {
-    fn new(network: Network, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
+    fn new(network: Kind, shared: &Arc<Shared>, peer: SocketAddr) -> Self {
         Self {
-            shared: (network != Network::Ours).then(|| Arc::clone(shared)),
+            shared: (network != Kind::Ours).then(|| Arc::clone(shared)),
             is_ipv6: peer.is_ipv6(),
         }
     }

@@ -14,8 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Emulator;
-use super::listener::{Network, end, listen};
+use super::listener::{end, listen};
+use super::network::{Kind, Network};
 use super::router::router;
+use super::sender::{self, Senders};
 use crate::control::{Control, Shared};
 use crate::dialect::Dialect;
 use crate::instance::Hypervisor;
@@ -287,8 +289,7 @@ impl Host {
     /// Serves one command until it has ended.
     fn one(&self, mut launch: Launch) -> impl Future<Output = ()> + Send + use<> {
         let mut served = JoinSet::new();
-        let supervisor = launch.supervisor;
-        let routes = launch.routes.take();
+        let network = Arc::new(network(&mut launch));
         for (address, listener) in std::mem::take(&mut launch.listeners) {
             // The sockets do not block.
             let Ok(listener) = TcpListener::from_std(listener) else {
@@ -301,8 +302,7 @@ impl Host {
                 served.spawn(listen(
                     listener,
                     address,
-                    Network::Commands { supervisor },
-                    routes.clone(),
+                    Arc::clone(&network),
                     shared,
                     router,
                     stopped,
@@ -319,6 +319,16 @@ impl Host {
             launch.ended().await;
             drop(served);
         }
+    }
+}
+
+/// The network of a command.
+fn network(launch: &mut Launch) -> Network {
+    let supervisor = sender::Network::Command(launch.supervisor.cast_signed());
+    Network {
+        kind: Kind::Command,
+        routes: launch.routes.take(),
+        senders: Senders::new(supervisor, launch.sockets.take()),
     }
 }
 

@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 #[cfg(feature = "admin")]
 use super::isolated::admin;
 use super::isolated::{ADDRESSES, PORT};
-use super::route::Routes;
+use super::network::{self, Kind};
+use super::sender::{self, Senders};
 use super::{Builder, Emulator, StartError};
 #[cfg(feature = "admin")]
 use crate::control::Control;
@@ -129,13 +130,18 @@ impl Network {
         Ok((network, bound))
     }
 
-    pub(super) fn routes(&self) -> Routes {
-        self.listening.routes()
-    }
-
-    /// The inode of the network's file, if it is another network than that of this process.
-    pub(super) fn inode(&self) -> Option<u64> {
-        self.namespace.as_ref()?.inode().ok()
+    /// What the emulator can do there.
+    pub(super) fn access(&self) -> network::Network {
+        let inode = self.namespace.as_ref().map(Namespace::inode);
+        let place = match inode {
+            Some(Ok(inode)) => sender::Network::Namespace(inode),
+            _ => sender::Network::Ours,
+        };
+        network::Network {
+            kind: Kind::Existing,
+            routes: Some(self.listening.routes()),
+            senders: Senders::new(place, self.listening.sockets.clone()),
+        }
     }
 
     /// Serves the admin API in the network as well, at the address that it has in the network of this

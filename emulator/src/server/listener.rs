@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::StartError;
 use super::connection::serve;
+use super::network::{Network, Prohibition};
 use super::port::Port;
-use super::route::{Prohibition, Routes};
 use crate::control::Shared;
 use crate::fault::{Family, Refusal};
 
@@ -59,29 +59,11 @@ pub(super) async fn bind_once(
     Ok(bound)
 }
 
-/// The network in which a port is open.
-#[cfg_attr(
-    not(all(feature = "isolation", target_os = "linux")),
-    expect(dead_code, reason = "only isolation makes the other networks")
-)]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Network {
-    /// The one of this process.
-    Ours,
-    /// The one of an isolated command. Responses to a `PUT` leave with `HttpPutResponseHopLimit` as
-    /// their time to live, as on EC2 `[I21]`. The supervisor is a process in the network.
-    Commands { supervisor: u32 },
-    /// One that existed before, whose loopback interface has the addresses of IMDS. Responses to a
-    /// `PUT` leave as above. It is the one of this process, or the one whose file has this inode.
-    Existing { namespace: Option<u64> },
-}
-
 /// Accepts connections until the emulator stops, then waits for those with a request in progress.
 pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
-    network: Network,
-    routes: Option<Routes>,
+    network: Arc<Network>,
     shared: Arc<Shared>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
@@ -100,9 +82,9 @@ pub(super) async fn listen(
         let imds = shared.imds.load_full();
         let refusal = imds.refusal(family, shared.clock.now());
         if port.is_open() == refusal.is_some() {
-            port = port.turned(address, network);
+            port = port.turned(address, network.kind);
         }
-        if let (Some(Refusal::Prohibited), Some(routes)) = (refusal, &routes) {
+        if let (Some(Refusal::Prohibited), Some(routes)) = (refusal, &network.routes) {
             // A failure is retried later. Until then the connection is refused.
             prohibition = prohibition.or_else(|| routes.prohibit(address.ip()).ok());
         } else {
@@ -123,7 +105,7 @@ pub(super) async fn listen(
                 connections.spawn(serve(
                     stream,
                     peer,
-                    network,
+                    Arc::clone(&network),
                     shared,
                     router,
                     stopped.clone(),

@@ -7,7 +7,7 @@ use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
 
 use super::entry::Origin;
-use super::listener::Network;
+use super::network::Kind;
 use crate::control::Shared;
 use crate::journal::Sample;
 
@@ -25,12 +25,12 @@ impl Meter {
     /// the loopback interface has another MTU than an interface on EC2, so the number of packets is
     /// another one, too.
     pub(super) fn new(
-        network: Network,
+        network: Kind,
         shared: &Arc<Shared>,
         origin: &Origin,
         stream: &TcpStream,
     ) -> Option<Self> {
-        if !matches!(network, Network::Commands { .. }) || !shared.recorded().packets {
+        if network != Kind::Command || !shared.recorded().packets {
             return None;
         }
         Some(Self {

@@ -12,9 +12,9 @@ mod isolated;
 mod link_local;
 mod listener;
 mod meter;
+mod network;
 mod operations;
 mod port;
-mod route;
 mod router;
 #[cfg(target_os = "linux")]
 mod sender;

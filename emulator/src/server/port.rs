@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::listener::Network;
+use super::network::Kind;
 
 /// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -36,13 +36,13 @@ impl Port {
     }
 
     /// Opens a closed port, and closes an open one. A failure is retried later.
-    pub(super) fn turned(self, address: SocketAddr, network: Network) -> Self {
+    pub(super) fn turned(self, address: SocketAddr, network: Kind) -> Self {
         match (self, network) {
-            (Self::Open(listener), Network::Ours) => {
+            (Self::Open(listener), Kind::Ours) => {
                 drop(listener);
                 Self::Refusing(bound(address).ok())
             }
-            (Self::Open(listener), Network::Commands { .. } | Network::Existing { .. }) => {
+            (Self::Open(listener), Kind::Command | Kind::Existing) => {
                 let Ok(socket) = SockRef::from(&listener).try_clone() else {
                     return Self::Open(listener);
                 };
