@@ -89,6 +89,88 @@ fn a_command_that_is_run_for_each_question_is_a_client() {
     );
 }
 
+/// A client that has the address of IMDS compiled in.
+#[cfg(target_os = "linux")]
+const COMPILED_IN: &str = r#"compiled-in=sh -c '
+    imds=http://169.254.169.254/latest role=meta-data/iam/security-credentials
+    echo ready
+    while read question; do
+        token=$(curl -s -m 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $imds/api/token)
+        name=$(curl -s -m 5 -H "X-aws-ec2-metadata-token: $token" $imds/$role/)
+        key=$(curl -s -m 5 -H "X-aws-ec2-metadata-token: $token" $imds/$role/$name | sed -n "s/.*\"AccessKeyId\" : \"\([^\"]*\).*/\1/p")
+        echo credentials $key
+    done'"#;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_isolated_client_finds_imds_at_its_real_address() {
+    let folder = TempDir::new().unwrap();
+    let report = folder.path().join("report.json");
+    let output = run(&[
+        "run",
+        "token/requested-first",
+        "settings/endpoint-trailing-slash",
+        "settings/endpoint-path",
+        "--isolated",
+        "--client",
+        COMPILED_IN,
+        "--report",
+        &format!("json={}", report.display()),
+    ]);
+    if stderr(&output).contains("cannot isolate the command") {
+        eprintln!(
+            "not run, because namespaces are forbidden: {}",
+            stderr(&output)
+        );
+        return;
+    }
+    assert!(report.exists(), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let verdict = |scenario: &str| {
+        let outcome = outcomes.iter().find(|found| found["scenario"] == scenario);
+        outcome.unwrap()["verdict"].as_str().unwrap()
+    };
+    assert_eq!(verdict("token/requested-first"), "passed");
+    assert_eq!(verdict("settings/endpoint-trailing-slash"), "passed");
+    // It does not read the variable of this scenario.
+    assert_eq!(verdict("settings/endpoint-path"), "failed");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_isolated_client_gets_no_variable_that_points_it_at_imds() {
+    let client = r#"sh -c 'echo ready; while read q; do echo "error endpoint is ${AWS_EC2_METADATA_SERVICE_ENDPOINT-not set}"; done'"#;
+    let output = run(&[
+        "run",
+        "token/requested-first",
+        "--isolated",
+        "--client",
+        client,
+    ]);
+    if stderr(&output).contains("cannot isolate the command") {
+        eprintln!(
+            "not run, because namespaces are forbidden: {}",
+            stderr(&output)
+        );
+        return;
+    }
+    assert!(
+        stderr(&output).contains("endpoint is not set"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_built_in_client_cannot_be_isolated() {
+    let output = run(&["run", "token/requested-first", "--isolated"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message =
+        "the built-in client component cannot be isolated; accepted with --isolated: a command";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
+}
+
 #[test]
 fn a_client_that_does_not_work_at_all_is_an_error() {
     for (client, message) in [

@@ -35,9 +35,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use imds_emulator::Emulator;
 use serde::Serialize;
 
 use crate::clock::Shared;
@@ -100,6 +102,9 @@ pub struct World {
     pub clock: Shared,
     /// The seed for everything random.
     pub seed: u64,
+    /// The emulator, if commands run in a network in which it has the addresses of IMDS, and which has
+    /// nothing else. They then need no variable that points them at the endpoint.
+    pub isolated: Option<Arc<Emulator>>,
 }
 
 /// What the clients of a driver support.

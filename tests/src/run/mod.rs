@@ -3,7 +3,6 @@
 mod stage;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,11 +56,18 @@ pub struct Runner {
     pub seed: u64,
     /// The number of scenarios that run at once.
     pub jobs: usize,
+    /// Whether commands run in a network in which the emulator has the addresses of IMDS, and which has
+    /// nothing else. Works on Linux only.
+    pub isolated: bool,
 }
 
 impl Default for Runner {
     fn default() -> Self {
-        Self { seed: 0, jobs: 16 }
+        Self {
+            seed: 0,
+            jobs: 16,
+            isolated: false,
+        }
     }
 }
 
@@ -118,7 +124,7 @@ impl Runner {
             outcome.verdict = Verdict::NotRun(reason);
             return (outcome, Seen::default());
         }
-        let seen = match Stage::set(self.seed, scenario).await {
+        let seen = match Stage::set(self.seed, self.isolated, scenario).await {
             Ok(stage) => {
                 let (seen, trace) = stage.play(driver, scenario).await;
                 outcome.trace = trace;
@@ -145,29 +151,40 @@ impl Runner {
     }
 }
 
-/// A world with a healthy IMDS, to try a client in. The emulator stops when it is dropped.
+/// A world with a healthy IMDS, to try a client in. The emulator stops when the world and it are
+/// dropped.
 ///
 /// # Errors
 ///
 /// [`Unable`] if the emulator cannot listen.
-pub async fn world() -> Result<(World, Emulator), Unable> {
+pub async fn world(isolated: bool) -> Result<(World, Arc<Emulator>), Unable> {
     let clock = Shared::running();
     let unable = |error: imds_emulator::StartError| Unable(error.to_string());
     let builder = Emulator::builder().clock(clock.emulator());
-    let emulator = builder.start().await.map_err(unable)?;
-    let world = World {
-        endpoint: emulator.url().to_owned(),
-        env: variables(&emulator),
-        clock,
-        seed: 0,
-    };
-    Ok((world, emulator))
+    let emulator = Arc::new(builder.start().await.map_err(unable)?);
+    Ok((new_world(&emulator, clock, 0, isolated), emulator))
 }
 
-fn variables(emulator: &Emulator) -> BTreeMap<String, String> {
-    // The clients get no other variables of this kind, so there is nothing to remove.
-    let set = emulator.variables().set.into_iter();
-    set.map(|(name, value)| (name.to_owned(), value)).collect()
+fn new_world(emulator: &Arc<Emulator>, clock: Shared, seed: u64, isolated: bool) -> World {
+    // The clients get no other variables of this kind, so there is nothing to remove. An isolated client
+    // gets none, as on an instance.
+    let set = match isolated {
+        true => Vec::new(),
+        false => emulator.variables().set,
+    };
+    World {
+        endpoint: match isolated {
+            true => "http://169.254.169.254".to_owned(),
+            false => emulator.url().to_owned(),
+        },
+        env: set
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        clock,
+        seed,
+        isolated: isolated.then(|| Arc::clone(emulator)),
+    }
 }
 
 type Place = (usize, usize);

@@ -15,7 +15,7 @@ use imds_emulator::{Command, Emulator};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{milliseconds, variables};
+use super::{milliseconds, new_world};
 use crate::client::{Answer, Client, Driver, Failed, Unable, World};
 use crate::clock::Shared;
 use crate::judge::{PATIENCE, Seen, SeenStep, redacted};
@@ -23,7 +23,7 @@ use crate::scenario::{Cleared, Get, Metadata, Rejected, Scenario, Step};
 
 /// A scenario in progress: the emulator, the clock, and what was seen so far.
 pub(super) struct Stage {
-    emulator: Emulator,
+    emulator: Arc<Emulator>,
     follow: Receiver<Arc<Exchange>>,
     world: World,
     start: Instant,
@@ -42,6 +42,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 impl Stage {
     pub(super) async fn set(
         seed: u64,
+        isolated: bool,
         scenario: &Scenario,
     ) -> Result<Self, imds_emulator::StartError> {
         let mut hasher = DefaultHasher::new();
@@ -59,21 +60,17 @@ impl Stage {
             .seed(bytes)
             .start()
             .await?;
+        let emulator = Arc::new(emulator);
         let start = Instant::now();
-        let mut env = variables(&emulator);
+        let mut world = new_world(&emulator, clock, seed, isolated);
+        let authority = world.endpoint.trim_start_matches("http://").to_owned();
         for (name, value) in scenario.env() {
             let value = value
-                .replace("{endpoint}", emulator.url())
-                .replace("{authority}", &emulator.address().to_string())
+                .replace("{endpoint}", &world.endpoint)
+                .replace("{authority}", &authority)
                 .replace("{elsewhere}", &elsewhere());
-            env.insert(name.clone(), value);
+            world.env.insert(name.clone(), value);
         }
-        let world = World {
-            endpoint: emulator.url().to_owned(),
-            env,
-            clock,
-            seed,
-        };
         let mut stage = Self {
             follow: emulator.follow(),
             emulator,

@@ -23,6 +23,7 @@ Examples:
   imds-conformance run token --client component --client aws-config
   imds-conformance run --client 'python client.py' --report text --report html=report.html
   imds-conformance run --client mine='./client --quiet' --baseline report.json
+  imds-conformance run --isolated --client old='python old-client.py'
 
 Built-in clients: component and component-classic (as WebAssembly in its host, with the refresh policies windowed and classic), native and native-classic (the logic of the component alone), aws-config. Any other CLIENT is a command. It uses the line protocol described in tests/README.md, or it is run once for each question and prints an access key ID or the JSON of credential_process.
 
@@ -46,6 +47,10 @@ pub(crate) struct Arguments {
     /// Run up to NUM scenarios at once
     #[arg(long, value_name = "NUM", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
+
+    /// Run commands in a network in which nothing but IMDS can be reached, at its real addresses, without variables that point at it: for clients that ignore these (Linux)
+    #[arg(long)]
+    isolated: bool,
 
     /// Do not use libfaketime: commands skip the scenarios that move the clock
     #[arg(long)]
@@ -90,6 +95,7 @@ impl Arguments {
         let runner = Runner {
             seed: self.seed,
             jobs: self.jobs.into(),
+            isolated: self.isolated,
         };
         let mut progress = Progress::new(drivers.len() * scenarios.len());
         let outcomes = runner
@@ -107,6 +113,15 @@ impl Arguments {
     }
 
     async fn driver(&self, client: &str) -> anyhow::Result<Arc<dyn Driver>> {
+        let is_built_in = matches!(
+            client,
+            "component" | "component-classic" | "native" | "native-classic" | "aws-config"
+        );
+        if self.isolated && is_built_in {
+            bail!(
+                "the built-in client {client} cannot be isolated; accepted with --isolated: a command"
+            );
+        }
         Ok(match client {
             "component" => Arc::new(Hosted::new(RefreshPolicy::Windowed)),
             "component-classic" => Arc::new(Hosted::new(RefreshPolicy::Classic)),
@@ -126,7 +141,7 @@ impl Arguments {
                     true => Faketime::Off,
                     false => Faketime::Auto,
                 };
-                let (world, _emulator) = world().await?;
+                let (world, _emulator) = world(self.isolated).await?;
                 Arc::new(Process::find(name, command, faketime, &world).await?)
             }
         })

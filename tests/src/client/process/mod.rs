@@ -31,7 +31,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,19 +41,21 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::{Answer, Client, Driver, Failed, Offers, Time, Unable, World};
 
 pub(crate) mod answers;
+mod start;
 mod time;
 
 pub use self::time::Faketime;
 
 use self::answers::{failed, given, read_output, unescaped};
-use self::time::{Offset, are_moved, library};
+use self::start::{command, inherited, spawn};
+use self::time::{Offset, are_moved, children, library};
 
 /// How long a command may take to write `ready`. Interpreters and their libraries start slowly.
 const START: Duration = Duration::from_secs(20);
@@ -126,14 +128,14 @@ impl Process {
     }
 
     async fn probe(&mut self, world: &World) -> Result<(), Unable> {
-        let mut running = Running::start(self, world)?;
+        let mut running = Running::start(self, world).await?;
         let started = tokio::time::timeout(START, running.stdout.next());
         let first = match started.await {
             Ok(line) => line.and_then(Result::ok),
             Err(_) => return Err(running.not_ready(START).await),
         };
         let words = first.as_deref().and_then(|line| line.strip_prefix("ready"));
-        let time = match self.faketime.is_some() && running.is_moved() {
+        let time = match self.faketime.is_some() && running.is_moved(world) {
             true => Time::World,
             false => Time::Machine,
         };
@@ -180,11 +182,8 @@ impl Process {
     }
 
     async fn client(&self, world: &World) -> Result<Box<dyn Client>, Unable> {
-        if world
-            .env
-            .get(ENDPOINT)
-            .is_none_or(|endpoint| endpoint.trim().is_empty())
-        {
+        let endpoint = world.env.get(ENDPOINT);
+        if world.isolated.is_none() && endpoint.is_none_or(|endpoint| endpoint.trim().is_empty()) {
             return Err(Unable(format!(
                 "{} was not started, because without {ENDPOINT} it would send requests to the real IMDS",
                 self.name
@@ -200,7 +199,7 @@ impl Process {
                 _turn: turn,
             })),
             Speaks::Lines => {
-                let mut running = Running::start(self, world)?;
+                let mut running = Running::start(self, world).await?;
                 match tokio::time::timeout(START, running.stdout.next()).await {
                     Ok(Some(Ok(line))) if line.starts_with("ready") => Ok(Box::new(running)),
                     _ => Err(running.not_ready(START).await),
@@ -222,53 +221,6 @@ impl Driver for Process {
     fn start<'a>(&'a self, world: &'a World) -> BoxFuture<'a, Result<Box<dyn Client>, Unable>> {
         Box::pin(self.client(world))
     }
-}
-
-/// The variables of this machine that a program needs, and none about AWS.
-fn inherited() -> BTreeMap<OsString, OsString> {
-    const NAMES: [&str; 12] = [
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "TMPDIR",
-        "TEMP",
-        "SYSTEMROOT",
-        "NODE_PATH",
-        "PYTHONPATH",
-        "VIRTUAL_ENV",
-        "GOPATH",
-        "GOCACHE",
-        "LD_LIBRARY_PATH",
-    ];
-    NAMES
-        .into_iter()
-        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
-        .collect()
-}
-
-fn command(process: &Process, world: &World, offset: Option<&Offset>, home: &Path) -> Command {
-    let mut command = Command::new(&process.program);
-    command
-        .args(&process.arguments)
-        .env_clear()
-        .envs(&process.env)
-        // A home directory without configuration.
-        .env("HOME", home)
-        .env("AWS_CONFIG_FILE", home.join("config"))
-        .env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials"))
-        .envs(&world.env)
-        .kill_on_drop(true)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let (Some(library), Some(offset)) = (&process.faketime, offset) {
-        command
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", offset.path())
-            // This moves the monotonic clock, too: otherwise, `time.sleep` of Python fails.
-            .env("FAKETIME_NO_CACHE", "1");
-    }
-    command
 }
 
 /// A command that speaks the line protocol.
@@ -295,7 +247,7 @@ const MOST: usize = 4 * 1024 * 1024;
 const END: Duration = Duration::from_secs(2);
 
 impl Running {
-    fn start(process: &Process, world: &World) -> Result<Self, Unable> {
+    async fn start(process: &Process, world: &World) -> Result<Self, Unable> {
         let cannot = |error: std::io::Error| {
             Unable(format!("cannot run {}: {error}", process.program.display()))
         };
@@ -304,9 +256,9 @@ impl Running {
             None => None,
         };
         let home = tempfile::tempdir().map_err(cannot)?;
-        let mut child = command(process, world, offset.as_ref(), home.path())
-            .spawn()
-            .map_err(cannot)?;
+        let mut command = command(process, world, offset.as_ref(), home.path());
+        command.stdin(Stdio::piped());
+        let mut child = spawn(command, world).await.map_err(cannot)?;
         let (Some(stdin), Some(stdout), Some(mut errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -335,8 +287,12 @@ impl Running {
     }
 
     /// Whether the clock of the command is moved, and, if it is a wrapper, of its children.
-    fn is_moved(&self) -> bool {
-        self.child.id().is_some_and(are_moved)
+    fn is_moved(&self, world: &World) -> bool {
+        self.child.id().is_some_and(|id| match world.isolated {
+            // The child starts an init process, which starts the command.
+            Some(_) => children(id).into_iter().flat_map(children).all(are_moved),
+            None => are_moved(id),
+        })
     }
 
     async fn not_ready(mut self, time: Duration) -> Unable {
@@ -495,10 +451,9 @@ impl Once {
             None => None,
         };
         let home = tempfile::tempdir().map_err(cannot)?;
-        let mut child = command(&self.process, &self.world, offset.as_ref(), home.path())
-            .stdin(Stdio::null())
-            .spawn()
-            .map_err(cannot)?;
+        let mut command = command(&self.process, &self.world, offset.as_ref(), home.path());
+        command.stdin(Stdio::null());
+        let mut child = spawn(command, &self.world).await.map_err(cannot)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(whole(stdout), whole(stderr));
         let status = child.wait().await.map_err(cannot)?;
@@ -560,6 +515,7 @@ mod tests {
             env: BTreeMap::from([(ENDPOINT.to_owned(), " ".to_owned())]),
             clock: crate::clock::Shared::running(),
             seed: 0,
+            isolated: None,
         };
         let driver = Process {
             name: "mine".into(),

@@ -69,10 +69,15 @@ impl Offset {
 /// Whether the clocks of a process and its children are moved.
 pub(super) fn are_moved(id: u32) -> bool {
     let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
     // A Go program may load the library, but does not use it.
-    maps.contains("libfaketime") && !is_go(id) && children.all(are_moved)
+    maps.contains("libfaketime") && !is_go(id) && children(id).into_iter().all(are_moved)
+}
+
+/// The processes that a process started.
+pub(super) fn children(id: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let ids = children.split_whitespace();
+    ids.filter_map(|id| id.parse().ok()).collect()
 }
 
 fn is_go(id: u32) -> bool {
