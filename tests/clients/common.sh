@@ -61,6 +61,37 @@ debian_with() {
     ) > /dev/null 2>&1
 }
 
+# sid_with FOLDER PACKAGE...: unpacks packages of Debian's newest suite, as `debian_with` does. What runs
+# needs no library of that suite. $versions has NAME_VERSION for each package.
+sid_with() {
+    local folder=$clients/$client/$1 apt=$clients/$client/apt
+    shift
+    if [ "$(cat "$folder/unpacked" 2> /dev/null)" != "$*" ]; then
+        command -v dpkg > /dev/null && command -v apt-get > /dev/null || return 1
+        rm -rf "$folder" && mkdir -p "$folder" "$apt/lists/partial" "$apt/cache/archives/partial" || return 1
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" \
+            > "$apt/sources.list"
+        cat > "$apt/apt.conf" <<APT
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "$apt/lists";
+Dir::Cache "$apt/cache";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+APT
+        (
+            cd "$folder"
+            export APT_CONFIG=$apt/apt.conf
+            apt-get update --quiet=2 && apt-get download --quiet=2 "$@" || exit 1
+            for package in *.deb; do dpkg --extract "$package" . || exit 1; done
+            ls -- *.deb > versions
+            rm -- *.deb
+            echo "$*" > unpacked
+        ) > /dev/null 2>&1 || return 1
+    fi
+    versions=$(< "$folder/versions")
+}
+
 # ruby_with PACKAGE...: unpacks Ruby and packages for it, as `debian_with` does; $ruby is its interpreter.
 ruby_with() {
     local root=$clients/$client/ruby

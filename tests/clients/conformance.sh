@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Runs the component and unmodified AWS SDKs through the scenarios of imds-conformance. It sets up all the
 # clients that it can, and writes the reports to target/conformance. Arguments select scenarios, as for
-# `imds-conformance run`. With BLESS=1, it also updates tests/docs/matrix.md.
+# `imds-conformance run`.
+#
+# CLIENTS=all also runs the clients that CI leaves out, in isolated networks; CLIENTS='awscrt minio' runs
+# these alone. With BLESS=1, the script puts the clients that it ran, by default all, into
+# tests/docs/matrix.json, and writes tests/docs/matrix.md from it.
 #
 # Exit status: 0 if the component passed every scenario, 1 otherwise. Failures of SDKs are findings.
 #
@@ -14,10 +18,26 @@ reports=target/$client
 mkdir -p "$clients" "$reports"
 : > "$log"
 
-built_in=(component component-classic native native-classic aws-config)
-measured=("${built_in[@]/#/--client=}")
+wanted=${CLIENTS:-${BLESS:+all}}
+measured=()
 ran=()
 not=()
+# The reports of this run.
+written=()
+# What each client is, for the matrix.
+declare -A about=(
+    [component]="the component, as WebAssembly in its host; refresh policy \`windowed\`"
+    [component-classic]="the same; refresh policy \`classic\`"
+    [native]="the logic of the component alone; refresh policy \`windowed\`"
+    [native-classic]="the same; refresh policy \`classic\`"
+    [aws-config]="Rust: aws-config 1.13.0, \`ImdsCredentialsProvider\` behind the identity cache that clients have"
+)
+built_in=(component component-classic native native-classic aws-config)
+
+# is_wanted NAME: whether to run this client.
+is_wanted() {
+    [[ $wanted = all || " $wanted " = *" $1 "* ]]
+}
 
 because() {
     echo "$*" >&3
@@ -67,65 +87,96 @@ try() {
     return 1
 }
 
-# add NAME COMMAND...: adds a client, if it works at all.
+# works NAME OPTION...: whether a client works at all.
+works() {
+    local name=$1
+    shift
+    "$runner" run "$@" --scenarios "$clients/$client.toml" >> "$log" 2>&1 || {
+        [ $? -le 1 ] || {
+            not+=("$name: it gets no credentials, although IMDS is healthy (see ${log#"$PWD"/})")
+            return 1
+        }
+    }
+}
+
+# add NAME ABOUT COMMAND...: adds a client, if it works at all.
 add() {
     local name=$1 quoted
-    shift
+    about[$name]=$2
+    shift 2
     printf -v quoted '%q ' "$@"
-    "$runner" run --client "$name=$quoted" --scenarios "$clients/$client.toml" >> "$log" 2>&1 || {
-        if [ $? -gt 1 ]; then
-            not+=("$name: it gets no credentials, although IMDS is healthy (see ${log#"$PWD"/})")
-            return
-        fi
-    }
+    works "$name" --client "$name=$quoted" || return 0
     measured+=(--client "$name=$quoted")
     ran+=("$name")
 }
 
+# alone NAME ABOUT COMMAND...: runs a client by itself, in an isolated network, because it has the address
+# of IMDS compiled in, or needs an option to find another one.
+alone() {
+    local name=$1 quoted status=0
+    about[$name]=$2
+    shift 2
+    printf -v quoted '%q ' "$@"
+    works "$name" --isolated --client "$name=$quoted" || return 0
+    "$runner" run --isolated --client "$name=$quoted" --report "json=$reports/$name.json" \
+        "${words[@]}" >> "$log" 2>&1 || status=$?
+    [ "$status" -le 1 ] || { not+=("$name: it was not measured (see ${log#"$PWD"/})"); return 0; }
+    written+=("$reports/$name.json")
+    ran+=("$name")
+    echo "$client: ran $name"
+}
+
+words=("$@")
+[ -z "${BLESS:-}" ] || [ $# = 0 ] || { echo "$client: BLESS=1 needs all scenarios; omit $*"; exit 2; }
 try libfaketime set_up_faketime || true
 declare -A installed
 for name in python javascript go; do
     if try "$name" "set_up_$name"; then installed[$name]=1; fi
 done
+[ -z "$wanted" ] || [ -n "${INSTALL_ONLY:-}" ] || source tests/clients/conformance-more.sh
 
 build
 runner=$PWD/target/debug/imds-conformance
 rm -f "$clients/$client.toml"
 "$runner" new "$clients/$client.toml" >> "$log" 2>&1
 
-if [ -n "${installed[python]:-}" ]; then
-    add boto3 "$clients/$client/bin/python" "$drivers/boto3-session.py"
-    add awscli "$drivers/awscli.sh" "$clients/$client/bin/aws"
-fi
-if [ -n "${installed[javascript]:-}" ]; then
-    add javascript node "$drivers/javascript.mjs" "$clients/javascript" default
-    add javascript-imds node "$drivers/javascript.mjs" "$clients/javascript" imds
-fi
-if [ -n "${installed[go]:-}" ]; then
-    add go "$clients/go/driver"
-fi
-
 status=0
-"$runner" run "${measured[@]}" --report text --report "json=$reports/report.json" \
-    --report "html=$reports/report.html" --report "junit=$reports/junit.xml" \
-    --report "markdown=$reports/matrix.md" "$@" || status=$?
-# 1 means that a scenario failed, for any client.
-[ "$status" -le 1 ] || exit "$status"
+if [ -z "$wanted" ] || [ "$wanted" = all ]; then
+    measured=("${built_in[@]/#/--client=}")
+    ran=("${built_in[@]}")
+    if [ -n "${installed[python]:-}" ]; then
+        add boto3 "Python: boto3 1.44.5, one session for all questions" \
+            "$clients/$client/bin/python" "$drivers/boto3-session.py"
+        add awscli "the AWS CLI 1.46.3, one process for each question" \
+            "$drivers/awscli.sh" "$clients/$client/bin/aws"
+    fi
+    if [ -n "${installed[javascript]:-}" ]; then
+        add javascript "JavaScript: the default chain of \`@aws-sdk/client-sts\` 3.1173.0" \
+            node "$drivers/javascript.mjs" "$clients/javascript" default
+        add javascript-imds "JavaScript: \`fromInstanceMetadata()\` of \`@smithy/credential-provider-imds\` 4.5.2" \
+            node "$drivers/javascript.mjs" "$clients/javascript" imds
+    fi
+    if [ -n "${installed[go]:-}" ]; then
+        add go "Go: \`config.LoadDefaultConfig\` of aws-sdk-go-v2 1.17 (December 2022, as in Debian 12)" \
+            "$clients/go/driver"
+    fi
+    "$runner" run "${measured[@]}" --report text --report "json=$reports/report.json" \
+        --report "html=$reports/report.html" --report "junit=$reports/junit.xml" "$@" || status=$?
+    # 1 means that a scenario failed, for any client.
+    [ "$status" -le 1 ] || exit "$status"
+    written+=("$reports/report.json")
+fi
+[ -z "$wanted" ] || run_more
 
 if [ -n "${BLESS:-}" ]; then
-    python3 - tests/docs/matrix.md "$reports/matrix.md" <<'PYTHON'
-import re, sys
-
-page, matrix = (open(name).read() for name in sys.argv[1:])
-begin, end = "<!-- matrix -->", "<!-- end of matrix -->"
-text = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{matrix}{end}", page, flags=re.S)
-open(sys.argv[1], "w").write(text)
-PYTHON
+    for name in "${ran[@]}"; do printf '%s\t%s\n' "$name" "${about[$name]}"; done |
+        python3 tests/clients/matrix.py "${written[@]}"
 fi
 
 echo
-printf '%s: ran %s\n' "$client" "${built_in[*]} ${ran[*]}"
+printf '%s: ran %s\n' "$client" "${ran[*]}"
 [ ${#not[@]} = 0 ] || printf "$client: not run: %s\n" "${not[@]}"
+[[ " ${written[*]} " = *" $reports/report.json "* ]] || exit 0
 python3 - "$reports/report.json" <<'PYTHON'
 import json, sys
 

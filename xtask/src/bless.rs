@@ -27,7 +27,8 @@ pub(crate) enum Golden {
     Wit,
     /// What SDKs do when IMDS fails: emulator/docs/clients.md. Installs boto3.
     Clients,
-    /// The conformance matrix of SDKs: tests/docs/matrix.md. Installs the SDKs and takes minutes.
+    /// The conformance matrix of SDKs: tests/docs/matrix.json and matrix.md. Installs the SDKs and takes
+    /// half an hour. CLIENTS=NAME measures one of them alone.
     Matrix,
 }
 
