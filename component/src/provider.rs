@@ -2,9 +2,9 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt;
-use core::str::FromStr;
 use core::time::Duration;
+
+pub use ec2_role_name::{InvalidRoleName, RoleName};
 
 use crate::credentials::{Credentials, SOURCE};
 use crate::error::{Error, Failure, Reason, Step};
@@ -35,122 +35,6 @@ const EXTENDED: &str = "/iam/security-credentials-extended/";
 
 /// How many times one call reads the role list at most `[B4.8]`.
 const MAX_ROUNDS: u32 = 3;
-
-/// What names a role below `security-credentials/` `[B4.2]`: the name of an IAM role, also with its IAM
-/// path in front of it, or the role's ARN.
-///
-/// EC2 lists a plain name. Proxies such as kube2iam list paths and ARNs.
-///
-/// ```
-/// use ec2_role_component::provider::RoleName;
-///
-/// for name in ["app", "team-a/app", "arn:aws:iam::123456789012:role/team-a/app"] {
-///     assert!(name.parse::<RoleName>().is_ok());
-/// }
-/// assert!("../app".parse::<RoleName>().is_err());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleName(String);
-
-impl RoleName {
-    /// What the parser of [`RoleName`] accepts, for error messages.
-    pub const ACCEPTED: &str = "1 to 64 letters, digits and +=,.@_-, also with the role's path in front, or the role's ARN";
-
-    /// The name, with the path or as the ARN that it was given as.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The text is not a valid role name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidRoleName;
-
-impl fmt::Display for InvalidRoleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid role name; accepted: {}", RoleName::ACCEPTED)
-    }
-}
-
-impl core::error::Error for InvalidRoleName {}
-
-impl FromStr for RoleName {
-    type Err = InvalidRoleName;
-
-    fn from_str(name: &str) -> Result<Self, InvalidRoleName> {
-        let path = match name.starts_with("arn:") {
-            true => resource(name).ok_or(InvalidRoleName)?,
-            false => name,
-        };
-        // IAM's limit for a path.
-        const MAX_PATH: usize = 512;
-        let role = path.rsplit('/').next().unwrap_or_default();
-        if role.len() <= 64
-            && path.len() <= MAX_PATH + role.len()
-            && path.split('/').all(is_segment)
-        {
-            Ok(Self(name.into()))
-        } else {
-            Err(InvalidRoleName)
-        }
-    }
-}
-
-/// The path and the name in the ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
-fn resource(arn: &str) -> Option<&str> {
-    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
-    let (account, role) = rest.strip_prefix("iam::")?.split_once(':')?;
-    let path = role.strip_prefix("role/")?;
-    let is_partition = !partition.is_empty()
-        && partition
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    (is_partition && is_account).then_some(path)
-}
-
-/// Whether a segment of a role's path, or its name, may be sent as a segment of a URL's path. `.` and
-/// `..` consist of legal characters, but lead elsewhere.
-fn is_segment(segment: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-    !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
-}
-
-/// How session tokens of IMDS begin.
-const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
-
-/// Whether a line of the role list is a session token, or has a part that looks like a secret access
-/// key `[B4.2]`: 40 random characters of Base64. Proxies have returned the key for the name, which then is part of URLs, logs
-/// and errors.
-///
-/// In a random text, the kind of character changes 25 times on average, and hardly ever less than 15
-/// times. In a name, which consists of words, it changes far less often.
-fn looks_like_secret(line: &str) -> bool {
-    // A session token of IMDS, which is a legal name, as it is shorter than the longest name.
-    if line.len() >= 40 && TOKENS.iter().any(|start| line.starts_with(start)) {
-        return true;
-    }
-    let (mut length, mut changes, mut last) = (0, 0, 0);
-    // The byte at the end ends the last part.
-    for byte in line.bytes().chain([b'=']) {
-        let kind = match byte {
-            b'A'..=b'Z' => 1,
-            b'a'..=b'z' => 2,
-            b'0'..=b'9' => 3,
-            b'+' | b'/' => 4,
-            _ if length == 40 && changes > 15 => return true,
-            _ => {
-                (length, changes, last) = (0, 0, 0);
-                continue;
-            }
-        };
-        length += 1;
-        // The first character is counted, too.
-        changes += u32::from(kind != last);
-        last = kind;
-    }
-    false
-}
 
 /// The result of [`Provider::retrieve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,14 +179,13 @@ impl Provider {
                 "the instance has no role: the role list is empty",
             ));
         };
-        let is_secret = looks_like_secret(name);
         let name: RoleName = name.parse().map_err(|_| {
             failed(
                 Reason::InvalidResponse,
                 "the role list does not start with a valid role name",
             )
         })?;
-        if is_secret {
+        if name.looks_like_secret() {
             return Err(failed(
                 Reason::InvalidResponse,
                 "the role list starts with what looks like a secret access key or a token; if it is the role's name, configure the name",

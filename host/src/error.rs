@@ -261,6 +261,9 @@ impl Error {
             (ErrorKind::Forbidden, _) => {
                 "enable the metadata endpoint in the instance's metadata options (HttpEndpoint), and check that no firewall or proxy responds in its place"
             }
+            (ErrorKind::NoRole, Some(Step::RoleCredentials)) => {
+                "check the role's name: it has no credentials; if a proxy lists the role's ARN or its path, configure the name alone with --role-name, and if a name is configured, correct or remove it"
+            }
             (ErrorKind::NoRole, _) => "attach an instance profile with a role to the instance",
             (ErrorKind::Refused, _) if self.code() == Some("AssumeRoleUnauthorizedAccess") => {
                 "allow ec2.amazonaws.com to assume the role (sts:AssumeRole in the role's trust policy), and check that the role still exists"

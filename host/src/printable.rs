@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use ec2_role_name::RoleName;
+
 /// What a text from the network should be.
 ///
 /// ```
@@ -78,7 +80,10 @@ impl Expected {
             Self::InstanceType => {
                 is_word(".-", 64) && !text.contains(|c: char| c.is_ascii_uppercase())
             }
-            Self::RoleName => is_role(text),
+            // As the component decides `[B4.2]`.
+            Self::RoleName => text
+                .parse()
+                .is_ok_and(|name: RoleName| !name.looks_like_secret()),
             Self::Word => is_word("._-", 64),
             Self::Sentence => matches!(sentence(text), Cow::Borrowed(_)),
         }
@@ -96,38 +101,6 @@ impl Expected {
             Self::Sentence => "a sentence",
         }
     }
-}
-
-/// How session tokens of IMDS begin. They are legal names.
-const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
-
-/// As the component checks role names `[B4.2]`.
-fn is_role(name: &str) -> bool {
-    let path = match name.strip_prefix("arn:") {
-        None => name,
-        Some(arn) => match arn.split_once(":role/") {
-            Some((account, path)) if account.len() <= 64 && account.chars().all(is_arn) => path,
-            _ => return false,
-        },
-    };
-    let is_segment = |segment: &str| {
-        let is_legal = |letter: char| letter.is_ascii_alphanumeric() || "+=,.@_-".contains(letter);
-        !segment.is_empty() && segment.chars().all(is_legal)
-    };
-    // Names may be long, and paths longer. A secret access key has exactly 40 characters, a token more
-    // than a name may have.
-    // `=` stands between a name and a key as well as at the end of Base64.
-    let ends_key = |letter: char| is_no_base64(letter) || letter == '=';
-    let is_secret = |part: &str| looks_like_key(part) && (part.len() == 40 || part.len() > 64);
-    let is_token = name.len() >= 40 && TOKENS.iter().any(|start| name.starts_with(start));
-    path.len() <= 576
-        && !is_token
-        && path.split('/').all(is_segment)
-        && !path.split(ends_key).any(is_secret)
-}
-
-fn is_arn(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, ':' | '-')
 }
 
 /// Whether a part of the text looks like a secret access key or a token: long, of the characters of
@@ -303,6 +276,8 @@ mod tests {
                 false,
             ),
             ("AQAEA", true),
+            ("ProdUsEast1ClusterNodeRole20230405123456", true),
+            (ALPHANUMERIC_SECRET, false),
         ] {
             assert_eq!(Expected::RoleName.accepts(name), is_legal, "{name}");
         }

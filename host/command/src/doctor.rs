@@ -167,7 +167,7 @@ async fn examine(provider: &Ec2RoleProvider, report: &mut Report) -> Result<(), 
             ));
         }
         // The list may be anything, a secret included, if a proxy returns it.
-        Ok(list) => match list.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Ok(list) => match list.lines().map(str::trim_ascii).find(|line| !line.is_empty()) {
             Some(name) if Expected::RoleName.accepts(name) => report.ok("role", name),
             _ => match provider.credentials().await {
                 Err(error) if error.step() == Some(Step::RoleList) => {

@@ -268,6 +268,48 @@ fn a_role_may_be_listed_by_its_arn() {
     }
 }
 
+/// The name has the length of a secret access key.
+#[test]
+fn a_long_name_of_words_is_a_role() {
+    const WORDY: &str = "ProdUsEast1ClusterNodeRole20230405123456";
+    let url = serve(std::sync::Arc::new(|path| match path {
+        LIST => ok(WORDY),
+        path if path == format!("{LIST}{WORDY}") => ok(&document().to_string()),
+        path => usual(path),
+    }));
+    let (steps, _) = doctor(&["--endpoint", &url]);
+    assert_eq!(steps, WELL);
+    let output = run(&["doctor", "--endpoint", &url]);
+    assert!(stdout(&output).contains(WORDY), "{}", stdout(&output));
+}
+
+#[test]
+fn a_listed_role_without_credentials_has_a_remedy_of_its_own() {
+    for role in [
+        "ProdUsEast1ClusterNodeRole20230405123456",
+        "arn:aws:iam::123456789012:role/app",
+        "team-a/app",
+    ] {
+        let url = serve(std::sync::Arc::new(move |path| match path {
+            LIST => ok(role),
+            path if path == format!("{LIST}{role}") => response("404 Not Found", "", ""),
+            path => usual(path),
+        }));
+        let (steps, remedy) = doctor(&["--endpoint", &url]);
+        assert_eq!(steps[4..], ["ok instance", "ok role", "FAIL credentials"]);
+        let remedy = remedy.unwrap();
+        for part in ["lists the role's ARN", "--role-name"] {
+            assert!(remedy.contains(part), "{remedy}");
+        }
+        let output = run(&["doctor", "--endpoint", &url]);
+        for part in [role, "IMDS has no credentials for the role"] {
+            assert!(stdout(&output).contains(part), "{}", stdout(&output));
+        }
+        let get = run(&["get", "--endpoint", &url]);
+        assert!(stderr(&get).contains(&remedy), "{}", stderr(&get));
+    }
+}
+
 #[test]
 fn a_server_without_tokens_is_told_from_a_disabled_endpoint() {
     for (answers, also) in [
