@@ -374,7 +374,7 @@ mod tests {
         assert!(
             of_role
                 .iter()
-                .all(|seconds| (21_600..=23_400).contains(seconds))
+                .all(|seconds| (21_600..=23_760).contains(seconds))
         );
         let distinct: HashSet<i64> = of_role.iter().copied().collect();
         assert!(distinct.len() > 40, "{of_role:?}");

@@ -5,9 +5,9 @@
 //! | --- | --- | --- |
 //! | status line | `HTTP/1.1` | `HTTP/1.0` |
 //! | data | TTL, type, ranges (`none`), modified, length, date, server, connection | by name: ranges (`bytes`), length, type, date, modified, TTL; then connection, server |
-//! | token, 401, 403 to a `PUT`, 405 | TTL, `Allow`, length, date, server, connection, type | by name, as above |
-//! | 401, 403 to a `PUT` | no body | a page |
-//! | 400, 404, other 403 | a page | a page |
+//! | token, 400, 401, 403 to other methods, 405 | TTL, `Allow`, length, date, server, connection, type | by name, as above |
+//! | 400, 401, 403 to other methods | no body | a page |
+//! | 404, 403 to `GET` and `HEAD` | a page | a page |
 //! | `Expect: 100-continue` | ignored | 417 |
 //! | directory without a slash | the listing | 301: location, length, connection, date, server |
 
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
     Token(String),
     /// A redirect from a directory without a slash to `path`, with one.
     Directory { path: String },
-    /// The methods that the path supports, for an `OPTIONS` request `[I8]`.
+    /// The methods that the path supports, for an `OPTIONS` request `[I7]` `[I8]`.
     Options(&'static str),
     /// The path does not support the method; it supports these.
     NotAllowed(&'static str),
@@ -137,13 +137,14 @@ impl Dialect {
     /// The page that IMDS sends with an error `[I33]`, or `None` if it sends the error without a
     /// body.
     pub(crate) fn error_page(self, status: StatusCode, method: &Method) -> Option<Bytes> {
+        let is_read = [Method::GET, Method::HEAD].contains(method);
         match status {
             // [I8]
             StatusCode::METHOD_NOT_ALLOWED => None,
-            // [I19]
-            StatusCode::UNAUTHORIZED if self == Self::Nitro => None,
-            // [I13] [I14] [I23]
-            StatusCode::FORBIDDEN if self == Self::Nitro && method == Method::PUT => None,
+            // [I12] [I19]
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if self == Self::Nitro => None,
+            // [I7] [I13] [I14] [I23]
+            StatusCode::FORBIDDEN if self == Self::Nitro && !is_read => None,
             status => Some(self.page(status)),
         }
     }

@@ -1,4 +1,6 @@
-//! JSON documents in the layout of IMDS `[I44]` `[I47]` `[I53]` `[I59]`.
+//! JSON documents in the layout of IMDS `[I36]` `[I44]` `[I47]` `[I53]` `[I59]`.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
@@ -189,6 +191,26 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
         ("region", text(instance.placement.region())),
         ("version", text("2017-09-30")),
     ])
+}
+
+/// All tags, without white space and in the order of a hash map of Java `[I36]`.
+pub(crate) fn tag_set(tags: &BTreeMap<String, String>) -> String {
+    // The table has a power of two of buckets and grows when three quarters of them are used.
+    let most = |buckets: &usize| tags.len() * 4 <= buckets * 3;
+    let powers = (4..usize::BITS).map(|power| 1_usize << power);
+    let buckets = powers.into_iter().find(most).unwrap_or(usize::MAX);
+    let bucket = |key: &str| {
+        let hash = key.encode_utf16().fold(0_u32, |hash, unit| {
+            hash.wrapping_mul(31).wrapping_add(unit.into())
+        });
+        usize::try_from(hash ^ (hash >> 16)).unwrap_or_default() & (buckets - 1)
+    };
+    let mut fields: Vec<_> = tags.iter().collect();
+    fields.sort_by_key(|(key, _)| bucket(key));
+    let fields = fields
+        .iter()
+        .map(|(key, value)| format!("{}:{}", text(key), text(value)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
 /// The moment in the format of documents: RFC 3339 in UTC, to the second.

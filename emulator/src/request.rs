@@ -80,7 +80,7 @@ pub(crate) fn is_for_tokens(path: &str) -> bool {
 /// The path of a request.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,
-    /// The segments, without empty ones `[I9]`.
+    /// The segments, without those that change nothing: empty ones and `.` `[I9]`.
     segments: Vec<&'a str>,
     /// The percent-decoded segments, if all are valid UTF-8.
     pub(crate) decoded: Option<Vec<Cow<'a, str>>>,
@@ -91,7 +91,7 @@ impl<'a> Path<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let segments: Vec<&str> = text
             .split('/')
-            .filter(|segment| !segment.is_empty())
+            .filter(|segment| !["", "."].contains(segment))
             .collect();
         let decode = |segment: &&'a str| percent_decode_str(segment).decode_utf8().ok();
         Self {
@@ -111,9 +111,10 @@ impl<'a> Path<'a> {
         self.decoded.as_ref()?.first().map(AsRef::as_ref)
     }
 
-    /// The path with repeated slashes reduced to one.
+    /// The path with repeated slashes reduced to one, and without `.` segments.
     pub(crate) fn normal(&self) -> Cow<'a, str> {
-        if !self.text.contains("//") {
+        let is_normal = |text: &str| !["//", "/./"].iter().any(|part| text.contains(part));
+        if is_normal(self.text) && !self.text.ends_with("/.") {
             return self.text.into();
         }
         let end = if self.ends_in_slash && !self.segments.is_empty() {

@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The TTLs that can be requested, in seconds `[I10]`.
-pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 1..=21_600;
+/// The TTLs that can be requested, in seconds `[I10]`. A token with a TTL of 0 has expired when it is
+/// issued.
+pub(crate) const TTL_RANGE: std::ops::RangeInclusive<u32> = 0..=21_600;
 
 /// The number of bytes at the beginning of a token that do not depend on the token.
 const PREFIX: usize = 4;

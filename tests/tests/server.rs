@@ -368,14 +368,14 @@ async fn the_command_reports_failures_and_regressions() {
     );
     let text = String::from_utf8(should.stdout).unwrap();
     assert!(
-        text.contains("it: 13 passed, 1 failed, 0 not applicable"),
+        text.contains("it: 15 passed, 1 failed, 0 not applicable"),
         "{text}"
     );
     assert!(text.contains("path/head, rests on I7"), "{text}");
     let strict = command(&[&asked[..], &["--strict", "--report", "tap"]].concat()).await;
     assert_eq!(strict.status.code(), Some(1));
     let text = String::from_utf8(strict.stdout).unwrap();
-    assert!(text.contains("not ok 13 - it: path/head"), "{text}");
+    assert!(text.contains("not ok 14 - it: path/head"), "{text}");
     let worse = ["--baseline", before.to_str().unwrap(), "--report", "junit"];
     let worse = command(&[&asked[..], &worse].concat()).await;
     assert_eq!(worse.status.code(), Some(1));

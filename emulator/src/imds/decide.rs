@@ -152,24 +152,22 @@ impl Imds {
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
             return content(FORBIDDEN);
         }
-        let Some(segments) = &path.decoded else {
-            return self.guard(sent, now, || NOT_FOUND);
-        };
-        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-        let is_put = request.method == Method::PUT;
-        match segments.as_slice() {
-            [LATEST, "api", "token"] if !(is_put && path.ends_in_slash) => {
-                self.token(request, number, now)
-            }
-            [_, "api", "token"] if is_put => content(FORBIDDEN),
-            _ if request.method != Method::GET && request.method != Method::HEAD => {
-                content(Kind::NotAllowed("GET, HEAD"))
-            }
-            segments => self.guard(sent, now, || {
+        let segments = path.decoded.as_ref();
+        let segments: Option<Vec<&str>> =
+            segments.map(|segments| segments.iter().map(AsRef::as_ref).collect());
+        if let Some([LATEST, "api", "token"]) = segments.as_deref() {
+            return self.token(request, number, now);
+        }
+        self.guard(sent, now, || match (&request.method, &segments) {
+            (&Method::GET | &Method::HEAD, Some(segments)) => {
                 let then = now.checked_sub_signed(self.quirks.age).unwrap_or(now);
                 self.read(path, segments, then)
-            }),
-        }
+            }
+            (&Method::GET | &Method::HEAD, None) => NOT_FOUND,
+            (&Method::OPTIONS, _) => Kind::Options("OPTIONS, GET, HEAD"),
+            // [I7] [I13]
+            _ => FORBIDDEN,
+        })
     }
 
     /// Whether a request with an `Expect` header is refused `[I61]`.
@@ -207,7 +205,7 @@ impl Imds {
     }
 
     /// Answers with what `read` returns if the request has a valid token, or needs none `[I16]` to
-    /// `[I18]`.
+    /// `[I18]`. The token is checked before the method `[I7]`.
     fn guard(
         &self,
         sent: SentToken,

@@ -112,7 +112,7 @@ impl Iam {
     pub(crate) fn lifetime_variation(&self) -> Span {
         match self.lifetime {
             Some(_) => Span::seconds(0),
-            None => Span::minutes(30),
+            None => Span::minutes(36),
         }
     }
 

@@ -88,7 +88,7 @@ impl Builder {
     }
 
     /// Sets how often credentials are rotated and after which time they expire `[I49]`, even if
-    /// they then expire before the next rotation. Default: every hour; 6 hours and up to 30
+    /// they then expire before the next rotation. Default: every hour; 6 hours and up to 36
     /// minutes.
     pub fn rotation(self, every: TimeDelta, lifetime: TimeDelta) -> Self {
         self.with(|config| {

@@ -42,7 +42,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/metrics/vhostmd", "2011-05-01", Always, |_| text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>")),
     leaf("meta-data/outpost-arn", "2019-10-01", Given, |at| optional(at.instance.placement.outpost_arn.as_ref())),
     leaf("meta-data/product-codes", "2007-03-01", Given, |at| lines(&at.instance.product_codes)),
-    leaf("meta-data/profile", "2011-05-01", Always, |at| text(&at.instance.profile)),
+    leaf("meta-data/profile", "2007-12-15", Always, |at| text(&at.instance.profile)),
     leaf("meta-data/ramdisk-id", "2007-10-10", Given, |at| optional(at.instance.ramdisk_id.as_ref())),
     leaf("meta-data/reservation-id", "1.0", Always, |at| text(&at.instance.reservation_id)),
     leaf("meta-data/services/domain", "2014-02-25", Always, |at| text(at.instance.placement.domain())),
@@ -64,7 +64,7 @@ pub const LEAVES: &[Leaf] = &[
     leaf("meta-data/placement/group-name", "2020-08-24", Given, |at| optional(at.instance.placement.group_name.as_ref())),
     leaf("meta-data/placement/host-id", "2020-08-24", Given, |at| optional(at.instance.placement.host_id.as_ref())),
     leaf("meta-data/placement/partition-number", "2020-08-24", Given, |at| optional(at.instance.placement.partition_number)),
-    leaf("meta-data/placement/region", "2020-08-24", Always, |at| text(at.instance.placement.region())),
+    leaf("meta-data/placement/region", "2019-10-01", Always, |at| text(at.instance.placement.region())),
 
     // The network: first what the primary interface has.
     leaf("meta-data/hostname", "1.0", Always, |at| text(at.instance.local_hostname(at.instance.primary()?))),
@@ -113,6 +113,7 @@ pub const LEAVES: &[Leaf] = &[
     each("meta-data/managed-ssh-keys/signer-ocsp/<certificate>", "2018-09-24",
         |config, _| names(managed_keys(&config.instance).flat_map(|keys| keys.signer_ocsp.keys())),
         |at, index| bytes(managed_keys(at.instance).flat_map(|keys| keys.signer_ocsp.values()).nth(index)?).map(Made::constant)),
+    leaf("meta-data/tag-sets/instance", "2025-10-04", If(|at| tags_are_enabled(at.config)), tag_set),
     each("meta-data/tags/instance/<key>", "2021-03-23",
         |config, _| if tags_are_enabled(config) { names(config.instance.tags.keys()) } else { Vec::new() },
         |at, index| optional(at.instance.tags.values().nth(index))),
@@ -126,8 +127,8 @@ pub const LEAVES: &[Leaf] = &[
     each("meta-data/iam/security-credentials-extended/<role>", "2012-01-12",
         |config, role| names(config.instance.iam.as_ref().filter(|iam| iam.extended_path).and(role)),
         |at, _| role_document(at, Some(&at.instance.account_id))),
-    leaf("meta-data/identity-credentials/ec2/info", "2018-05-23", Always, instance_role_info),
-    leaf("meta-data/identity-credentials/ec2/security-credentials/ec2-instance", "2018-05-23", Always, instance_role_document),
+    leaf("meta-data/identity-credentials/ec2/info", "2018-03-28", Always, instance_role_info),
+    leaf("meta-data/identity-credentials/ec2/security-credentials/ec2-instance", "2018-03-28", Always, instance_role_document),
 
     // Events ([I54] to [I58]).
     leaf("meta-data/autoscaling/target-lifecycle-state", "2021-07-15", Given, |at| optional(at.instance.auto_scaling)),
@@ -141,7 +142,7 @@ pub const LEAVES: &[Leaf] = &[
         events::spot_termination(at.config.events.spot_interruption.as_ref()?, at.now).map(Made::from)),
 
     leaf("dynamic/fws/instance-monitoring", "2009-04-04", If(|at| at.instance.detailed_monitoring), |_| text(Switch::Enabled)),
-    // The identity document, in the order in which the folder is listed ([I39], [I59], [I60]).
+    // The identity document ([I59], [I60]).
     leaf("dynamic/instance-identity/rsa2048", "2015-10-20", If(has_identity_document), |at|
         pkcs7(at, SigningKey::Rsa2048)),
     leaf("dynamic/instance-identity/pkcs7", "2009-04-04", If(has_identity_document), |at|
@@ -163,20 +164,11 @@ pub(super) const FOLDERS: &[(&str, Listing)] = &[
         }),
     ),
     (
-        "meta-data/tags/instance",
-        Listing::Empty {
-            when: |at| !tags_are_enabled(at.config),
-            is_listed: false,
-        },
-    ),
-    (
         "meta-data/iam/security-credentials",
         Listing::Empty {
             when: |at| at.tree.role_list_is_empty(),
-            is_listed: true,
         },
     ),
-    ("dynamic/instance-identity", Listing::InTableOrder),
 ];
 
 /// The folder of a network interface.
@@ -222,16 +214,10 @@ enum Source {
 
 /// How the names in a folder are listed.
 pub(super) enum Listing {
-    /// In the order of [`LEAVES`] `[I39]`.
-    InTableOrder,
     /// As the text that the function gives for a name, if it gives one `[I37]`.
     Labelled(fn(&Instance, &str) -> Option<String>),
-    /// The folder exists without a name in it while `when` holds `[I36]`.
-    Empty {
-        when: fn(&Snapshot<'_>) -> bool,
-        /// Whether the folder above lists it.
-        is_listed: bool,
-    },
+    /// The folder exists, and is listed, without a name in it while `when` holds.
+    Empty { when: fn(&Snapshot<'_>) -> bool },
 }
 
 const fn leaf(
@@ -399,6 +385,11 @@ fn system(dialect: Dialect) -> &'static str {
 
 fn tags_are_enabled(config: &Config) -> bool {
     config.metadata_options.instance_metadata_tags == Switch::Enabled
+}
+
+/// All tags as one JSON object `[I36]`.
+fn tag_set(at: &Snapshot<'_>) -> Option<Made> {
+    text(documents::tag_set(&at.instance.tags))
 }
 
 /// The keys of EC2 Instance Connect, if there are any.

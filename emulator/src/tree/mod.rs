@@ -5,7 +5,7 @@ mod leaves;
 mod snapshot;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ use self::leaves::{FOLDERS, Listing, Presence};
 use self::snapshot::{Lasts, Made};
 
 /// The versions of the tree, oldest first, as `/` lists them before `latest` `[I27]`.
-pub(crate) const VERSIONS: [&str; 28] = [
+pub(crate) const VERSIONS: [&str; 30] = [
     "1.0",
     "2007-01-19",
     "2007-03-01",
@@ -51,6 +51,8 @@ pub(crate) const VERSIONS: [&str; 28] = [
     "2021-07-15",
     "2022-09-24",
     "2024-04-11",
+    "2025-10-04",
+    "2026-04-15",
 ];
 
 /// The name of the newest version, whatever its date.
@@ -69,8 +71,6 @@ pub(crate) struct Tree {
 struct Node {
     /// The version that the leaf came with.
     since: &'static str,
-    /// The leaf's place in the table, if it is in the table.
-    place: Option<usize>,
     /// The source of the value: a leaf of the table, and the index among its paths. `None` for
     /// bytes of the configuration.
     source: Option<(&'static Leaf, usize)>,
@@ -91,10 +91,10 @@ impl Tree {
     /// The tree of an instance with this role.
     pub(crate) fn new(config: &Config, role: Option<String>) -> Self {
         let mut nodes = Vec::with_capacity(LEAVES.len());
-        for (place, leaf) in LEAVES.iter().enumerate() {
+        for leaf in LEAVES {
             let paths = leaf.paths(config, role.as_deref());
             for (index, path) in paths.into_iter().enumerate() {
-                let node = Node::new(leaf.since, Some(place), Some((leaf, index)));
+                let node = Node::new(leaf.since, Some((leaf, index)));
                 nodes.push((path, node));
             }
         }
@@ -122,14 +122,14 @@ impl Tree {
     fn replace(&mut self, path: &str, content: &Content) {
         let folder = format!("{path}/");
         let replaced = self.node(path);
-        let (since, place) = replaced.map_or(("1.0", None), |node| (node.since, node.place));
+        let since = replaced.map_or("1.0", |node| node.since);
         self.nodes.retain(|(other, _)| {
             let above = path.strip_prefix(other.as_ref());
             !other.starts_with(&folder)
                 && !above.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
         if let Some(bytes) = leaves::bytes(content) {
-            let node = Node::new(since, place, None);
+            let node = Node::new(since, None);
             node.remember(Made::constant(bytes));
             let index = self.index(path).unwrap_or_else(|index| index);
             self.nodes.insert(index, (path.to_owned().into(), node));
@@ -177,8 +177,8 @@ impl Tree {
             "" => String::new(),
             path => format!("{path}/"),
         };
-        // Every name, and whether it is that of a folder; and its place in the table.
-        let mut names = BTreeMap::new();
+        // Every name, and whether it is that of a folder.
+        let mut names = BTreeSet::new();
         let from = self.index(&folder).unwrap_or_else(|index| index);
         for (below, node) in self.nodes.iter().skip(from) {
             let Some(rest) = below.strip_prefix(&folder) else {
@@ -188,8 +188,8 @@ impl Tree {
                 Some((name, _)) => (name, true),
                 None => (rest, false),
             };
-            if !names.contains_key(&entry) && node.is_in(version) && node.exists(at) {
-                names.insert(entry, node.place);
+            if !names.contains(&entry) && node.is_in(version) && node.exists(at) {
+                names.insert(entry);
             }
         }
         let mut listing = None;
@@ -197,24 +197,19 @@ impl Tree {
             if *other == path {
                 listing = Some(how);
             }
-            if let Listing::Empty { when, is_listed } = how
-                && *is_listed
+            if let Listing::Empty { when } = how
                 && let Some(name) = other.strip_prefix(&folder)
                 && !name.contains('/')
                 && when(at)
             {
-                names.insert((name, true), None);
+                names.insert((name, true));
             }
         }
         if names.is_empty() {
-            let is_there = matches!(listing, Some(Listing::Empty { when, .. }) if when(at));
+            let is_there = matches!(listing, Some(Listing::Empty { when }) if when(at));
             return is_there.then(Vec::new);
         }
-        let mut names: Vec<_> = names.into_iter().collect();
-        if let Some(Listing::InTableOrder) = listing {
-            names.sort_by_key(|(_, place)| *place);
-        }
-        let listed = |((name, is_folder), _): ((&str, bool), _)| {
+        let listed = |(name, is_folder): (&str, bool)| {
             let label = match listing {
                 Some(Listing::Labelled(label)) => label(at.instance, name),
                 _ => None,
@@ -231,14 +226,9 @@ impl Tree {
 }
 
 impl Node {
-    fn new(
-        since: &'static str,
-        place: Option<usize>,
-        source: Option<(&'static Leaf, usize)>,
-    ) -> Self {
+    fn new(since: &'static str, source: Option<(&'static Leaf, usize)>) -> Self {
         Self {
             since,
-            place,
             source,
             constant: OnceLock::new(),
             latest: ArcSwapOption::empty(),

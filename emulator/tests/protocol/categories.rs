@@ -148,6 +148,7 @@ async fn rule_40_documents_are_where_they_belong() {
             "identity-credentials/ec2/security-credentials/ec2-instance",
             "metrics/vhostmd",
             "spot/instance-action",
+            "tag-sets/instance",
         ]
     );
     assert_eq!(
@@ -282,17 +283,22 @@ async fn rules_40_and_42_monitoring_is_named_where_it_is_detailed() {
 }
 
 #[tokio::test]
-async fn rule_39_the_identity_folder_has_an_order_of_its_own() {
+async fn rule_39_names_are_listed_in_alphabetical_order() {
     let bench = Bench::new().await;
     let folder = "dynamic/instance-identity/";
-    let names = "rsa2048\npkcs7\ndocument\nsignature";
-    assert_eq!(bench.value(folder).await, names);
+    assert_eq!(
+        bench.value(folder).await,
+        "document\npkcs7\nrsa2048\nsignature"
+    );
     assert!(!bench.has(&format!("{folder}dsa2048")).await);
     bench
         .imds
         .change(|config| config.instance.signatures.dsa2048 = true)
         .unwrap();
-    assert_eq!(bench.value(folder).await, format!("{names}\ndsa2048"));
+    assert_eq!(
+        bench.value(folder).await,
+        "document\ndsa2048\npkcs7\nrsa2048\nsignature"
+    );
     let listing = bench.value("meta-data/").await;
     let names: Vec<&str> = listing
         .lines()

@@ -138,7 +138,7 @@ async fn rule_49_new_credentials_come_every_hour_and_before_the_old_ones_end() {
     let first = bench.read(ROLE).await.json();
     assert_eq!(time(&first["LastUpdated"]), began());
     let life = time(&first["Expiration"]) - began();
-    assert!((360..=390).contains(&life.num_minutes()), "{life}");
+    assert!((360..=396).contains(&life.num_minutes()), "{life}");
     bench.pass(3599);
     assert_eq!(bench.read(ROLE).await.json(), first, "[I50]");
     bench.pass(1);
@@ -147,7 +147,7 @@ async fn rule_49_new_credentials_come_every_hour_and_before_the_old_ones_end() {
     assert_eq!(time(&second["LastUpdated"]), began() + TimeDelta::hours(1));
     let next_life = time(&second["Expiration"]) - time(&second["LastUpdated"]);
     assert!(
-        (360..=390).contains(&next_life.num_minutes()),
+        (360..=396).contains(&next_life.num_minutes()),
         "{next_life}"
     );
 }

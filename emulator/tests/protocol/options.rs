@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use imds_emulator::config::{HttpTokens, Switch};
+use imds_emulator::config::{Config, HttpTokens, Switch};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -21,16 +21,19 @@ async fn rule_23_a_disabled_endpoint_forbids_everything() {
     switch(Switch::Disabled);
     let put = "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
     let get = format!("GET {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
-    for head in [&get, "GET / HTTP/1.1", "POST /x HTTP/1.1"] {
+    for head in [&get, "GET / HTTP/1.1", "HEAD / HTTP/1.1"] {
         let response = bench.ask(head).await;
         assert_eq!(response.status, "HTTP/1.1 403 Forbidden", "{head}");
-        assert!(response.body.contains("<h1>403 - Forbidden</h1>"));
+        let is_page = response.body.contains("<h1>403 - Forbidden</h1>");
+        assert_eq!(is_page, head.starts_with("GET"), "{head}");
         assert_eq!(response.header("content-type"), Some("text/html"));
     }
-    let response = bench.ask(put).await;
-    assert_eq!(response.status, "HTTP/1.1 403 Forbidden");
-    assert_eq!(response.header("content-type"), Some("text/plain"));
-    assert_eq!(response.body, "", "[I14]");
+    for head in [put, "POST /x HTTP/1.1"] {
+        let response = bench.ask(head).await;
+        assert_eq!(response.status, "HTTP/1.1 403 Forbidden");
+        assert_eq!(response.header("content-type"), Some("text/plain"));
+        assert_eq!(response.body, "", "[I14]");
+    }
     switch(Switch::Enabled);
     assert_eq!(bench.ask(&get).await.status, OK);
 }
@@ -54,27 +57,60 @@ async fn rule_24_tokens_can_be_made_optional_and_required_again() {
 }
 
 #[tokio::test]
-async fn rule_36_without_tags_there_is_no_folder_but_an_empty_list_in_it() {
+async fn rule_36_tags_are_there_while_they_are_enabled_and_there_are_some() {
     let bench = Bench::new().await;
-    let listed = async || bench.value("meta-data/").await.contains("tags/");
-    assert_eq!(bench.value("meta-data/tags/").await, "instance/");
-    assert_eq!(bench.value("meta-data/tags/instance").await, "Name");
+    let listed = async || {
+        let listing = bench.value("meta-data/").await;
+        let names = listing.lines().filter(|name| name.starts_with("tag"));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for slash in ["", "/"] {
+        let value = async |path| bench.value(&format!("meta-data/{path}{slash}")).await;
+        assert_eq!(value("tags").await, "instance/");
+        assert_eq!(value("tags/instance").await, "Name");
+        assert_eq!(value("tags/instance/Name").await, "emulated");
+        assert_eq!(value("tag-sets").await, "instance");
+        assert_eq!(value("tag-sets/instance").await, r#"{"Name":"emulated"}"#);
+    }
+    assert_eq!(listed().await, ["tag-sets/", "tags/"]);
+    let paths = ["tags/", "tags/instance", "tags/instance/Name"];
+    let gone = async |paths: &[&str]| {
+        for path in paths {
+            let response = bench.read(&format!("/latest/meta-data/{path}")).await;
+            assert_eq!(response.status, NOT_FOUND, "{path}");
+        }
+    };
+    let change = |change: fn(&mut Config)| bench.imds.change(change).unwrap();
+    change(|config| config.instance.tags.clear());
+    gone(&paths).await;
+    assert_eq!(bench.value("meta-data/tag-sets/").await, "instance");
+    assert_eq!(bench.value("meta-data/tag-sets/instance").await, "{}");
+    assert_eq!(listed().await, ["tag-sets/"]);
+    change(|config| {
+        let tags = [
+            ("add", "added"),
+            ("change", "\""),
+            ("empty", ""),
+            ("suite", "x"),
+        ];
+        config.instance.tags = tags
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+    });
     assert_eq!(
-        bench.value("meta-data/tags/instance/Name").await,
-        "emulated"
+        bench.value("meta-data/tags/instance").await,
+        "add\nchange\nempty\nsuite"
     );
-    assert!(listed().await);
-    bench
-        .imds
-        .change(|config| config.metadata_options.instance_metadata_tags = Switch::Disabled)
-        .unwrap();
+    assert_eq!(bench.value("meta-data/tags/instance/empty").await, "");
+    // The order in which an instance listed the same keys.
     assert_eq!(
-        bench.read("/latest/meta-data/tags/").await.status,
-        NOT_FOUND
+        bench.value("meta-data/tag-sets/instance").await,
+        r#"{"add":"added","suite":"x","change":"\"","empty":""}"#
     );
-    assert_eq!(bench.value("meta-data/tags/instance").await, "");
-    assert!(!bench.has("meta-data/tags/instance/Name").await);
-    assert!(!listed().await);
+    change(|config| config.metadata_options.instance_metadata_tags = Switch::Disabled);
+    gone(&paths).await;
+    gone(&["tag-sets", "tag-sets/", "tag-sets/instance"]).await;
+    assert_eq!(listed().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ async fn rule_27_the_versions_oldest_first_and_latest_last() {
 async fn rule_28_a_category_appears_from_its_own_version_on() {
     let bench = Bench::configured(FULL).await;
     for (path, before, from) in [
+        ("meta-data/tag-sets/instance", "2024-04-11", "2025-10-04"),
+        ("meta-data/system", "2021-07-15", "2022-09-24"),
         ("meta-data/tags/instance/Name", "2021-01-03", "2021-03-23"),
         ("meta-data/ipv6", "2020-10-27", "2021-01-03"),
         (
@@ -50,8 +52,13 @@ async fn rule_28_a_category_appears_from_its_own_version_on() {
             "2019-10-01",
             "2020-10-27",
         ),
-        ("meta-data/placement/region", "2019-10-01", "2020-10-27"),
+        ("meta-data/placement/region", "2018-09-24", "2019-10-01"),
         ("meta-data/instance-life-cycle", "2018-09-24", "2019-10-01"),
+        (
+            "meta-data/identity-credentials/ec2/security-credentials/ec2-instance",
+            "2016-09-02",
+            "2018-03-28",
+        ),
         ("meta-data/iam/info", "2011-05-01", "2012-01-12"),
         ("meta-data/mac", "2009-04-04", "2011-01-01"),
         (
@@ -59,6 +66,7 @@ async fn rule_28_a_category_appears_from_its_own_version_on() {
             "2008-09-01",
             "2009-04-04",
         ),
+        ("meta-data/profile", "2007-10-10", "2007-12-15"),
         ("meta-data/instance-type", "2007-03-01", "2007-08-29"),
     ] {
         let then = bench.read(&format!("/{from}/{path}")).await;

@@ -1,7 +1,9 @@
 //! `[I7]` to `[I21]`: who gets a token, and what it is good for.
 
 use chrono::TimeDelta;
-use imds_emulator::config::{HttpTokens, Peers};
+use imds_emulator::config::{Config, HttpTokens, Peers};
+use imds_emulator::fault::Rule;
+use imds_emulator::fault::kinds::Status;
 use imds_emulator::{Clock, Dialect, Emulator};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -11,11 +13,38 @@ use crate::bench::{Bench, FORBIDDEN, LIST, NOT_FOUND, OK, TTL, UNAUTHORIZED, req
 #[tokio::test]
 async fn rule_7_data_can_only_be_read() {
     let bench = Bench::new().await;
+    let xen = Bench::with(|config| config.server.dialect = Dialect::Xen).await;
     let token = bench.token("60").await.body;
+    let of_xen = xen.token("60").await.body;
     for method in ["PUT", "POST", "DELETE", "PATCH"] {
-        let head = format!("{method} {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
-        assert_eq!(bench.ask(&head).await.status, "HTTP/1.1 405 Not Allowed");
+        // On a path that does not exist, too.
+        for path in [LIST, "/latest/nothing", "/latest/%ff"] {
+            let with = format!("{method} {path} HTTP/1.1\nX-aws-ec2-metadata-token:");
+            let response = bench.ask(&format!("{with} {token}")).await;
+            assert_eq!(response.status, FORBIDDEN, "{method} {path}");
+            assert_eq!(response.header(TTL), Some("60"));
+            assert_eq!(response.header("content-type"), Some("text/plain"));
+            assert_eq!(response.header("content-length"), Some("0"));
+            // The token is checked first.
+            let without = format!("{method} {path} HTTP/1.1");
+            assert_eq!(bench.ask(&without).await.status, UNAUTHORIZED);
+            let page = xen.ask(&format!("{with} {of_xen}")).await;
+            assert_eq!(page.status, "HTTP/1.0 403 Forbidden");
+            assert!(page.body.contains("<title>403 - Forbidden</title>"));
+        }
     }
+    let options = format!("OPTIONS {LIST} HTTP/1.1");
+    assert_eq!(bench.ask(&options).await.status, UNAUTHORIZED);
+    let options = format!("{options}\nX-aws-ec2-metadata-token: {token}");
+    let response = bench.ask(&options).await;
+    assert_eq!(response.status, OK);
+    assert_eq!(response.header("allow"), Some("OPTIONS, GET, HEAD"));
+    assert_eq!(response.header(TTL), Some("60"));
+    assert_eq!(response.header("content-length"), Some("0"));
+    let optional = |config: &mut Config| config.metadata_options.http_tokens = HttpTokens::Optional;
+    let optional = Bench::with(optional).await;
+    let post = format!("POST {LIST} HTTP/1.1");
+    assert_eq!(optional.ask(&post).await.status, FORBIDDEN);
     let head = format!("HEAD {LIST} HTTP/1.1\nX-aws-ec2-metadata-token: {token}");
     let response = bench.ask(&head).await;
     assert_eq!(response.status, "HTTP/1.1 200 OK");
@@ -50,7 +79,7 @@ async fn rule_8_the_methods_of_the_token_path_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn rule_9_repeated_slashes_count_as_one() {
+async fn rule_9_repeated_slashes_count_as_one_and_dots_do_not_count() {
     let bench = Bench::new().await;
     let token = bench
         .ask("PUT //latest//api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60")
@@ -63,6 +92,19 @@ async fn rule_9_repeated_slashes_count_as_one() {
             .body,
         "the-role"
     );
+    for path in ["/./latest/meta-data/./ami-id", "/latest/meta-data/ami-id/."] {
+        let value = bench.get(path, &token).await.body;
+        assert_eq!(value, "ami-0123456789abcdef0", "{path}");
+    }
+    let above = bench.get("/latest/dynamic/../meta-data/ami-id", &token);
+    assert_eq!(above.await.status, NOT_FOUND);
+    // Faults match the path without them, too.
+    let rule = Rule::new("teapot", Status::new(418)).on("/latest/meta-data/ami-id");
+    let _guard = bench.imds.fault(rule).unwrap();
+    for path in ["/latest/meta-data/./ami-id", "/latest/meta-data//ami-id"] {
+        let response = bench.get(path, &token).await;
+        assert_eq!(response.status, "HTTP/1.1 418 I'm a teapot", "{path}");
+    }
 }
 
 #[tokio::test]
@@ -91,16 +133,15 @@ async fn rules_10_and_11_a_token_for_the_asking() {
 }
 
 #[tokio::test]
-async fn rule_10_a_slash_at_the_end_of_the_token_path_is_one_too_many() {
+async fn rule_10_a_slash_at_the_end_of_the_token_path_makes_no_difference() {
     let bench = Bench::new().await;
     let put = |path| format!("PUT {path} HTTP/1.1\n{TTL}: 60");
     for path in ["/latest/api/token/", "//latest//api/token//"] {
         let response = bench.ask(&put(path)).await;
-        assert_eq!(response.status, FORBIDDEN, "{path}");
-        assert_eq!(response.header("content-type"), Some("text/plain"));
-        assert_eq!(response.body, "");
+        assert_eq!(response.status, OK, "{path}");
+        assert_eq!(response.header(TTL), Some("60"));
+        assert_eq!(bench.get(LIST, &response.body).await.status, OK);
     }
-    assert_eq!(bench.ask(&put("//latest/api/token")).await.status, OK);
     let get = bench.ask("GET /latest/api/token/ HTTP/1.1").await;
     assert_eq!(get.status, "HTTP/1.1 405 Not Allowed");
 }
@@ -109,7 +150,6 @@ async fn rule_10_a_slash_at_the_end_of_the_token_path_is_one_too_many() {
 async fn rule_12_a_token_needs_a_life_that_is_granted() {
     let bench = Bench::new().await;
     for ttl in [
-        "0",
         "21601",
         "-1",
         "+60",
@@ -124,21 +164,41 @@ async fn rule_12_a_token_needs_a_life_that_is_granted() {
             "{ttl:?}"
         );
     }
-    assert_eq!(
-        bench.ask("PUT /latest/api/token HTTP/1.1").await.status,
-        "HTTP/1.1 400 Bad Request"
-    );
+    let response = bench.ask("PUT /latest/api/token HTTP/1.1").await;
+    assert_eq!(response.status, "HTTP/1.1 400 Bad Request");
+    assert_eq!(response.header("content-type"), Some("text/plain"));
+    assert_eq!(response.body, "");
+    let xen = Bench::with(|config| config.server.dialect = Dialect::Xen).await;
+    let page = xen.ask("PUT /latest/api/token HTTP/1.1").await.body;
+    assert!(page.contains("<title>400 - Bad Request</title>"), "{page}");
+}
+
+#[tokio::test]
+async fn rule_10_a_token_with_a_ttl_of_zero_is_good_for_nothing() {
+    let bench = Bench::new().await;
+    for ttl in ["0", "000"] {
+        let response = bench.token(ttl).await;
+        assert_eq!(response.status, OK);
+        assert_eq!(response.header(TTL), Some("0"));
+        assert_eq!(response.body.len(), 56);
+        let read = bench.get(LIST, &response.body).await;
+        assert_eq!(read.status, UNAUTHORIZED);
+        assert_eq!(read.header(TTL), None);
+    }
 }
 
 #[tokio::test]
 async fn rules_13_and_14_no_token_under_a_dated_version_or_for_somebody_else() {
     let bench = Bench::new().await;
     let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60";
-    let dated = bench
-        .ask(&format!("PUT /2021-03-23/api/token HTTP/1.1\n{ttl}"))
-        .await;
-    assert_eq!(dated.status, FORBIDDEN);
-    assert_eq!(dated.body, "");
+    let dated = format!("PUT /2021-03-23/api/token HTTP/1.1\n{ttl}");
+    assert_eq!(bench.ask(&dated).await.status, UNAUTHORIZED);
+    let token = bench.token("60").await.body;
+    let with_token = format!("{dated}\nX-aws-ec2-metadata-token: {token}");
+    let forbidden = bench.ask(&with_token).await;
+    assert_eq!(forbidden.status, FORBIDDEN);
+    assert_eq!(forbidden.header("content-type"), Some("text/plain"));
+    assert_eq!(forbidden.body, "");
     let read = bench.read("/2021-03-23/api/token").await;
     assert_eq!(read.status, NOT_FOUND, "to read, it is a path like others");
     let head = format!("PUT /latest/api/token HTTP/1.1\nX-Forwarded-For: 10.0.0.1\n{ttl}");
@@ -150,8 +210,6 @@ async fn rules_13_and_14_no_token_under_a_dated_version_or_for_somebody_else() {
     let forwarded = xen.ask(&head).await;
     assert_eq!(forwarded.header("content-type"), Some("text/html"));
     assert!(forwarded.body.contains("<title>403 - Forbidden</title>"));
-
-    let token = bench.token("60").await.body;
     let head = format!(
         "GET {LIST} HTTP/1.1\nX-Forwarded-For: 10.0.0.1\nX-aws-ec2-metadata-token: {token}"
     );

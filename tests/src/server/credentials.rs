@@ -107,7 +107,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "credentials/lifetime",
             May,
-            "The credentials expire 6 to 6.5 hours after LastUpdated",
+            "The credentials expire 6 to 6.6 hours after LastUpdated",
             &["I49"],
             |imds| lifetime(imds).boxed(),
         ),
@@ -367,8 +367,8 @@ async fn lifetime(imds: &Server) -> Judged {
     let updated = date_of(imds, "LastUpdated").await?;
     let life = date_of(imds, "Expiration").await? - updated;
     expect(
-        (TimeDelta::hours(6)..=TimeDelta::minutes(390)).contains(&life),
-        "an Expiration between 21600 and 23400 s after LastUpdated",
+        (TimeDelta::hours(6)..=TimeDelta::minutes(396)).contains(&life),
+        "an Expiration between 21600 and 23760 s after LastUpdated",
         format!("{} s", life.num_seconds()),
     )
 }

@@ -20,6 +20,13 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| security_groups(imds).boxed(),
         ),
         Check::new(
+            "feature/detailed-monitoring",
+            May,
+            "dynamic/ lists fws/ if instance-monitoring is enabled, and only then",
+            &["I40", "I42"],
+            |imds| detailed_monitoring(imds).boxed(),
+        ),
+        Check::new(
             "feature/ipv4-prefix",
             May,
             "ipv4-prefix lists /28 blocks",
@@ -66,6 +73,19 @@ async fn security_groups(imds: &Server) -> Judged {
         expect(is_listed, format!("{group} in security-groups"), &*all)?;
     }
     Ok(())
+}
+
+async fn detailed_monitoring(imds: &Server) -> Judged {
+    let monitoring = imds.get("/latest/dynamic/fws/instance-monitoring").await?;
+    let is_enabled = monitoring.status == 200 && monitoring.text() == "enabled";
+    expect(
+        imds.lists("/latest/dynamic/", "fws").await? == is_enabled,
+        "fws/ in dynamic/ if and only if instance-monitoring is enabled",
+        match is_enabled {
+            true => "monitoring is enabled, and fws/ is not listed".to_owned(),
+            false => format!("fws/ is listed, and {}", monitoring.told()),
+        },
+    )
 }
 
 async fn prefixes(imds: &Server, name: &str, length: &str) -> Judged {

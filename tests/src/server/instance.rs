@@ -1,5 +1,6 @@
 //! The instance, its tags and its user data.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use futures_util::FutureExt as _;
@@ -117,9 +118,16 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "tags/disabled",
             May,
-            "Without tags, tags/instance is empty",
+            "While there are no tags, or tags are disabled, tags/instance is 404",
             &["I36"],
             |imds| tags_disabled(imds).boxed(),
+        ),
+        Check::new(
+            "tags/set",
+            May,
+            "tag-sets/instance has all tags as one JSON object",
+            &["I36"],
+            |imds| tag_set(imds).boxed(),
         ),
         Check::new(
             "tags/keys",
@@ -363,13 +371,36 @@ async fn tags_disabled(imds: &Server) -> Judged {
     if imds.get(&format!("{TREE}tags/")).await?.status == 200 {
         return not_applicable("there are tags");
     }
-    let mut response = imds.get(TAGS).await?;
-    // It is a folder, so Xen redirects to it [I31].
-    if response.status == 301 {
-        response = imds.get(&format!("{TAGS}/")).await?;
+    for path in [TAGS.to_owned(), format!("{TAGS}/")] {
+        imds.get(&path).await?.has_status(404)?;
     }
-    response.has_status(200)?;
-    expect(response.body.is_empty(), "an empty body", response.told())
+    Ok(())
+}
+
+async fn tag_set(imds: &Server) -> Judged {
+    let response = imds.if_there(&format!("{TREE}tag-sets/instance")).await?;
+    let mut set: BTreeMap<String, String> = match serde_json::from_slice(&response.body) {
+        Ok(set) => set,
+        Err(_) => return expect(false, "a JSON object of texts", response.told()),
+    };
+    let keys = match imds.get(&format!("{TAGS}/")).await? {
+        listing if listing.status == 200 => listing.lines(),
+        _ => Vec::new(),
+    };
+    for key in keys {
+        let value = imds.value(&format!("{TAGS}/{}", escaped(&key))).await?;
+        expect(
+            set.remove(&key).as_ref() == Some(&value),
+            format!("the tag {key} with its value in tag-sets/instance"),
+            response.told(),
+        )?;
+    }
+    let others: Vec<String> = set.into_keys().collect();
+    expect(
+        others.is_empty(),
+        "the tags of tags/instance",
+        format!("the tags {}, too", others.join(", ")),
+    )
 }
 
 /// The tag keys, up to the 50 that an instance can have.

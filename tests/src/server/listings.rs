@@ -74,7 +74,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "listing/identity-folder",
             May,
-            "The folder of the identity document has its names in one of the orders that AWS shows",
+            "The folder of the identity document has its names in alphabetical order, or in an order that AWS's guide shows",
             &["I39"],
             |imds| identity_folder(imds).boxed(),
         ),
@@ -288,8 +288,11 @@ fn category(leaf: &Leaf) -> Option<String> {
 }
 
 async fn identity_folder(imds: &Server) -> Judged {
-    // The two examples of the EC2 User Guide. Not every instance has the last name of the first one.
-    const ORDERS: [&[&str]; 3] = [
+    // What instances list, and the two examples of the EC2 User Guide. Not every instance has
+    // dsa2048.
+    const ORDERS: [&[&str]; 5] = [
+        &["document", "pkcs7", "rsa2048", "signature"],
+        &["document", "dsa2048", "pkcs7", "rsa2048", "signature"],
         &["rsa2048", "pkcs7", "document", "signature", "dsa2048"],
         &["rsa2048", "pkcs7", "document", "signature"],
         &["document", "rsa2048", "pkcs7", "signature"],

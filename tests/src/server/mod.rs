@@ -464,6 +464,18 @@ impl Response {
         )
     }
 
+    /// Compares the methods of the `Allow` header with `methods`, which are in alphabetical order.
+    fn allows(&self, methods: &[&str]) -> Judged {
+        let allowed = self.header("allow").unwrap_or_default();
+        let mut seen: Vec<&str> = allowed.split(',').map(str::trim).collect();
+        seen.sort_unstable();
+        expect(
+            seen == methods,
+            format!("Allow: {}", methods.join(", ")),
+            format!("Allow: {allowed}"),
+        )
+    }
+
     fn has_body_of(&self, other: &Self) -> Judged {
         let same = self.status == other.status && self.body == other.body;
         expect(same, format!("the same as {}", other.told()), self.told())

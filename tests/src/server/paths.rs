@@ -103,6 +103,13 @@ pub(super) fn checks() -> Vec<Check> {
             |imds| repeated_slashes(imds).boxed(),
         ),
         Check::new(
+            "path/dot-segment",
+            May,
+            "A segment `.` changes nothing",
+            &["I9"],
+            |imds| written(imds, "/latest/meta-data/./instance-id").boxed(),
+        ),
+        Check::new(
             "path/percent-escapes",
             Should,
             "Percent escapes are decoded",
@@ -127,9 +134,16 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "path/read-only",
             Should,
-            "Metadata is read-only: POST and DELETE are rejected with 405",
+            "Metadata is read-only: POST and DELETE are rejected with 403",
             &["I7"],
             |imds| read_only(imds).boxed(),
+        ),
+        Check::new(
+            "path/options",
+            May,
+            "OPTIONS of metadata returns 200, allows OPTIONS, GET and HEAD, and has no body",
+            &["I7"],
+            |imds| options(imds).boxed(),
         ),
         Check::new(
             "version/listed",
@@ -310,9 +324,17 @@ async fn read_only(imds: &Server) -> Judged {
     let before = instance_id(imds).await?;
     for method in ["POST", "DELETE"] {
         let response = imds.ask(Request::new(method, INSTANCE_ID)).await?;
-        response.has_status(405)?;
+        response.has_status(403)?;
     }
     instance_id(imds).await?.has_body_of(&before)
+}
+
+async fn options(imds: &Server) -> Judged {
+    instance_id(imds).await?;
+    let response = imds.ask(Request::new("OPTIONS", INSTANCE_ID)).await?;
+    response.has_status(200)?;
+    response.allows(&["GET", "HEAD", "OPTIONS"])?;
+    expect(response.body.is_empty(), "no body", response.told())
 }
 
 async fn versions(imds: &Server) -> Result<Vec<String>, NotPassed> {
@@ -383,10 +405,11 @@ async fn cloud_init(imds: &Server) -> Judged {
 }
 
 /// Names, and the version in which each was added.
-const CAME_LATER: [(&str, &str); 3] = [
+const CAME_LATER: [(&str, &str); 4] = [
     ("mac", "2011-01-01"),
     ("iam/info", "2012-01-12"),
-    ("placement/region", "2020-10-27"),
+    ("placement/region", "2019-10-01"),
+    ("tag-sets/instance", "2025-10-04"),
 ];
 
 async fn as_it_was(imds: &Server) -> Judged {

@@ -97,9 +97,9 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "token/ttl-zero",
             Should,
-            "A TTL of 0 seconds is rejected with 400",
-            &["I12"],
-            |imds| refused(imds, "0").boxed(),
+            "A TTL of 0 seconds returns a token that has expired, or is rejected with 400",
+            &["I10", "I12"],
+            |imds| ttl_zero(imds).boxed(),
         )
         .formerly(&["token/zero"]),
         Check::new(
@@ -135,6 +135,13 @@ pub(super) fn checks() -> Vec<Check> {
         )
         .formerly(&["token/no-ttl"]),
         Check::new(
+            "token/400-body",
+            May,
+            "A 400 to a PUT has no body, or a page titled `400 - Bad Request`",
+            &["I12"],
+            |imds| bad_request_body(imds).boxed(),
+        ),
+        Check::new(
             "token/dated-path",
             Should,
             "A PUT to the token path of a dated version is rejected with 403",
@@ -144,9 +151,16 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(
             "token/trailing-slash",
             Should,
-            "A PUT to the token path with a slash at its end is rejected with 403",
-            &["I10"],
+            "A PUT to the token path with a slash at its end returns a token",
+            &["I10", "clients: aiodynamo asks so"],
             |imds| trailing_slash(imds).boxed(),
+        ),
+        Check::new(
+            "token/before-method",
+            May,
+            "If tokens are required, other methods without a token are rejected with 401",
+            &["I7", "I13"],
+            |imds| before_method(imds).boxed(),
         ),
         Check::new(
             "token/forwarded",
@@ -334,9 +348,28 @@ async fn refused(imds: &Server, ttl: &str) -> Judged {
     )
 }
 
-async fn no_ttl(imds: &Server) -> Judged {
+/// AWS documents a TTL of at least 1, and issues a token all the same.
+async fn ttl_zero(imds: &Server) -> Judged {
     given(imds, "60").await?;
-    let response = imds.send(Request::new("PUT", TOKEN_PATH)).await?;
+    let response = imds.put("0").await?;
+    response.has_status_of(&[200, 400])?;
+    let Some(token) = token_of(&response) else {
+        return expect(
+            response.status == 400,
+            "a token as the body",
+            response.told(),
+        );
+    };
+    imds.with_token(INSTANCE_ID, &token).await?.has_status(401)
+}
+
+async fn put_without_ttl(imds: &Server) -> Result<Response, NotPassed> {
+    given(imds, "60").await?;
+    imds.send(Request::new("PUT", TOKEN_PATH)).await
+}
+
+async fn no_ttl(imds: &Server) -> Judged {
+    let response = put_without_ttl(imds).await?;
     expect(
         response.status == 400,
         format!("400 to a PUT without {TTL}"),
@@ -344,16 +377,41 @@ async fn no_ttl(imds: &Server) -> Judged {
     )
 }
 
+async fn bad_request_body(imds: &Server) -> Judged {
+    let response = put_without_ttl(imds).await?;
+    if response.status != 400 {
+        return not_applicable("a PUT without a TTL is not rejected with 400");
+    }
+    empty_or_page(&response, "400 - Bad Request")
+}
+
+const DATED_PATH: &str = "/2021-03-23/api/token";
+
 async fn dated_path(imds: &Server) -> Judged {
     given(imds, "60").await?;
-    let put = Request::new("PUT", "/2021-03-23/api/token").with(TTL, "60");
-    imds.send(put).await?.has_status(403)
+    let put = Request::new("PUT", DATED_PATH).with(TTL, "60");
+    imds.ask(put).await?.has_status(403)
+}
+
+async fn before_method(imds: &Server) -> Judged {
+    given(imds, "60").await?;
+    if imds.without_token(INSTANCE_ID).await?.status != 401 {
+        return not_applicable("tokens are optional");
+    }
+    for (method, path) in [("PUT", DATED_PATH), ("POST", INSTANCE_ID)] {
+        let request = Request::new(method, path).with(TTL, "60");
+        imds.send(request).await?.has_status(401)?;
+    }
+    Ok(())
 }
 
 async fn trailing_slash(imds: &Server) -> Judged {
     given(imds, "60").await?;
     let put = Request::new("PUT", "/latest/api/token/").with(TTL, "60");
-    imds.send(put).await?.has_status(403)
+    let response = imds.send(put).await?;
+    response.has_status(200)?;
+    let token = token_of(&response).unwrap_or_default();
+    imds.with_token(INSTANCE_ID, &token).await?.has_status(200)
 }
 
 /// The response to a PUT that came through a proxy.
@@ -371,13 +429,18 @@ async fn forbidden_body(imds: &Server) -> Judged {
     if response.status != 403 {
         return not_applicable("a PUT with X-Forwarded-For is not rejected with 403");
     }
+    empty_or_page(&response, "403 - Forbidden")
+}
+
+/// How Nitro and Xen reject a PUT.
+fn empty_or_page(response: &Response, title: &str) -> Judged {
     if response.body.is_empty() {
         return response.has_type("text/plain");
     }
     response.has_type("text/html")?;
     expect(
-        response.text().contains("<title>403 - Forbidden</title>"),
-        "no body, or a page titled 403 - Forbidden",
+        response.text().contains(&format!("<title>{title}</title>")),
+        format!("no body, or a page titled {title}"),
         response.told(),
     )
 }
@@ -410,7 +473,7 @@ async fn allow(imds: &Server) -> Judged {
     if response.status != 405 {
         return not_applicable("a GET of the token path is not 405");
     }
-    allows_options_and_put(&response)?;
+    response.allows(&["OPTIONS", "PUT"])?;
     expect(
         response.reason == "Not Allowed" && response.body.is_empty(),
         "405 Not Allowed, and no body",
@@ -421,19 +484,8 @@ async fn allow(imds: &Server) -> Judged {
 async fn options(imds: &Server) -> Judged {
     let response = imds.ask(Request::new("OPTIONS", TOKEN_PATH)).await?;
     response.has_status(200)?;
-    allows_options_and_put(&response)?;
+    response.allows(&["OPTIONS", "PUT"])?;
     expect(response.body.is_empty(), "no body", response.told())
-}
-
-fn allows_options_and_put(response: &Response) -> Judged {
-    let allowed = response.header("allow").unwrap_or_default();
-    let mut methods: Vec<&str> = allowed.split(',').map(str::trim).collect();
-    methods.sort_unstable();
-    expect(
-        methods == ["OPTIONS", "PUT"],
-        "Allow: OPTIONS, PUT",
-        format!("Allow: {allowed}"),
-    )
 }
 
 async fn put_elsewhere(imds: &Server) -> Judged {
@@ -446,7 +498,7 @@ async fn put_elsewhere(imds: &Server) -> Judged {
         let response = imds.ask(Request::new("PUT", path).with(TTL, "60")).await?;
         expect(
             (400..500).contains(&response.status),
-            format!("PUT {path}: 405, or another 4xx status"),
+            format!("PUT {path}: 403, or another 4xx status"),
             response.told(),
         )?;
     }

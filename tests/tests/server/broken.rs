@@ -31,12 +31,17 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { method = 'PUT' }
         fault = { type = 'wrong_content_type', to = 'text/html' }",
-        &["token/403-body", "token/plain-text"],
+        &["token/400-body", "token/403-body", "token/plain-text"],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '0' } }
-        fault = { type = 'replace', code = 200, body = 'AQAE-for-ever' }",
+        fault = { type = 'replace', code = 200, body = '' }",
         &["token/ttl-zero"],
+    ),
+    (
+        "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '0' } }
+        fault = { type = 'status', code = 400 }",
+        &[],
     ),
     (
         "match = { method = 'PUT', headers = { x-aws-ec2-metadata-token-ttl-seconds = '21601' } }
@@ -69,9 +74,19 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["token/empty-body"],
     ),
     (
-        "match = { path = '/2021-03-23/api/token' }
+        "match = { path = '/2021-03-23/api/token', token = 'valid' }
         fault = { type = 'status', code = 404 }",
         &["token/dated-path"],
+    ),
+    (
+        "match = { path = '/2021-03-23/api/token', token = 'none' }
+        fault = { type = 'status', code = 403 }",
+        &["token/before-method"],
+    ),
+    (
+        "match = { method = 'POST', token = 'none' }
+        fault = { type = 'status', code = 403 }",
+        &["token/before-method"],
     ),
     (
         "match = { path = '/latest/api/token', method = 'GET' }
@@ -99,6 +114,11 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["token/trailing-slash"],
     ),
     (
+        "match = { path = '/latest/api/token/', method = 'PUT' }
+        fault = { type = 'status', code = 403 }",
+        &["token/trailing-slash"],
+    ),
+    (
         "match = { method = 'PUT', headers = { x-forwarded-for = '*' } }
         fault = { type = 'replace', body = 'Forbidden' }",
         &["token/403-body"],
@@ -116,7 +136,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { token = 'expired' }
         fault = { type = 'replace', code = 200, body = 'come in' }",
-        &["token/expires"],
+        &["token/expires", "token/ttl-zero"],
     ),
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'invalid' }
@@ -183,7 +203,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/instance-id' }
         fault = { type = 'status', code = 500 }",
-        &["response/concurrent-clients", "listing/every-name-readable", "path/value", "token/expires", "token/header-case", "token/required-or-optional", "token/put-other-paths", "token/several", "token/tampered", "token/invalid"],
+        &["response/concurrent-clients", "listing/every-name-readable", "path/value", "token/expires", "token/header-case", "token/required-or-optional", "token/put-other-paths", "token/several", "token/tampered", "token/invalid", "token/trailing-slash", "token/ttl-zero"],
     ),
     (
         "match = { path = '/latest/meta-data/no-such-thing', token = 'valid' }
@@ -209,6 +229,11 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         "match = { method = 'DELETE' }
         fault = { type = 'replace', code = 200 }",
         &["path/read-only"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/**', method = 'OPTIONS' }
+        fault = { type = 'drop_header', name = 'allow' }",
+        &["path/options"],
     ),
     (
         "match = { path = '/' }
@@ -375,6 +400,16 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["instance/monitoring"],
     ),
     (
+        "match = { path = '/latest/dynamic/fws/instance-monitoring' }
+        fault = { type = 'replace', code = 200, body = 'enabled' }",
+        &["feature/detailed-monitoring"],
+    ),
+    (
+        "match = { path = '/latest/dynamic/' }
+        fault = { type = 'replace', body = \"fws/\\ninstance-identity/\" }",
+        &["feature/detailed-monitoring", "listing/every-name-readable"],
+    ),
+    (
         "match = { path = '/latest/meta-data/instance-type' }
         fault = { type = 'replace', body = 'huge' }",
         &["identity/matches-metadata", "instance/type"],
@@ -387,7 +422,17 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
     (
         "match = { path = '/latest/meta-data/tags/instance/Name' }
         fault = { type = 'status', code = 404 }",
-        &["listing/every-name-readable", "tags/values"],
+        &["listing/every-name-readable", "tags/set", "tags/values"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/tag-sets/instance' }
+        fault = { type = 'replace', body = '{\"Name\":\"emulated\",\"team\":\"us\"}' }",
+        &["tags/set"],
+    ),
+    (
+        "match = { path = '/latest/meta-data/tag-sets/instance' }
+        fault = { type = 'replace', body = '[\"Name\"]' }",
+        &["tags/set"],
     ),
     (
         "match = { path = '/latest/meta-data/instance-id', token = 'invalid' }

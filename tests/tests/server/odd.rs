@@ -86,6 +86,16 @@ pub(crate) const ODD: &[(&str, &[&str], &str)] = &[
     ("event/maintenance", &[TOKEN, "200 OK||none"], "none"),
     ("tags/keys", &[TOKEN, "200 OK||Name\na b"], "a b"),
     (
+        "tags/disabled",
+        &[TOKEN, "404 Not Found||", "200 OK||"],
+        "200 OK, empty body",
+    ),
+    (
+        "path/dot-segment",
+        &[TOKEN, "200 OK||i-01234567", "404 Not Found||"],
+        "404 Not Found",
+    ),
+    (
         "response/http-version",
         &[TOKEN, "no HTTP"],
         "not an HTTP response",
