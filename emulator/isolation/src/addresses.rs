@@ -9,11 +9,13 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::SocketType;
 
+use crate::loss::NETFILTER;
 use crate::namespace::{Kind, Namespace, sockets};
 use crate::netlink::{self, LO};
 use crate::process::{family, listen_on};
 use crate::routes::Routes;
 use crate::sockets::{SOCK_DIAG, Sockets};
+use crate::traffic::Traffic;
 
 /// Sockets that listen on addresses of a loopback interface. The addresses that were added for them
 /// are removed when this is dropped.
@@ -24,6 +26,8 @@ pub struct Listening {
     pub listeners: Vec<(SocketAddr, TcpListener)>,
     /// The TCP sockets in the namespace, unless the kernel cannot be asked about them.
     pub sockets: Option<Sockets>,
+    /// The packets to and from the addresses.
+    pub traffic: Traffic,
     added: Added,
 }
 
@@ -59,7 +63,7 @@ impl Listening {
         namespace: Option<&Namespace>,
         addresses: &[SocketAddr],
     ) -> Result<Self, ListenError> {
-        let mut kinds = vec![netlink::ROUTE, SOCK_DIAG];
+        let mut kinds = vec![netlink::ROUTE, SOCK_DIAG, NETFILTER];
         kinds.extend(addresses.iter().map(tcp));
         let enter = |source| ListenError::Enter { source };
         let mut opened = sockets(namespace, &kinds).map_err(enter)?.into_iter();
@@ -68,16 +72,19 @@ impl Listening {
             None => return Err(enter(io::ErrorKind::BrokenPipe.into())),
         };
         let diagnosis = opened.next().and_then(Result::ok);
+        let filters = opened.next().and_then(Result::ok);
         let state = netlink::State::read(&socket).map_err(enter)?;
         if let Some(link) = state.links.iter().find(|link| link.is_hardware) {
             let interface = link.name.clone();
             return Err(ListenError::Machine { interface });
         }
+        let routes = Routes::new(socket, None);
         let mut listening = Self {
             listeners: Vec::new(),
             sockets: diagnosis.map(Sockets::new),
+            traffic: Traffic::new(routes.clone(), filters),
             added: Added {
-                routes: Routes::new(socket, None),
+                routes,
                 addresses: Vec::new(),
             },
         };
@@ -87,6 +94,8 @@ impl Listening {
                 result => result?,
             }
         }
+        // The emulator that had the addresses before was perhaps killed.
+        listening.traffic.clear();
         Ok(listening)
     }
 

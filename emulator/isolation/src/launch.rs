@@ -16,6 +16,7 @@ use crate::outside::Problem;
 use crate::plan::Facet;
 use crate::routes::Routes;
 use crate::sockets::Sockets;
+use crate::traffic::Traffic;
 
 /// The commands that were started in namespaces, one after the other.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl Launches {
         let mut listeners = Vec::new();
         let mut routes = None;
         let mut sockets = None;
+        let mut filters = None;
         loop {
             let Some((message, descriptor)) = receive(&connection).await? else {
                 let source = io::Error::from(io::ErrorKind::BrokenPipe);
@@ -65,8 +67,7 @@ impl Launches {
                 (Message::Sockets, Some(descriptor)) => {
                     sockets = Some(Sockets::new(descriptor));
                 }
-                (Message::Listener(_) | Message::Network | Message::Sockets, None)
-                | (Message::Announced, _) => {}
+                (Message::Filters, Some(descriptor)) => filters = Some(descriptor),
                 (Message::Ready { supervisor, report }, _) => {
                     let refused = Facet::ALL.into_iter().filter_map(|facet| {
                         let errno = report.get(facet)?;
@@ -74,6 +75,9 @@ impl Launches {
                     });
                     return Ok(Some(Ok(Launch {
                         listeners,
+                        traffic: routes
+                            .as_ref()
+                            .map(|routes| Traffic::new(routes.clone(), filters)),
                         routes,
                         sockets,
                         supervisor: supervisor.unsigned_abs(),
@@ -89,6 +93,7 @@ impl Launches {
                         source: problem.map_or(errno.into(), io::Error::other),
                     })));
                 }
+                (Message::Announced, _) | (_, None) => {}
             }
         }
     }
@@ -102,6 +107,8 @@ pub struct Launch {
     pub listeners: Vec<(SocketAddr, TcpListener)>,
     /// The routes to the addresses in the namespace.
     pub routes: Option<Routes>,
+    /// The packets to and from the addresses in the namespace.
+    pub traffic: Option<Traffic>,
     /// The TCP sockets in the namespace, unless the kernel cannot be asked about them.
     pub sockets: Option<Sockets>,
     /// The process id of the supervisor, which is the child that the caller waits for. Files such as

@@ -43,6 +43,9 @@
 //! | `packets` | how many packets a connection has received |
 //! | `netlink` | messages to the kernel about addresses |
 //! | `sockets` | questions to the kernel about a TCP socket |
+//! | `loss` | packet filters that drop packets at random, as netlink messages |
+//! | `shaping` | queueing disciplines that delay packets and limit their rate, as netlink messages |
+//! | `traffic` | what becomes of packets to and from an address |
 //! | `silent` | messages to the kernel about a network in which nothing answers |
 //! | `routes` | the routes to addresses of the loopback interface, which can be prohibited |
 //! | `plan` | what is done before the command runs, as data |
@@ -58,6 +61,7 @@
 
 mod addresses;
 mod launch;
+mod loss;
 mod message;
 mod namespace;
 mod netlink;
@@ -66,8 +70,10 @@ mod packets;
 mod plan;
 mod process;
 mod routes;
+mod shaping;
 mod silent;
 mod sockets;
+mod traffic;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -82,6 +88,7 @@ pub use self::packets::packets_received;
 pub use self::plan::Facet;
 pub use self::routes::{Prohibition, Routes};
 pub use self::sockets::Sockets;
+pub use self::traffic::{Conditions, ImposeError, Imposed, Part, Traffic};
 
 /// What the namespaces of a command have.
 #[derive(Clone, Debug, Default)]

@@ -78,6 +78,8 @@ pub(crate) enum Message {
     Network,
     /// A socket for questions about the sockets of the network comes with it.
     Sockets,
+    /// A socket for messages about the packet filters of the network comes with it.
+    Filters,
     /// The command can begin. `supervisor` is the process that the caller waits for.
     Ready {
         supervisor: i32,
@@ -92,6 +94,7 @@ pub(crate) const LENGTH: usize = 28;
 impl Message {
     pub(crate) fn encode(self) -> [u8; LENGTH] {
         let numbers = match self {
+            Self::Filters => [6, 0, 0, 0, 0, 0, 0],
             Self::Sockets => [5, 0, 0, 0, 0, 0, 0],
             Self::Network => [4, 0, 0, 0, 0, 0, 0],
             Self::Announced => [3, 0, 0, 0, 0, 0, 0],
@@ -130,6 +133,7 @@ impl Message {
             3 => Some(Self::Announced),
             4 => Some(Self::Network),
             5 => Some(Self::Sockets),
+            6 => Some(Self::Filters),
             _ => None,
         }
     }
@@ -147,6 +151,7 @@ mod tests {
             Message::Announced,
             Message::Network,
             Message::Sockets,
+            Message::Filters,
             Message::Listener(3),
             Message::Ready {
                 supervisor: 70,

@@ -98,43 +98,6 @@ impl Namespace {
             (result, _) => result,
         }
     }
-
-    /// Opens sockets in the namespace. A namespace belongs to a thread, and a process with several
-    /// threads cannot enter a user namespace, so a child opens them.
-    #[expect(
-        unsafe_code,
-        reason = "code between fork and exec must be async-signal-safe"
-    )]
-    fn sockets(&self, kinds: &[Kind]) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
-        let namespace = self.try_clone()?;
-        let (ours, theirs) = pair()?;
-        let opened = kinds.to_vec();
-        // It does not get as far as executing this program.
-        let mut command = Command::new("/proc/self/exe");
-        // SAFETY: the closure makes system calls on data that exists already.
-        unsafe {
-            command.pre_exec(move || {
-                namespace.join()?;
-                for kind in &opened {
-                    let socket = kind.open();
-                    let errno = socket
-                        .as_ref()
-                        .err()
-                        .map_or(0, |errno| errno.raw_os_error());
-                    let socket = socket.as_ref().ok().map(AsFd::as_fd);
-                    send(&theirs, &errno.to_ne_bytes(), socket)?;
-                }
-                exit(0)
-            })
-        };
-        // This returns when the child has ended, because the child does not execute a program.
-        let mut child = command.spawn()?;
-        drop(command);
-        let sockets = kinds.iter().map(|_| socket(&ours)).collect();
-        // A process that reaps all its children may have been faster.
-        let _ = child.wait();
-        sockets
-    }
 }
 
 /// A kind of socket.
@@ -159,9 +122,63 @@ pub(crate) fn sockets(
     kinds: &[Kind],
 ) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
     match namespace {
-        Some(namespace) => namespace.sockets(kinds),
+        Some(namespace) => {
+            let namespace = namespace.try_clone()?;
+            sockets_of_child(move || namespace.join(), kinds)
+        }
         None => Ok(kinds.iter().map(|kind| kind.open()).collect()),
     }
+}
+
+/// Opens sockets in a network namespace that nothing else uses. It lasts as long as the sockets.
+pub(crate) fn sockets_apart(kinds: &[Kind]) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
+    let unshare = || {
+        let result = nix::sched::unshare(CloneFlags::CLONE_NEWNET);
+        let result = result
+            .or_else(|_| nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUSER));
+        result.map_err(errno)
+    };
+    sockets_of_child(unshare, kinds)
+}
+
+/// Opens sockets in the namespace that `enter` moves the calling process to, which has one thread. A
+/// namespace belongs to a thread, and a process with several threads cannot enter a user namespace,
+/// so a child opens them.
+#[expect(
+    unsafe_code,
+    reason = "code between fork and exec must be async-signal-safe"
+)]
+fn sockets_of_child(
+    enter: impl Fn() -> Result<(), Errno> + Send + Sync + 'static,
+    kinds: &[Kind],
+) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
+    let (ours, theirs) = pair()?;
+    let opened = kinds.to_vec();
+    // It does not get as far as executing this program.
+    let mut command = Command::new("/proc/self/exe");
+    // SAFETY: the closure makes system calls on data that exists already.
+    unsafe {
+        command.pre_exec(move || {
+            enter()?;
+            for kind in &opened {
+                let socket = kind.open();
+                let errno = socket
+                    .as_ref()
+                    .err()
+                    .map_or(0, |errno| errno.raw_os_error());
+                let socket = socket.as_ref().ok().map(AsFd::as_fd);
+                send(&theirs, &errno.to_ne_bytes(), socket)?;
+            }
+            exit(0)
+        })
+    };
+    // This returns when the child has ended, because the child does not execute a program.
+    let mut child = command.spawn()?;
+    drop(command);
+    let sockets = kinds.iter().map(|_| socket(&ours)).collect();
+    // A process that reaps all its children may have been faster.
+    let _ = child.wait();
+    sockets
 }
 
 /// A socket, or the reason why the child could not open it.

@@ -24,7 +24,7 @@ use crate::namespace::Kind;
 /// The index of `lo`, which is the first interface of every network namespace.
 pub(crate) const LO: u32 = 1;
 /// The MTU of an EC2 instance's interface. It decides how many packets a response takes.
-const MTU: u32 = 9001;
+pub(crate) const MTU: u32 = 9001;
 /// The routing table of the host's own addresses, RT_TABLE_LOCAL.
 const TABLE_LOCAL: u8 = 255;
 /// Marks the addresses that this crate adds to a namespace that exists (IFA_PROTO, Linux 5.18). The
@@ -177,9 +177,14 @@ pub(crate) fn send(socket: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
     net::send(socket, message, SendFlags::empty())?;
     let mut answer = [0; 512];
     let (count, _) = net::recv(socket, &mut answer[..], RecvFlags::empty())?;
+    verdict(answer.get(..count).unwrap_or_default())
+}
+
+/// The kernel's verdict about a message.
+pub(crate) fn verdict(answer: &[u8]) -> Result<(), Errno> {
     // struct nlmsghdr, 16 bytes, then the negated error number, which is 0 for success.
-    let verdict = answer.get(16..20).filter(|_| count >= 20);
-    match verdict
+    match answer
+        .get(16..20)
         .and_then(|bytes| bytes.try_into().ok())
         .map(i32::from_ne_bytes)
     {

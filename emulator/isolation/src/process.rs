@@ -37,6 +37,7 @@ use rustix::net::{
 };
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 
+use crate::loss;
 use crate::message::{Message, Report, Stage};
 use crate::netlink;
 use crate::outside;
@@ -140,9 +141,12 @@ fn prepare(plan: &Plan, caller: &OwnedFd, stage: &mut Stage) -> Result<Report> {
         netlink::send(&socket, message)?;
     }
     send(caller, &Message::Network.encode(), Some(socket.as_fd()))?;
-    // The caller has another way to find the sockets.
+    // A kernel that has no such sockets can still run the command.
     if let Ok(socket) = sockets::SOCK_DIAG.open() {
         send(caller, &Message::Sockets.encode(), Some(socket.as_fd()))?;
+    }
+    if let Ok(socket) = loss::NETFILTER.open() {
+        send(caller, &Message::Filters.encode(), Some(socket.as_fd()))?;
     }
     *stage = Stage::Listeners;
     for (at, address) in (0..).zip(&plan.listeners) {

@@ -16,8 +16,6 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use imds_child_process::{Signals, without_passwords};
 use imds_emulator::config::{Config, ConfigError, Layers};
-use imds_emulator::fault::Fault;
-use imds_emulator::fault::kinds::ConnectionFault;
 use imds_emulator::imds::Imds;
 use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
 
@@ -385,16 +383,11 @@ async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
 async fn start(config: Config, network: &Network, is_isolated: bool) -> anyhow::Result<Emulator> {
     if !is_isolated && network.option().is_none() {
         let mut rules = config.faults.iter();
-        let prohibited = rules.find(|rule| {
-            matches!(
-                rule.fault,
-                Fault::Connection(ConnectionFault::Prohibited(_))
-            )
-        });
-        if let Some(rule) = prohibited {
+        if let Some((rule, instead)) = rules.find_map(|rule| Some((rule, rule.fault.instead()?))) {
             bail!(
-                "the fault `prohibited` of the rule {:?} needs `run --isolated`, --link-local, --netns \
-                 or --join; use `down`, or one of these options",
+                "the fault `{}` of the rule {:?} needs `run --isolated`, --link-local, --netns or \
+                 --join; use {instead}, or one of these options",
+                rule.fault.name(),
                 rule.name
             );
         }

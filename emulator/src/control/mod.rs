@@ -15,6 +15,8 @@ use tokio::sync::broadcast;
 pub use self::expect::ExpectGuard;
 pub(crate) use self::mounted::{check_mounted, check_responses, check_steps};
 pub(crate) use self::player::Player;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub(crate) use self::shared::OwnNetwork;
 pub(crate) use self::shared::Shared;
 
 use crate::clock::Clock;

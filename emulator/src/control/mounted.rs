@@ -1,6 +1,7 @@
 //! What a router cannot do: whatever acts on the connection, which belongs to the server of the
 //! application that the router is mounted in.
 
+use super::shared::OwnNetwork;
 use crate::config::Server;
 use crate::dialect::Dialect;
 use crate::fault::Rule;
@@ -96,20 +97,38 @@ fn check_rule(rule: &Rule) -> Result<(), Invalid> {
     )))
 }
 
-/// Checks that no rule is added that prohibits a route, for an emulator that has no such routes.
-pub(crate) fn check_routes(before: &Imds, after: &Imds) -> Result<(), Invalid> {
+/// Checks that no rule is added that acts on a network in a way that the emulator cannot.
+pub(crate) fn check_network(
+    before: &Imds,
+    after: &Imds,
+    network: Option<&OwnNetwork>,
+) -> Result<(), Invalid> {
     let mut added = after
         .faults()
         .filter(|(rule, _)| before.faults().all(|(other, _)| other != *rule));
-    added.try_for_each(|(rule, _)| {
-        if !rule.fault.needs_route() {
-            return Ok(());
-        }
-        let key = Key::root(&format!("the rule {:?}", rule.name));
-        Err(key.malformed(
-            "the fault `prohibited` acts on the route to the address of IMDS, which is the emulator's only \
-             for isolated commands (`run --isolated`) and with --link-local, --netns or --join; use \
-             `down`, or one of these options",
+    added.try_for_each(|(rule, _)| check_possible(rule, network))
+}
+
+/// Checks that the emulator can act on its networks as a rule says.
+pub(crate) fn check_possible(rule: &Rule, network: Option<&OwnNetwork>) -> Result<(), Invalid> {
+    let Some(instead) = rule.fault.instead() else {
+        return Ok(());
+    };
+    let key = Key::root(&format!("the rule {:?}", rule.name));
+    let name = rule.fault.name();
+    let Some(network) = network else {
+        return Err(key.malformed(format_args!(
+            "the fault `{name}` acts on the network, which is the emulator's only for isolated commands \
+             (`run --isolated`) and with --link-local, --netns or --join; use {instead}, or one of these \
+             options",
+        )));
+    };
+    let Some(conditions) = rule.fault.conditions() else {
+        return Ok(());
+    };
+    network.try_out(&conditions).map_err(|problem| {
+        key.malformed(format_args!(
+            "the fault `{name}` is not possible here: {problem}; use {instead}"
         ))
     })
 }

@@ -1,7 +1,8 @@
 //! The state that listeners and handles share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -9,10 +10,11 @@ use chrono::TimeDelta;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::mounted::{check_mounted, check_routes};
+use super::mounted::{check_mounted, check_network, check_possible};
 use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fault::Conditions;
 use crate::imds::Imds;
 use crate::journal::{Journal, Recorded};
 use crate::value::{Invalid, Span};
@@ -39,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) timeline: Player,
     /// Whether the emulator has no listener, but is mounted as a router.
     pub(crate) is_mounted: bool,
-    /// Whether there is, or was, a network in which the route to the address can be prohibited.
-    pub(crate) has_routes: AtomicBool,
+    /// What the emulator can do in networks that it owns, if there are, or were, any.
+    pub(crate) own_network: OnceLock<OwnNetwork>,
     pub(crate) me: Weak<Self>,
 }
 
@@ -56,9 +58,7 @@ impl Shared {
         if self.is_mounted {
             check_mounted(&changed)?;
         }
-        if !self.has_routes.load(Ordering::Relaxed) {
-            check_routes(&before, &changed)?;
-        }
+        check_network(&before, &changed, self.own_network.get())?;
         let changed = Arc::new(changed);
         self.imds.store(Arc::clone(&changed));
         for (id, ttl) in temporary(&changed) {
@@ -68,6 +68,16 @@ impl Shared {
         }
         self.changes.send_replace(());
         Ok(value)
+    }
+
+    /// Accepts from now on rules that act on a network of the emulator. Checks those that there are
+    /// already.
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    pub(crate) fn own(&self, network: OwnNetwork) -> Result<(), Invalid> {
+        let network = self.own_network.get_or_init(|| network);
+        let imds = self.imds.load();
+        let mut rules = imds.faults();
+        rules.try_for_each(|(rule, _)| check_possible(rule, Some(network)))
     }
 
     /// The present instance, after the steps that are due.
@@ -115,6 +125,31 @@ impl Shared {
         for (id, ttl) in temporary(&self.imds.load()) {
             self.remove_after(ttl, id);
         }
+    }
+}
+
+/// What the emulator can do in networks that it owns.
+pub(crate) struct OwnNetwork(Box<TryOut>);
+
+/// Tries whether conditions can be imposed on packets. The error says what is in the way.
+type TryOut = dyn Fn(&Conditions) -> Result<(), String> + Send + Sync;
+
+impl OwnNetwork {
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    pub(crate) fn new(
+        try_out: impl Fn(&Conditions) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(try_out))
+    }
+
+    pub(super) fn try_out(&self, conditions: &Conditions) -> Result<(), String> {
+        (self.0)(conditions)
+    }
+}
+
+impl fmt::Debug for OwnNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnNetwork").finish_non_exhaustive()
     }
 }
 

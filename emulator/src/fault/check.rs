@@ -63,7 +63,7 @@ impl Rule {
         };
         let at = |name| key.field(name).compared_with(&key.field("fault"));
         match self.fault.nature() {
-            Nature::Listener(..) => {
+            Nature::Listener(..) | Nature::Network(..) => {
                 let when = &self.when;
                 all([
                     at("match").unless(
@@ -302,6 +302,10 @@ mod tests {
             json!({"type": "redirect", "to": "/", "code": 399}),
             json!({"type": "throttle", "rate": 1, "burst": 1}),
             json!({"type": "quota", "limit": 0, "window": "1ms"}),
+            json!({"type": "packet_loss", "fraction": 1}),
+            json!({"type": "packet_delay", "delay": "60s", "jitter": "60s"}),
+            json!({"type": "bandwidth", "rate": 1_000}),
+            json!({"type": "bandwidth", "rate": 1_000_000_000}),
             json!({"type": "ttl_cap", "seconds": 1}),
             json!({"type": "ttl_cap", "seconds": 21_600}),
             json!({"type": "role_changed", "to": name}),
@@ -403,6 +407,16 @@ mod tests {
                 ".effect",
                 json!({"type": "quota", "limit": 1, "window": "1s", "effect": 199}),
             ),
+            (".fraction", json!({"type": "packet_loss", "fraction": 0})),
+            (".fraction", json!({"type": "packet_loss", "fraction": 1.1})),
+            (".delay", json!({"type": "packet_delay", "delay": "0s"})),
+            (".delay", json!({"type": "packet_delay", "delay": "61s"})),
+            (
+                ".jitter",
+                json!({"type": "packet_delay", "delay": "1s", "jitter": "2s"}),
+            ),
+            (".rate", json!({"type": "bandwidth", "rate": 999})),
+            (".rate", json!({"type": "bandwidth", "rate": 1_000_000_001})),
             (".seconds", json!({"type": "ttl_cap", "seconds": 0})),
             (".seconds", json!({"type": "ttl_cap", "seconds": 21_601})),
             (".path", json!({"type": "category_missing", "path": "[a"})),

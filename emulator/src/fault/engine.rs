@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 
+use super::conditions::Conditions;
 use super::draft::Draft;
 use super::kinds::{Meter, Nature, Refusal, Requests};
 use super::occurrence::{Occurrence, random};
@@ -42,6 +43,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) process: Option<&'a str>,
     /// Number of open connections, this one included.
     pub(crate) connections: usize,
+    /// Whether the emulator owns the network that the request came over.
+    pub(crate) network_is_ours: bool,
     /// The number of the request, from 1.
     pub(crate) number: u64,
 }
@@ -63,6 +66,7 @@ impl Fired {
         match self.active.rule.fault.nature() {
             Nature::Delay(_, fault) => fault.delay(&self.occurrence),
             Nature::Listener(..)
+            | Nature::Network(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)
@@ -81,6 +85,7 @@ impl Fired {
         match self.active.rule.fault.nature() {
             Nature::Instance(_, fault) => fault.alter(view, &self.occurrence),
             Nature::Listener(..)
+            | Nature::Network(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)
@@ -166,6 +171,8 @@ struct Gate {
     client: Option<IpNet>,
     /// Whether the rule is for requests, and for which.
     requests: Option<Requests>,
+    /// Whether the fault acts on packets.
+    impairs: bool,
     /// Whether the fault replaces the response. If several such faults match, the first applies.
     replaces: bool,
 }
@@ -178,6 +185,7 @@ impl Gate {
             Some(Requests::Tokens) => asked.for_token,
         };
         is_for
+            && (!self.impairs || asked.network_is_ours)
             && self.path.is_none_or(|path| paths.contains(&path))
             && self
                 .method
@@ -291,6 +299,7 @@ impl RuleSet {
                     method: active.method.clone(),
                     client: active.rule.matches.client,
                     requests: nature.requests(),
+                    impairs: matches!(nature, Nature::Network(..)),
                     replaces: nature.replaces(),
                 }
             })
@@ -409,11 +418,25 @@ impl RuleSet {
         })
     }
 
-    /// Whether there is a rule that refuses connections, now or later.
-    pub(crate) fn can_be_down(&self) -> bool {
-        self.active
-            .iter()
-            .any(|active| matches!(active.rule.fault.nature(), Nature::Listener(..)))
+    /// What rules do to packets.
+    pub(crate) fn conditions(&self, now: DateTime<Utc>) -> Conditions {
+        let mut conditions = Conditions::default();
+        for active in &self.active {
+            if let Nature::Network(impairment) = active.rule.fault.nature()
+                && active.is_within(now)
+            {
+                conditions.add(impairment);
+            }
+        }
+        conditions
+    }
+
+    /// Whether there is a rule that refuses connections or acts on packets, now or later.
+    pub(crate) fn acts_below_requests(&self) -> bool {
+        self.active.iter().any(|active| {
+            let nature = active.rule.fault.nature();
+            matches!(nature, Nature::Listener(..) | Nature::Network(..))
+        })
     }
 
     /// Checks the rate limit, then the counts, of a rule that matches the request.
@@ -426,6 +449,7 @@ impl RuleSet {
                 }
             }
             Nature::Listener(..)
+            | Nature::Network(..)
             | Nature::Accept
             | Nature::Response(..)
             | Nature::Delivery(..)

@@ -23,6 +23,7 @@
 pub mod kinds;
 
 mod check;
+mod conditions;
 mod delay;
 mod draft;
 mod engine;
@@ -36,6 +37,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::conditions::Conditions;
 pub(crate) use self::engine::{Asked, Fired, RuleSet};
 pub(crate) use self::kinds::Refusal;
 pub use self::kinds::{Distribution, Effect, Family, Fault, Malformed, ResetAfter, StatusBody};

@@ -54,6 +54,7 @@ impl Imds {
             peer: client.address.to_canonical(),
             process: client.process,
             connections: client.connections,
+            network_is_ours: client.network_is_ours,
             number,
         };
         let fired = self.rules.fire(&asked, now);

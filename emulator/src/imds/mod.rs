@@ -18,7 +18,7 @@ pub use crate::identity::{Certificate, IdentityError};
 
 use crate::config::Config;
 use crate::credentials::{Issuer, RoleKeys, Rotation};
-use crate::fault::{Family, Quirks, Refusal, Rule, RuleSet};
+use crate::fault::{Conditions, Family, Quirks, Refusal, Rule, RuleSet};
 use crate::identity::{Identity, SigningKey};
 use crate::request::{ImdsVersion, TokenState};
 use crate::token::Tokens;
@@ -59,6 +59,9 @@ pub struct Client<'a> {
     pub connections: usize,
     /// The name of the client's process, if it is known.
     pub process: Option<&'a str>,
+    /// Whether the emulator owns the network that the request came over, so that faults can act on its
+    /// packets.
+    pub network_is_ours: bool,
 }
 
 impl fmt::Debug for Imds {
@@ -216,9 +219,14 @@ impl Imds {
         self.rules.refusal(family, now)
     }
 
-    /// Whether a rule refuses connections, now or later.
-    pub(crate) fn can_be_down(&self) -> bool {
-        self.rules.can_be_down()
+    /// What rules do to packets.
+    pub(crate) fn conditions(&self, now: DateTime<Utc>) -> Conditions {
+        self.rules.conditions(now)
+    }
+
+    /// Whether a rule refuses connections or acts on packets, now or later.
+    pub(crate) fn acts_below_requests(&self) -> bool {
+        self.rules.acts_below_requests()
     }
 
     /// Whether the client's process makes a difference: to the journal, or to a rule.
@@ -366,7 +374,11 @@ mod tests {
             Imds::new(config, [7; 32], now).unwrap()
         };
         let (down, other) = (imds(Fault::down()), imds(Fault::blackhole()));
-        assert!(down.can_be_down() && !down.is_down(Family::Ipv4, now));
-        assert!(!other.can_be_down());
+        assert!(down.acts_below_requests() && !down.is_down(Family::Ipv4, now));
+        assert!(!other.acts_below_requests());
+        let slow = imds(Fault::bandwidth(1_000));
+        assert!(slow.acts_below_requests() && slow.conditions(now) == Conditions::default());
+        let later = slow.conditions(now + TimeDelta::minutes(1));
+        assert_eq!(later.bandwidth, Some(1_000));
     }
 }

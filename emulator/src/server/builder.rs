@@ -1,8 +1,8 @@
 //! The builder of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -22,6 +22,7 @@ use crate::control::{Control, Player, Shared, check_mounted, check_steps};
 use crate::imds::Imds;
 use crate::instance::Iam;
 use crate::journal::Journal;
+use crate::value::Invalid;
 
 /// What to emulate, and where to listen.
 #[derive(Clone, Debug)]
@@ -139,9 +140,9 @@ impl Builder {
             Some(wanted) => {
                 let (link_local, bound) = super::link_local::Network::open(wanted)?;
                 let network = link_local.access();
-                shared
-                    .has_routes
-                    .store(true, std::sync::atomic::Ordering::Relaxed);
+                let own = super::network::own(network.traffic.clone());
+                let possible = shared.own(own);
+                possible.map_err(|error| invalid("the configuration is invalid", error))?;
                 (Some(link_local), network, bound)
             }
             None => (None, Network::ours(), bind(&hosts, port).await?),
@@ -263,10 +264,6 @@ impl Builder {
             }
         };
         let initial = self.config.clone();
-        let invalid = |doing: &str, invalid| StartError {
-            doing: doing.into(),
-            source: Box::new(invalid),
-        };
         let imds = Imds::new(self.config, seed, self.clock.now())
             .map_err(|error| invalid("the configuration is invalid", error))?;
         if is_mounted {
@@ -288,9 +285,16 @@ impl Builder {
             began: Instant::now(),
             initial,
             is_mounted,
-            has_routes: AtomicBool::new(false),
+            own_network: OnceLock::new(),
         });
         shared.start_timers();
         Ok(shared)
+    }
+}
+
+fn invalid(doing: &str, invalid: Invalid) -> StartError {
+    StartError {
+        doing: doing.into(),
+        source: Box::new(invalid),
     }
 }

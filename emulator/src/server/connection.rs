@@ -76,6 +76,7 @@ pub(super) async fn serve(
         address: peer.ip(),
         connection: Some(shared.accepted.fetch_add(1, Ordering::Relaxed) + 1),
         process: None,
+        network_is_ours: network.traffic.is_some(),
     };
     let (http, meter) = {
         let mut imds = shared.imds();

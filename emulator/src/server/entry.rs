@@ -21,6 +21,8 @@ pub(super) struct Origin {
     pub(super) connection: Option<u64>,
     /// The process, if it makes a difference and was found.
     pub(super) process: Option<Arc<Process>>,
+    /// Whether the emulator owns the network.
+    pub(super) network_is_ours: bool,
 }
 
 impl Origin {
@@ -30,6 +32,7 @@ impl Origin {
             address: self.address,
             connections: shared.connections.load(Ordering::Relaxed),
             process: self.process.as_ref().map(|process| &*process.name),
+            network_is_ours: self.network_is_ours,
         }
     }
 }

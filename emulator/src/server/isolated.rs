@@ -6,7 +6,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use imds_isolation::{Launch, Launches};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::Emulator;
 use super::listener::{end, listen};
-use super::network::{Kind, Network};
+use super::network::{Kind, Network, own};
 use super::router::router;
 use super::sender::{self, Senders};
 use crate::control::{Control, Shared};
@@ -162,8 +161,9 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// If sockets cannot be created or `/sys` cannot be read, or if [`Outgoing::HostLike`] needs a
-    /// program that is not installed or does not fit [`Isolation::off_ec2`].
+    /// If sockets cannot be created or `/sys` cannot be read, if [`Outgoing::HostLike`] needs a program
+    /// that is not installed or does not fit [`Isolation::off_ec2`], or if the kernel lacks a module
+    /// that a fault needs.
     pub fn isolate(
         &self,
         command: &mut Command,
@@ -187,7 +187,9 @@ impl Emulator {
             inside = inside.listen(address);
         }
         let launches = inside.install(command)?;
-        shared.has_routes.store(true, Ordering::Relaxed);
+        shared
+            .own(own(None))
+            .map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
         let (report, reports) = mpsc::unbounded_channel();
         let host = Host {
             control: self.control.clone(),
@@ -328,6 +330,7 @@ fn network(launch: &mut Launch) -> Network {
     Network {
         kind: Kind::Command,
         routes: launch.routes.take(),
+        traffic: launch.traffic.take(),
         senders: Senders::new(supervisor, launch.sockets.take()),
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use imds_isolation::{ListenError, Listening, Namespace};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 #[cfg(feature = "admin")]
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ use super::sender::{self, Senders};
 use super::{Builder, Emulator, StartError};
 #[cfg(feature = "admin")]
 use crate::control::Control;
+
+/// The most bytes in a packet over IPv6 on EC2, where the MTU is 9,001.
+const SEGMENT: u32 = 8941;
 
 /// The network whose loopback interface gets the addresses of IMDS.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -117,6 +121,9 @@ impl Network {
             .map_err(|error| failed(LinkLocalError(Reason::Listen(error))))?;
         let mut bound = Vec::new();
         for (address, listener) in std::mem::take(&mut listening.listeners) {
+            // Otherwise a whole response would be one packet, because the loopback interface has a
+            // larger MTU than an interface on EC2. A kernel that refuses it makes larger packets.
+            let _ = SockRef::from(&listener).set_tcp_mss(SEGMENT);
             let listener = TcpListener::from_std(listener).map_err(|source| {
                 let error = ListenError::Listen { address, source };
                 failed(LinkLocalError(Reason::Listen(error)))
@@ -140,6 +147,7 @@ impl Network {
         network::Network {
             kind: Kind::Existing,
             routes: Some(self.listening.routes()),
+            traffic: Some(self.listening.traffic.clone()),
             senders: Senders::new(place, self.listening.sockets.clone()),
         }
     }

@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 
 use super::StartError;
 use super::connection::serve;
-use super::network::{Network, Prohibition};
+use super::network::{Imposed, Network, Prohibition};
 use super::port::Port;
 use crate::control::Shared;
-use crate::fault::{Family, Refusal};
+use crate::fault::{Conditions, Family, Refusal};
 
 /// The pause after a failure to accept a connection, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -74,13 +74,15 @@ pub(super) async fn listen(
     };
     let mut port = Port::Open(listener);
     let mut prohibition: Option<Prohibition> = None;
+    let mut imposed: Option<(Conditions, Imposed)> = None;
     let mut changes = shared.changes.subscribe();
     // Connections are aborted with this task.
     let mut connections = JoinSet::new();
     loop {
         shared.tick();
         let imds = shared.imds.load_full();
-        let refusal = imds.refusal(family, shared.clock.now());
+        let now = shared.clock.now();
+        let refusal = imds.refusal(family, now);
         if port.is_open() == refusal.is_some() {
             port = port.turned(address, network.kind);
         }
@@ -90,8 +92,18 @@ pub(super) async fn listen(
         } else {
             prohibition = None;
         }
+        let conditions = imds.conditions(now);
+        if conditions == Conditions::default() {
+            imposed = None;
+        } else if imposed.as_ref().is_none_or(|(of, _)| *of != conditions) {
+            // The old ones end first, because a packet can be in one class only.
+            drop(imposed);
+            let new = network.impose(address.ip(), &conditions);
+            imposed = new.map(|new| (conditions, new));
+        }
         // No event reports that a rule begins or ends.
-        let look_again = imds.can_be_down() || !port.is_open() || shared.timeline.is_waiting();
+        let look_again =
+            imds.acts_below_requests() || !port.is_open() || shared.timeline.is_waiting();
         drop(imds);
         let accepted = tokio::select! {
             accepted = port.accept() => accepted,
@@ -115,7 +127,7 @@ pub(super) async fn listen(
         }
         while connections.try_join_next().is_some() {}
     }
-    drop((port, prohibition));
+    drop((port, prohibition, imposed));
     while connections.join_next().await.is_some() {}
 }
 

@@ -1,13 +1,18 @@
 //! The network in which a port is open, and what the emulator can do there.
 
+use std::net::IpAddr;
+
 #[cfg(all(feature = "isolation", target_os = "linux"))]
-pub(super) use imds_isolation::{Prohibition, Routes};
+pub(super) use imds_isolation::{Imposed, Prohibition, Routes, Traffic};
 
 #[cfg(not(all(feature = "isolation", target_os = "linux")))]
-pub(super) use self::none::{Prohibition, Routes};
+pub(super) use self::none::{Imposed, Prohibition, Routes, Traffic};
 
 #[cfg(target_os = "linux")]
 use super::sender::Senders;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+use crate::control::OwnNetwork;
+use crate::fault::Conditions;
 
 /// The network in which a port is open.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(super) struct Network {
     pub(super) kind: Kind,
     /// The routes to the addresses of IMDS, if they are the emulator's.
     pub(super) routes: Option<Routes>,
+    /// The packets to and from these addresses.
+    pub(super) traffic: Option<Traffic>,
     #[cfg(target_os = "linux")]
     pub(super) senders: Senders,
 }
@@ -41,19 +48,90 @@ impl Network {
         Self {
             kind: Kind::Ours,
             routes: None,
+            traffic: None,
             #[cfg(target_os = "linux")]
             senders: Senders::here(),
         }
     }
+
+    /// Imposes conditions on the packets to and from an address, if that is possible here.
+    pub(super) fn impose(&self, address: IpAddr, conditions: &Conditions) -> Option<Imposed> {
+        let traffic = self.traffic.as_ref()?;
+        traffic.impose(address, &of(conditions)).ok()
+    }
 }
 
-/// Without networks of their own, there are no such routes.
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+fn of(conditions: &Conditions) -> imds_isolation::Conditions {
+    let Conditions {
+        loss,
+        delay,
+        jitter,
+        bandwidth,
+    } = *conditions;
+    imds_isolation::Conditions {
+        loss,
+        delay,
+        jitter,
+        bandwidth,
+    }
+}
+
+#[cfg(not(all(feature = "isolation", target_os = "linux")))]
+fn of(conditions: &Conditions) -> Conditions {
+    *conditions
+}
+
+/// What can be done in a network of the emulator. Without `traffic`, it is tried in a network of its
+/// own, because the networks of isolated commands do not exist yet.
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+pub(super) fn own(traffic: Option<Traffic>) -> OwnNetwork {
+    OwnNetwork::new(move |conditions| {
+        let traffic = match &traffic {
+            Some(traffic) => traffic.clone(),
+            None => Traffic::apart().map_err(|error| {
+                format!("a network namespace to try it in cannot be made ({error})")
+            })?,
+        };
+        let imposed = traffic.impose(TRIAL, &of(conditions));
+        imposed.map(drop).map_err(|error| explained(&error))
+    })
+}
+
+/// An address that nothing has, from a block for documentation.
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+const TRIAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+fn explained(error: &imds_isolation::ImposeError) -> String {
+    use std::error::Error as _;
+    use std::io;
+    let modules = error.part.modules();
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    match source.map(io::Error::kind) {
+        // The kernel's word for a kind of queueing discipline or filter that it does not know.
+        Some(io::ErrorKind::NotFound | io::ErrorKind::Unsupported) | None => {
+            format!("{error}, because it lacks a module; it needs {modules}")
+        }
+        Some(io::ErrorKind::PermissionDenied) => {
+            format!("{error} for this process, which needs the capability NET_ADMIN")
+        }
+        Some(kind) => format!("{error} ({kind}); it needs the modules {modules}"),
+    }
+}
+
+/// Without networks of their own, there is nothing to act on.
 #[cfg(not(all(feature = "isolation", target_os = "linux")))]
 mod none {
     use std::convert::Infallible;
     use std::io;
     use std::net::IpAddr;
 
+    use crate::fault::Conditions;
+
+    pub(in crate::server) type Imposed = Infallible;
     pub(in crate::server) type Prohibition = Infallible;
 
     #[derive(Debug)]
@@ -61,6 +139,15 @@ mod none {
 
     impl Routes {
         pub(in crate::server) fn prohibit(&self, _: IpAddr) -> io::Result<Prohibition> {
+            match *self {}
+        }
+    }
+
+    #[derive(Debug)]
+    pub(in crate::server) enum Traffic {}
+
+    impl Traffic {
+        pub(in crate::server) fn impose(&self, _: IpAddr, _: &Conditions) -> io::Result<Imposed> {
             match *self {}
         }
     }

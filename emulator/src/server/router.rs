@@ -53,6 +53,7 @@ async fn answer(shared: &Shared, request: Request) -> Response {
         address: peer.unwrap_or(UNKNOWN),
         connection: None,
         process: None,
+        network_is_ours: false,
     };
     let origin = listener.map_or_else(unknown, |FromListener(origin)| origin);
     let decision = {

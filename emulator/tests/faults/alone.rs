@@ -42,6 +42,7 @@ fn ask_with(
         address: [127, 0, 0, 1].into(),
         connections,
         process: None,
+        network_is_ours: false,
     };
     imds.decide(&request, client, at)
 }
@@ -133,6 +134,7 @@ fn accepted(imds: &Imds, count: usize, at: DateTime<Utc>) -> Vec<u64> {
         address: [127, 0, 0, 1].into(),
         connections: 1,
         process: None,
+        network_is_ours: false,
     };
     let told = (0..count).filter_map(|_| imds.accept(client, at));
     told.map(|told| told.number).collect()

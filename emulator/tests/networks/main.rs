@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 #![cfg(target_os = "linux")]
 
+mod impaired;
 mod link_local;
 mod outgoing;
 mod prohibited;

@@ -295,6 +295,7 @@ fn client() -> Client<'static> {
         address: Ipv4Addr::LOCALHOST.into(),
         connections: 1,
         process: Some("fuzz"),
+        network_is_ours: false,
     }
 }
 

@@ -242,6 +242,7 @@ impl Server {
                 address,
                 connections: 1,
                 process: None,
+                network_is_ours: false,
             };
             if let Some(reset) = state.imds.accept(client, now) {
                 *rules = Some(reset.rules);

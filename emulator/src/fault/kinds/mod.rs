@@ -11,6 +11,7 @@ mod connection;
 mod credentials;
 mod effect;
 mod instance;
+mod network;
 mod rate;
 mod response;
 mod samples;
@@ -32,12 +33,14 @@ pub use self::connection::*;
 pub use self::credentials::*;
 pub use self::effect::Effect;
 pub use self::instance::*;
+pub use self::network::*;
 pub use self::rate::*;
 pub use self::response::*;
 pub use self::timing::*;
 pub use self::token::*;
 
 use self::samples::Draw;
+use super::conditions::Conditions;
 use super::draft::Draft;
 use super::occurrence::Occurrence;
 use super::view::View;
@@ -69,6 +72,8 @@ trait Kind {
 pub(crate) enum Nature<'a> {
     /// The listener: connections are refused, over one address family or over both.
     Listener(Option<Family>, Refusal),
+    /// The packets to and from the address of IMDS, where the emulator owns the network.
+    Network(Impairment),
     /// A connection that was accepted: it is reset before a request is read.
     Accept,
     /// The response. If several faults of the response or of its delivery match, the first applies.
@@ -92,6 +97,17 @@ pub(crate) enum Refusal {
     Prohibited,
 }
 
+/// What becomes of packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Impairment {
+    /// This fraction is lost.
+    Loss(f64),
+    /// They are late.
+    Delay { delay: Duration, jitter: Duration },
+    /// They have this number of bytes per second at most.
+    Bandwidth(u64),
+}
+
 /// The requests that a fault can apply to, among those that its rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requests {
@@ -105,6 +121,8 @@ impl Nature<'_> {
     pub(crate) fn requests(self) -> Option<Requests> {
         match self {
             Self::Listener(..) | Self::Accept => None,
+            // While the rule is in force, it acts on the packets of every request.
+            Self::Network(..) => Some(Requests::All),
             Self::Response(requests, _)
             | Self::Delivery(requests, _)
             | Self::Delay(requests, _)
@@ -117,7 +135,11 @@ impl Nature<'_> {
     pub(crate) fn replaces(self) -> bool {
         match self {
             Self::Response(..) | Self::Delivery(..) | Self::Rate(..) => true,
-            Self::Listener(..) | Self::Accept | Self::Delay(..) | Self::Instance(..) => false,
+            Self::Listener(..)
+            | Self::Network(..)
+            | Self::Accept
+            | Self::Delay(..)
+            | Self::Instance(..) => false,
         }
     }
 
@@ -126,6 +148,7 @@ impl Nature<'_> {
         match self {
             Self::Instance(..) => true,
             Self::Listener(..)
+            | Self::Network(..)
             | Self::Accept
             | Self::Response(..)
             | Self::Delivery(..)
@@ -137,7 +160,7 @@ impl Nature<'_> {
     /// Whether only a server that owns the connection can do what the fault does.
     pub(crate) fn needs_connection(self) -> bool {
         match self {
-            Self::Listener(..) | Self::Accept | Self::Delivery(..) => true,
+            Self::Listener(..) | Self::Network(..) | Self::Accept | Self::Delivery(..) => true,
             Self::Rate(requests, fault) => {
                 fault.counts_connections() || fault.effect().nature(requests).needs_connection()
             }
@@ -155,9 +178,11 @@ impl Nature<'_> {
             }
             Self::Delivery(_, fault) => fault.deliver(draft),
             Self::Rate(requests, fault) => fault.effect().nature(requests).deliver(draft),
-            Self::Listener(..) | Self::Accept | Self::Delay(..) | Self::Instance(..) => {
-                draft.into()
-            }
+            Self::Listener(..)
+            | Self::Network(..)
+            | Self::Accept
+            | Self::Delay(..)
+            | Self::Instance(..) => draft.into(),
         }
     }
 }
@@ -286,6 +311,12 @@ macro_rules! group {
                 }
             }
 
+            pub(super) fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)*
+                }
+            }
+
             pub(super) fn samples(draw: &mut super::Draw<'_>, into: &mut Vec<super::Fault>) {
                 $(
                     let samples = <$kind as super::Kind>::samples(draw);
@@ -356,6 +387,14 @@ macro_rules! groups {
                 }
             }
 
+            /// The name of the kind, which is `type` in files.
+            #[doc(hidden)]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(group) => group.name(),)*
+                }
+            }
+
             /// Faults of all kinds, for simulations.
             #[doc(hidden)]
             pub fn samples(random: &mut dyn rand::Rng) -> Vec<Self> {
@@ -380,6 +419,8 @@ macro_rules! groups {
 groups! {
     /// The connection is refused, reset or closed.
     Connection(ConnectionFault),
+    /// Packets are lost or late.
+    Network(NetworkFault),
     /// The response is late, or slow.
     Timing(TimingFault),
     /// The response is an error, or another one.
@@ -411,15 +452,35 @@ impl Fault {
         self.nature().needs_connection()
     }
 
-    /// Whether the fault acts on the route to the address of IMDS.
-    pub(crate) fn needs_route(&self) -> bool {
-        matches!(self.nature(), Nature::Listener(_, Refusal::Prohibited))
+    /// If the fault acts on a network that the emulator owns: what to use elsewhere.
+    #[doc(hidden)]
+    pub fn instead(&self) -> Option<&'static str> {
+        Some(match self.nature() {
+            Nature::Listener(_, Refusal::Prohibited) => "`down`",
+            Nature::Network(Impairment::Loss(_)) => "`blackhole` with `when.probability`",
+            Nature::Network(Impairment::Delay { .. }) => "`latency`",
+            Nature::Network(Impairment::Bandwidth(_)) => "`slow_body`",
+            _ => return None,
+        })
+    }
+
+    /// What the fault does to packets, if it acts on them.
+    pub(crate) fn conditions(&self) -> Option<Conditions> {
+        let Nature::Network(impairment) = self.nature() else {
+            return None;
+        };
+        let mut conditions = Conditions::default();
+        conditions.add(impairment);
+        Some(conditions)
     }
 
     /// Whether the fault takes effect before there is a request.
     #[doc(hidden)]
     pub fn precedes_requests(&self) -> bool {
-        self.nature().requests().is_none()
+        match self.nature() {
+            Nature::Network(..) => true,
+            nature => nature.requests().is_none(),
+        }
     }
 
     /// Whether the fault can affect `PUT` requests for a token alone.
