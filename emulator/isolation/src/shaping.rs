@@ -71,7 +71,7 @@ pub(crate) fn add_class(class: u16, shape: &Shape) -> Vec<u8> {
     options.extend(words(&[burst, burst, LONGEST, 0, 0]));
     let wide = rate.to_ne_bytes().to_vec();
     let mut message = message(handle(ROOT, class), handle(ROOT, 0), "htb");
-    // TCA_HTB_PARMS, TCA_HTB_RATE64 and TCA_HTB_CEIL64
+    // The parameters, and the rates with 64 bits: TCA_HTB_RATE64 and TCA_HTB_CEIL64.
     let options = options_of([(1, options), (6, wide.clone()), (7, wide)]);
     message.attributes.push(options);
     add(RouteNetlinkMessage::NewTrafficClass(message))
@@ -89,7 +89,7 @@ pub(crate) fn split(class: u16) -> Vec<u8> {
     let mut options = [rate_of(UNLIMITED), vec![0; 12]].concat();
     options.extend(words(&[QUEUE_BYTES, 0, 0]));
     let mut message = message(splitter(class), handle(ROOT, class), "tbf");
-    // TCA_TBF_PARMS and TCA_TBF_BURST
+    // The parameters, and TCA_TBF_BURST.
     message
         .attributes
         .push(options_of([(1, options), (6, words(&[LONGEST]))]));
@@ -210,4 +210,27 @@ fn time(time: Duration) -> u32 {
 
 fn units(nanoseconds: u128) -> u32 {
     u32::try_from(nanoseconds / NANOSECONDS).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compared with what `strace tc qdisc add … netem delay 40ms 1ms limit 10000` shows, because not
+    /// every kernel has netem.
+    #[test]
+    fn a_delay_is_encoded_as_tc_does() {
+        let shape = Shape {
+            delay: Duration::from_millis(40),
+            jitter: Duration::from_millis(1),
+            rate: None,
+        };
+        let message = delay(1, &shape);
+        let header = words(&[LO, 0xec21_0000, 0xec00_0001, 0]);
+        let options = words(&[0x0009_8968, 0x2710, 0, 0, 0, 0x3d09]);
+        assert_eq!(message.len(), 76);
+        assert_eq!(message[20..36], header);
+        assert_eq!(&message[40..46], b"netem\0");
+        assert_eq!(message[52..], options);
+    }
 }

@@ -17,12 +17,11 @@ use super::network::Network;
 use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Invalid};
 use crate::control::{Control, Player, Shared, check_mounted, check_steps};
 use crate::imds::Imds;
 use crate::instance::Iam;
 use crate::journal::Journal;
-use crate::value::Invalid;
 
 /// What to emulate, and where to listen.
 #[derive(Clone, Debug)]
