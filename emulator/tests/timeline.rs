@@ -112,7 +112,7 @@ async fn nothing_but_a_token_that_was_given_counts_as_one() {
     )
     .await;
     let seen = || bench.imds.timeline()[0].seen;
-    bench.token("0").await;
+    bench.token("21601").await;
     assert_eq!(seen(), 0, "refused");
     let token = bench.token("60").await.body;
     assert_eq!(seen(), 1);
