@@ -38,9 +38,13 @@ impl RoleName {
         &self.0
     }
 
-    /// Whether the name is a session token of IMDS, or has a part that looks like a secret access key
-    /// or a session token of AWS `[B4.2]`. Proxies have returned secrets for the name, which then is
-    /// part of URLs, logs and errors.
+    /// Whether the name is a session token of IMDS, or has a part that looks like a secret access key,
+    /// which has 40 characters of Base64, or like a session token of AWS, which has more than a name
+    /// may have `[B4.2]`. Proxies have returned secrets for the name, which then is part of URLs, logs
+    /// and errors.
+    ///
+    /// In a random text, the kind of character changes 25 times in 40 characters on average, and hardly
+    /// ever less than 15 times. In a name, which consists of words, it changes far less often.
     ///
     /// ```
     /// use ec2_role_name::RoleName;
@@ -54,11 +58,33 @@ impl RoleName {
     /// # }
     /// ```
     pub fn looks_like_secret(&self) -> bool {
-        // It is a legal name, as it is shorter than the longest name.
-        let is_token = |name: &str| {
-            name.len() >= 40 && TOKENS.iter().any(|beginning| name.starts_with(beginning))
-        };
-        is_token(&self.0) || self.0.split(ends_part).any(is_secret)
+        // A token is a legal name, as it is shorter than the longest name.
+        if self.0.len() >= 40 && TOKENS.iter().any(|start| self.0.starts_with(start)) {
+            return true;
+        }
+        let (mut length, mut changes, mut kinds, mut last) = (0, 0, 0, 0);
+        // The byte at the end ends the last part. `=` stands between a name and a key as well as at the
+        // end of Base64.
+        for byte in self.0.bytes().chain([b'=']) {
+            let kind = match byte {
+                b'A'..=b'Z' => 1,
+                b'a'..=b'z' => 2,
+                b'0'..=b'9' => 4,
+                b'+' | b'/' => 8,
+                _ if length == 40 && changes > 15 => return true,
+                _ if length > 64 && kinds & 7 == 7 => return true,
+                _ => {
+                    (length, changes, kinds, last) = (0, 0, 0, 0);
+                    continue;
+                }
+            };
+            length += 1;
+            // The first character is counted, too.
+            changes += u32::from(kind != last);
+            kinds |= kind;
+            last = kind;
+        }
+        false
     }
 }
 
@@ -118,50 +144,6 @@ fn is_segment(segment: &str) -> bool {
 
 /// How session tokens of IMDS begin.
 const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
-
-/// `=` stands between a name and a key as well as at the end of Base64.
-fn ends_part(letter: char) -> bool {
-    !(letter.is_ascii_alphanumeric() || "+/".contains(letter))
-}
-
-/// Whether characters of Base64 look like a secret access key, which has 40 of them, or like a session
-/// token, which has more than a name may have.
-///
-/// In a random text, the kind of character changes 25 times in 40 characters on average, and hardly ever
-/// less than 15 times. In a name, which consists of words, it changes far less often.
-fn is_secret(part: &str) -> bool {
-    let kinds = || part.bytes().map(kind);
-    match part.len() {
-        40 => {
-            let changes = kinds()
-                .zip(kinds().skip(1))
-                .filter(|(one, next)| one != next);
-            // The first character is counted, too.
-            changes.count() + 1 > 15
-        }
-        65.. => [Kind::Capital, Kind::Small, Kind::Digit]
-            .into_iter()
-            .all(|kind| kinds().any(|other| other == kind)),
-        _ => false,
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Capital,
-    Small,
-    Digit,
-    Other,
-}
-
-fn kind(byte: u8) -> Kind {
-    match byte {
-        b'A'..=b'Z' => Kind::Capital,
-        b'a'..=b'z' => Kind::Small,
-        b'0'..=b'9' => Kind::Digit,
-        _ => Kind::Other,
-    }
-}
 
 #[cfg(test)]
 mod tests {
