@@ -19,6 +19,10 @@ mkdir -p "$clients" "$reports"
 : > "$log"
 
 wanted=${CLIENTS:-${BLESS:+all}}
+left_out=" aiobotocore aws-credentials-imds awscrt gdal go-v1 go-v2 metadata-service minio obstore opendal pyarrow ruby "
+for name in $wanted; do
+    [[ $wanted = all || $left_out = *" $name "* ]] || { echo "conformance: unknown client $name; accepted: all, or of$left_out"; exit 2; }
+done
 measured=()
 ran=()
 not=()
