@@ -1,4 +1,5 @@
-//! Builds the component, which the library embeds.
+//! Builds the component, which the library embeds, or takes the one that `EC2_ROLE_COMPONENT` names:
+//! the commands of a release embed its component, which is optimised further.
 //!
 //! A nested cargo builds it in a target folder of its own: cargo has no stable way to depend on an
 //! artefact for another target, and in a common folder the two would wait for each other's lock. All
@@ -16,6 +17,9 @@ use std::process::{Command, ExitCode};
 use component::{TARGET, clean};
 
 mod component;
+
+/// The variable with the path of a component to embed.
+const GIVEN: &str = "EC2_ROLE_COMPONENT";
 
 fn main() -> ExitCode {
     match build() {
@@ -38,18 +42,29 @@ fn build() -> Result<(), Box<dyn Error>> {
         .ok_or("OUT_DIR is not where cargo puts it")?;
     let target = profile.with_file_name("component");
 
+    let embedded = out.join("ec2_role_component.wasm");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed={GIVEN}");
+    if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
+        println!("cargo::rerun-if-changed={}", text(&given)?);
+        fs::copy(&given, embedded).map_err(|error| {
+            format!(
+                "cannot read {}, which {GIVEN} names: {error}",
+                given.display()
+            )
+        })?;
+        return Ok(());
+    }
     ensure_target()?;
-    let artefact = component::build(
+    let built = component::build(
         workspace,
         &component::cargo_home()?,
         &target,
         "ec2-role-component",
         &[],
     )?;
-    // A private copy: another build may replace the artefact while this one is read.
-    fs::copy(&artefact, out.join("ec2_role_component.wasm"))?;
-    for source in sources(&artefact.with_extension("d"))? {
+    fs::write(embedded, built.content)?;
+    for source in sources(&built.sources)? {
         println!("cargo::rerun-if-changed={source}");
     }
     for file in [

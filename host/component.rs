@@ -1,27 +1,35 @@
 //! How components are built: by a nested cargo, in a clean environment.
 //!
-//! The host's build script, `cargo xtask` and the tests share this file. The component that the host
-//! embeds is therefore byte for byte the one that a release carries, and no build makes cargo compile
-//! the libraries of another one again.
+//! The host's build script, `cargo xtask` and the tests share this file. So all of them build the same
+//! bytes, and no build makes cargo compile the libraries of another one again.
 
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "component";
 
-/// Builds the component `package` of `workspace` in the folder `target`, with cargo's home at `home`,
-/// and returns the path of the artefact.
+/// A component that was built.
+pub(crate) struct Built {
+    /// Its bytes.
+    pub(crate) content: Vec<u8>,
+    /// The list of its source files, as cargo writes it.
+    #[allow(dead_code, reason = "for the host's build script")]
+    pub(crate) sources: PathBuf,
+}
+
+/// Builds the component `package` of `workspace` in the folder `target`, with cargo's home at `home`.
 pub(crate) fn build(
     workspace: &Path,
     home: &Path,
     target: &Path,
     package: &str,
     arguments: &[&str],
-) -> Result<PathBuf, Box<dyn Error>> {
+) -> Result<Built, Box<dyn Error>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = clean(Command::new(cargo))
         .current_dir(workspace)
@@ -43,10 +51,76 @@ pub(crate) fn build(
     if !status.success() {
         return Err(format!("cannot build {package}; see the errors above").into());
     }
-    Ok(target
+    let artefact = target
         .join(TARGET)
         .join(PROFILE)
-        .join(format!("{}.wasm", package.replace('-', "_"))))
+        .join(format!("{}.wasm", package.replace('-', "_")));
+    let content = without_names(&fs::read(&artefact)?)
+        .ok_or("cargo built something other than a component")?;
+    Ok(Built {
+        content,
+        sources: artefact.with_extension("d"),
+    })
+}
+
+/// Removes the names that the linker gives the parts of a component. They help those who read its text
+/// form, and the linker has no option to omit them.
+fn without_names(component: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = component.get(..PREAMBLE)?.to_vec();
+    for section in sections(component) {
+        let section = section?;
+        let content = component.get(section.content)?;
+        // A custom section begins with the length of its name, and the name.
+        let is_names = section.id == CUSTOM && content.get(1..)?.starts_with(b"component-name");
+        if !is_names {
+            rest.extend_from_slice(component.get(section.whole)?);
+        }
+    }
+    Some(rest)
+}
+
+/// The magic number and the version.
+pub(crate) const PREAMBLE: usize = 8;
+const CUSTOM: u8 = 0;
+
+/// A section of a module or component.
+pub(crate) struct Section {
+    pub(crate) id: u8,
+    pub(crate) content: Range<usize>,
+    /// The same with its header, which is the id and the length.
+    pub(crate) whole: Range<usize>,
+}
+
+/// The sections of a module or component. The last item is `None` if the bytes are neither.
+pub(crate) fn sections(wasm: &[u8]) -> impl Iterator<Item = Option<Section>> {
+    let mut position = PREAMBLE;
+    std::iter::from_fn(move || {
+        (position < wasm.len()).then(|| {
+            let section = section(wasm, position);
+            position = section.as_ref().map_or(wasm.len(), |it| it.whole.end);
+            section
+        })
+    })
+}
+
+fn section(wasm: &[u8], start: usize) -> Option<Section> {
+    let id = *wasm.get(start)?;
+    // LEB128: seven bits in each byte, the lowest first.
+    let (mut length, mut position) = (0_usize, start.checked_add(1)?);
+    for shift in (0..u32::BITS).step_by(7) {
+        let byte = *wasm.get(position)?;
+        position = position.checked_add(1)?;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let end = position.checked_add(length)?;
+            return (end <= wasm.len()).then_some(Section {
+                id,
+                content: position..end,
+                whole: start..end,
+            });
+        }
+    }
+    None
 }
 
 /// The folder in which cargo keeps its downloads.

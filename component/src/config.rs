@@ -1,5 +1,6 @@
 //! The settings. A [`Config`] is valid: its constructor checks every value.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -154,8 +155,8 @@ impl Config {
             600_000,
             "1 to 600000 milliseconds",
         )?;
-        let attempts = in_range("attempts", options.attempts, 1..=10, "1 to 10")?;
-        let token_ttl = in_range(
+        let attempts = in_small_range("attempts", options.attempts, 1..=10, "1 to 10")?;
+        let token_ttl = in_small_range(
             "token-ttl",
             options.token_ttl,
             1..=21_600,
@@ -168,7 +169,7 @@ impl Config {
             86_400_000,
             "0 to 86400000 milliseconds",
         )?;
-        let jitter = in_range(
+        let jitter = in_small_range(
             "expiry-window-jitter",
             options.expiry_window_jitter,
             0..=100,
@@ -202,21 +203,33 @@ impl Config {
 
 #[cold]
 fn invalid(option: &'static str, value: String, accepted: &'static str) -> Error {
-    Error::InvalidConfiguration(InvalidOption {
+    Error::InvalidConfiguration(Box::new(InvalidOption {
         name: option.to_string(),
         value,
         accepted: accepted.to_string(),
-    })
+    }))
 }
 
-fn in_range<T: Copy + PartialOrd + ToString>(
+fn in_range(
     option: &'static str,
-    value: Option<T>,
-    range: RangeInclusive<T>,
+    value: Option<u64>,
+    range: RangeInclusive<u64>,
     accepted: &'static str,
-) -> Result<Option<T>, Error> {
+) -> Result<Option<u64>, Error> {
     match value.filter(|value| !range.contains(value)) {
         Some(value) => Err(invalid(option, value.to_string(), accepted)),
         None => Ok(value),
     }
+}
+
+/// As [`in_range`], for a range within 32 bits.
+fn in_small_range(
+    option: &'static str,
+    value: Option<u32>,
+    range: RangeInclusive<u32>,
+    accepted: &'static str,
+) -> Result<Option<u32>, Error> {
+    let range = u64::from(*range.start())..=u64::from(*range.end());
+    in_range(option, value.map(u64::from), range, accepted)?;
+    Ok(value)
 }

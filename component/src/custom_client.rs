@@ -96,7 +96,7 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
                 format!("IMDS answered {status}"),
             ),
         };
-        Err(Error::Failed(Failure {
+        let failure = Failure {
             reason,
             step,
             status,
@@ -104,7 +104,8 @@ impl<P: CustomClientPort, C: Clock> MetadataClient for CustomClient<P, C> {
             attempts: 1,
             elapsed,
             message,
-        }))
+        };
+        Err(failure.into())
     }
 }
 

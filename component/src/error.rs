@@ -4,19 +4,20 @@
 //! the two. No message contains a secret. No message contains anything of a response body, except
 //! the document's `Message` if the reason is [`Reason::Refused`].
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-/// Why an operation failed.
+/// Why an operation failed. It is small, because most of the code passes it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The configuration disables IMDS.
     Disabled,
     /// A setting has an invalid value.
-    InvalidConfiguration(InvalidOption),
+    InvalidConfiguration(Box<InvalidOption>),
     /// An exchange with IMDS failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// This build does not support the operation or the option.
     Unsupported(String),
     /// Any other error.
@@ -127,7 +128,7 @@ pub(crate) fn quotable(text: &str) -> String {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(Box::new(failure))
     }
 }
 

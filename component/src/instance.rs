@@ -134,10 +134,9 @@ impl<M: InstanceClient, C: Clock, R: Random> Instance<M, C, R> {
     ///
     /// As [`Provider::retrieve`].
     pub async fn retrieve(&mut self) -> Result<Credentials, Error> {
-        let clock = &self.clock;
         let retrieved = self
             .provider
-            .retrieve(&mut self.client, || clock.wall())
+            .retrieve(&mut self.client, &self.clock)
             .await?;
         Ok(retrieved.credentials)
     }
@@ -206,7 +205,7 @@ impl<T: Transport, C: Clock + Clone, R: Random + Clone> Instance<Client<T, C, R>
             Step::Metadata,
             "the body is not UTF-8 text".into(),
         );
-        String::from_utf8(found.body).map_err(|_| Error::Failed(failure))
+        String::from_utf8(found.body).map_err(|_| failure.into())
     }
 
     /// The region of the instance: from its identity document, or from `placement/region` if there is no

@@ -9,6 +9,8 @@
 //! blocks until it has its result, so every future is ready at the first poll. In a simulation, the
 //! ports wait on a virtual clock.
 //!
+//! Messages are put together with `concat`, because `format!` would add 3 kB to the component.
+//!
 //! Programs can match the public enums exhaustively. Those that mirror the WIT package cannot grow
 //! within a version of the package, and only this workspace uses the others.
 //!

@@ -1,6 +1,5 @@
 //! Look-ups of metadata: the interface of a client, the result of a look-up, request counts.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -50,10 +49,9 @@ impl Found {
             true => "no reason given".into(),
             false => quotable(message),
         };
-        Error::Failed(Failure {
-            code: Some(code),
-            ..self.failure(Reason::Refused, step, format!("{what}: {why}"))
-        })
+        let mut failure = self.failure(Reason::Refused, step, [what, ": ", &why].concat());
+        failure.code = Some(code);
+        failure.into()
     }
 }
 

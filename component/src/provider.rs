@@ -1,15 +1,14 @@
 //! The EC2 role provider: the steps of package `credentials/ec2rolecreds` of the AWS SDK for Go v2.
 
-use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
 pub use ec2_role_name::{InvalidRoleName, RoleName};
 
 use crate::credentials::{Credentials, SOURCE};
-use crate::error::{Error, Failure, Reason, Step};
+use crate::error::{Error, Reason, Step};
 use crate::metadata::MetadataClient;
-use crate::ports::Random;
+use crate::ports::{Clock, Random};
 use crate::time::{self, UnixTime};
 
 mod document;
@@ -100,10 +99,10 @@ impl Provider {
     /// Those of `client`, and [`Error::Failed`] with one of these reasons: [`Reason::NoRole`] if IMDS
     /// lists no role, [`Reason::Refused`] if the document contains an error code,
     /// [`Reason::InvalidResponse`] if the role list or the document is malformed.
-    pub async fn retrieve<M: MetadataClient>(
+    pub async fn retrieve(
         &mut self,
-        client: &mut M,
-        now: impl Fn() -> UnixTime,
+        client: &mut impl MetadataClient,
+        clock: &impl Clock,
     ) -> Result<Retrieved, Error> {
         let mut rounds = 0;
         let (role, found) = loop {
@@ -112,7 +111,7 @@ impl Provider {
                 Some(role) => role.clone(),
                 None => self.list(client).await?,
             };
-            let path = format!("{}{}", self.path, role.as_str());
+            let path = [self.path, role.as_str()].concat();
             let error = match client.metadata(Step::RoleCredentials, &path).await {
                 Ok(found) => break (role, found),
                 Err(error) => error,
@@ -128,12 +127,12 @@ impl Provider {
                 self.settings.extended_path && rounds < MAX_ROUNDS
             };
             if !retry {
-                let message = format!("IMDS has no credentials for the role {}", role.as_str());
+                let message = ["IMDS has no credentials for the role ", role.as_str()].concat();
                 return Err(no_role(error, message));
             }
         };
         let document = document::parse(&found)?;
-        let now = now();
+        let now = clock.wall();
         let cap = now.saturating_add(LIFE_CAP).floor();
         Ok(Retrieved {
             credentials: Credentials {
@@ -208,11 +207,11 @@ impl Provider {
 /// Turns a 404 into [`Reason::NoRole`]: in a look-up of credentials, that is what it means `[B3.2]`.
 fn no_role(error: Error, message: String) -> Error {
     match error {
-        Error::Failed(failure) if failure.reason == Reason::NotFound => Error::Failed(Failure {
-            reason: Reason::NoRole,
-            message,
-            ..failure
-        }),
+        Error::Failed(mut failure) if failure.reason == Reason::NotFound => {
+            failure.reason = Reason::NoRole;
+            failure.message = message;
+            Error::Failed(failure)
+        }
         other => other,
     }
 }

@@ -134,8 +134,11 @@ node_with() {
     fi
 }
 
-# The component, where the host's build script leaves it.
-component=$PWD/target/component/wasm32-unknown-unknown/component/ec2_role_component.wasm
+# released NAME: a component as a release carries it, in $component.
+released() {
+    command -v npm > /dev/null || cannot_install
+    component=$(xtask component "$1")
+}
 
 # xtask TASK...: `cargo xtask`, as `build` left it.
 xtask() {

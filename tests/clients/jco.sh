@@ -5,6 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 node@20.20.2
 PATH=$modules/.bin:$PATH
 build
+released ec2-role-credentials
 agreed "$component" component
 "$modules/.bin/jco" transpile --quiet "$component" --out-dir "$clients/$client/out"
 cp tests/clients/hosts/jco.mjs "$clients/$client/"

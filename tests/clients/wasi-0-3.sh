@@ -4,9 +4,9 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 node_with @bytecodealliance/jco@1.35.0 @bytecodealliance/preview2-shim@0.26.1 @bytecodealliance/preview3-shim@0.7.0 node@24.21.0
 build
-preview=$(xtask component ec2-role-credentials-wasi-0-3)
+released ec2-role-credentials-wasi-0-3
 PATH=$modules/.bin:$PATH
-cp "$preview" "$clients/$client/preview.wasm"
+cp "$component" "$clients/$client/preview.wasm"
 agreed "$clients/$client/preview.wasm" wasi-0-3
 jco transpile --quiet "$clients/$client/preview.wasm" --out-dir "$clients/$client/out"
 cp tests/clients/hosts/wasi_0_3.mjs "$clients/$client/"

@@ -12,6 +12,7 @@ if ! [[ $("$wash" --version 2> /dev/null) =~ ^wash\ 2\.([0-9]+)\. ]] || ((BASH_R
 fi
 
 build
+released ec2-role-credentials
 mkdir -p "$clients/$client"
 composed=$clients/$client/composed.wasm
 compose handler-component "$composed"

@@ -21,6 +21,7 @@ if ! usable "$wasmtime"; then
 fi
 
 build
+released ec2-role-credentials
 consumer=$clients/$client/consumer.wasm
 mkdir -p "$clients/$client"
 compose consumer-component "$consumer"

@@ -4,6 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 python_with wasmtime==50.0.1
 build
+released ec2-role-credentials
 emulated '
 instance.iam = { role = "the-role", lifetime = "6s", rotation = "3s", lead = "0s" }
 ' "$python" tests/clients/hosts/wasmtime_py.py "$component"

@@ -34,10 +34,11 @@ fn imports_and_exports_are_the_ones_that_were_agreed_on() {
 }
 
 /// The component must not grow unnoticed. A commit that raises the bound in the golden file says why;
-/// the aim is 96 KiB.
+/// the aim is 96 KiB. The host embeds the component as the compiler makes it; tests/clients/jco.sh checks
+/// the smaller one of a release.
 #[test]
 fn the_component_keeps_within_its_budget() {
-    let golden = workspace().join("tests/golden/component.size.txt");
+    let golden = workspace().join("tests/golden/component.embedded.size.txt");
     let budget: usize = fs::read_to_string(golden).unwrap().trim().parse().unwrap();
     println!("the component has {} bytes, of {budget}", COMPONENT.len());
     assert!(COMPONENT.len() <= budget, "{} bytes", COMPONENT.len());

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{cargo, must, print_rules, public_api, release, wit};
+use crate::{cargo, must, optimise, print_rules, public_api, release, wit};
 
 /// What can be rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,9 +99,10 @@ fn script(workspace: &Path, name: &str) -> Result<()> {
 }
 
 fn components(workspace: &Path, target: &Path) -> Result<()> {
+    let optimiser = optimise::install(target)?;
     for component in &release::COMPONENTS {
-        let artefact = release::build(component.name, workspace, target)?;
-        let description = wit::describe(&fs::read(artefact)?)?;
+        let content = release::build(component.name, workspace, target, &optimiser)?;
+        let description = wit::describe(&content)?;
         let golden = workspace.join("tests/golden");
         let name = component.feature.unwrap_or("component");
         fs::write(

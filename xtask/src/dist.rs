@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
+use crate::optimise::{self, Optimiser};
 use crate::release::{self, BINARIES, COMPONENTS};
 use crate::{cargo, component, must, sources, succeeds, wit};
 
@@ -46,6 +47,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
              `cargo install --locked {CYCLONEDX}`, or omit the SBOMs with `--skip sbom`"
         );
     }
+    let optimiser = optimise::install(target)?;
     let no_image = if skips(Part::Image) {
         Some("--skip")
     } else if !succeeds(Command::new("docker").arg("version")) {
@@ -61,7 +63,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
         None => target.join("dist"),
     };
     prepare(&out)?;
-    components(workspace, target, &out)?;
+    components(workspace, target, &out, &optimiser)?;
     for file in sources::files(&workspace.join("wit"))? {
         if file.ends_with(".wit") {
             let file = Path::new("wit").join(file);
@@ -117,9 +119,9 @@ fn prepare(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn components(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
+fn components(workspace: &Path, target: &Path, out: &Path, optimiser: &Optimiser) -> Result<()> {
     for component in &COMPONENTS {
-        let content = fs::read(release::build(component.name, workspace, target)?)?;
+        let content = release::build(component.name, workspace, target, optimiser)?;
         let description = wit::describe(&content)?;
         let write = |extension: &str, content: &[u8]| {
             fs::write(out.join(format!("{}.{extension}", component.name)), content)
@@ -132,11 +134,13 @@ fn components(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds the commands. Cargo strips them, so the machine needs no tool for that.
+/// Builds the commands, with the component of this release in the host's. Cargo strips them, so the
+/// machine needs no tool for that.
 fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
     let mut build = cargo();
     build
         .current_dir(workspace)
+        .env("EC2_ROLE_COMPONENT", out.join("ec2-role-credentials.wasm"))
         .args(["build", "--release", "--locked"])
         .args(["--config", "profile.release.strip=true"])
         .arg("--target-dir")

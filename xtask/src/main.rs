@@ -16,6 +16,7 @@ mod bless;
 mod component;
 mod dist;
 mod links;
+mod optimise;
 mod public_api;
 mod release;
 mod reproducible;
@@ -47,7 +48,7 @@ enum Task {
         /// Run only these steps.
         steps: Vec<String>,
     },
-    /// Build one component and print the path of the artefact.
+    /// Build one component as a release carries it, and print its path.
     Component {
         /// Name of the artefact, without `.wasm`.
         #[arg(value_parser = PossibleValuesParser::new(release::COMPONENTS.map(|component| component.name)))]
@@ -101,10 +102,14 @@ fn run(arguments: Arguments) -> Result<()> {
             must(command.args(steps))
         }
         Task::Component { name } => {
-            println!(
-                "{}",
-                release::build(&name, workspace, &target()?)?.display()
-            );
+            let target = target()?;
+            let component =
+                release::build(&name, workspace, &target, &optimise::install(&target)?)?;
+            let folder = target.join("components");
+            std::fs::create_dir_all(&folder)?;
+            let file = folder.join(format!("{name}.wasm"));
+            std::fs::write(&file, component)?;
+            println!("{}", file.display());
             Ok(())
         }
         Task::Dist(options) => dist::run(workspace, &target()?, &options),

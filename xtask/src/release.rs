@@ -1,10 +1,11 @@
 //! The components and commands of a release.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::component;
+use crate::optimise::Optimiser;
 
 /// A build of the package `ec2-role-component`.
 #[derive(Debug)]
@@ -31,15 +32,21 @@ pub(crate) const COMPONENTS: [Component; 3] = [
 ];
 
 impl Component {
-    /// Builds it from the sources in `workspace`, in the folder `target`, and returns the path of the
-    /// artefact. Another build in the same folder replaces it.
-    pub(crate) fn build(&self, workspace: &Path, home: &Path, target: &Path) -> Result<PathBuf> {
+    /// Builds it from the sources in `workspace`, in the folder `target`, and optimises it.
+    pub(crate) fn build(
+        &self,
+        workspace: &Path,
+        home: &Path,
+        target: &Path,
+        optimiser: &Optimiser,
+    ) -> Result<Vec<u8>> {
         let mut arguments = vec!["--locked"];
         if let Some(feature) = self.feature {
             arguments.extend(["--features", feature]);
         }
-        component::build(workspace, home, target, "ec2-role-component", &arguments)
-            .map_err(|error| anyhow!("{error}"))
+        let built = component::build(workspace, home, target, "ec2-role-component", &arguments)
+            .map_err(|error| anyhow!("{error}"))?;
+        optimiser.component(&built.content)
     }
 
     /// The name of its target folder, which the tests use too.
@@ -52,13 +59,23 @@ impl Component {
 }
 
 /// Builds the component of that name in its own folder of `target`.
-pub(crate) fn build(name: &str, workspace: &Path, target: &Path) -> Result<PathBuf> {
+pub(crate) fn build(
+    name: &str,
+    workspace: &Path,
+    target: &Path,
+    optimiser: &Optimiser,
+) -> Result<Vec<u8>> {
     let component = COMPONENTS
         .iter()
         .find(|component| component.name == name)
         .with_context(|| format!("unknown component {name}"))?;
     let home = component::cargo_home().map_err(|error| anyhow!("{error}"))?;
-    component.build(workspace, &home, &target.join(component.folder()))
+    component.build(
+        workspace,
+        &home,
+        &target.join(component.folder()),
+        optimiser,
+    )
 }
 
 /// A command.

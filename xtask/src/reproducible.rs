@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
+use crate::optimise::{self, Optimiser};
 use crate::release::COMPONENTS;
 use crate::{component, dist, sources};
 
@@ -27,14 +28,16 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     let home = component::cargo_home().map_err(|error| anyhow!("{error}"))?;
     let other_home = folder.path().join("home-of-cargo");
     symlink(&home, &other_home)?;
-    let second = build(workspace, &folder.path().join("and/second"), &other_home)?;
+    let optimiser = optimise::install(target)?;
+    let second = folder.path().join("and/second");
+    let second = build(workspace, &second, &other_home, &optimiser)?;
     if options.once {
         for (component, content) in zip(&COMPONENTS, &second) {
             println!("{}  {}.wasm", dist::hash(content), component.name);
         }
         return Ok(());
     }
-    let first = build(workspace, &folder.path().join("first"), &home)?;
+    let first = build(workspace, &folder.path().join("first"), &home, &optimiser)?;
 
     let mut differ = Vec::new();
     for (component, (first, second)) in zip(&COMPONENTS, zip(&first, &second)) {
@@ -69,14 +72,16 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
 }
 
 /// Copies the sources to a new folder and builds all components there.
-fn build(workspace: &Path, folder: &Path, home: &Path) -> Result<Vec<Vec<u8>>> {
+fn build(
+    workspace: &Path,
+    folder: &Path,
+    home: &Path,
+    optimiser: &Optimiser,
+) -> Result<Vec<Vec<u8>>> {
     sources::copy(workspace, folder)?;
     COMPONENTS
         .iter()
-        .map(|component| {
-            let artefact = component.build(folder, home, &folder.join("target"))?;
-            Ok(fs::read(artefact)?)
-        })
+        .map(|component| component.build(folder, home, &folder.join("target"), optimiser))
         .collect()
 }
 

@@ -110,11 +110,14 @@ impl FromStr for RoleName {
         };
         // IAM's limit for a path.
         const MAX_PATH: usize = 512;
-        let role = path.rsplit('/').next().unwrap_or_default();
-        if role.len() <= 64
-            && path.len() <= MAX_PATH + role.len()
-            && path.split('/').all(is_segment)
-        {
+        let mut role = "";
+        for segment in path.split('/') {
+            if !is_segment(segment) {
+                return Err(InvalidRoleName);
+            }
+            role = segment;
+        }
+        if role.len() <= 64 && path.len() <= MAX_PATH + role.len() {
             Ok(Self(name.into()))
         } else {
             Err(InvalidRoleName)

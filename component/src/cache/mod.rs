@@ -182,7 +182,7 @@ impl Cache {
             return Err(failed.error.clone());
         }
         self.record.refreshes = self.record.refreshes.saturating_add(1);
-        let retrieved = provider.retrieve(client, || clock.wall()).await;
+        let retrieved = provider.retrieve(client, clock).await;
         let now = Now::of(clock);
         let outcome = match retrieved {
             Ok(retrieved) if retrieved.credentials.expired(now.wall) => {
@@ -359,7 +359,7 @@ fn hand_out(credentials: Credentials, due: UnixTime) -> Credentials {
 
 /// The error for credentials that had already expired when they were received.
 fn expired(retrieved: &Retrieved) -> Error {
-    Error::Failed(Failure {
+    Failure {
         reason: Reason::Expired,
         step: Step::RoleCredentials,
         status: Some(200),
@@ -367,5 +367,6 @@ fn expired(retrieved: &Retrieved) -> Error {
         attempts: retrieved.attempts,
         elapsed: retrieved.elapsed,
         message: "IMDS returned credentials that had already expired".into(),
-    })
+    }
+    .into()
 }

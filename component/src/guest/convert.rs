@@ -1,5 +1,6 @@
 //! Converts between the types of the logic and those of the WIT package, case by case.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::time::Duration;
 
@@ -49,16 +50,14 @@ impl From<Error> for provider::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Disabled => Self::Disabled,
-            Error::InvalidConfiguration(InvalidOption {
-                name,
-                value,
-                accepted,
-            }) => Self::InvalidConfiguration(provider::InvalidOption {
-                name,
-                value,
-                accepted,
-            }),
-            Error::Failed(failure) => Self::Failed(failure.into()),
+            Error::InvalidConfiguration(invalid) => {
+                Self::InvalidConfiguration(provider::InvalidOption {
+                    name: invalid.name,
+                    value: invalid.value,
+                    accepted: invalid.accepted,
+                })
+            }
+            Error::Failed(failure) => Self::Failed((*failure).into()),
             Error::Unsupported(what) => Self::Unsupported(what),
             Error::Other(what) => Self::Other(what),
         }
@@ -73,12 +72,12 @@ impl From<provider::Error> for Error {
                 name,
                 value,
                 accepted,
-            }) => Self::InvalidConfiguration(InvalidOption {
+            }) => Self::InvalidConfiguration(Box::new(InvalidOption {
                 name,
                 value,
                 accepted,
-            }),
-            provider::Error::Failed(failure) => Self::Failed(failure.into()),
+            })),
+            provider::Error::Failed(failure) => Failure::from(failure).into(),
             provider::Error::Unsupported(what) => Self::Unsupported(what),
             provider::Error::Other(what) => Self::Other(what),
         }

@@ -1,8 +1,7 @@
 //! Looks up a path: with a session token, within a time limit, with a limited size, and with retries
 //! of transient failures.
 
-use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use crate::error::{Error, Failure, Reason, Step};
@@ -218,7 +217,7 @@ impl<T: Transport, C: Clock, R: Random> Client<T, C, R> {
             return Ok(authorization);
         }
         let requested = self.settings.token_ttl;
-        let seconds = format!("{}", requested.as_secs());
+        let seconds = requested.as_secs().to_string();
         // Without a length, some hosts send the empty body chunked, which IMDS does not accept.
         let headers = [
             ("user-agent", USER_AGENT),
@@ -428,7 +427,7 @@ impl Operation {
         let (reason, message) = match outcome {
             Ok(Response { status, .. }) => (
                 metadata::reason_of_status(*status, step),
-                format!("IMDS answered {status}"),
+                ["IMDS answered ", &status.to_string()].concat(),
             ),
             Err(TransportError::Denied(why)) => (Reason::Denied, (*why).into()),
             Err(TransportError::Unavailable(why)) => (Reason::Unavailable, (*why).into()),
@@ -436,7 +435,7 @@ impl Operation {
             Err(TransportError::Malformed(why)) => (Reason::InvalidResponse, (*why).into()),
             Err(TransportError::TooLong(limit)) => (
                 Reason::InvalidResponse,
-                format!("the body is longer than {limit} bytes"),
+                ["the body is longer than ", &limit.to_string(), " bytes"].concat(),
             ),
         };
         self.failure(reason, step, attempts, status, message, now)

@@ -1,11 +1,10 @@
 //! Documents in JSON: the identity document of the instance, and its instance profile.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Reason, Step};
-use crate::json::{self, Value};
+use crate::json::{self, Fields, Value};
 use crate::metadata::Found;
 
 /// The path of the identity document in the tree `dynamic`.
@@ -112,23 +111,18 @@ impl IdentityDocument {
             &mut document.devpay_product_codes,
             &mut document.marketplace_product_codes,
         ];
-        let values = json::fields(&found.body, names)
+        let mut fields = json::fields(&found.body, &names)
             .map_err(|_| invalid(found, "the identity document is not a JSON object".into()))?;
-        let mut values = values.into_iter().zip(names);
-        for (text, (value, name)) in texts.into_iter().zip(&mut values) {
-            match value {
-                Value::Text(value) => *text = value,
-                Value::Absent => {}
-                Value::List(_) | Value::Other => return Err(wrong_type(found, name, "string")),
-            }
+        for text in texts {
+            *text = next_text(found, &mut fields)?;
         }
-        for (list, (value, name)) in lists.into_iter().zip(&mut values) {
-            match value {
-                Value::List(value) => *list = value,
-                Value::Absent => {}
-                Value::Text(_) | Value::Other => {
+        for list in lists {
+            match fields.next() {
+                Some((Value::List(value), _)) => *list = value,
+                Some((Value::Text(_) | Value::Other, name)) => {
                     return Err(wrong_type(found, name, "list of strings"));
                 }
+                Some((Value::Absent, _)) | None => {}
             }
         }
         document.kernel_id = Some(kernel_id).filter(|id| !id.is_empty());
@@ -167,23 +161,14 @@ impl IamInfo {
             "InstanceProfileId",
             "Message",
         ];
-        let values = json::fields(&found.body, names)
+        let mut fields = json::fields(&found.body, &names)
             .map_err(|_| invalid(found, "the instance profile is not a JSON object".into()))?;
-        let mut texts = [const { String::new() }; 5];
-        for ((text, value), name) in texts.iter_mut().zip(values).zip(names) {
-            match value {
-                Value::Text(value) => *text = value,
-                Value::Absent => {}
-                Value::List(_) | Value::Other => return Err(wrong_type(found, name, "string")),
-            }
-        }
-        let [
-            code,
-            last_updated,
-            instance_profile_arn,
-            instance_profile_id,
-            message,
-        ] = texts;
+        let mut next = || next_text(found, &mut fields);
+        let code = next()?;
+        let last_updated = next()?;
+        let instance_profile_arn = next()?;
+        let instance_profile_id = next()?;
+        let message = next()?;
         if !code.eq_ignore_ascii_case("Success") {
             let what = "IMDS has no instance profile";
             return Err(found.refused(Step::Metadata, what, code, &message));
@@ -212,6 +197,15 @@ pub fn region(found: &Found) -> Result<String, Error> {
         .ok_or_else(|| invalid(found, "placement/region is not the name of a region".into()))
 }
 
+/// The next field of a document, which is to be a string. A field that IMDS omits is empty.
+fn next_text(found: &Found, fields: &mut Fields<'_>) -> Result<String, Error> {
+    match fields.next() {
+        Some((Value::Text(text), _)) => Ok(text),
+        Some((Value::List(_) | Value::Other, name)) => Err(wrong_type(found, name, "string")),
+        Some((Value::Absent, _)) | None => Ok(String::new()),
+    }
+}
+
 #[cold]
 fn invalid(found: &Found, message: String) -> Error {
     found
@@ -221,5 +215,5 @@ fn invalid(found: &Found, message: String) -> Error {
 
 #[cold]
 fn wrong_type(found: &Found, name: &str, expected: &str) -> Error {
-    invalid(found, format!("{name} is not a {expected}"))
+    invalid(found, [name, " is not a ", expected].concat())
 }

@@ -1,9 +1,9 @@
 //! The credentials document of a role: JSON with `Code`, the keys and their expiration `[B4.3]`.
 
-use alloc::format;
 use alloc::string::String;
 
-use chrono::DateTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Reason, Step};
 use crate::json::{self, Value};
@@ -32,22 +32,21 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         "Token",
         "Expiration",
     ];
-    let values = json::fields(&found.body, names).map_err(|_| {
+    let mut fields = json::fields(&found.body, &names).map_err(|_| {
         invalid(
             found,
             "the credentials document is not a JSON object".into(),
         )
     })?;
-    let mut values = values.into_iter().zip(names);
-    let mut next = |required: bool| match values.next() {
+    let mut next = |required: bool| match fields.next() {
         Some((Value::Text(text), _)) if !text.is_empty() || !required => Ok(text),
         Some((Value::List(_) | Value::Other, name)) if required => Err(invalid(
             found,
-            format!("{name} in the credentials document is not a string"),
+            [name, " in the credentials document is not a string"].concat(),
         )),
         Some((_, name)) if required => Err(invalid(
             found,
-            format!("{name} is missing from the credentials document"),
+            [name, " is missing from the credentials document"].concat(),
         )),
         _ => Ok(String::new()),
     };
@@ -64,15 +63,17 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         true => Ok(text),
         false => Err(invalid(
             found,
-            format!(
-                "{name} in the credentials document contains characters that no header may have"
-            ),
+            [
+                name,
+                " in the credentials document contains characters that no header may have",
+            ]
+            .concat(),
         )),
     };
     let access_key_id = for_header(next(true)?, "AccessKeyId")?;
     let secret_access_key = Secret::new(next(true)?);
     let token = Secret::new(for_header(next(true)?, "Token")?);
-    let expires = DateTime::parse_from_rfc3339(&next(true)?).map_err(|_| {
+    let expires = OffsetDateTime::parse(&next(true)?, &Rfc3339).map_err(|_| {
         let what = "Expiration in the credentials document is not an RFC 3339 time";
         invalid(found, what.into())
     })?;
@@ -82,7 +83,7 @@ pub(super) fn parse(found: &Found) -> Result<Document, Error> {
         token,
         account_id: Some(account_id).filter(|id| !id.is_empty()),
         // An expiration before 1970 is as much in the past as 1970.
-        expires: UnixTime::from_seconds(u64::try_from(expires.timestamp()).unwrap_or(0)),
+        expires: UnixTime::from_seconds(u64::try_from(expires.unix_timestamp()).unwrap_or(0)),
     })
 }
 

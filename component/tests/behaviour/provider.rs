@@ -6,7 +6,9 @@ use ec2_role_component::error::{Error, Reason};
 use ec2_role_component::provider::Shift;
 use ec2_role_component::time::UnixTime;
 
-use super::support::{HOUR, LIST, TOKEN, World, at, document, failure, ok, ready, status, token};
+use super::support::{
+    HOUR, LIST, START, TOKEN, World, at, document, failure, ok, ready, status, token,
+};
 
 const EXTENDED: &str = "GET /latest/meta-data/iam/security-credentials-extended/";
 
@@ -154,6 +156,53 @@ fn the_message_of_a_refusal_is_one_line() {
     assert!(failure.message.contains("no [2J 2J  xxx"), "{failure}");
     assert!(!failure.message.contains(char::is_control), "{failure}");
     assert!(failure.message.len() < 300, "{failure}");
+}
+
+/// The expiration that the component reads from a document, in seconds after 2026-01-01T00:00:00Z.
+fn expiration(text: &str) -> Result<u64, Error> {
+    let document = serde_json::json!({
+        "Code": "Success",
+        "AccessKeyId": "i",
+        "SecretAccessKey": "s",
+        "Token": "t",
+        "Expiration": text,
+    });
+    let mut world = World::playing([token("t1", 60), ok("role"), ok(&document.to_string())]);
+    let credentials = ready(world.instance.retrieve())?;
+    Ok(credentials.expires.unwrap().seconds() - START)
+}
+
+#[test]
+fn an_expiration_is_a_time_as_in_rfc_3339() {
+    for (text, seconds) in [
+        ("2026-01-01T00:30:00Z", 1800),
+        ("2026-01-01t00:30:00z", 1800),
+        ("2026-01-01T00:30:00+00:00", 1800),
+        ("2026-01-01T05:30:00+05:00", 1800),
+        ("2025-12-31T19:00:00-05:30", 1800),
+        ("2026-01-01T00:30:00.5Z", 1800),
+        ("2026-01-01T00:30:00.999999999999Z", 1800),
+    ] {
+        assert_eq!(expiration(text), Ok(seconds), "{text}");
+    }
+    for text in [
+        "2026-01-01",
+        "2026-01-01T00:30:00",
+        "2026-01-01T00:30Z",
+        "2026-01-01T00:30:00.Z",
+        "2026-01-01T24:00:00Z",
+        "2026-02-29T00:30:00Z",
+        "2026-01-01T00:30:60Z",
+        "12026-01-01T00:30:00Z",
+        "2026-01-01T00:30:00Z ",
+        " 2026-01-01T00:30:00Z",
+        "Thu, 01 Jan 2026 00:30:00 GMT",
+        "1767227400",
+    ] {
+        let failure = failure(expiration(text));
+        assert_eq!(failure.reason, Reason::InvalidResponse, "{text}");
+        assert!(failure.message.contains("RFC 3339"), "{failure}");
+    }
 }
 
 #[test]

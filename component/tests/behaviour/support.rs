@@ -78,7 +78,7 @@ pub(crate) fn at(seconds: u64) -> Option<UnixTime> {
 #[track_caller]
 pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Failure {
     match outcome.unwrap_err() {
-        Error::Failed(failure) => failure,
+        Error::Failed(failure) => *failure,
         other => panic!("{other}"),
     }
 }

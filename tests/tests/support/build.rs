@@ -26,6 +26,7 @@ fn build(package: &str, folder: &str, arguments: &[&str]) -> Vec<u8> {
     let target = program.ancestors().nth(3).unwrap().join(folder);
     let home = component::cargo_home().unwrap();
     let arguments = [&["--quiet", "--locked"], arguments].concat();
-    let artefact = component::build(workspace, &home, &target, package, &arguments).unwrap();
-    std::fs::read(artefact).unwrap()
+    component::build(workspace, &home, &target, package, &arguments)
+        .unwrap()
+        .content
 }

@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
@@ -79,13 +79,21 @@ impl ec2_role::Guest for Component {
     }
 }
 
-/// Runs `f` on the one instance, which the first call creates.
+/// Runs `f` on the one instance.
 fn with_instance<O>(f: impl FnOnce(&mut Instance) -> O) -> O {
+    f(&mut instance())
+}
+
+/// The one instance, which the first call creates. It is not part of `with_instance`, which is compiled
+/// for each export.
+#[inline(never)]
+fn instance() -> RefMut<'static, Instance> {
     static INSTANCE: runtime::SingleThreaded<RefCell<Option<Box<Instance>>>> =
         runtime::SingleThreaded::new(RefCell::new(None));
 
-    let mut instance = INSTANCE.get().borrow_mut();
-    f(instance.get_or_insert_with(|| Box::new(client::instance())))
+    RefMut::map(INSTANCE.get().borrow_mut(), |instance| {
+        &mut **instance.get_or_insert_with(|| Box::new(client::instance()))
+    })
 }
 
 /// The output of a future whose ports block.

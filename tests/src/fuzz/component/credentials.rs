@@ -1,12 +1,13 @@
 //! The token, the list of roles, and the document of the role.
 
-use chrono::DateTime;
 use ec2_role_component::config::Options;
 use ec2_role_component::error::{Error, Reason, Step};
 use ec2_role_component::imds::client::Tree;
 use ec2_role_component::ports::{Response, TTL_HEADER};
 use ec2_role_component::provider::LIFE_CAP;
 use ec2_role_component::time::UnixTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::json::{Fields, secrets};
 use super::world::{NOW, World, failure, ok, ready, well};
@@ -212,9 +213,9 @@ pub fn document(bytes: &[u8]) {
         let text = |name: &str| fields.text(name).filter(|text| !text.is_empty());
         let key = |name: &str| text(name).filter(|text| text.chars().all(|c| c.is_ascii_graphic()));
         let expiration = || {
-            DateTime::parse_from_rfc3339(&text("Expiration")?)
+            OffsetDateTime::parse(&text("Expiration")?, &Rfc3339)
                 .ok()
-                .map(|ends| ends.timestamp())
+                .map(OffsetDateTime::unix_timestamp)
         };
         let expected = match text("Code") {
             None => Err((Reason::InvalidResponse, None)),

@@ -22,7 +22,7 @@ pub(super) const NOW: u64 = 1_767_225_600;
 #[track_caller]
 pub(super) fn failure<T: Debug>(outcome: Result<T, Error>) -> Failure {
     match outcome {
-        Err(Error::Failed(failure)) => failure,
+        Err(Error::Failed(failure)) => *failure,
         other => panic!("{other:?}"),
     }
 }
