@@ -229,20 +229,21 @@ fn the_page_with_the_matrix_has_every_scenario() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/matrix.md")).unwrap();
     let page = page.replace("\\|", "\u{0}").replace("&lt;", "<");
-    let rows: Vec<[String; 3]> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| "))
-        .scan(String::new(), |group, row| {
-            let mut cells = row.split(" | ").map(|cell| cell.replace('\0', "|"));
-            let (first, second) = (cells.next()?, cells.next().unwrap_or_default());
-            if let Some(name) = first.strip_prefix("**") {
-                *group = name.trim_end_matches("**").to_owned();
-            }
-            let is_weight = ["must", "should", "may"].contains(&second.as_str());
-            Some(is_weight.then(|| [group.clone(), first, second]))
-        })
-        .flatten()
-        .collect();
+    let mut group = "";
+    let mut rows = Vec::new();
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            group = heading;
+        }
+        let Some(row) = line.strip_prefix("| ") else {
+            continue;
+        };
+        let mut cells = row.split(" | ").map(|cell| cell.replace('\0', "|"));
+        let (first, second) = (cells.next().unwrap(), cells.next().unwrap_or_default());
+        if ["must", "should", "may"].contains(&second.as_str()) {
+            rows.push([group.into(), first, second]);
+        }
+    }
     let expected: Vec<[String; 3]> = built_in()
         .unwrap()
         .iter()
