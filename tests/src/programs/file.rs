@@ -106,6 +106,29 @@ pub struct Install {
     pub gem: Vec<String>,
 }
 
+impl Install {
+    /// Whether `packages`, which were installed with their versions, are the packages named here.
+    /// Debian's packages have no version here, so any version will do.
+    pub fn gave(&self, packages: &[String]) -> bool {
+        let pinned = [&self.pypi, &self.npm, &self.crates, &self.gem];
+        let pinned: Vec<&String> = pinned.into_iter().flatten().collect();
+        let unversioned = |package: &'_ String| {
+            let name = package.split(' ').next();
+            name.unwrap_or_default().to_owned()
+        };
+        packages.len() == pinned.len() + self.debian.len()
+            && packages
+                .iter()
+                .zip(&pinned)
+                .all(|(one, other)| one == *other)
+            && packages
+                .iter()
+                .skip(pinned.len())
+                .map(unversioned)
+                .eq(self.debian.iter().cloned())
+    }
+}
+
 /// What makes a program use IMDS.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -115,6 +138,10 @@ pub struct Use {
     /// A script for `sh -c`. `PATH` leads to the packages, `ROOT` is the folder that they are in, and
     /// `HOME` is an empty folder.
     pub script: String,
+    /// A script that uses IMDS, writes the line `again`, waits for a line, and uses IMDS once more in
+    /// the same process. Only libraries and programs that stay have one.
+    #[serde(default)]
+    pub again: Option<String>,
     /// A path that the program requests.
     pub asks: String,
     /// Whether the script succeeds if IMDS does. It need not if it goes on to use what is not there,

@@ -1,47 +1,22 @@
-//! Runs a program in each situation, and counts what it did.
+//! Measures a program: runs it in each situation, and counts what it did.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::Utc;
-use imds_emulator::config::{Config, ConfigError, HttpTokens, Layers, Peers};
-use imds_emulator::fault::{Fault, Rule};
-use imds_emulator::journal::{Exchange, Filter, Found, Packets};
+use imds_emulator::config::ConfigError;
+use imds_emulator::journal::Exchange;
 use imds_emulator::report::{ClientUsage, Usage};
-use imds_emulator::{Clock, Emulator, Isolated, Isolation, IsolationError, OffEc2, StartError};
-use tokio::process::Command;
+use imds_emulator::{IsolationError, OffEc2, StartError};
+use tokio::sync::Semaphore;
 
+use super::bench::{Bench, Ran};
+use super::situation::{Situation, TOKENS};
 use super::{Cold, Installed, Measured, Program, Reaction, Speaks};
 
-/// A program that runs on is stopped after this time, and counts as one that does not give up.
-const LIMIT: Duration = Duration::from_secs(180);
-/// The emulator learns of the end of the last connections a little after the program has ended.
-const SETTLE: Duration = Duration::from_millis(50);
-/// The role of the emulated instance. Program files name it.
-const ROLE: &str = "app";
-const TOKENS: &str = "/latest/api/token";
-
-/// How IMDS is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Situation {
-    Healthy,
-    TokenRefused,
-    HopLimit,
-    Off(OffEc2),
-}
-
-/// What happened in a situation.
-struct Ran {
-    /// Absent if the program was stopped.
-    took: Option<Duration>,
-    succeeded: bool,
-    output: String,
-    found: Found,
-    packets: Option<Packets>,
-}
+/// Programs that ask for credentials ask for a path that contains this.
+const CREDENTIALS: &str = "/iam/security-credentials/";
 
 /// A program could not be measured.
 #[derive(Debug)]
@@ -73,22 +48,60 @@ impl fmt::Display for MeasureError {
 
 impl std::error::Error for MeasureError {}
 
-/// Measures a program that is installed.
+/// Measures a program that is installed. Each of its commands takes one of the permits, so there are
+/// never more of them at the same time than permits.
 ///
 /// # Errors
 ///
 /// [`MeasureError`] if the program cannot be run, or does not do what its file says.
-pub async fn measure(program: &Program, installed: &Installed) -> Result<Measured, MeasureError> {
+pub async fn measure(
+    program: &Program,
+    installed: &Installed,
+    permits: &Semaphore,
+) -> Result<Measured, MeasureError> {
+    let bench = Bench {
+        program,
+        installed,
+        permits,
+    };
     // The first run also writes caches, such as compiled Python.
-    run(program, installed, Situation::Healthy).await?;
-    let healthy = run(program, installed, Situation::Healthy).await?;
+    bench.run(Situation::Healthy).await?;
+    let healthy = bench.run(Situation::Healthy).await?;
     expect(program, &healthy)?;
-    let token_refused = run(program, installed, Situation::TokenRefused).await?;
-    let hop_limit = run(program, installed, Situation::HopLimit).await?;
-    let refused = run(program, installed, Situation::Off(OffEc2::Refused)).await?;
-    let unreachable = run(program, installed, Situation::Off(OffEc2::Unreachable)).await?;
-    let silent = run(program, installed, Situation::Off(OffEc2::Silent)).await?;
-    let reaction = |ran: &Ran| reaction(program, ran);
+    let run = |situation| bench.run(situation);
+    let (token_refused, hop_limit, refused, unreachable, silent) = tokio::try_join!(
+        run(Situation::TokenRefused),
+        run(Situation::HopLimit),
+        run(Situation::Off(OffEc2::Refused)),
+        run(Situation::Off(OffEc2::Unreachable)),
+        run(Situation::Off(OffEc2::Silent)),
+    )?;
+    let cold = cold(program, &healthy);
+    let has_tokens = cold.token_requests > 0;
+    let asks_for_credentials = program.usage.asks.contains(CREDENTIALS);
+    let (token_revoked, expired, expire_soon, rotated, again) = tokio::try_join!(
+        only_if(has_tokens, run(Situation::TokenRevoked)),
+        only_if(asks_for_credentials, run(Situation::CredentialsExpired)),
+        only_if(asks_for_credentials, run(Situation::CredentialsExpireSoon)),
+        only_if(asks_for_credentials, bench.run_rotated()),
+        async {
+            match &program.usage.again {
+                Some(script) => bench.run_again(script).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    )?;
+    let reaction = |ran: &Ran| reaction(program, &healthy, ran);
+    let reactions = |ran: &Option<Ran>| ran.as_ref().map(reaction);
+    // Refused connections to the address of IMDS look like those to a service.
+    let off_ec2 = |ran: &Ran| {
+        let reaction = reaction(ran);
+        let went_on = reaction.went_on.filter(|_| program.usage.succeeds);
+        Reaction {
+            went_on,
+            ..reaction
+        }
+    };
     Ok(Measured {
         name: program.name.clone(),
         about: program.about.clone(),
@@ -98,142 +111,36 @@ pub async fn measure(program: &Program, installed: &Installed) -> Result<Measure
         version_of: program.version_of.clone(),
         packages: installed.packages.clone(),
         at: Utc::now(),
+        asks: program.usage.asks.clone(),
         speaks: speaks(&healthy, [&token_refused, &hop_limit]),
-        cold: cold(&healthy),
         token_refused: reaction(&token_refused),
         hop_limit: reaction(&hop_limit),
-        refused: reaction(&refused),
-        unreachable: reaction(&unreachable),
-        silent: reaction(&silent),
+        token_revoked: reactions(&token_revoked),
+        credentials_expired: reactions(&expired),
+        credentials_expire_soon: reactions(&expire_soon),
+        credentials_rotated: reactions(&rotated),
+        again: reactions(&again),
+        refused: off_ec2(&refused),
+        unreachable: off_ec2(&unreachable),
+        silent: off_ec2(&silent),
+        cold,
     })
 }
 
-async fn run(
-    program: &Program,
-    installed: &Installed,
-    situation: Situation,
-) -> Result<Ran, MeasureError> {
-    let config = config(program, situation).map_err(MeasureError::Config)?;
-    let builder = Emulator::builder()
-        .config(config)
-        .clock(Clock::adjustable());
-    let emulator = builder.start().await.map_err(MeasureError::Start)?;
-    let mut isolation = Isolation::default();
-    isolation.map_root = program.usage.root;
-    if let Situation::Off(off) = situation {
-        isolation.off_ec2 = Some(off);
+async fn only_if(
+    applies: bool,
+    run: impl Future<Output = Result<Ran, MeasureError>>,
+) -> Result<Option<Ran>, MeasureError> {
+    match applies {
+        true => run.await.map(Some),
+        false => Ok(None),
     }
-    let mut command = command(program, installed);
-    let mut reports = emulator
-        .isolate(&mut command, &isolation)
-        .map_err(MeasureError::Io)?;
-    let mut command = Command::from(command);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let began = Instant::now();
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            return Err(match reports.recv().await {
-                Some(Isolated::Failed(error)) => MeasureError::Isolation(error),
-                _ => MeasureError::Io(error),
-            });
-        }
-    };
-    let limit = match situation {
-        Situation::Healthy => Duration::from_secs(program.usage.seconds),
-        _ => LIMIT,
-    };
-    let ended = tokio::time::timeout(limit, child.wait_with_output()).await;
-    let took = began.elapsed();
-    let output = ended.ok().transpose().map_err(MeasureError::Io)?;
-    tokio::time::sleep(SETTLE).await;
-    let found = emulator.find(&Filter::default());
-    let found = found.map_err(|invalid| MeasureError::Unexpected(invalid.to_string()))?;
-    let packets = emulator.packets();
-    emulator.stop().await;
-    let is_success = output
-        .as_ref()
-        .is_some_and(|output| output.status.success());
-    let asked = found
-        .exchanges
-        .iter()
-        .any(|exchange| exchange.status == Some(200) && exchange.path == program.usage.asks);
-    Ok(Ran {
-        took: output.is_some().then_some(took),
-        succeeded: asked && (is_success || !program.usage.succeeds),
-        output: output.map(|output| last_lines(&output)).unwrap_or_default(),
-        found,
-        packets,
-    })
-}
-
-/// The configuration of the emulator: an instance as AWS launches it today, but for IMDSv1, which is
-/// allowed so that a program that falls back to it is seen to succeed.
-fn config(program: &Program, situation: Situation) -> Result<Config, ConfigError> {
-    let mut layers = Layers::new();
-    for setting in &program.usage.set {
-        layers.assign("use.set", setting);
-    }
-    let mut config = layers.config()?;
-    config.server.port = 0;
-    config.journal.packets = true;
-    config.metadata_options.http_tokens = HttpTokens::Optional;
-    if let Some(iam) = &mut config.instance.iam {
-        iam.role = Some(ROLE.to_owned());
-    }
-    match situation {
-        Situation::Healthy | Situation::Off(_) => {}
-        Situation::TokenRefused => {
-            let rule = Rule::new("no tokens", Fault::status(403)).on(TOKENS);
-            config.faults.push(rule);
-        }
-        Situation::HopLimit => {
-            config.metadata_options.http_put_response_hop_limit = 1;
-            let everyone = ["0.0.0.0/0", "::/0"];
-            let networks = everyone.iter().filter_map(|network| network.parse().ok());
-            config.server.peers = networks.map(|network| Peers::new(network, 2)).collect();
-        }
-    }
-    Ok(config)
-}
-
-fn command(program: &Program, installed: &Installed) -> std::process::Command {
-    let root = &installed.root;
-    let folders = ["bin", "usr/bin", "usr/sbin", "node_modules/.bin"];
-    let mut path: Vec<_> = folders.map(|folder| root.join(folder)).into();
-    let system = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
-    path.extend(system.map(Into::into));
-    let home = root.join("home");
-    let mut command = std::process::Command::new("sh");
-    command
-        .args(["-c", &program.usage.script])
-        .current_dir(&home);
-    command.env_clear().envs(HashMap::from([
-        ("PATH", std::env::join_paths(path).unwrap_or_default()),
-        ("ROOT", root.into()),
-        ("HOME", home.into()),
-        ("NODE_PATH", root.join("node_modules").into()),
-        ("GEM_PATH", root.into()),
-        ("LANG", "C.UTF-8".into()),
-        ("AWS_REGION", "us-east-1".into()),
-        ("AWS_DEFAULT_REGION", "us-east-1".into()),
-    ]));
-    command
-}
-
-/// The end of what a program printed.
-fn last_lines(output: &std::process::Output) -> String {
-    let text = [&*output.stdout, &*output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.len().saturating_sub(8);
-    lines.get(last..).unwrap_or_default().join("\n")
 }
 
 /// Checks that a program did what its file says.
 fn expect(program: &Program, healthy: &Ran) -> Result<(), MeasureError> {
-    if healthy.succeeded {
+    let exited_well = healthy.exited_well || !program.usage.succeeds;
+    if exited_well && asked(program, healthy).any(is_answered) {
         return Ok(());
     }
     let exchanges = healthy.found.exchanges.iter();
@@ -266,7 +173,7 @@ fn speaks(healthy: &Ran, without_tokens: [&Ran; 2]) -> Speaks {
     }
 }
 
-fn cold(ran: &Ran) -> Cold {
+fn cold(program: &Program, ran: &Ran) -> Cold {
     let usage = Usage::of(&ran.found, ran.packets.as_ref());
     let exchanges = &ran.found.exchanges;
     let first = exchanges.first();
@@ -275,6 +182,7 @@ fn cold(ran: &Ran) -> Cold {
             format!("{} {}", first.method, first.path)
         }),
         requests: usage.requests(),
+        asked: asked(program, ran).count() as u64,
         milliseconds: milliseconds(ran.took.unwrap_or_default()),
         ..Cold::default()
     };
@@ -303,18 +211,47 @@ fn cold(ran: &Ran) -> Cold {
     cold
 }
 
-fn reaction(program: &Program, ran: &Ran) -> Reaction {
+fn reaction(program: &Program, healthy: &Ran, ran: &Ran) -> Reaction {
     let usage = Usage::of(&ran.found, None);
-    let clients = usage.clients.iter();
-    let exchanges = &ran.found.exchanges;
+    let clients = || usage.clients.iter();
+    let exchanges = ran.found.exchanges.iter();
     Reaction {
         milliseconds: ran.took.map(milliseconds),
         requests: usage.requests(),
-        without_token: clients.map(|client| client.without_token).sum(),
-        succeeded: exchanges
-            .iter()
-            .any(|exchange| exchange.status == Some(200) && exchange.path == program.usage.asks),
+        token_requests: clients().map(|client| client.token_requests).sum(),
+        asked: asked(program, ran).count() as u64,
+        rejected: exchanges
+            .filter(|exchange| exchange.status == Some(401))
+            .count() as u64,
+        without_token: clients().map(|client| client.without_token).sum(),
+        succeeded: asked(program, ran).any(is_answered),
+        went_on: went_on(program, healthy, ran),
     }
+}
+
+/// Whether a program then did what it does with a healthy IMDS, as far as that shows: it succeeded,
+/// or tried to connect to a service. A program of Node.js whose promise is never settled ends with
+/// the exit status 0, so what it prints counts too.
+fn went_on(program: &Program, healthy: &Ran, ran: &Ran) -> Option<bool> {
+    // A program that was stopped did neither.
+    ran.took?;
+    match (healthy.refused, ran.refused) {
+        _ if program.usage.succeeds => {
+            Some(ran.exited_well && (ran.has_printed || !healthy.has_printed))
+        }
+        (Some(1..), Some(refused)) => Some(refused > 0),
+        _ => None,
+    }
+}
+
+/// The requests for the path that the program is for.
+fn asked<'a>(program: &'a Program, ran: &'a Ran) -> impl Iterator<Item = &'a Exchange> {
+    let exchanges = ran.found.exchanges.iter().map(AsRef::as_ref);
+    exchanges.filter(|exchange: &&Exchange| exchange.path == program.usage.asks)
+}
+
+fn is_answered(exchange: &Exchange) -> bool {
+    exchange.status == Some(200)
 }
 
 fn milliseconds(time: Duration) -> u64 {

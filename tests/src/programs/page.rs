@@ -3,7 +3,10 @@
 use imds_emulator::report::picture;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::table::{lifetimes, seconds, time, title, with_imds};
+use super::words::{
+    NONE, again, expire_soon, expired, lifetimes, rotated, seconds, time, title, token_revoked,
+    without_tokens,
+};
 use super::{Atlas, Measured, Speaks};
 
 const STYLE: &str = include_str!("page.css");
@@ -25,7 +28,7 @@ pub fn page(atlas: &Atlas) -> String {
             }
             body {
                 header { (head(atlas)) }
-                main { (programs(atlas)) }
+                main { (programs(atlas)) (not_measured(atlas)) }
                 script { "\n" (PreEscaped(SCRIPT)) }
             }
         }
@@ -66,6 +69,19 @@ fn programs(atlas: &Atlas) -> Markup {
     }
 }
 
+fn not_measured(atlas: &Atlas) -> Markup {
+    html! {
+        @if !atlas.not_measured.is_empty() {
+            h2 { "Not measured" }
+            ul {
+                @for failure in &atlas.not_measured {
+                    li { (failure.name) ": " (failure.why.lines().next().unwrap_or_default()) }
+                }
+            }
+        }
+    }
+}
+
 fn card(program: &Measured) -> Markup {
     let class = match program.speaks {
         Speaks::V2 => "passed",
@@ -87,16 +103,25 @@ fn card(program: &Measured) -> Markup {
             ),
         ),
         ("token lifetime", lifetimes(program)),
+        ("first request", cold.first.clone()),
         ("User-Agent", cold.user_agents.join(", ")),
-        ("token refused", with_imds(program.token_refused)),
-        ("hop limit of 1", with_imds(program.hop_limit)),
+        ("token refused", without_tokens(&program.token_refused)),
+        ("hop limit of 1", without_tokens(&program.hop_limit)),
+        ("token revoked", token_revoked(program).to_owned()),
+        ("expired credentials", expired(program).to_owned()),
+        ("credentials expire soon", expire_soon(program).to_owned()),
+        ("run again, rotated", rotated(program).to_owned()),
         (
-            "away from EC2",
+            "second use",
+            program.again.as_ref().map_or("", again).to_owned(),
+        ),
+        (
+            "off EC2",
             format!(
-                "refused: {}; unreachable: {}; silent: {}",
-                time(program.refused),
-                time(program.unreachable),
-                time(program.silent)
+                "refused: {}; no route: {}; no answer: {}",
+                time(&program.refused),
+                time(&program.unreachable),
+                time(&program.silent)
             ),
         ),
     ];
@@ -109,7 +134,7 @@ fn card(program: &Measured) -> Markup {
             p class={ "speaks " (class) } { (program.speaks) }
             dl {
                 @for (name, value) in rows {
-                    @if !value.is_empty() { dt { (name) } dd { (value) } }
+                    @if !value.is_empty() && value != NONE { dt { (name) } dd { (value) } }
                 }
             }
             details {

@@ -1,34 +1,51 @@
 //! `programs`: measures what real programs do with IMDS.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use imds_conformance::programs::{self, Atlas, Measured, Program};
+use chrono::Utc;
+use futures_util::{StreamExt as _, stream};
+use imds_conformance::programs::{self, Atlas, MeasureError, Measured, NotMeasured, Program};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::Semaphore;
 
 use crate::Outcome;
 use crate::print::print;
+
+/// The exit status if this system does not let this user isolate commands, as in scripts of tests.
+const NOT_ISOLATED: u8 = 77;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   imds-conformance programs s3cmd restic
-  imds-conformance programs --all --json programs.json --html programs.html
+  imds-conformance programs --all --jobs 2 --json programs.json --html programs.html
 
-Each program is installed from its registry into a folder of its own, without root, and run in a network in which the address of IMDS is an emulator and nothing else is reachable (Linux). It is run with IMDS as it should be, without tokens, and away from EC2, where a program can take minutes to give up.
+Each program is installed from its registry into a folder of its own, without root, and run in a network in which the address of IMDS is an emulator and nothing else is reachable (Linux). It is run with a healthy IMDS, without tokens, with revoked tokens, with credentials that expire, and off EC2, where a program can take minutes to give up.
 
-Exit status: 0 if every program could be measured and, with --check, did what FILE says; 1 otherwise.")]
+Exit status: 0 if every program could be measured and, with --check, did what FILE says; 77 if this system does not let this user isolate commands; 1 otherwise.")]
 pub(crate) struct Arguments {
     /// Measure these programs: names of files in the folder, without .toml
     #[arg(value_name = "NAME", required_unless_present = "all")]
     names: Vec<String>,
 
-    /// Measure all programs of the folder
+    /// Measure all programs of the folder. Skip those that the file of --json has in these versions
     #[arg(long, conflicts_with = "names")]
     all: bool,
+
+    /// With --all, skip no program
+    #[arg(long, requires = "all")]
+    again: bool,
+
+    /// Run NUM commands at the same time. More than the machine has cores is useful, because
+    /// programs mostly wait; but then they also take longer
+    #[arg(long, value_name = "NUM", default_value = "1")]
+    jobs: NonZeroUsize,
 
     /// Read the files of programs from FOLDER
     #[arg(long, value_name = "FOLDER", default_value = "tests/programs")]
@@ -37,6 +54,10 @@ pub(crate) struct Arguments {
     /// Install programs into FOLDER
     #[arg(long, value_name = "FOLDER", default_value = "target/programs")]
     into: PathBuf,
+
+    /// Remove each program after it was measured. All programs together need 12 GB
+    #[arg(long)]
+    remove: bool,
 
     /// Keep the measurements in FILE, as JSON. Those of other programs that it has are kept
     #[arg(long, value_name = "FILE")]
@@ -49,6 +70,11 @@ pub(crate) struct Arguments {
     /// Write all measurements of the JSON file as an HTML page, to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    /// Draw the versions of IMDS and the times off EC2 of all programs of the JSON file, as SVG, to
+    /// FILE
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 
     /// Compare with the measurements in FILE: versions of IMDS, paths, numbers of requests, and
     /// whether each situation was a success, but no times
@@ -65,31 +91,63 @@ impl Arguments {
     }
 
     async fn run_all(self) -> Outcome {
-        let programs = self.selected()?;
         let expected = self.check.as_deref().map(read).transpose()?;
         let mut atlas = match &self.json {
             Some(file) if file.exists() => read(file)?,
             _ => Atlas::default(),
         };
+        let programs = self.selected(&atlas)?;
+        let permits = Semaphore::new(self.jobs.get());
+        let progress = Progress::new(programs.len());
+        let measurements = stream::iter(&programs).map(|program| {
+            let (this, progress, permits) = (&self, &progress, &permits);
+            async move {
+                progress.begins(program);
+                let measured = this.measure(program, permits).await;
+                progress.ends(program, measured.as_ref().err());
+                (program, measured)
+            }
+        });
+        let mut measurements = measurements.buffer_unordered(self.jobs.get());
         let mut failures = Vec::new();
-        let progress = progress(programs.len());
-        for program in &programs {
-            progress.set_message(program.name.clone());
-            match self.measure(program).await {
+        while let Some((program, measured)) = measurements.next().await {
+            match measured {
                 Ok(measured) => {
                     if let Some(expected) = &expected {
                         failures.extend(difference(&measured, expected));
                     }
                     atlas.put(measured);
-                    // What was measured is kept, whatever comes next.
-                    self.write(&atlas)?;
                 }
-                Err(error) => failures.push(format!("{}: {error:#}", program.name)),
+                Err(error) if is_not_isolated(&error) => {
+                    eprintln!("{}: {error:#}", program.name);
+                    return Ok(ExitCode::from(NOT_ISOLATED));
+                }
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    failures.push(format!("{}: {why}", program.name));
+                    atlas.put_failure(NotMeasured {
+                        name: program.name.clone(),
+                        about: program.about.clone(),
+                        at: Utc::now(),
+                        why,
+                    });
+                }
             }
-            progress.inc(1);
+            // What was measured is kept, whatever comes next.
+            self.write(&atlas)?;
         }
-        progress.finish_and_clear();
-        if self.json.is_none() && self.markdown.is_none() && self.html.is_none() {
+        progress.bar.finish_and_clear();
+        if programs.is_empty() {
+            self.write(&atlas)?;
+        }
+        let outputs = [
+            &self.json,
+            &self.markdown,
+            &self.html,
+            &self.svg,
+            &self.check,
+        ];
+        if outputs.iter().all(|output| output.is_none()) {
             print(&programs::markdown(&atlas))?;
         }
         for failure in &failures {
@@ -101,9 +159,14 @@ impl Arguments {
         })
     }
 
-    fn selected(&self) -> anyhow::Result<Vec<Program>> {
-        let programs = programs::folder(&self.folder)?;
+    fn selected(&self, atlas: &Atlas) -> anyhow::Result<Vec<Program>> {
+        let mut programs = programs::folder(&self.folder)?;
         if self.all {
+            programs.retain(|program| {
+                let measured = atlas.get(&program.name);
+                self.again
+                    || !measured.is_some_and(|measured| program.install.gave(&measured.packages))
+            });
             return Ok(programs);
         }
         for name in &self.names {
@@ -111,14 +174,21 @@ impl Arguments {
                 bail!("{} has no file {name}.toml", self.folder.display());
             }
         }
-        let mut programs = programs;
         programs.retain(|program| self.names.contains(&program.name));
         Ok(programs)
     }
 
-    async fn measure(&self, program: &Program) -> anyhow::Result<Measured> {
-        let installed = programs::install(program, &self.into).await?;
-        Ok(programs::measure(program, &installed).await?)
+    async fn measure(&self, program: &Program, permits: &Semaphore) -> anyhow::Result<Measured> {
+        let installed = {
+            let _permit = permits.acquire().await;
+            programs::install(program, &self.into).await?
+        };
+        let measured = programs::measure(program, &installed, permits).await;
+        if self.remove {
+            fs::remove_dir_all(&installed.root)
+                .with_context(|| format!("cannot remove {}", installed.root.display()))?;
+        }
+        Ok(measured?)
     }
 
     fn write(&self, atlas: &Atlas) -> anyhow::Result<()> {
@@ -127,6 +197,7 @@ impl Arguments {
             (&self.json, json()?),
             (&self.markdown, programs::markdown(atlas)),
             (&self.html, programs::page(atlas)),
+            (&self.svg, programs::chart(atlas)),
         ] {
             if let Some(file) = file {
                 fs::write(file, text)
@@ -143,20 +214,63 @@ fn read(file: &Path) -> anyhow::Result<Atlas> {
     serde_json::from_str(&text).with_context(|| format!("{shown} has no measurements"))
 }
 
-fn progress(programs: usize) -> ProgressBar {
-    let progress = ProgressBar::new(programs as u64);
-    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {msg} {elapsed}") {
-        progress.set_style(style);
+fn is_not_isolated(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<MeasureError>();
+    matches!(error, Some(MeasureError::Isolation(_)))
+}
+
+/// Which programs are being measured: a bar on a terminal, or else a line for each that is done.
+struct Progress {
+    bar: ProgressBar,
+    running: Mutex<Vec<String>>,
+}
+
+impl Progress {
+    fn new(programs: usize) -> Self {
+        let bar = ProgressBar::new(programs as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}")
+        {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self {
+            bar,
+            running: Mutex::default(),
+        }
     }
-    progress.enable_steady_tick(Duration::from_secs(1));
-    progress
+
+    fn begins(&self, program: &Program) {
+        self.change(|running| running.push(program.name.clone()));
+    }
+
+    fn ends(&self, program: &Program, error: Option<&anyhow::Error>) {
+        self.change(|running| running.retain(|name| *name != program.name));
+        self.bar.inc(1);
+        let how = if error.is_some() {
+            "not measured"
+        } else {
+            "measured"
+        };
+        if self.bar.is_hidden() {
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            eprintln!("{done}/{all} {}: {how}", program.name);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let mut running = self
+            .running
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        change(&mut running);
+        self.bar.set_message(running.join(", "));
+    }
 }
 
 /// What is different from the measurements in a file, if anything is.
 fn difference(measured: &Measured, expected: &Atlas) -> Option<String> {
     let name = &measured.name;
-    let mut others = expected.programs.iter();
-    let Some(expected) = others.find(|other| other.name == *name) else {
+    let Some(expected) = expected.get(name) else {
         return Some(format!("{name}: the file to compare with does not have it"));
     };
     let (seen, expected) = (measured.lasting(), expected.lasting());

@@ -1,0 +1,190 @@
+//! What was measured, in words, for the tables and the page.
+
+use std::fmt;
+
+use super::{Measured, Reaction, Speaks};
+
+/// Where nothing applies.
+pub(super) const NONE: &str = "–";
+
+/// The package that the program is in, with its version.
+pub(super) fn title(program: &Measured) -> String {
+    let (package, version) = package(program);
+    format!("{package} {version}").trim_end().to_owned()
+}
+
+/// The version of the package that the program is in.
+pub(super) fn version(program: &Measured) -> &str {
+    package(program).1
+}
+
+/// The package that has the name of the program, the first whose name contains it, or the first:
+/// others are what it depends on. The name of an earlier version ends with its version.
+fn package(program: &Measured) -> (&str, &str) {
+    let name = program.name.as_str();
+    let name = match name.rsplit_once('-') {
+        Some((name, version)) if version.starts_with(|first: char| first.is_ascii_digit()) => name,
+        _ => name,
+    };
+    let packages = || program.packages.iter().map(|package| split(package));
+    packages()
+        .find(|(package, _)| *package == name)
+        .or_else(|| packages().find(|(package, _)| package.contains(name)))
+        .or_else(|| packages().next())
+        .unwrap_or((name, ""))
+}
+
+/// A package and its version. PyPI writes `minio==8.0.7`, npm `minio@8.0.7`, RubyGems `minio:8.0.7`
+/// and the installer, for Debian, `minio 8.0.7`.
+fn split(package: &str) -> (&str, &str) {
+    package
+        .split_once("==")
+        .or_else(|| package.split_once(' '))
+        // The name of a package of npm may begin with @.
+        .or_else(|| {
+            package
+                .rsplit_once('@')
+                .filter(|(name, _)| !name.is_empty())
+        })
+        .or_else(|| package.rsplit_once(':'))
+        .unwrap_or((package, ""))
+}
+
+pub(super) fn lifetimes(program: &Measured) -> String {
+    let lifetimes = program.cold.token_lifetimes.iter();
+    let lifetimes: Vec<String> = lifetimes.copied().map(lifetime).collect();
+    lifetimes.join(", ")
+}
+
+pub(super) fn lifetime(seconds: u32) -> String {
+    match seconds % 3600 {
+        0 => format!("{} h", seconds / 3600),
+        _ => format!("{seconds} s"),
+    }
+}
+
+pub(super) fn seconds(milliseconds: u64) -> String {
+    format!("{:.1} s", milliseconds as f64 / 1e3)
+}
+
+/// How much longer a program takes off EC2 if nothing answers than if connections are refused, in
+/// milliseconds. `None` if it was stopped.
+pub(super) fn wait(program: &Measured) -> Option<u64> {
+    let refused = program.refused.milliseconds.unwrap_or(0);
+    let silent = program.silent.milliseconds?;
+    Some(silent.saturating_sub(refused))
+}
+
+/// How long a program took.
+pub(super) fn time(reaction: &Reaction) -> String {
+    reaction
+        .milliseconds
+        .map_or_else(|| "over 180 s".to_owned(), seconds)
+}
+
+/// What a program did with an IMDS that issues no tokens.
+pub(super) fn without_tokens(reaction: &Reaction) -> String {
+    let how = match (reaction.succeeded, reaction.without_token) {
+        (true, 0) => "succeeds",
+        (true, _) => "IMDSv1",
+        (false, 0) => "fails",
+        (false, _) => "fails, with IMDSv1",
+    };
+    format!("{how}, {}", time(reaction))
+}
+
+/// What a program did with a token that was revoked.
+pub(super) fn token_revoked(program: &Measured) -> &'static str {
+    let Some(reaction) = &program.token_revoked else {
+        return NONE;
+    };
+    match reaction {
+        Reaction {
+            succeeded: false, ..
+        } => "fails",
+        Reaction { rejected: 0, .. } => "never used that token",
+        _ if reaction.token_requests > program.cold.token_requests => "requests a new token",
+        Reaction {
+            without_token: 1.., ..
+        } => "continues without a token",
+        _ => "uses another token that it has",
+    }
+}
+
+/// What a program did with credentials that had expired.
+pub(super) fn expired(program: &Measured) -> &'static str {
+    let Some(reaction) = &program.credentials_expired else {
+        return NONE;
+    };
+    match (asks_again(program, reaction), reaction.went_on) {
+        _ if reaction.milliseconds.is_none() => "runs for over 180 s",
+        (false, Some(true)) => "uses them",
+        (true, Some(true)) => "asks again, then uses them",
+        (false, Some(false)) => "fails",
+        (true, Some(false)) => "asks again, then fails",
+        (false, None) => "does not ask again",
+        (true, None) => "asks again",
+    }
+}
+
+/// What a program did with credentials that expire within two minutes.
+pub(super) fn expire_soon(program: &Measured) -> &'static str {
+    let Some(reaction) = &program.credentials_expire_soon else {
+        return NONE;
+    };
+    match (asks_again(program, reaction), reaction.went_on) {
+        (false, Some(false)) => "fails",
+        (true, Some(false)) => "asks again, then fails",
+        (false, _) => "uses them",
+        (true, _) => "asks again",
+    }
+}
+
+/// Whether a program asked more often than for fresh credentials.
+fn asks_again(program: &Measured, reaction: &Reaction) -> bool {
+    reaction.asked > program.cold.asked
+}
+
+/// What a program did when it was started again after its credentials were rotated.
+pub(super) fn rotated(program: &Measured) -> &'static str {
+    match &program.credentials_rotated {
+        None => NONE,
+        Some(Reaction { asked: 0, .. }) => "keeps the old ones",
+        Some(_) => "asks again",
+    }
+}
+
+/// What a program did when it used IMDS again.
+pub(super) fn again(reaction: &Reaction) -> &'static str {
+    match reaction {
+        Reaction {
+            asked: 0,
+            went_on: Some(true),
+            ..
+        } => "uses the old ones",
+        Reaction {
+            succeeded: false, ..
+        } => "fails",
+        Reaction {
+            rejected: 0,
+            token_requests: 0,
+            ..
+        } => "asks without a token",
+        Reaction { rejected: 0, .. } => "requests a token each time",
+        Reaction {
+            token_requests: 0, ..
+        } => "continues without a token",
+        _ => "requests a new token",
+    }
+}
+
+impl fmt::Display for Speaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V2 => "IMDSv2",
+            Self::FallsBack => "IMDSv2, falls back",
+            Self::Both => "both",
+            Self::V1 => "IMDSv1 only",
+        })
+    }
+}
