@@ -10,7 +10,9 @@ use chrono::TimeDelta;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::mounted::{check_mounted, check_network, check_possible};
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+use super::mounted::check_possible;
+use super::mounted::{check_mounted, check_network};
 use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;

@@ -93,11 +93,11 @@ pub(super) async fn listen(
             prohibition = None;
         }
         let conditions = imds.conditions(now);
-        if conditions == Conditions::default() {
+        // The old ones end first, because a packet can be in one class only.
+        if imposed.as_ref().is_some_and(|(of, _)| *of != conditions) {
             imposed = None;
-        } else if imposed.as_ref().is_none_or(|(of, _)| *of != conditions) {
-            // The old ones end first, because a packet can be in one class only.
-            drop(imposed);
+        }
+        if imposed.is_none() && conditions != Conditions::default() {
             let new = network.impose(address.ip(), &conditions);
             imposed = new.map(|new| (conditions, new));
         }
