@@ -97,27 +97,38 @@ fn table_message(name: &str) -> TableMessage {
     }
 }
 
-/// The rules for the packets from the address, and for those to it.
+/// The rules for the packets from the address, and for the other packets to it. A packet from the
+/// address to itself meets one rule only, so it is not at risk twice.
 fn rules(table: &str, address: IpAddr, fraction: f64) -> [RuleMessage; 2] {
     let (source, destination, bytes) = match address {
         IpAddr::V4(address) => (12, 16, address.octets().to_vec()),
         IpAddr::V6(address) => (8, 24, address.octets().to_vec()),
     };
     let length = u32::from(if address.is_ipv4() { 4_u8 } else { 16 });
-    [source, destination].map(|offset| {
-        let expressions = [
-            Expressions::Meta(vec![
-                Meta::DestinationRegister(Register::Reg1),
-                Meta::Key(MetaKey::Iif),
-            ]),
-            compare(Operator::Equal, LO.to_ne_bytes().to_vec()),
+    let has = |offset, operator| {
+        [
             Expressions::Payload(vec![
                 Payload::DestinationRegister(Register::Reg1),
                 Payload::Base(NETWORK_HEADER),
                 Payload::Offset(offset),
                 Payload::Len(length),
             ]),
-            compare(Operator::Equal, bytes.clone()),
+            compare(operator, bytes.clone()),
+        ]
+    };
+    let from = has(source, Operator::Equal);
+    let not_from = has(source, Operator::NotEqual);
+    let to = has(destination, Operator::Equal);
+    [from.to_vec(), [not_from, to].concat()].map(|addresses| {
+        let mut expressions = vec![
+            Expressions::Meta(vec![
+                Meta::DestinationRegister(Register::Reg1),
+                Meta::Key(MetaKey::Iif),
+            ]),
+            compare(Operator::Equal, LO.to_ne_bytes().to_vec()),
+        ];
+        expressions.extend(addresses);
+        expressions.extend([
             // NFTA_NG_DREG, NFTA_NG_MODULUS, NFTA_NG_TYPE
             other(
                 "numgen",
@@ -139,12 +150,12 @@ fn rules(table: &str, address: IpAddr, fraction: f64) -> [RuleMessage; 2] {
                 Immediate::DestinationRegister(Register::Verdict),
                 Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(DROP)])),
             ]),
-        ];
+        ]);
         RuleMessage {
             attributes: vec![
                 RuleAttribute::Table(table.to_owned()),
                 RuleAttribute::Chain(CHAIN.into()),
-                RuleAttribute::Expressions(expressions.map(Into::into).into()),
+                RuleAttribute::Expressions(expressions.into_iter().map(Into::into).collect()),
             ],
         }
     })

@@ -245,7 +245,13 @@ impl std::error::Error for ImposeError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType};
+
     use super::*;
+    use crate::namespace::Kind;
+    use crate::netlink;
 
     const ADDRESSES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
 
@@ -289,6 +295,82 @@ mod tests {
                 drop(imposed);
                 assert_eq!(disciplines(&traffic), 0);
             }
+        }
+    }
+
+    /// Sends packets in a network apart, and returns the fraction of them that is lost.
+    fn lost(from: IpAddr, to: IpAddr, loss: f64) -> Option<f64> {
+        const PACKETS: u32 = 10_000;
+        const AT_ONCE: u32 = 100;
+        let family = match to {
+            IpAddr::V4(_) => AddressFamily::INET,
+            IpAddr::V6(_) => AddressFamily::INET6,
+        };
+        let datagrams = Kind(family, SocketType::DGRAM, None);
+        let sockets = match sockets_apart(&[ROUTE, NETFILTER, datagrams, datagrams]) {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                eprintln!("not run, because namespaces are forbidden: {error}");
+                return None;
+            }
+        };
+        let mut sockets = sockets.into_iter().map(Result::unwrap);
+        let mut next = || sockets.next().unwrap();
+        let (routes, filters, sender, receiver) = (next(), next(), next(), next());
+        for message in netlink::loopback(&[from, to], None) {
+            netlink::send(&routes, &message).unwrap();
+        }
+        net::bind(&sender, &SocketAddr::new(from, 0)).unwrap();
+        net::bind(&receiver, &SocketAddr::new(to, 80)).unwrap();
+        let to = SocketAddr::new(to, 80);
+        let send = || net::sendto(&sender, b"packet", SendFlags::empty(), &to);
+        let receive = || net::recv(&receiver, &mut [0; 8][..], RecvFlags::DONTWAIT);
+        // The kernel adds the route to an IPv6 address a moment after the address.
+        let wait = || std::thread::sleep(Duration::from_millis(2));
+        while receive().is_err() {
+            let _ = send();
+            wait();
+        }
+        while receive().is_ok() {}
+        let traffic = Traffic::new(Routes::new(routes, None), Some(filters));
+        let conditions = Conditions {
+            loss,
+            ..Conditions::default()
+        };
+        // The rules are about the address of IMDS, which either end can have.
+        let imds = ADDRESSES.map(|address| address.parse().unwrap());
+        let imds = imds.into_iter().find(|imds| [from, to.ip()].contains(imds));
+        let _imposed = traffic.impose(imds.unwrap(), &conditions).unwrap();
+        let mut received = 0;
+        for _ in 0..PACKETS / AT_ONCE {
+            for _ in 0..AT_ONCE {
+                send().unwrap();
+            }
+            wait();
+            while receive().is_ok() {
+                received += 1;
+            }
+        }
+        Some(f64::from(PACKETS - received) / f64::from(PACKETS))
+    }
+
+    #[test]
+    fn a_packet_is_lost_as_often_between_any_two_addresses() {
+        let [ipv4, ipv6] = ADDRESSES.map(|address| address.parse().unwrap());
+        let others = ["10.0.1.5", "fd00:ec2::5"].map(|address| address.parse().unwrap());
+        for (from, to) in [
+            (ipv4, ipv4),
+            (ipv6, ipv6),
+            (others[0], ipv4),
+            (ipv4, others[0]),
+            (others[1], ipv6),
+            (ipv6, others[1]),
+        ] {
+            let Some(lost) = lost(from, to, 0.2) else {
+                return;
+            };
+            // Five standard deviations.
+            assert!((lost - 0.2).abs() < 0.02, "{from} to {to}: {lost}");
         }
     }
 
