@@ -72,11 +72,6 @@ impl SentToken {
     }
 }
 
-/// Whether a path is `api/token`, below any version.
-pub(crate) fn is_for_tokens(path: &str) -> bool {
-    Path::new(path).is_for_tokens()
-}
-
 /// The path of a request.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,

@@ -31,7 +31,7 @@ pub use verify::{
     Assertion, BacksOff, MaxRequests, MinRequests, Report, Requests, UserAgent, Verdict,
 };
 
-use crate::request::{ImdsVersion, TokenState};
+use crate::request::{ImdsVersion, Path, TokenState};
 use crate::token::BEGINNINGS;
 use crate::value::{Invalid, Key};
 
@@ -91,6 +91,14 @@ pub struct Exchange {
     pub bytes: usize,
     /// Time until the response was sent, in milliseconds of real time.
     pub duration_ms: f64,
+}
+
+impl Exchange {
+    /// Whether the request asks for a token: `PUT` of `/latest/api/token`, in any notation that IMDS
+    /// accepts.
+    pub(crate) fn asks_for_token(&self) -> bool {
+        self.method == "PUT" && Path::new(&self.path).is_for_tokens()
+    }
 }
 
 impl fmt::Display for Exchange {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Exchange, Found, Outcome, Packets, Process};
-use crate::request::{ImdsVersion, is_for_tokens};
+use crate::request::ImdsVersion;
 
 /// The number of requests without a token that are shown for a client.
 const SHOWN: usize = 5;
@@ -223,7 +223,7 @@ impl Counting {
         {
             usage.user_agents.push(agent.clone());
         }
-        if exchange.method == "PUT" && is_for_tokens(&exchange.path) {
+        if exchange.asks_for_token() {
             usage.token_requests += 1;
             usage.token_lifetimes.extend(exchange.lifetime);
             return;

@@ -187,10 +187,7 @@ impl On {
     pub(crate) fn counts(&self, exchange: &Exchange) -> (bool, u64) {
         let is_good = exchange.status == Some(200);
         match self {
-            Self::Token(nth) => {
-                let is_token = exchange.method == "PUT" && exchange.path.ends_with("/api/token");
-                (is_good && is_token, *nth)
-            }
+            Self::Token(nth) => (is_good && exchange.asks_for_token(), *nth),
             Self::Credentials(nth) => {
                 let role = [
                     "/iam/security-credentials/",

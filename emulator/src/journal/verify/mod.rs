@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packets::{Sample, busiest, sum};
 use super::{Exchange, Filter, Recorded};
-use crate::request::{ImdsVersion, check_glob, glob, is_for_tokens, text_glob};
+use crate::request::{ImdsVersion, check_glob, glob, text_glob};
 use crate::value::{Invalid, Key, Span};
 
 /// The number of exchanges shown with an assertion that does not hold.
@@ -395,7 +395,7 @@ impl Assertion {
             Self::MaxTokenPuts(most) => {
                 let puts: Vec<_> = all
                     .iter()
-                    .filter(|exchange| exchange.method == "PUT" && is_for_tokens(&exchange.path))
+                    .filter(|exchange| exchange.asks_for_token())
                     .collect();
                 at_most(puts, *most, " for a token")
             }

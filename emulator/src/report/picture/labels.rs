@@ -36,7 +36,7 @@ pub(super) fn about(request: &Request) -> String {
 }
 
 pub(super) fn is_token(request: &Request) -> bool {
-    request.exchange.method == "PUT" && request.exchange.path == "/latest/api/token"
+    request.exchange.asks_for_token()
 }
 
 /// The status of a request, or what happened instead.
