@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use ec2_role_name::RoleName;
+use ec2_role_name::{RoleName, contains_session_token, looks_random};
 
 /// What a text from the network should be.
 ///
@@ -48,7 +48,9 @@ pub enum Expected {
 const SENTENCE_LIMIT: usize = 300;
 
 /// Keys and tokens of AWS have 40 characters or more.
-const KEY_LENGTH: usize = 32;
+const KEY_LENGTH: usize = 40;
+/// What is shorter than this is none, not even if it was cut short.
+const SHORTEST: usize = 32;
 
 impl Expected {
     /// The text if it is what it should be, else a note in its place.
@@ -103,21 +105,27 @@ impl Expected {
     }
 }
 
-/// Whether a part of the text looks like a secret access key or a token: long, of the characters of
-/// Base64, with upper case, lower case and digits.
+/// Whether a part of the text looks like a secret access key or a token.
 fn contains_key(text: &str) -> bool {
-    text.split(is_no_base64).any(looks_like_key)
+    contains_session_token(text) || text.split(is_no_base64).any(looks_like_key)
 }
 
 fn is_no_base64(letter: char) -> bool {
     !(letter.is_ascii_alphanumeric() || "+/=".contains(letter))
 }
 
+/// Whether the letter ends a session token of IMDS, which may have a hyphen or an underscore in it.
+fn ends_token(letter: char) -> bool {
+    is_no_base64(letter) && !"-_".contains(letter)
+}
+
+/// The whole part is judged, not only its beginning: a key may follow other letters.
 fn looks_like_key(part: &str) -> bool {
-    part.len() >= KEY_LENGTH
-        && part.contains(|c: char| c.is_ascii_uppercase())
-        && part.contains(|c: char| c.is_ascii_lowercase())
-        && part.contains(|c: char| c.is_ascii_digit())
+    part.len() >= SHORTEST
+        && part
+            .as_bytes()
+            .windows(part.len().min(KEY_LENGTH))
+            .any(looks_random)
 }
 
 fn sentence(text: &str) -> Cow<'_, str> {
@@ -127,14 +135,16 @@ fn sentence(text: &str) -> Cow<'_, str> {
     }
     // Keys are hidden in the whole text, so that none is cut short and then looks like none.
     let mut shown = String::new();
-    for part in line.split_inclusive(is_no_base64) {
-        let end = part.strip_suffix(is_no_base64).map_or(part.len(), str::len);
-        match part.split_at_checked(end) {
-            Some((key, rest)) if looks_like_key(key) => {
-                shown.push_str("..");
-                shown.push_str(rest);
+    for word in line.split_inclusive(ends_token) {
+        if contains_session_token(word) {
+            hide(word, ends_token, &mut shown);
+            continue;
+        }
+        for part in word.split_inclusive(is_no_base64) {
+            match looks_like_key(part.trim_end_matches(is_no_base64)) {
+                true => hide(part, is_no_base64, &mut shown),
+                false => shown.push_str(part),
             }
-            _ => shown.push_str(part),
         }
     }
     if let Some((end, _)) = shown.char_indices().nth(SENTENCE_LIMIT) {
@@ -142,6 +152,12 @@ fn sentence(text: &str) -> Cow<'_, str> {
         shown.push_str("..");
     }
     Cow::Owned(shown)
+}
+
+/// Shows two dots in place of a key, and what ends it.
+fn hide(key: &str, ends: fn(char) -> bool, shown: &mut String) {
+    shown.push_str("..");
+    shown.extend(key.chars().last().filter(|letter| ends(*letter)));
 }
 
 /// The text on one line, without control characters and others that change how text is shown: they
@@ -251,6 +267,13 @@ mod tests {
             Expected::Sentence.show(&format!("see\r\n{SECRET}, please")),
             "see  .., please"
         );
+        let token = "AQAEAAAAAaIf7wp_AAACWAAAAAEtsC_e_jxdsItCoJLYMTUNbd_6Og==";
+        assert_eq!(
+            Expected::Sentence.show(&format!("X-aws-ec2-metadata-token: {token}, x={token}")),
+            "X-aws-ec2-metadata-token: .., .."
+        );
+        let role = "no credentials for the role ProdUsEast1ClusterNodeRole20230405123456";
+        assert_eq!(Expected::Sentence.show(role), role);
         assert_eq!(
             Expected::Sentence.show(&"x ".repeat(200)),
             "x ".repeat(150) + ".."

@@ -13,6 +13,11 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
+/// IAM's limit for the name of a role.
+const MAX_NAME: usize = 64;
+/// The length of a secret access key.
+const KEY_LENGTH: usize = 40;
+
 /// What names a role below `security-credentials/` `[B4.2]`: the name of an IAM role, also with its IAM
 /// path in front of it, or the role's ARN.
 ///
@@ -38,13 +43,9 @@ impl RoleName {
         &self.0
     }
 
-    /// Whether the name is a session token of IMDS, or has a part that looks like a secret access key,
-    /// which has 40 characters of Base64, or like a session token of AWS, which has more than a name
-    /// may have `[B4.2]`. Proxies have returned secrets for the name, which then is part of URLs, logs
-    /// and errors.
-    ///
-    /// In a random text, the kind of character changes 25 times in 40 characters on average, and hardly
-    /// ever less than 15 times. In a name, which consists of words, it changes far less often.
+    /// Whether a part of the name looks like a secret access key, which has 40 characters of Base64, or
+    /// like a session token of IMDS or of AWS `[B4.2]`. Proxies have returned secrets in place of the
+    /// name, which then ended up in URLs, logs and errors.
     ///
     /// ```
     /// use ec2_role_name::RoleName;
@@ -58,34 +59,61 @@ impl RoleName {
     /// # }
     /// ```
     pub fn looks_like_secret(&self) -> bool {
-        // A token is a legal name, as it is shorter than the longest name.
-        if self.0.len() >= 40 && TOKENS.iter().any(|start| self.0.starts_with(start)) {
-            return true;
-        }
-        let (mut length, mut changes, mut kinds, mut last) = (0, 0, 0, 0);
-        // The byte at the end ends the last part. `=` stands between a name and a key as well as at the
-        // end of Base64.
-        for byte in self.0.bytes().chain([b'=']) {
-            let kind = match byte {
-                b'A'..=b'Z' => 1,
-                b'a'..=b'z' => 2,
-                b'0'..=b'9' => 4,
-                b'+' | b'/' => 8,
-                _ if length == 40 && changes > 15 => return true,
-                _ if length > 64 && kinds & 7 == 7 => return true,
-                _ => {
-                    (length, changes, kinds, last) = (0, 0, 0, 0);
-                    continue;
-                }
-            };
-            length += 1;
-            // The first character is counted, too.
-            changes += u32::from(kind != last);
-            kinds |= kind;
-            last = kind;
-        }
-        false
+        let name = self.0.as_bytes();
+        // A key may contain slashes, and may be a segment of a path or several of them.
+        let ends = |byte: Option<&u8>| {
+            byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'+')
+        };
+        let has_key = (0..name.len()).any(|start| {
+            let before = start.checked_sub(1).and_then(|at| name.get(at));
+            ends(before)
+                && ends(name.get(start + KEY_LENGTH))
+                && name
+                    .get(start..start + KEY_LENGTH)
+                    .is_some_and(|key| key.iter().all(is_base64) && looks_random(key))
+        });
+        // A session token of AWS is longer than a name may be.
+        let has_token = name
+            .split(|byte| !is_base64(byte))
+            .any(|part| part.len() > MAX_NAME && part.windows(KEY_LENGTH).any(looks_random));
+        has_key || has_token || contains_session_token(&self.0)
     }
+}
+
+/// Whether a text contains a session token of IMDS, in whatever surroundings.
+pub fn contains_session_token(text: &str) -> bool {
+    const BEGINNINGS: [&[u8]; 2] = [b"AQAEA", b"AQAAA"];
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-=".contains(byte);
+    // Tokens have 56 characters.
+    text.as_bytes().windows(40).any(|part| {
+        BEGINNINGS.iter().any(|begin| part.starts_with(begin)) && part.iter().all(is_legal)
+    })
+}
+
+/// Whether a text of the characters of Base64 looks random: it has upper case, lower case and digits,
+/// and the kind of character changes often.
+///
+/// In 40 random characters, the kind changes 25 times on average, and hardly ever less than 15 times. In
+/// a name, which consists of words, it changes far less often.
+pub fn looks_random(text: &[u8]) -> bool {
+    let (mut changes, mut kinds, mut last) = (0, 0, 0);
+    for byte in text {
+        let kind = match byte {
+            b'A'..=b'Z' => 1,
+            b'a'..=b'z' => 2,
+            b'0'..=b'9' => 4,
+            _ => 8,
+        };
+        // The first character is counted, too.
+        changes += usize::from(kind != last);
+        kinds |= kind;
+        last = kind;
+    }
+    kinds & 7 == 7 && changes * 40 > 15 * text.len()
+}
+
+fn is_base64(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/".contains(byte)
 }
 
 /// The text is not a valid role name.
@@ -117,7 +145,7 @@ impl FromStr for RoleName {
             }
             role = segment;
         }
-        if role.len() <= 64 && path.len() <= MAX_PATH + role.len() {
+        if role.len() <= MAX_NAME && path.len() <= MAX_PATH + role.len() {
             Ok(Self(name.into()))
         } else {
             Err(InvalidRoleName)
@@ -145,9 +173,6 @@ fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
 }
 
-/// How session tokens of IMDS begin.
-const TOKENS: [&str; 2] = ["AQAEA", "AQAAA"];
-
 #[cfg(test)]
 mod tests {
     use alloc::format;
@@ -170,6 +195,7 @@ mod tests {
             // The longest name, of capitals and digits alone.
             &"A1".repeat(32),
             "AQAEA",
+            "production/eucentral1/platform/kubernetes/nodegroups/AppServerRole",
         ] {
             assert!(!looks_like_secret(name), "{name}");
         }
@@ -179,12 +205,23 @@ mod tests {
     fn keys_and_tokens_look_like_secrets() {
         let key = "wJalrXUtnFEMIK7MDENG0bPxRfiCYEXAMPLEKEYx";
         let long = "IQoJb3JpZ2luX2VjEJr9".repeat(4);
+        let token = "AQAEAAAAAaIf7wp_AAACWAAAAAEtsC_e_jxdsItCoJLYMTUNbd_6Og==";
         for name in [
             key,
             &format!("SecretAccessKey={key}"),
             &format!("arn:aws:iam::123456789012:role/team-{key}"),
+            &format!("arn:aws:iam::123456789012:role/{key}"),
+            &format!("app/{key}"),
+            &format!("{key}/app"),
+            &format!("ASIAIOSFODNN7EXAMPLE/{key}"),
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            "AQAEAAAAAaIf7wp_AAACWAAAAAEtsC_e_jxdsItCoJLYMTUNbd_6Og==",
+            "team/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY/app",
+            &format!("{}{key}/app", "x".repeat(30)),
+            token,
+            &format!("token={token}"),
+            &format!("app/{token}"),
+            &format!("team-{token}"),
+            &format!("arn:aws:iam::123456789012:role/{token}"),
             &format!("{long}/app"),
         ] {
             assert!(looks_like_secret(name), "{name}");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYMARKEDKEYz";
 
 /// A session token of IMDS, and one of the credentials.
-pub(crate) const TOKEN: &str = "AQAEAMARKEDKEYTOKENab01cdEF23ghIJ45klMN67opQR89stUVwxYZ==";
+pub(crate) const TOKEN: &str = "AQAEAMARKEDKEYTOKENab01_dEF23ghIJ45klMN67-pQR89stUV_xYZ==";
 
 /// The response to a path.
 pub(crate) type Answers = Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
