@@ -193,7 +193,7 @@ pub(crate) fn identity(instance: &Instance, launched: DateTime<Utc>) -> String {
     ])
 }
 
-/// All tags, without white space and in the order of a hash map of Java `[I36]`.
+/// All tags, without white space and in the order of a Java hash map `[I36]`.
 pub(crate) fn tag_set(tags: &BTreeMap<String, String>) -> String {
     // The table has a power of two of buckets and grows when three quarters of them are used.
     let most = |buckets: &usize| tags.len() * 4 <= buckets * 3;

@@ -29,7 +29,7 @@ pub struct Conditions {
     pub delay: Duration,
     /// The maximum that is added to or subtracted from the delay at random.
     pub jitter: Duration,
-    /// The number of bytes per second that packets of both directions may have together.
+    /// The total rate for both directions, in bytes per second, headers included.
     pub bandwidth: Option<u64>,
 }
 

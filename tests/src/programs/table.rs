@@ -49,7 +49,7 @@ fn summary(page: &mut Page, atlas: &Atlas) {
         .iter()
         .filter(|program| program.version_of.is_some());
     page.paragraph(&format!(
-        "{} programs, {} of them earlier versions of others, were run unmodified {when}, each in [a network in which only the emulator is reachable](../../emulator/docs/isolated.md). `imds-conformance programs NAME` repeats the row of the program NAME; [tests/programs](../programs) says how each is installed and started. [programs.json](programs.json) has all measurements, and `--html FILE` makes a page of them with `User-Agent`, paths and first requests.",
+        "{} programs, including {} older versions, were run unmodified {when}, each in [a network in which only the emulator is reachable](../../emulator/docs/isolated.md). `imds-conformance programs NAME` repeats the row of the program NAME; [tests/programs](../programs) says how each is installed and started. [programs.json](programs.json) has all measurements, and `--html FILE` makes a page of them with `User-Agent`, paths and first requests.",
         atlas.programs.len(),
         older.count(),
     ));
@@ -64,7 +64,7 @@ fn summary(page: &mut Page, atlas: &Atlas) {
     page.paragraph(
         "![The versions of IMDS that programs speak, and how long they wait off EC2](programs.svg)",
     );
-    page.paragraph("A time is that of the whole script of a program, with its start and its end, on a machine with two cores that had other work. Compare times within a row, rather than between rows: what a program takes longer where nothing answers than where connections are refused is time that it waits for IMDS.");
+    page.paragraph("Times cover the whole script of a program, including its start and exit, on a busy two-core machine. Compare within a row: the extra time with no response, compared with refused connections, is time spent waiting for IMDS.");
 }
 
 fn only_v1(page: &mut Page, atlas: &Atlas) {
@@ -207,7 +207,7 @@ fn second_use(page: &mut Page, atlas: &Atlas) {
         return;
     }
     page.heading("## What does a second use in one process cost?");
-    page.paragraph("The credentials of the first use expire after half a minute, and its token is revoked; then comes the second use. Most programs end after one use, and cannot be asked.");
+    page.paragraph("The credentials of the first use expire after half a minute, and its token is revoked; then comes the second use. Most programs exit after one use, so they are not listed.");
     page.table(
         ["program", "second use", "requests", "time"],
         programs,

@@ -121,8 +121,7 @@ impl Kind for PacketDelay {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Bandwidth {
-    /// Bytes per second that the packets of both directions may have together, with their headers:
-    /// 1000 to 1000000000.
+    /// Total rate for both directions, in bytes per second, headers included: 1000 to 1000000000.
     pub rate: u64,
 }
 
