@@ -1,7 +1,7 @@
 //! What a router cannot do: whatever acts on the connection, which belongs to the server of the
 //! application that the router is mounted in.
 
-use super::shared::OwnNetwork;
+use super::shared::{NoNetwork, OwnNetwork};
 use crate::config::Server;
 use crate::dialect::Dialect;
 use crate::fault::Rule;
@@ -101,7 +101,7 @@ fn check_rule(rule: &Rule) -> Result<(), Invalid> {
 pub(crate) fn check_network(
     before: &Imds,
     after: &Imds,
-    network: Option<&OwnNetwork>,
+    network: Result<&OwnNetwork, NoNetwork>,
 ) -> Result<(), Invalid> {
     let mut added = after
         .faults()
@@ -110,18 +110,30 @@ pub(crate) fn check_network(
 }
 
 /// Checks that the emulator can act on its networks as a rule says.
-pub(crate) fn check_possible(rule: &Rule, network: Option<&OwnNetwork>) -> Result<(), Invalid> {
+pub(crate) fn check_possible(
+    rule: &Rule,
+    network: Result<&OwnNetwork, NoNetwork>,
+) -> Result<(), Invalid> {
     let Some(instead) = rule.fault.instead() else {
         return Ok(());
     };
     let key = Key::root(&format!("the rule {:?}", rule.name));
     let name = rule.fault.name();
-    let Some(network) = network else {
-        return Err(key.malformed(format_args!(
-            "the fault `{name}` acts on the network, which is the emulator's only for isolated commands \
-             (`run --isolated`) and with --link-local, --netns or --join; use {instead}, or one of these \
-             options",
-        )));
+    let network = match network {
+        Ok(network) => network,
+        Err(NoNetwork::Foreign) => {
+            return Err(key.malformed(format_args!(
+                "the fault `{name}` acts on the network, which is the emulator's only for isolated commands \
+                 (`run --isolated`) and with --link-local, --netns or --join; use {instead}, or one of these \
+                 options",
+            )));
+        }
+        Err(NoNetwork::OffEc2) => {
+            return Err(key.malformed(format_args!(
+                "the fault `{name}` acts on the network between the command and the emulator, which a command \
+                 off EC2 does not reach; remove the rule, or omit --off-ec2 (in Rust, `Isolation::off_ec2`)",
+            )));
+        }
     };
     let Some(conditions) = rule.fault.conditions() else {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The state that listeners and handles share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) is_mounted: bool,
     /// What the emulator can do in networks that it owns, if there are, or were, any.
     pub(crate) own_network: OnceLock<OwnNetwork>,
+    /// Whether there is, or was, a network that the emulator owns but does not serve.
+    pub(crate) is_off_ec2: AtomicBool,
     pub(crate) me: Weak<Self>,
 }
 
@@ -60,7 +62,7 @@ impl Shared {
         if self.is_mounted {
             check_mounted(&changed)?;
         }
-        check_network(&before, &changed, self.own_network.get())?;
+        check_network(&before, &changed, self.own_network())?;
         let changed = Arc::new(changed);
         self.imds.store(Arc::clone(&changed));
         for (id, ttl) in temporary(&changed) {
@@ -76,10 +78,34 @@ impl Shared {
     /// already.
     #[cfg(all(feature = "isolation", target_os = "linux"))]
     pub(crate) fn own(&self, network: OwnNetwork) -> Result<(), Invalid> {
-        let network = self.own_network.get_or_init(|| network);
+        let _ = self.own_network.set(network);
+        self.check_rules()
+    }
+
+    /// Says from now on that a network of the emulator is off EC2, where it has no addresses to act on.
+    /// Checks the rules that there are already.
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    pub(crate) fn own_off_ec2(&self) -> Result<(), Invalid> {
+        self.is_off_ec2.store(true, Ordering::Relaxed);
+        self.check_rules()
+    }
+
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    fn check_rules(&self) -> Result<(), Invalid> {
         let imds = self.imds.load();
         let mut rules = imds.faults();
-        rules.try_for_each(|(rule, _)| check_possible(rule, Some(network)))
+        rules.try_for_each(|(rule, _)| check_possible(rule, self.own_network()))
+    }
+
+    fn own_network(&self) -> Result<&OwnNetwork, NoNetwork> {
+        self.own_network.get().ok_or_else(|| {
+            let is_off_ec2 = self.is_off_ec2.load(Ordering::Relaxed);
+            if is_off_ec2 {
+                NoNetwork::OffEc2
+            } else {
+                NoNetwork::Foreign
+            }
+        })
     }
 
     /// The present instance, after the steps that are due.
@@ -128,6 +154,15 @@ impl Shared {
             self.remove_after(ttl, id);
         }
     }
+}
+
+/// Why the emulator can act on no network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoNetwork {
+    /// It owns none.
+    Foreign,
+    /// Those that it owns are off EC2.
+    OffEc2,
 }
 
 /// What the emulator can do in networks that it owns.

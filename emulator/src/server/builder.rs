@@ -1,7 +1,7 @@
 //! The builder of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -285,6 +285,7 @@ impl Builder {
             initial,
             is_mounted,
             own_network: OnceLock::new(),
+            is_off_ec2: AtomicBool::new(false),
         });
         shared.start_timers();
         Ok(shared)

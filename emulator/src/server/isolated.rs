@@ -162,8 +162,8 @@ impl Emulator {
     /// # Errors
     ///
     /// If sockets cannot be created or `/sys` cannot be read, if [`Outgoing::HostLike`] needs a program
-    /// that is not installed or does not fit [`Isolation::off_ec2`], or if the kernel lacks a module
-    /// that a fault needs.
+    /// that is not installed or does not fit [`Isolation::off_ec2`], or if there is a fault of the
+    /// network for which the kernel lacks a module, or which does nothing off EC2.
     pub fn isolate(
         &self,
         command: &mut Command,
@@ -187,9 +187,11 @@ impl Emulator {
             inside = inside.listen(address);
         }
         let launches = inside.install(command)?;
-        shared
-            .own(own(None))
-            .map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
+        let possible = match isolation.off_ec2 {
+            None => shared.own(own(None)),
+            Some(_) => shared.own_off_ec2(),
+        };
+        possible.map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
         let (report, reports) = mpsc::unbounded_channel();
         let host = Host {
             control: self.control.clone(),

@@ -193,3 +193,29 @@ fn where_the_emulator_owns_no_network_these_faults_are_refused() {
         assert!(error.contains(instead), "{error}");
     }
 }
+
+#[test]
+fn off_ec2_these_faults_are_refused() {
+    for off_ec2 in ["refused", "unreachable", "silent"] {
+        for fault in [
+            "packet_loss fraction=0.1",
+            "packet_delay delay=1s",
+            "bandwidth rate=1000",
+            "prohibited",
+        ] {
+            let script = format!(
+                "exec $EMULATOR run --isolated --off-ec2 {off_ec2} -- $EMULATOR ctl fault add x {fault}"
+            );
+            let Some(output) = run(&script) else { return };
+            let error = error(&output);
+            assert!(error.contains("omit --off-ec2"), "{off_ec2}: {error}");
+        }
+    }
+    let rule = r#"faults = [{ name = "cut", fault = { type = "packet_loss", fraction = 1 } }]"#;
+    let script = format!(
+        "exec $EMULATOR --set '{rule}' run --isolated --off-ec2 silent -- touch $FOLDER/ran"
+    );
+    let Some(output) = run(&script) else { return };
+    let error = error(&output);
+    assert!(error.contains("omit --off-ec2"), "{error}");
+}
