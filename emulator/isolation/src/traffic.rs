@@ -71,7 +71,8 @@ impl Traffic {
     ///
     /// # Errors
     ///
-    /// If the kernel refuses it, or has no module for it. Nothing is imposed then.
+    /// If the kernel refuses it, or has no module for it. Nothing is imposed then. The error is
+    /// `AlreadyExists` if the loopback interface has a queueing discipline that is not ours.
     pub fn impose(&self, address: IpAddr, conditions: &Conditions) -> Result<Imposed, ImposeError> {
         let mut used = self.used();
         let number = NUMBERS
@@ -120,12 +121,18 @@ impl Traffic {
             let sent = self.routes.send(message);
             sent.map_err(|errno| part.error(errno))
         };
-        match self.routes.send(&shaping::add_root()) {
-            // Another address needs it as well.
+        let root = self.routes.send(&shaping::add_root());
+        match root {
+            // Perhaps another address needs it as well.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(common.error(errno)),
         }
-        send(common, &shaping::add_class(class, shape))?;
+        match self.routes.send(&shaping::add_class(class, shape)) {
+            Ok(()) => {}
+            // The root is not ours, so it has no such classes.
+            Err(Errno::NOENT) if root.is_err() => return Err(common.error(Errno::EXIST)),
+            Err(errno) => return Err(common.error(errno)),
+        }
         if shape.rate.is_some() {
             send(Part::Bandwidth, &shaping::split(class))?;
         }

@@ -118,6 +118,10 @@ fn explained(error: &imds_isolation::ImposeError) -> String {
         Some(io::ErrorKind::PermissionDenied) => {
             format!("{error} for this process, which needs the capability NET_ADMIN")
         }
+        Some(io::ErrorKind::AlreadyExists) => format!(
+            "{error}, because the loopback interface has a queueing discipline of another program, which \
+             the emulator does not replace (`tc qdisc delete dev lo root` removes it)"
+        ),
         Some(kind) => format!("{error} ({kind}); it needs the modules {modules}"),
     }
 }

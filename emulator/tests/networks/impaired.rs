@@ -195,6 +195,34 @@ fn where_the_emulator_owns_no_network_these_faults_are_refused() {
 }
 
 #[test]
+fn a_queueing_discipline_of_another_program_stays_and_is_the_reason_of_the_error() {
+    for network in ["--link-local", "--netns /proc/$other/ns/net"] {
+        let script = format!(
+            "unshare --net sleep 60 & other=$!; trap 'kill $other' EXIT; sleep 0.1
+            for enter in '' \"nsenter --net=/proc/$other/ns/net\"; do
+                $enter tc qdisc add dev lo root handle 1: pfifo || exit 7
+            done
+            $EMULATOR run {network} -- $EMULATOR ctl fault add slow bandwidth rate=5000
+            for enter in '' \"nsenter --net=/proc/$other/ns/net\"; do
+                $enter tc qdisc show dev lo root
+            done
+            exit 1"
+        );
+        let Some(output) = run(&script) else { return };
+        if output.status.code() == Some(7) {
+            eprintln!("not run, because tc is missing: {output:?}");
+            return;
+        }
+        let error = error(&output);
+        let expected = "a queueing discipline of another program, which the emulator does not replace \
+                        (`tc qdisc delete dev lo root` removes it); use `slow_body`";
+        assert!(error.contains(expected), "{network}: {error}");
+        let stays = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stays.matches("pfifo 1:").count(), 2, "{network}: {stays}");
+    }
+}
+
+#[test]
 fn off_ec2_these_faults_are_refused() {
     for off_ec2 in ["refused", "unreachable", "silent"] {
         for fault in [
