@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
     /// If credentials are not available, try again every second, until DURATION has passed, for example
     /// 90s or 5m [default: fail at once]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
 
     #[command(flatten)]
@@ -110,6 +110,15 @@ fn may_pass(kind: ErrorKind) -> bool {
             | ErrorKind::Unsupported
             | ErrorKind::Component
     )
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| *duration <= CENTURY)
+        .ok_or("accepted: numbers with units, like 90s, 2m or 1h 30m, up to 100 years")
 }
 
 #[derive(Debug, clap::Args)]

@@ -71,6 +71,22 @@ fn wrong_settings_are_named() {
             "accepted: a number of seconds from 0.001 to 60",
         ),
         (
+            &["get", "--endpoint", &closed, "--wait", "abc"],
+            "invalid value 'abc' for '--wait <DURATION>': accepted: numbers with units, like 90s, 2m",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--wait=-1s"],
+            "invalid value '-1s' for '--wait <DURATION>': accepted: numbers with units, like 90s, 2m",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--wait", "5"],
+            "invalid value '5' for '--wait <DURATION>': accepted: numbers with units, like 90s, 2m",
+        ),
+        (
+            &["get", "--endpoint", &closed, "--wait", "101years"],
+            "up to 100 years",
+        ),
+        (
             &["get", "--endpoint", &closed, "--log", "=="],
             "the log filter is \"==\"; accepted: ",
         ),
