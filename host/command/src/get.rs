@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use chrono::Utc;
 use clap::ValueEnum;
 use ec2_role_host::{Credentials, Ec2RoleProvider, Error, ErrorKind};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Outcome;
 use crate::format::{self, Syntax};
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     show_secrets: bool,
 
-    /// If credentials are not available, try again every second, until DURATION has passed, for example
+    /// If credentials are not available, try again every second, and give up after DURATION, for example
     /// 90s or 5m [default: fail at once]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
@@ -68,7 +69,10 @@ impl Arguments {
     pub(crate) async fn run(self) -> Outcome {
         self.log.start(None)?;
         let opened = self.source.open().await?;
-        let credentials = wait(&opened.provider, self.wait.unwrap_or_default()).await?;
+        let credentials = match self.wait.filter(|patience| !patience.is_zero()) {
+            Some(patience) => wait(&opened.provider, patience).await?,
+            None => opened.provider.credentials().await?,
+        };
         let variables = |syntax| format::assignments(syntax, &format::variables(&credentials));
         let text = match self.format {
             Format::Table => format::table(&credentials, self.show_secrets, Utc::now()),
@@ -84,20 +88,46 @@ impl Arguments {
     }
 }
 
-/// Gets credentials. While IMDS has none, tries again until `patience` has passed.
-async fn wait(provider: &Ec2RoleProvider, patience: Duration) -> Result<Arc<Credentials>, Error> {
+/// Gets credentials. While IMDS has none, tries again, for the last time when `patience` has passed.
+async fn wait(provider: &Ec2RoleProvider, patience: Duration) -> anyhow::Result<Arc<Credentials>> {
     // For this long the provider returns the same error without a request.
     const PAUSE: Duration = Duration::from_secs(1);
+    // The time for the last attempt, which begins when `patience` has passed.
+    const LAST_ATTEMPT: Duration = Duration::from_millis(250);
 
     let start = Instant::now();
-    loop {
-        match provider.credentials().await {
-            Err(error) if may_pass(error.kind()) && start.elapsed() + PAUSE <= patience => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            outcome => return outcome,
+    let left = || patience.saturating_sub(start.elapsed());
+    let Ok(mut outcome) = timeout(left(), provider.credentials()).await else {
+        return Err(anyhow!(
+            "cannot get credentials from {}: the first attempt took longer than {} (--wait); \
+             `ec2-role-credentials doctor` finds out why",
+            provider.endpoint(),
+            humantime::format_duration(patience),
+        ));
+    };
+    while let Err(error) = outcome {
+        let left_to_pause = left();
+        if !may_pass(error.kind()) || left_to_pause.is_zero() {
+            return Err(error.into());
         }
+        sleep(left_to_pause.min(PAUSE)).await;
+        let time = left().max(LAST_ATTEMPT);
+        let attempt = match left_to_pause < PAUSE {
+            true => timeout(time, at_once(provider)).await,
+            false => timeout(time, provider.credentials()).await,
+        };
+        // The error before an attempt that times out here says more than the time-out.
+        outcome = attempt.unwrap_or(Err(error));
     }
+    Ok(outcome?)
+}
+
+/// Gets credentials, although the last failure is more recent than a second.
+async fn at_once(provider: &Ec2RoleProvider) -> Result<Arc<Credentials>, Error> {
+    provider.retrieve().await?;
+    // Only now, because this deletes what `--keep` has stored.
+    provider.invalidate().await?;
+    provider.credentials().await
 }
 
 /// Whether an error of this kind may pass while an instance boots or its role is attached.

@@ -1,9 +1,13 @@
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use imds_emulator::Emulator;
+use imds_emulator::fault::kinds::Status;
+use imds_emulator::{Emulator, Preset};
+use tempfile::TempDir;
 
-use crate::support::{Imds, closed, command, failure, result, row, stderr};
+use crate::support::{Imds, closed, command, failure, result, row, stderr, stdout};
 
 #[test]
 fn the_table_hides_the_secrets() {
@@ -172,33 +176,33 @@ fn the_other_formats_are_those_of_the_aws_cli() {
 fn it_waits_until_imds_is_ready() {
     let closed = closed();
     let address = closed.strip_prefix("http://").unwrap().parse().unwrap();
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let later = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(2));
         Imds::start(Emulator::builder().bind(address))
     });
     let waiting = ["get", "--endpoint", &closed, "--attempts", "1", "--wait"];
     let output = crate::support::run(&[&waiting[..], &["60s"]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(start.elapsed() >= std::time::Duration::from_secs(2));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     drop(later.join().unwrap());
 
     // No longer than asked, and not for what does not pass.
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let complaint = failure(&[&waiting[..], &["2s"]].concat(), 1);
     assert!(
         complaint.contains("the connection was refused"),
         "{complaint}"
     );
     let waited = start.elapsed();
-    assert!(waited >= std::time::Duration::from_secs(1), "{waited:?}");
-    let start = std::time::Instant::now();
+    assert!(waited >= Duration::from_secs(2), "{waited:?}");
+    let start = Instant::now();
     let output = command(&["get", "--wait", "60s"])
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(start.elapsed() < std::time::Duration::from_secs(30));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -213,10 +217,88 @@ fn it_waits_while_imds_rejects_the_tokens_that_it_has_just_issued() {
     let complaint = failure(&arguments, 1);
     assert!(complaint.contains("IMDS answered 401"), "{complaint}");
 
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let table = result(&[&arguments[..], &["--wait", "60s"]].concat());
     assert!(row(&table, "access key ID").starts_with("ASIA"), "{table}");
     // Three look-ups failed, with a pause of a second after each.
     let waited = start.elapsed();
-    assert!(waited >= std::time::Duration::from_secs(3), "{waited:?}");
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
+}
+
+#[test]
+fn it_does_not_wait_longer_than_asked_for_an_imds_that_does_not_respond() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let get = |more: &[&str]| {
+        // The component is compiled before the clock starts.
+        result(&["get", "--emulator"]);
+        let start = Instant::now();
+        let complaint = failure(&[&["get", "--endpoint", &endpoint], more].concat(), 1);
+        let waited = start.elapsed();
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+        assert!(waited < Duration::from_secs(3), "{waited:?}");
+        complaint
+    };
+    for timeout in ["1", "3"] {
+        let complaint = get(&["--wait", "1s", "--timeout", timeout]);
+        assert_eq!(
+            complaint,
+            format!(
+                "error: cannot get credentials from {endpoint}: the first attempt took longer \
+                 than 1s (--wait); `ec2-role-credentials doctor` finds out why\n"
+            )
+        );
+    }
+    // The second attempt times out, too, and the error is that of the first.
+    let second = ["--wait", "2s", "--timeout", "0.8", "--attempts", "1"];
+    let complaint = get(&second);
+    assert!(complaint.contains("session token"), "{complaint}");
+    assert!(complaint.contains("\nremedy: "), "{complaint}");
+}
+
+#[test]
+fn it_tries_for_the_last_time_when_the_time_has_passed() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, connections) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Each connection is closed at once.
+        while listener.accept().is_ok() && sender.send(Instant::now()).is_ok() {}
+    });
+    let arguments = ["get", "--endpoint", &endpoint, "--attempts", "1", "--wait"];
+    failure(&[&arguments[..], &["1500ms"]].concat(), 1);
+    let connections: Vec<Instant> = connections.try_iter().collect();
+    let waited = *connections.last().unwrap() - connections[0];
+    // The attempt before began after a second.
+    assert!(waited >= Duration::from_millis(1300), "{waited:?}");
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+}
+
+#[test]
+fn the_last_attempt_gets_credentials_and_stores_them() {
+    let imds = Imds::start(Emulator::builder());
+    let cache = TempDir::new().unwrap();
+    let get = |more: &[&str]| {
+        let arguments = ["get", "--endpoint", imds.url(), "--attempts", "1", "--keep"];
+        command(&[&arguments[..], more].concat())
+            .env("EC2_ROLE_CACHE", cache.path())
+            .output()
+            .unwrap()
+    };
+    let waited = || {
+        let rule = imds_emulator::fault::Rule::new("outage", Status::new(500));
+        let token = "/latest/api/token";
+        let _outage = imds.fault(rule.on(token).times(1)).unwrap();
+        // Less than a second passes between the two attempts.
+        let output = get(&["--wait", "600ms"]);
+        output.status.success().then_some(output)
+    };
+    // On a busy machine, the last attempt may be too slow.
+    let output = (0..10).find_map(|_| waited()).unwrap();
+    let key = |output| row(stdout(output), "access key ID").to_owned();
+
+    imds.preset(Preset::ImdsOutage).unwrap();
+    let kept = get(&["--timeout", "0.2"]);
+    assert!(kept.status.success(), "{}", stderr(&kept));
+    assert_eq!(key(&kept), key(&output));
 }
