@@ -58,7 +58,7 @@ impl Kind for Down {
     }
 }
 
-/// Lets connecting fail with EACCES ("permission denied"), as the `prohibit` route of systemd-imdsd
+/// Makes `connect` fail with EACCES ("permission denied"), as the `prohibit` route of systemd-imdsd
 /// does, which keeps programs from IMDS. Open connections stall. Only for isolated commands and with
 /// `--link-local`, `--netns` or `--join`; connections to other addresses of the emulator are refused.
 /// The rule cannot have a `match`, and its `when` can have only `after`, `duration` and `ttl`.

@@ -24,7 +24,8 @@ group! {
     Bandwidth = "bandwidth", bandwidth(rate: u64);
 }
 
-/// Loses packets to and from IMDS at random. TCP sends them again, after 0.2 seconds or more.
+/// Loses packets to and from IMDS at random. TCP retransmits them, after 0.2 seconds or more. Several
+/// rules act one after the other: two with a `fraction` of 0.5 lose 0.75 of the packets.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -57,7 +58,7 @@ impl Kind for PacketLoss {
     }
 }
 
-/// Delays each packet to and from IMDS, so a round trip takes twice the delay longer. The delays of
+/// Delays each packet to and from IMDS, which adds twice `delay` to each round trip. The delays of
 /// several rules add up.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -116,7 +117,9 @@ impl Kind for PacketDelay {
 }
 
 /// Limits the bandwidth of the network: packets to and from IMDS wait until it is their turn. Of
-/// several rules, the lowest limit applies.
+/// several rules, the lowest limit applies. IPv4 and IPv6 have this rate each. After a pause,
+/// packets pass at once until they have 1,600 bytes together, or as many as the rate allows in 10 ms
+/// if that is more.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
