@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -107,9 +106,6 @@ impl OffEc2 {
     }
 }
 
-/// The emulator learns of the end of the last connections a little after the command has ended.
-const SETTLE: Duration = Duration::from_millis(50);
-
 /// A report, and where to write it.
 #[derive(Clone, Debug)]
 struct Wanted {
@@ -171,14 +167,12 @@ impl Arguments {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
         };
-        if !self.reports.is_empty() {
-            tokio::time::sleep(SETTLE).await;
-        }
+        // Then the journal has all requests, and the packets of all connections.
+        emulator.stop().await;
         let verified = match (&outcome, recorder) {
             (Ok(_), Some(recorder)) => self.report(recorder),
             _ => Ok(true),
         };
-        emulator.stop().await;
         match (outcome?, verified?) {
             (ExitCode::SUCCESS, false) => Ok(ExitCode::FAILURE),
             (code, _) => Ok(code),

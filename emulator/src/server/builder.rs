@@ -198,6 +198,8 @@ impl Builder {
             stop,
             listeners,
             #[cfg(all(feature = "isolation", target_os = "linux"))]
+            hosts: Mutex::default(),
+            #[cfg(all(feature = "isolation", target_os = "linux"))]
             link_local,
         })
     }

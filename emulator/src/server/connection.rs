@@ -2,14 +2,17 @@
 //! that a fault puts in place of a response.
 
 use std::convert::Infallible;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use chrono::TimeDelta;
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 
 use super::entry::{Entry, Origin};
+use super::exchange::Begun;
 use super::listener::end;
 use super::meter::Meter;
 use super::network::{Kind, Network};
@@ -34,6 +38,11 @@ use crate::journal::{Outcome, Process};
 
 /// The maximum length of a request's head in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
+/// The longest that a connection stays open, when the emulator stops, for bytes that have arrived but
+/// are not read yet.
+const UNREAD: Duration = Duration::from_millis(500);
+/// How often the connection is checked for such bytes.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The time to live of packets without a limit.
 const DEFAULT_HOPS: u32 = 64;
 
@@ -109,7 +118,11 @@ pub(super) async fn serve(
             if let Some(meter) = &meter {
                 meter.read();
             }
-            respond(router.clone(), origin.clone(), &hand_over, request)
+            let (request, body) = request.into_parts();
+            // The exchange begins here rather than in the future: hyper drops the future without a
+            // poll if the client has already closed the connection.
+            let begun = Begun::new(&shared, &shared.imds(), &request, &origin);
+            respond(router.clone(), begun, &hand_over, request, body)
         });
         let wire = TokioIo::new(Wire(Arc::clone(&stream)));
         let mut connection = pin!(http.serve_connection(wire, service));
@@ -117,7 +130,7 @@ pub(super) async fn serve(
         tokio::select! {
             _ = connection.as_mut() => None,
             steps = taken_over.recv() => steps,
-            () = end(&mut stopped) => {
+            () = end_of_input(&stream, &mut stopped) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     _ = connection => None,
@@ -138,6 +151,26 @@ pub(super) async fn serve(
         }
         None => {}
     }
+}
+
+/// Returns when the emulator is to stop and all bytes that have arrived are read. The request that
+/// they contain is then recorded, even if it arrived just before the emulator stops.
+async fn end_of_input(stream: &TcpStream, stopped: &mut watch::Receiver<bool>) {
+    end(stopped).await;
+    let read = async {
+        while has_unread(stream) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    // A client that sends its next request too early is not waited for.
+    let _ = tokio::time::timeout(UNREAD, read).await;
+}
+
+/// Asks the kernel, because the runtime learns later that bytes have arrived.
+fn has_unread(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    let peeked = socket2::SockRef::from(stream).peek(&mut byte);
+    peeked.is_ok_and(|bytes| bytes > 0)
 }
 
 /// The process that opened the connection.
@@ -198,13 +231,15 @@ impl Distance {
 /// Answers the request, or hands over the steps for its connection.
 async fn respond(
     mut router: Router,
-    origin: Origin,
+    begun: Begun,
     hand_over: &mpsc::Sender<Vec<Step>>,
-    request: Request<Incoming>,
+    request: Parts,
+    body: Incoming,
 ) -> Result<Response<Body>, Infallible> {
     // IMDS ignores bodies. hyper skips the body if the connection stays open.
-    let mut request = request.map(|_| Body::empty());
-    request.extensions_mut().insert(FromListener(origin));
+    drop(body);
+    let mut request = Request::from_parts(request, Body::empty());
+    request.extensions_mut().insert(FromListener::new(begun));
     let mut response = router.call(request).await?;
     if let Some(ConnectionSteps(steps)) = response.extensions_mut().remove() {
         let _ = hand_over.send(steps).await;

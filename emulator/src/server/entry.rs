@@ -38,15 +38,15 @@ impl Origin {
 }
 
 /// An exchange that is written to the journal when it ends or the client disconnects.
-pub(super) struct Entry<'a> {
-    shared: &'a Shared,
+pub(super) struct Entry {
+    shared: Arc<Shared>,
     began: Instant,
     exchange: Option<Exchange>,
 }
 
-impl<'a> Entry<'a> {
+impl Entry {
     pub(super) fn new(
-        shared: &'a Shared,
+        shared: &Arc<Shared>,
         method: &str,
         path: &str,
         headers: &HeaderMap,
@@ -57,7 +57,7 @@ impl<'a> Entry<'a> {
         let uptime = began.duration_since(shared.began).as_millis();
         let agent = headers.get(USER_AGENT);
         Self {
-            shared,
+            shared: Arc::clone(shared),
             began,
             exchange: Some(Exchange {
                 number: summary.number,
@@ -91,7 +91,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(mut exchange) = self.exchange.take() {
             if exchange.outcome == Outcome::Abandoned {

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -16,56 +18,69 @@ use crate::decision::{self, Decision, Delivery, Step};
 use crate::imds::Imds;
 use crate::journal::Outcome;
 
-/// The core's decision about a request.
-pub(super) fn decide(shared: &Shared, imds: &Imds, request: &Parts, origin: &Origin) -> Decision {
-    imds.decide(request, origin.client(shared), shared.clock.now())
+/// An exchange that has begun: the core has decided about the request. It is recorded in the
+/// journal, even if this is dropped because the client has closed the connection.
+pub(super) struct Begun {
+    entry: Entry,
+    delay: Duration,
+    delivery: Delivery,
+    has_body: bool,
 }
 
-/// Carries out a decision, and records the exchange in the journal. The response is ready after its
-/// delay.
-///
-/// # Errors
-///
-/// The steps on the connection that take the place of a response.
-pub(super) async fn carry_out(
-    shared: &Shared,
-    decision: Decision,
-    request: &Parts,
-    origin: &Origin,
-) -> Result<Response<Whole>, Vec<Step>> {
-    let Decision {
-        delay,
-        delivery,
-        summary,
-    } = decision;
-    let (method, path) = (request.method.as_str(), request.uri.path());
-    let entry = Entry::new(shared, method, path, &request.headers, origin, summary);
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    let steps = match delivery {
-        Delivery::Response(mut response) => {
-            if let Some(decision::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
-                response
-                    .extensions_mut()
-                    .insert(ReasonPhrase::from_static(phrase.as_bytes()));
-            }
-            entry.end(Outcome::Answered, response.body().len());
-            let is_sent = request.method != Method::HEAD;
-            return Ok(
-                response.map(|bytes| Whole(Some(if is_sent { bytes } else { Bytes::new() })))
-            );
+impl Begun {
+    pub(super) fn new(shared: &Arc<Shared>, imds: &Imds, request: &Parts, origin: &Origin) -> Self {
+        let Decision {
+            delay,
+            delivery,
+            summary,
+        } = imds.decide(request, origin.client(shared), shared.clock.now());
+        let (method, path) = (request.method.as_str(), request.uri.path());
+        Self {
+            entry: Entry::new(shared, method, path, &request.headers, origin, summary),
+            delay,
+            delivery,
+            has_body: request.method != Method::HEAD,
         }
-        Delivery::Script(steps) => steps,
-        Delivery::NoResponse => vec![Step::Stall],
-    };
-    let outcome = match steps.last() {
-        Some(Step::Reset) => Outcome::Reset,
-        Some(Step::Stall) => Outcome::NoResponse,
-        _ => Outcome::Spoiled,
-    };
-    entry.end(outcome, body_length(&steps));
-    Err(steps)
+    }
+
+    /// Carries out the decision. The response is ready after its delay.
+    ///
+    /// # Errors
+    ///
+    /// The steps on the connection that take the place of a response.
+    pub(super) async fn carry_out(self) -> Result<Response<Whole>, Vec<Step>> {
+        let Self {
+            entry,
+            delay,
+            delivery,
+            has_body,
+        } = self;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let steps = match delivery {
+            Delivery::Response(mut response) => {
+                if let Some(decision::ReasonPhrase(phrase)) = response.extensions_mut().remove() {
+                    response
+                        .extensions_mut()
+                        .insert(ReasonPhrase::from_static(phrase.as_bytes()));
+                }
+                entry.end(Outcome::Answered, response.body().len());
+                return Ok(
+                    response.map(|bytes| Whole(Some(if has_body { bytes } else { Bytes::new() })))
+                );
+            }
+            Delivery::Script(steps) => steps,
+            Delivery::NoResponse => vec![Step::Stall],
+        };
+        let outcome = match steps.last() {
+            Some(Step::Reset) => Outcome::Reset,
+            Some(Step::Stall) => Outcome::NoResponse,
+            _ => Outcome::Spoiled,
+        };
+        entry.end(outcome, body_length(&steps));
+        Err(steps)
+    }
 }
 
 /// The number of body bytes that `steps` send, after a head or without one.

@@ -5,18 +5,18 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use imds_isolation::{Launch, Launches};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::Emulator;
 use super::listener::{end, listen};
 use super::network::{Kind, Network, own};
 use super::router::router;
 use super::sender::{self, Senders};
+use super::{Emulator, GRACE};
 use crate::control::{Control, Shared};
 use crate::dialect::Dialect;
 use crate::instance::Hypervisor;
@@ -198,7 +198,8 @@ impl Emulator {
             admin,
             stopped: self.stop.subscribe(),
         };
-        shared.runtime.spawn(host.all(launches, report));
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.spawn_on(host.all(launches, report), &shared.runtime);
         Ok(reports)
     }
 
@@ -262,13 +263,12 @@ struct Host {
 
 impl Host {
     async fn all(self, mut launches: Launches, report: mpsc::UnboundedSender<Isolated>) {
-        // Dropping this kills the commands that still run.
         let mut running = JoinSet::new();
         let mut stopped = self.stopped.clone();
         loop {
             let launch = tokio::select! {
                 launch = launches.next() => launch,
-                () = end(&mut stopped) => return,
+                () = end(&mut stopped) => break,
             };
             // The receiver of the reports may have been dropped.
             let _ = match launch {
@@ -284,22 +284,21 @@ impl Host {
             };
             while running.try_join_next().is_some() {}
         }
-        tokio::select! {
-            () = async { while running.join_next().await.is_some() {} } => {}
-            () = end(&mut stopped) => {}
-        }
+        while running.join_next().await.is_some() {}
     }
 
-    /// Serves one command until it has ended.
+    /// Serves one command until it has ended. Kills it when the emulator stops.
     fn one(&self, mut launch: Launch) -> impl Future<Output = ()> + Send + use<> {
+        let (ending, has_ended) = watch::channel(false);
         let mut served = JoinSet::new();
+        // These have no requests to record.
+        let mut others = JoinSet::new();
         let network = Arc::new(network(&mut launch));
         for (address, listener) in std::mem::take(&mut launch.listeners) {
             // The sockets do not block.
             let Ok(listener) = TcpListener::from_std(listener) else {
                 continue;
             };
-            let stopped = self.stopped.clone();
             if ADDRESSES.contains(&address.ip()) {
                 let shared = Arc::clone(&self.control.shared);
                 let router = router(Arc::clone(&shared));
@@ -309,19 +308,27 @@ impl Host {
                     Arc::clone(&network),
                     shared,
                     router,
-                    stopped,
+                    has_ended.clone(),
                 ));
             } else if Some(address) == self.admin {
                 #[cfg(feature = "admin")]
-                served.spawn(admin(listener, self.control.clone(), stopped));
+                others.spawn(admin(listener, self.control.clone(), self.stopped.clone()));
             } else {
-                served.spawn(forward(listener, address));
+                others.spawn(forward(listener, address));
             }
         }
+        let mut stopped = self.stopped.clone();
         async move {
-            // The connections are aborted when `served` is dropped.
-            launch.ended().await;
-            drop(served);
+            tokio::select! {
+                () = launch.ended() => {}
+                () = end(&mut stopped) => {}
+            }
+            // Kills the command if it still runs.
+            drop((launch, others));
+            // The requests that it sent last may still be unread.
+            ending.send_replace(true);
+            let served = async { while served.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(GRACE, served).await;
         }
     }
 }

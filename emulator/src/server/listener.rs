@@ -59,7 +59,8 @@ pub(super) async fn bind_once(
     Ok(bound)
 }
 
-/// Accepts connections until the emulator stops, then waits for those with a request in progress.
+/// Accepts connections until the emulator stops. Then serves those whose clients have connected, and
+/// waits for the requests in progress.
 pub(super) async fn listen(
     listener: TcpListener,
     address: SocketAddr,
@@ -76,6 +77,21 @@ pub(super) async fn listen(
     let mut prohibition: Option<Prohibition> = None;
     let mut imposed: Option<(Conditions, Imposed)> = None;
     let mut changes = shared.changes.subscribe();
+    let start = {
+        let (network, shared, stopped) =
+            (Arc::clone(&network), Arc::clone(&shared), stopped.clone());
+        move |stream, peer| {
+            let (network, shared) = (Arc::clone(&network), Arc::clone(&shared));
+            serve(
+                stream,
+                peer,
+                network,
+                shared,
+                router.clone(),
+                stopped.clone(),
+            )
+        }
+    };
     // Connections are aborted with this task.
     let mut connections = JoinSet::new();
     loop {
@@ -113,19 +129,14 @@ pub(super) async fn listen(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (shared, router) = (Arc::clone(&shared), router.clone());
-                connections.spawn(serve(
-                    stream,
-                    peer,
-                    Arc::clone(&network),
-                    shared,
-                    router,
-                    stopped.clone(),
-                ));
+                connections.spawn(start(stream, peer));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
         while connections.try_join_next().is_some() {}
+    }
+    for (stream, peer) in port.waiting() {
+        connections.spawn(start(stream, peer));
     }
     drop((port, prohibition, imposed));
     while connections.join_next().await.is_some() {}

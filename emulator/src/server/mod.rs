@@ -23,6 +23,8 @@ mod wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
+#[cfg(all(feature = "isolation", target_os = "linux"))]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -53,6 +55,9 @@ pub struct Emulator {
     control: Control,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    /// The hosts of isolated commands. Dropping them kills the commands that still run.
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    hosts: Mutex<JoinSet<()>>,
     /// After the listeners, so that the addresses are removed when nothing listens any more.
     #[cfg(all(feature = "isolation", target_os = "linux"))]
     link_local: Option<link_local::Network>,
@@ -126,10 +131,18 @@ impl Emulator {
         &self.control
     }
 
-    /// Stops listening, waits for responses in progress, and returns.
+    /// Stops listening, serves the requests that have arrived, waits up to 2 s for responses in
+    /// progress, and returns. A [`Control`] still has the journal, which then contains every request.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        let ended = async { while self.listeners.join_next().await.is_some() {} };
+        #[cfg(all(feature = "isolation", target_os = "linux"))]
+        let mut hosts =
+            std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async {
+            while self.listeners.join_next().await.is_some() {}
+            #[cfg(all(feature = "isolation", target_os = "linux"))]
+            while hosts.join_next().await.is_some() {}
+        };
         let _ = tokio::time::timeout(GRACE, ended).await;
         // Dropping the tasks aborts the remaining connections.
     }

@@ -31,6 +31,24 @@ impl Port {
         }
     }
 
+    /// The connections that wait to be accepted.
+    pub(super) fn waiting(&self) -> Vec<(TcpStream, SocketAddr)> {
+        let Self::Open(listener) = self else {
+            return Vec::new();
+        };
+        // The runtime may not know yet that they wait, so the kernel is asked.
+        let listener = SockRef::from(listener);
+        let next = || {
+            let (stream, peer) = listener.accept().ok()?;
+            stream.set_nonblocking(true).ok()?;
+            let stream = TcpStream::from_std(stream.into()).ok()?;
+            Some((stream, peer.as_socket()?))
+        };
+        // A client that keeps connecting must not keep the port open.
+        let most = usize::try_from(BACKLOG).unwrap_or(usize::MAX);
+        std::iter::from_fn(next).take(most).collect()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open(_))
     }

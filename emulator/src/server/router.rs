@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,16 +13,26 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::entry::Origin;
-use super::exchange::{carry_out, decide};
+use super::exchange::Begun;
 use crate::control::{Shared, check_responses};
 use crate::decision::Step;
 use crate::imds::Imds;
 use crate::instance::Switch;
 
-/// Among the extensions of a request: it comes from the emulator's own listener, which carries out
-/// [`ConnectionSteps`].
+/// Among the extensions of a request: it comes from the emulator's own listener, which has begun the
+/// exchange, and carries out [`ConnectionSteps`].
 #[derive(Clone)]
-pub(super) struct FromListener(pub(super) Origin);
+pub(super) struct FromListener(Arc<Mutex<Option<Begun>>>);
+
+impl FromListener {
+    pub(super) fn new(begun: Begun) -> Self {
+        Self(Arc::new(Mutex::new(Some(begun))))
+    }
+
+    fn take(self) -> Option<Begun> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// Among the extensions of a response: the steps on the connection that take the place of the
 /// response.
@@ -40,36 +50,36 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     }))
 }
 
-async fn answer(shared: &Shared, request: Request) -> Response {
+async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
     // IMDS ignores bodies.
     let (mut request, _) = request.into_parts();
-    let listener: Option<FromListener> = request.extensions.remove();
-    let is_ours = listener.is_some();
-    let peer = match &listener {
-        Some(FromListener(origin)) => Some(origin.address),
-        None => peer(&mut request).await,
-    };
-    let unknown = || Origin {
+    let from_listener: Option<FromListener> = request.extensions.remove();
+    if let Some(begun) = from_listener.and_then(FromListener::take) {
+        return match begun.carry_out().await {
+            Ok(response) => response.map(Body::new),
+            Err(steps) => {
+                let mut response = Response::default();
+                response.extensions_mut().insert(ConnectionSteps(steps));
+                response
+            }
+        };
+    }
+    let peer = peer(&mut request).await;
+    let origin = Origin {
         address: peer.unwrap_or(UNKNOWN),
         connection: None,
         process: None,
         network_is_ours: false,
     };
-    let origin = listener.map_or_else(unknown, |FromListener(origin)| origin);
-    let decision = {
+    let begun = {
         let imds = shared.imds();
-        if !is_ours && let Err(reason) = check(shared, &imds, peer) {
+        if let Err(reason) = check(shared, &imds, peer) {
             return not_possible(&reason);
         }
-        decide(shared, &imds, &request, &origin)
+        Begun::new(shared, &imds, &request, &origin)
     };
-    match carry_out(shared, decision, &request, &origin).await {
+    match begun.carry_out().await {
         Ok(response) => response.map(Body::new),
-        Err(steps) if is_ours => {
-            let mut response = Response::default();
-            response.extensions_mut().insert(ConnectionSteps(steps));
-            response
-        }
         Err(_) => not_possible("a fault acts on the connection"),
     }
 }

@@ -107,3 +107,52 @@ fn a_report_that_cannot_be_written_or_understood_is_an_error() {
         assert!(stderr.contains(message), "{value}: {stderr}");
     }
 }
+
+/// Sends twenty requests to the address `$1`, port `$2`, and closes each connection at once.
+#[cfg(target_os = "linux")]
+const HASTY: &str = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    exec 3<>/dev/tcp/$1/$2 || exit 1
+    printf 'GET /latest/meta-data/ HTTP/1.1\\r\\nHost: imds\\r\\n\\r\\n' >&3
+    exec 3>&-
+done";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_closes_its_connection_at_once_is_in_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let json = format!("--report=json={}", file.display());
+    let plain = format!(
+        "address=${{AWS_EC2_METADATA_SERVICE_ENDPOINT#http://}}; address=${{address%/}}; \
+         set ${{address%:*}} ${{address#*:}}; {HASTY}"
+    );
+    let isolated = format!("set 169.254.169.254 80; {HASTY}");
+    let mut ways = vec![(&plain, None)];
+    if super::can_isolate() {
+        ways.push((&isolated, Some("--isolated")));
+    }
+    for (script, isolated) in ways {
+        // Only a report needs to know the processes, and to look for them takes time.
+        for report in [None, Some(&json)] {
+            let output = command(&["--http-tokens", "optional", "run"])
+                .args(isolated)
+                .args(report)
+                .args(["--verify", r#"{"requests":{"number":20}}"#])
+                .args(["--", "bash", "-c", script])
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{isolated:?} {report:?}: {output:?}"
+            );
+        }
+    }
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let clients = report["usage"]["clients"].as_array().unwrap();
+    let requests = clients.iter().map(|client| &client["requests"]);
+    assert_eq!(
+        requests.filter_map(Value::as_u64).sum::<u64>(),
+        20,
+        "{clients:?}"
+    );
+}
