@@ -46,24 +46,32 @@ async fn two_clients(bench: &Bench) {
 async fn requests_are_counted_for_each_client_under_the_names_of_cloudwatch() {
     let bench = Bench::new().await;
     two_clients(&bench).await;
+    // It is no path of IMDS, but neither one of another cloud's service.
+    bench
+        .ask("GET /metadata-of-mine HTTP/1.1\nUser-Agent: two/1 (some text)")
+        .await;
     let usage = Usage::of(&bench.imds.find(&Filter::default()).unwrap(), None);
     let [one, two] = usage.clients.as_slice() else {
         panic!("two clients: {usage:?}")
     };
     assert_eq!((one.name(), two.name()), ("one/1".into(), "two/1".into()));
-    assert_eq!((one.requests, two.requests, usage.requests()), (3, 3, 6));
+    assert_eq!((one.requests, two.requests, usage.requests()), (3, 4, 7));
     assert_eq!((one.token_requests, two.token_requests), (1, 0));
     assert_eq!(one.token_lifetimes, [21_600].into());
     // It looked for another cloud's service, which needs no token.
     assert_eq!(one.for_other_services, 1);
     assert_eq!((one.with_token, one.without_token), (1, 0));
-    assert_eq!((two.with_token, two.without_token), (0, 3));
+    assert_eq!((two.with_token, two.without_token), (0, 4));
     let metrics = serde_json::to_value(two).unwrap();
     assert_eq!(metrics["MetadataNoToken"], 1);
     assert_eq!(metrics["MetadataNoTokenRejected"], 1);
-    assert_eq!(two.paths_without_token, [LIST, "/latest/none"]);
-    assert_eq!((one.failed, two.failed), (1, 2));
-    assert_eq!((one.connections, two.connections), (3, 3));
+    assert_eq!(two.for_other_services, 0);
+    assert_eq!(
+        two.paths_without_token,
+        [LIST, "/latest/none", "/metadata-of-mine"]
+    );
+    assert_eq!((one.failed, two.failed), (1, 3));
+    assert_eq!((one.connections, two.connections), (3, 4));
     let first = one.first_metadata_ms.unwrap();
     assert!((2_000.0..3_000.0).contains(&first), "{first}");
     assert!(!usage.is_ready_for_imdsv2_only());

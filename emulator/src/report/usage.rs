@@ -13,6 +13,19 @@ use crate::request::ImdsVersion;
 
 /// The number of requests without a token that are shown for a client.
 const SHOWN: usize = 5;
+/// How the paths of metadata services of other clouds begin that have the address of IMDS: Google
+/// Cloud, Azure (also DigitalOcean, IBM), IBM's tokens, OpenStack, Oracle, Hetzner, Vultr (also
+/// Linode).
+const OTHER_SERVICES: [&str; 8] = [
+    "computeMetadata",
+    "metadata",
+    "instance_identity",
+    "openstack",
+    "opc",
+    "hetzner",
+    "v1",
+    "v1.json",
+];
 
 /// What clients did with IMDS, counted from the journal.
 ///
@@ -71,8 +84,9 @@ pub struct ClientUsage {
     /// The name is that of Amazon CloudWatch's metric.
     #[serde(rename = "MetadataNoTokenRejected")]
     pub metadata_no_token_rejected: u64,
-    /// The requests for paths that IMDS has in no version, without a token. Some programs look for
-    /// the services of other clouds at the same address, and these have no tokens.
+    /// The requests for services of other clouds, without a token. Some programs look for these
+    /// services at the same address, such as Google's at `/computeMetadata`, and they do not take the
+    /// tokens of IMDS.
     pub for_other_services: u64,
     /// The first paths that were requested without a token.
     pub paths_without_token: Vec<String>,
@@ -167,10 +181,11 @@ pub(super) fn identity(exchange: &Exchange) -> Identity {
     }
 }
 
-/// Whether a path begins with a version of IMDS, or is that of the list of versions.
-fn is_of_imds(path: &str) -> bool {
-    let path = path.trim_start_matches('/');
-    path.is_empty() || path.starts_with("latest") || path.starts_with(|c: char| c.is_ascii_digit())
+/// Whether a path is one of another cloud's service. IMDS answers all other paths, if only with an
+/// error.
+fn is_of_another_service(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    first.is_some_and(|first| OTHER_SERVICES.contains(&first))
 }
 
 /// A client whose requests are being counted.
@@ -230,7 +245,9 @@ impl Counting {
         }
         match exchange.imds {
             ImdsVersion::V2 => usage.with_token += 1,
-            ImdsVersion::V1 if !is_of_imds(&exchange.path) => usage.for_other_services += 1,
+            ImdsVersion::V1 if is_of_another_service(&exchange.path) => {
+                usage.for_other_services += 1;
+            }
             ImdsVersion::V1 => {
                 usage.without_token += 1;
                 usage.metadata_no_token += u64::from(succeeded);
