@@ -92,7 +92,9 @@ impl Namespace {
         let network = || setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(errno);
         match (network(), &self.user) {
             (Err(Errno::PERM), Some(user)) => {
-                setns(user, CloneFlags::CLONE_NEWUSER).map_err(errno)?;
+                // A process cannot enter its own user namespace again (EINVAL). What it lacks is then
+                // a capability, which the first error says.
+                setns(user, CloneFlags::CLONE_NEWUSER).map_err(|_| Errno::PERM)?;
                 network()
             }
             (result, _) => result,

@@ -254,6 +254,24 @@ fn errors_of_another_network_name_it() {
 }
 
 #[test]
+fn who_may_not_enter_a_network_of_the_same_user_namespace_is_told_to_run_as_root() {
+    let drop_capabilities = "setpriv --bounding-set=-all --inh-caps=-all";
+    let script = format!(
+        "exec unshare --mount sh -c '
+            mount -t tmpfs none /run && ip netns add other && {drop_capabilities} true || exit 7
+            exec {drop_capabilities} $EMULATOR --netns other'"
+    );
+    let Some(output) = run(&script) else { return };
+    if output.status.code() == Some(7) {
+        eprintln!("not run, because a network cannot be made here: {output:?}");
+        return;
+    }
+    let error = error(&output);
+    assert!(error.contains("Operation not permitted"), "{error}");
+    assert!(error.contains("remedy: run as root"), "{error}");
+}
+
+#[test]
 fn contradictory_options_are_refused() {
     for arguments in [
         &["--link-local", "--port", "80"][..],
