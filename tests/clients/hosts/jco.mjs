@@ -1,6 +1,6 @@
 // The component in Node.js, transpiled by jco.
 import { readFileSync } from "node:fs";
-import { ec2Role, provider } from "./out/ec2_role_component.js";
+import { ec2Role, provider } from "./out/ec2-role-credentials.js";
 
 const check = (holds, what) => {
   if (!holds) throw new Error(what);
