@@ -220,9 +220,15 @@ impl Origin {
     }
 
     fn refuse_value(&self, value: &str, accepted: &str) -> Error {
+        // In a profile, a line that is indented by mistake continues the value of the line before, and
+        // may be the secret key.
+        let (value, more) = match value.split_once('\n') {
+            Some((first, _)) => (first, " with more lines"),
+            None => (value, ""),
+        };
         Error::new(
             ErrorKind::InvalidConfiguration,
-            format!("{self} is {value:?}; accepted: {accepted}"),
+            format!("{self} is {value:?}{more}; accepted: {accepted}"),
         )
     }
 }
