@@ -162,6 +162,14 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
         assert!(line.chars().count() <= 100 || !line.contains(' '), "{line}");
     }
     assert!(page(&atlas).contains("<h2>old 1</h2>"));
+    let text = imds_conformance::programs::text(&atlas);
+    for line in [
+        "old 1: IMDSv1 only\n  finds IMDS               compiled in\n",
+        "\n  a cold use               2 requests, 1 of them for tokens, on 2 connections, ",
+        "\n  paths                    /latest/meta-data/instance-id\n\nstrict 1: IMDSv2\n",
+    ] {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
     for text in ["IMDSv1 only", "over 180 s", "<title>3 programs: "] {
         assert!(chart(&atlas).contains(text), "{text}");
     }

@@ -12,6 +12,7 @@ mod measure;
 mod page;
 mod situation;
 mod table;
+mod text;
 mod words;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ pub use self::install::{InstallError, Installed, install};
 pub use self::measure::{MeasureError, measure};
 pub use self::page::page;
 pub use self::table::markdown;
+pub use self::text::text;
 
 /// All measurements, newest of each program.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -3,10 +3,7 @@
 use imds_emulator::report::picture;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::words::{
-    NONE, again, expire_soon, expired, lifetimes, rotated, seconds, time, title, token_revoked,
-    without_tokens,
-};
+use super::words::{facts, title};
 use super::{Atlas, Measured, Speaks};
 
 const STYLE: &str = include_str!("page.css");
@@ -88,43 +85,6 @@ fn card(program: &Measured) -> Markup {
         Speaks::FallsBack => "fault",
         Speaks::Both | Speaks::V1 => "failed",
     };
-    let cold = &program.cold;
-    let rows = [
-        ("finds IMDS", program.finds.to_string()),
-        (
-            "a cold use",
-            format!(
-                "{} requests, {} of them for tokens, on {} connections, {} packets, in {}",
-                cold.requests,
-                cold.token_requests,
-                cold.connections,
-                cold.packets,
-                seconds(cold.milliseconds)
-            ),
-        ),
-        ("token lifetime", lifetimes(program)),
-        ("first request", cold.first.clone()),
-        ("User-Agent", cold.user_agents.join(", ")),
-        ("token refused", without_tokens(&program.token_refused)),
-        ("hop limit of 1", without_tokens(&program.hop_limit)),
-        ("token revoked", token_revoked(program).to_owned()),
-        ("expired credentials", expired(program).to_owned()),
-        ("credentials expire soon", expire_soon(program).to_owned()),
-        ("run again, rotated", rotated(program).to_owned()),
-        (
-            "second use",
-            program.again.as_ref().map_or("", again).to_owned(),
-        ),
-        (
-            "off EC2",
-            format!(
-                "refused: {}; no route: {}; no answer: {}",
-                time(&program.refused),
-                time(&program.unreachable),
-                time(&program.silent)
-            ),
-        ),
-    ];
     html! {
         section.client id=(program.name) data-words={
             (program.name) " " (program.language) " " (program.kind) " " (program.speaks)
@@ -133,13 +93,11 @@ fn card(program: &Measured) -> Markup {
             p.quiet { (program.about) ", " (program.language) ", " (program.kind) }
             p class={ "speaks " (class) } { (program.speaks) }
             dl {
-                @for (name, value) in rows {
-                    @if !value.is_empty() && value != NONE { dt { (name) } dd { (value) } }
-                }
+                @for (name, value) in facts(program) { dt { (name) } dd { (value) } }
             }
             details {
-                summary { (cold.paths.len()) " paths" }
-                ul { @for path in &cold.paths { li { code { (path) } } } }
+                summary { (program.cold.paths.len()) " paths" }
+                ul { @for path in &program.cold.paths { li { code { (path) } } } }
             }
             p.quiet {
                 "Measured " (program.at.format("%Y-%m-%d")) ": "

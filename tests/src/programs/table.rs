@@ -64,7 +64,7 @@ fn summary(page: &mut Page, atlas: &Atlas) {
     page.paragraph(
         "![The versions of IMDS that programs speak, and how long they wait off EC2](programs.svg)",
     );
-    page.paragraph("Times cover the whole script of a program, including its start and exit, on a busy two-core machine. Compare within a row: the extra time with no response, compared with refused connections, is time spent waiting for IMDS.");
+    page.paragraph("Times cover the whole script of a program, including its start and exit, and depend on the machine and what else it did. Compare within a row: the extra time with no response, compared with refused connections, is time spent waiting for IMDS.");
 }
 
 fn only_v1(page: &mut Page, atlas: &Atlas) {
@@ -90,21 +90,16 @@ fn only_v1(page: &mut Page, atlas: &Atlas) {
 fn falls_back(page: &mut Page, atlas: &Atlas) {
     page.heading("## Which programs fall back to IMDSv1, and when?");
     page.paragraph("The emulator answers requests for a token with 403, as IMDS answers a proxy; or its responses to them do not arrive, as in a container with a hop limit of 1. It answers requests without a token.");
-    page.table(
-        ["program", "403", "hop limit of 1"],
-        of(atlas, |program| program.speaks == Speaks::FallsBack),
-        |program| {
-            [
-                link(program),
-                without_tokens(&program.token_refused),
-                without_tokens(&program.hop_limit),
-            ]
-        },
-    );
+    get_no_tokens(page, atlas, Speaks::FallsBack);
     page.paragraph("These do not fall back. The table says how long they take to fail:");
+    get_no_tokens(page, atlas, Speaks::V2);
+}
+
+/// What the programs that speak so do without a token.
+fn get_no_tokens(page: &mut Page, atlas: &Atlas, speaks: Speaks) {
     page.table(
         ["program", "403", "hop limit of 1"],
-        of(atlas, |program| program.speaks == Speaks::V2),
+        of(atlas, |program| program.speaks == speaks),
         |program| {
             [
                 link(program),

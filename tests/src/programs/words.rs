@@ -7,6 +7,49 @@ use super::{Measured, Reaction, Speaks};
 /// Where nothing applies.
 pub(super) const NONE: &str = "–";
 
+/// All that was measured of a program but the paths, as pairs of what and how.
+pub(super) fn facts(program: &Measured) -> impl Iterator<Item = (&'static str, String)> {
+    let cold = &program.cold;
+    let rows = [
+        ("finds IMDS", program.finds.to_string()),
+        (
+            "a cold use",
+            format!(
+                "{} requests, {} of them for tokens, on {} connections, {} packets, in {}",
+                cold.requests,
+                cold.token_requests,
+                cold.connections,
+                cold.packets,
+                seconds(cold.milliseconds)
+            ),
+        ),
+        ("token lifetime", lifetimes(program)),
+        ("first request", cold.first.clone()),
+        ("User-Agent", cold.user_agents.join(", ")),
+        ("token refused", without_tokens(&program.token_refused)),
+        ("hop limit of 1", without_tokens(&program.hop_limit)),
+        ("token revoked", token_revoked(program).to_owned()),
+        ("expired credentials", expired(program).to_owned()),
+        ("credentials expire soon", expire_soon(program).to_owned()),
+        ("run again, rotated", rotated(program).to_owned()),
+        (
+            "second use",
+            program.again.as_ref().map_or("", again).to_owned(),
+        ),
+        (
+            "off EC2",
+            format!(
+                "refused: {}; no route: {}; no answer: {}",
+                time(&program.refused),
+                time(&program.unreachable),
+                time(&program.silent)
+            ),
+        ),
+    ];
+    rows.into_iter()
+        .filter(|(_, value)| !value.is_empty() && value != NONE)
+}
+
 /// The package that the program is in, with its version.
 pub(super) fn title(program: &Measured) -> String {
     let (package, version) = package(program);

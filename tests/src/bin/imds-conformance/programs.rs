@@ -148,7 +148,7 @@ impl Arguments {
             &self.check,
         ];
         if outputs.iter().all(|output| output.is_none()) {
-            print(&programs::markdown(&atlas))?;
+            print(&programs::text(&atlas))?;
         }
         for failure in &failures {
             eprintln!("{failure}");
