@@ -120,7 +120,9 @@ async fn nothing_but_a_token_that_was_given_counts_as_one() {
     let put = bench.ask("PUT /latest/meta-data/odd HTTP/1.1").await;
     assert_eq!(put.status, OK);
     assert_eq!(seen(), 1, "no tokens");
-    bench.token("60").await;
+    // Another notation of the path.
+    let put = "PUT //latest/api/token/ HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60";
+    assert_eq!(bench.ask(put).await.status, OK);
     assert_eq!(bench.state(0), StepState::Done(bench.clock.now()));
 }
 

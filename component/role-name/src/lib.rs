@@ -1,8 +1,8 @@
 //! Names of roles as metadata services list them, and whether a listed name looks like a secret
 //! `[B4.2]`.
 //!
-//! The component decides with this crate what it requests, and the host what it shows. Both thus accept
-//! the same names.
+//! The component uses it to decide what to request, the host to decide what to show, so both accept the
+//! same names.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -194,6 +194,8 @@ mod tests {
             "arn:aws:iam::123456789012:role/team-a/app",
             // The longest name, of capitals and digits alone.
             &"A1".repeat(32),
+            // Random, but too long for a key, and too short for a token of AWS.
+            &"aB1".repeat(16),
             "AQAEA",
             "production/eucentral1/platform/kubernetes/nodegroups/AppServerRole",
         ] {

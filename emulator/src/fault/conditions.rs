@@ -1,3 +1,5 @@
+//! What all faults of the network do to packets together.
+
 use std::time::Duration;
 
 use super::kinds::Impairment;

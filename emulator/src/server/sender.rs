@@ -136,13 +136,13 @@ fn here() -> Option<Sockets> {
     Sockets::here().ok()
 }
 
-/// Without the feature, the kernel is not asked.
+/// Only the feature `isolation` can ask the kernel.
 #[cfg(not(feature = "isolation"))]
 fn here() -> Option<Sockets> {
     None
 }
 
-/// Without the feature, there are none.
+/// Never made without the feature `isolation`.
 #[cfg(not(feature = "isolation"))]
 #[derive(Debug)]
 pub(super) enum Sockets {}
