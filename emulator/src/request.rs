@@ -123,7 +123,15 @@ impl<'a> Path<'a> {
 
 /// A glob of paths: `*` matches within one segment, `**` across segments.
 pub(crate) fn glob(pattern: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(pattern).literal_separator(true).build()
+    // IMDS lists a folder for its path with and without the final slash, and clients use both.
+    let folder = pattern
+        .strip_suffix('/')
+        .filter(|folder| !folder.is_empty() && !folder.ends_with(['/', '\\', '*']));
+    let either = folder.map(|folder| format!("{folder}{{,/}}"));
+    GlobBuilder::new(either.as_deref().unwrap_or(pattern))
+        .literal_separator(true)
+        .empty_alternates(true)
+        .build()
 }
 
 /// A glob of texts, without regard to case: `*` matches anything.

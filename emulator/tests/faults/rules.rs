@@ -67,7 +67,18 @@ async fn by_path() {
         ),
         ("/", "/", "/latest"),
         ("/", "//", "//latest"),
-        ("/latest/", "//latest//", "//latest"),
+        ("/latest/", "//latest//", "/latest/dynamic/"),
+        ("/latest/", "//latest", "/latest-x"),
+        (
+            "**/security-credentials/",
+            "/latest/meta-data/iam/security-credentials",
+            "/latest/meta-data/iam/security-credentials/app",
+        ),
+        (
+            "/latest/meta-data/*/",
+            "/latest/meta-data/iam/",
+            "/latest/meta-data/ami-id",
+        ),
     ] {
         let _guard = matching(&bench.imds, |matches| matches.path = Some(glob.into()));
         assert!(
