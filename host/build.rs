@@ -1,5 +1,9 @@
-//! Builds the component, which the library embeds, or takes the one that `EC2_ROLE_COMPONENT` names:
-//! the commands of a release embed its component, which is optimised further.
+//! Provides the component that the library embeds:
+//!
+//! * the one that `EC2_ROLE_COMPONENT` names, if the variable is set: the commands of a release embed
+//!   its component, which is optimised further;
+//! * in a clone of the repository, one that is built from the sources beside the host;
+//! * otherwise the one that the package of this crate contains.
 //!
 //! A nested cargo builds it in a target folder of its own: cargo has no stable way to depend on an
 //! artefact for another target, and in a common folder the two would wait for each other's lock. All
@@ -20,6 +24,10 @@ mod component;
 
 /// The variable with the path of a component to embed.
 const GIVEN: &str = "EC2_ROLE_COMPONENT";
+/// The package of the component.
+const COMPONENT: &str = "ec2-role-component";
+/// The file that the library embeds, in the output folder and in the package of this crate.
+const EMBEDDED: &str = "ec2_role_component.wasm";
 
 fn main() -> ExitCode {
     match build() {
@@ -33,34 +41,48 @@ fn main() -> ExitCode {
 
 fn build() -> Result<(), Box<dyn Error>> {
     let host = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let workspace = host.parent().ok_or("the host has no parent folder")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
+    let embedded = out.join(EMBEDDED);
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed={GIVEN}");
+    if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
+        copy(&given, &embedded).map_err(|error| format!("{error}, which {GIVEN} names"))?;
+    } else if let Some(workspace) = repository(&host) {
+        from_sources(workspace, &out, &embedded)?;
+    } else {
+        copy(&host.join(EMBEDDED), &embedded)
+            .map_err(|error| format!("{error}; the package of this crate contains that file"))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", text(from)?);
+    fs::copy(from, to).map_err(|error| format!("cannot read {}: {error}", from.display()))?;
+    Ok(())
+}
+
+/// The repository of which this host is part, if it is no package of its own.
+fn repository(host: &Path) -> Option<&Path> {
+    let workspace = host.parent()?;
+    let manifest = fs::read_to_string(workspace.join("component/Cargo.toml")).ok()?;
+    let is_ours = manifest.contains(&format!("name = \"{COMPONENT}\""));
+    is_ours.then_some(workspace)
+}
+
+fn from_sources(workspace: &Path, out: &Path, embedded: &Path) -> Result<(), Box<dyn Error>> {
     // OUT_DIR is <target>/[<triple>/]<profile>/build/<package>-<hash>/out.
     let profile = out
         .ancestors()
         .nth(3)
         .ok_or("OUT_DIR is not where cargo puts it")?;
     let target = profile.with_file_name("component");
-
-    let embedded = out.join("ec2_role_component.wasm");
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed={GIVEN}");
-    if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
-        println!("cargo::rerun-if-changed={}", text(&given)?);
-        fs::copy(&given, embedded).map_err(|error| {
-            format!(
-                "cannot read {}, which {GIVEN} names: {error}",
-                given.display()
-            )
-        })?;
-        return Ok(());
-    }
     ensure_target()?;
     let built = component::build(
         workspace,
         &component::cargo_home()?,
         &target,
-        "ec2-role-component",
+        COMPONENT,
         &[],
     )?;
     fs::write(embedded, built.content)?;

@@ -138,3 +138,7 @@ pub fn openapi() -> serde_json::Value {
 
 #[doc = include_str!("../docs/protocol.md")]
 pub mod protocol {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -101,3 +101,7 @@ pub use self::provider::{Builder, Ec2RoleProvider};
 pub use self::runtime::wait;
 pub use self::sandbox::COMPONENT;
 pub use self::status::{Event, Events, ImdsVersion, PastFailure, RequestCounts, Status};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,15 +7,23 @@
 use std::path::Path;
 
 use imds_conformance::programs::{
-    Atlas, Installed, MeasureError, Measured, NotMeasured, Program, Speaks, chart, folder,
-    markdown, measure, page, parse,
+    Atlas, Installed, MeasureError, Measured, NotMeasured, Program, Speaks, built_in, chart,
+    folder, markdown, measure, page, parse,
 };
 use tokio::sync::Semaphore;
 
 #[test]
 fn every_file_describes_a_program() {
-    let programs = folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")).unwrap();
+    let programs = built_in().unwrap();
     assert!(!programs.is_empty());
+    let read = folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")).unwrap();
+    let names = |programs: &[Program]| -> Vec<_> {
+        programs
+            .iter()
+            .map(|program| program.name.clone())
+            .collect()
+    };
+    assert_eq!(names(&programs), names(&read));
 }
 
 #[test]

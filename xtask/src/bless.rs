@@ -23,7 +23,8 @@ pub(crate) enum Golden {
     /// Pages of rules, and the list of categories in one of them: component/docs/behaviour.md,
     /// emulator/docs/{rules.toml,protocol.md}.
     Rules,
-    /// The WIT interfaces for WASI 0.3: wit/preview/credentials.wit.
+    /// What is printed from the WIT package: wit/preview/credentials.wit, component/wit and
+    /// component/guest/wit.
     Wit,
     /// What SDKs do when IMDS fails: emulator/docs/clients.md. Installs boto3.
     Clients,
@@ -62,10 +63,11 @@ pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<
                 test(workspace, "protocol", "rule_40_lists")?;
                 print_rules(workspace)?;
             }
-            Golden::Wit => fs::write(
-                workspace.join("wit/preview/credentials.wit"),
-                wit::preview(&workspace.join("wit"))?,
-            )?,
+            Golden::Wit => {
+                for copy in wit::COPIES {
+                    fs::write(workspace.join(copy.file), copy.text(workspace)?)?;
+                }
+            }
             Golden::Clients => {
                 test(workspace, "aws_sdk", "table")?;
                 script(workspace, "boto3-faults")?;

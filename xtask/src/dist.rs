@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::optimise::{self, Optimiser};
 use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{cargo, component, must, sources, succeeds, wit};
+use crate::{cargo, component, must, package, sources, succeeds, wit};
 
 /// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
@@ -64,6 +64,8 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     };
     prepare(&out)?;
     components(workspace, target, &out, &optimiser)?;
+    let component = fs::read(out.join("ec2-role-credentials.wasm"))?;
+    package::run(workspace, target, &component, &out.join("crates"))?;
     for file in sources::files(&workspace.join("wit"))? {
         if file.ends_with(".wit") {
             let file = Path::new("wit").join(file);

@@ -17,6 +17,7 @@ mod component;
 mod dist;
 mod links;
 mod optimise;
+mod package;
 mod public_api;
 mod release;
 mod reproducible;
@@ -67,11 +68,7 @@ enum Task {
     Rules,
     /// Print the WIT package and everything that it needs as one file, without comments: the form of
     /// the baselines in tests/golden/wit.
-    Wit {
-        /// Print wit/preview/credentials.wit instead: the package for WASI 0.3.
-        #[arg(long)]
-        preview: bool,
-    },
+    Wit,
 }
 
 fn main() -> ExitCode {
@@ -117,14 +114,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
         Task::Rules => print_rules(workspace),
-        Task::Wit { preview } => {
-            let wit = workspace.join("wit");
-            let text = if preview {
-                wit::preview(&wit)
-            } else {
-                wit::package(&wit)
-            };
-            print!("{}", text?);
+        Task::Wit => {
+            print!("{}", wit::package(&workspace.join("wit"))?);
             Ok(())
         }
     }

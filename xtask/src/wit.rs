@@ -58,13 +58,9 @@ pub(crate) fn package(folder: &Path) -> Result<String> {
 
 /// The package for WASI 0.3, with its comments: the same interfaces with functions that are all
 /// `async`, under the version that `preview/worlds.wit` states.
-pub(crate) fn preview(folder: &Path) -> Result<String> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let interfaces = read("credentials.wit")?;
-    let worlds = read("preview/worlds.wit")?;
+fn preview(folder: &Path) -> Result<String> {
+    let interfaces = interfaces(folder)?;
+    let worlds = read(&folder.join("preview/worlds.wit"))?;
     let (version, _) = worlds.split_once('\n').unwrap_or_default();
     let (_, interfaces) = interfaces.split_once('\n').unwrap_or_default();
     let preview = format!(
@@ -84,6 +80,49 @@ pub(crate) fn preview(folder: &Path) -> Result<String> {
             bail!("{name} would not be async: write it as `{name}: func(` on one line")
         }
     }
+}
+
+/// A file that is printed from the package.
+pub(crate) struct Copy {
+    /// Relative to the workspace.
+    pub(crate) file: &'static str,
+    print: fn(&Path) -> Result<String>,
+}
+
+impl Copy {
+    /// The text that the file should have.
+    pub(crate) fn text(&self, workspace: &Path) -> Result<String> {
+        (self.print)(&workspace.join("wit"))
+    }
+}
+
+/// All files that are printed from the package; each may be printed from those before it. The crates
+/// have copies, because a package of a crate contains nothing from outside its folder.
+pub(crate) const COPIES: [Copy; 4] = [
+    Copy {
+        file: "wit/preview/credentials.wit",
+        print: preview,
+    },
+    Copy {
+        file: "component/guest/wit/credentials.wit",
+        print: interfaces,
+    },
+    Copy {
+        file: "component/wit/wasi-0-2.wit",
+        print: package,
+    },
+    Copy {
+        file: "component/wit/wasi-0-3.wit",
+        print: |wit| package(&wit.join("preview")),
+    },
+];
+
+fn interfaces(wit: &Path) -> Result<String> {
+    read(&wit.join("credentials.wit"))
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Prints the package, and what it needs of others. Comments are omitted: they are in the package's
@@ -122,4 +161,22 @@ fn print(mut resolve: Resolve, package: PackageId) -> Result<String> {
     let mut printer = WitPrinter::default();
     printer.emit_docs(false).print(&resolve, package, &others)?;
     Ok(printer.output.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_from_the_package_is_up_to_date() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for copy in COPIES {
+            let found = read(&workspace.join(copy.file)).unwrap();
+            assert!(
+                found == copy.text(workspace).unwrap(),
+                "`cargo xtask bless wit` brings {} up to date",
+                copy.file
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::{Credentials, Error, ErrorKind};
 
 mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         inline: "
             package imds:guest;
             world guest {

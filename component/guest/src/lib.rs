@@ -207,3 +207,7 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -173,6 +173,10 @@ fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(is_legal) && !matches!(segment, "." | "..")
 }
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use alloc::format;

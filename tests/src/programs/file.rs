@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
 /// A program, as its file in `tests/programs` describes it.
@@ -209,41 +210,61 @@ pub fn parse(file: &Path, text: &str) -> Result<Program, FileError> {
     Ok(program)
 }
 
+/// The built-in programs, by name.
+///
+/// # Errors
+///
+/// Never, if the tests of this crate pass.
+pub fn built_in() -> Result<Vec<Program>, FileError> {
+    let files = PROGRAMS.files();
+    let texts = files.map(|file| (file.path(), file.contents_utf8().unwrap_or_default()));
+    all(texts)
+}
+
+static PROGRAMS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/programs");
+
 /// Reads all programs of a folder, by name.
 ///
 /// # Errors
 ///
 /// [`FileError`] if the folder cannot be read, or if a file does not describe a program.
 pub fn folder(folder: &Path) -> Result<Vec<Program>, FileError> {
-    let unreadable = |error: std::io::Error| FileError {
-        file: folder.to_owned(),
+    let unreadable = |file: &Path, error: std::io::Error| FileError {
+        file: file.to_owned(),
         what: error.to_string(),
     };
-    let mut programs = Vec::new();
-    for entry in folder.read_dir().map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if file
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            let text = std::fs::read_to_string(&file).map_err(|error| FileError {
-                file: file.clone(),
-                what: error.to_string(),
-            })?;
-            programs.push(parse(&file, &text)?);
+    let mut texts = Vec::new();
+    for entry in folder
+        .read_dir()
+        .map_err(|error| unreadable(folder, error))?
+    {
+        let file = entry.map_err(|error| unreadable(folder, error))?.path();
+        if file.extension().is_some_and(|ending| ending == "toml") {
+            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, error))?;
+            texts.push((file, text));
         }
     }
-    programs.sort_by(|one, other| one.name.cmp(&other.name));
-    for program in &programs {
+    all(texts
+        .iter()
+        .map(|(file, text)| (file.as_path(), text.as_str())))
+}
+
+fn all<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> Result<Vec<Program>, FileError> {
+    let mut programs = Vec::new();
+    for (file, text) in files {
+        programs.push((file, parse(file, text)?));
+    }
+    programs.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+    for (file, program) in &programs {
         let Some(newer) = &program.version_of else {
             continue;
         };
-        if !programs.iter().any(|other| other.name == *newer) {
+        if !programs.iter().any(|(_, other)| other.name == *newer) {
             return Err(FileError {
-                file: folder.join(&program.name).with_extension("toml"),
+                file: file.to_path_buf(),
                 what: format!("`version-of` is {newer:?}, which has no file"),
             });
         }
     }
-    Ok(programs)
+    Ok(programs.into_iter().map(|(_, program)| program).collect())
 }

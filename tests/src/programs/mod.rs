@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::chart::chart;
-pub use self::file::{FileError, Finds, Install, Kind, Program, Use, folder, parse};
+pub use self::file::{FileError, Finds, Install, Kind, Program, Use, built_in, folder, parse};
 pub use self::install::{InstallError, Installed, install};
 pub use self::measure::{MeasureError, measure};
 pub use self::page::page;

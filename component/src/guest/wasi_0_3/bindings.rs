@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "generated")]
 
 wit_bindgen::generate!({
-    path: "../wit/preview",
+    path: "wit/wasi-0-3.wit",
     world: "imds:credentials/ec2-role-credentials",
     generate_all,
 });

@@ -30,11 +30,11 @@ Each program is installed from its registry into a folder of its own, without ro
 
 Exit status: 0 if every program could be measured and, with --check, did what FILE says; 77 if this system does not let this user isolate commands; 1 otherwise.")]
 pub(crate) struct Arguments {
-    /// Measure these programs: names of files in the folder, without .toml
+    /// Measure these programs
     #[arg(value_name = "NAME", required_unless_present = "all")]
     names: Vec<String>,
 
-    /// Measure all programs of the folder. Skip those that the file of --json has in these versions
+    /// Measure all programs. Skip those that the file of --json has in these versions
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
@@ -47,15 +47,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUM", default_value = "1")]
     jobs: NonZeroUsize,
 
-    /// Read the files of programs from FOLDER
-    #[arg(long, value_name = "FOLDER", default_value = "tests/programs")]
-    folder: PathBuf,
+    /// Read the files NAME.toml of programs from FOLDER [default: the built-in programs]
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 
     /// Install programs into FOLDER
     #[arg(long, value_name = "FOLDER", default_value = "target/programs")]
     into: PathBuf,
 
-    /// Remove each program after it was measured. All programs together need 12 GB
+    /// Remove each program after it was measured
     #[arg(long)]
     remove: bool,
 
@@ -160,7 +160,10 @@ impl Arguments {
     }
 
     fn selected(&self, atlas: &Atlas) -> anyhow::Result<Vec<Program>> {
-        let mut programs = programs::folder(&self.folder)?;
+        let mut programs = match &self.folder {
+            Some(folder) => programs::folder(folder)?,
+            None => programs::built_in()?,
+        };
         if self.all {
             programs.retain(|program| {
                 let measured = atlas.get(&program.name);
@@ -171,7 +174,8 @@ impl Arguments {
         }
         for name in &self.names {
             if !programs.iter().any(|program| program.name == *name) {
-                bail!("{} has no file {name}.toml", self.folder.display());
+                let all: Vec<_> = programs.iter().map(|program| &*program.name).collect();
+                bail!("no program is named {name:?}; accepted: {}", all.join(", "));
             }
         }
         programs.retain(|program| self.names.contains(&program.name));
