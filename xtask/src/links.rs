@@ -168,7 +168,7 @@ fn problem(
 }
 
 /// The path without `.` and `..`, unless these lead out of the folder where it begins.
-fn normal(path: &Path) -> Option<PathBuf> {
+pub(crate) fn normal(path: &Path) -> Option<PathBuf> {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {
@@ -193,7 +193,7 @@ fn slug(heading: &str) -> String {
 }
 
 /// The values of an HTML attribute.
-fn attributes<'a>(html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn attributes<'a>(html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let start = format!(" {name}=\"");
     let mut rest = html;
     std::iter::from_fn(move || {

@@ -15,6 +15,7 @@ mod bless;
 #[path = "../../host/component.rs"]
 mod component;
 mod dist;
+mod docs;
 mod links;
 mod optimise;
 mod package;
@@ -57,6 +58,8 @@ enum Task {
     },
     /// Write everything that a release carries into one folder.
     Dist(dist::Options),
+    /// Build the documentation as a site, with a search and the API of the crates, and check its links.
+    Docs(docs::Options),
     /// Check that links in Markdown lead to files and headings that exist, and that its lines are wrapped.
     Links,
     /// Compare the public API of the libraries with the golden files in tests/golden/api.
@@ -110,6 +113,7 @@ fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
+        Task::Docs(options) => docs::run(workspace, &target()?, &options),
         Task::Links => links::run(workspace),
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
