@@ -114,6 +114,19 @@ fn stage(workspace: &Path, book: &Path, repository: Option<&str>) -> Result<()> 
     sources::copy_file(&folder.join("book.toml"), &book.join("book.toml"))?;
     let (summary, pages) = summary(&read(&folder.join("SUMMARY.md"))?)?;
     write(&source.join("SUMMARY.md"), &summary)?;
+    let unlisted: Vec<String> = sources::tracked(workspace)?
+        .into_iter()
+        .filter(|file| {
+            file.ends_with(".md")
+                && Path::new(file)
+                    .parent()
+                    .is_some_and(|folder| folder.ends_with("docs"))
+        })
+        .filter(|file| !pages.contains(Path::new(file)))
+        .collect();
+    if !unlisted.is_empty() {
+        bail!("{BOOK}/SUMMARY.md does not list {}", unlisted.join(", "));
+    }
     for page in &pages {
         let text = match page.to_str() {
             Some(page) if page == SCENARIOS.0 => scenarios(workspace)?,
