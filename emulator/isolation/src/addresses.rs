@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::SocketType;
 
+use crate::claim::{self, Claim, Claimant};
 use crate::loss::NETFILTER;
 use crate::namespace::{Kind, Namespace, sockets};
 use crate::netlink::{self, LO};
@@ -29,6 +30,8 @@ pub struct Listening {
     /// The packets to and from the addresses.
     pub traffic: Traffic,
     added: Added,
+    /// Given up when the addresses are removed. `None` where the kernel has no such sockets.
+    _claim: Option<Claim>,
 }
 
 /// The addresses that are removed at the end.
@@ -57,13 +60,13 @@ impl Listening {
     ///
     /// # Errors
     ///
-    /// If the namespace is that of a machine, if another interface has one of the addresses, if this
-    /// process lacks a capability, or if a port is in use.
+    /// If the namespace is that of a machine, if another process does this there, if another interface
+    /// has one of the addresses, if this process lacks a capability, or if a port is in use.
     pub fn start(
         namespace: Option<&Namespace>,
         addresses: &[SocketAddr],
     ) -> Result<Self, ListenError> {
-        let mut kinds = vec![netlink::ROUTE, SOCK_DIAG, NETFILTER];
+        let mut kinds = vec![netlink::ROUTE, SOCK_DIAG, NETFILTER, claim::SOCKET];
         kinds.extend(addresses.iter().map(tcp));
         let enter = |source| ListenError::Enter { source };
         let mut opened = sockets(namespace, &kinds).map_err(enter)?.into_iter();
@@ -73,20 +76,27 @@ impl Listening {
         };
         let diagnosis = opened.next().and_then(Result::ok);
         let filters = opened.next().and_then(Result::ok);
+        let claim = opened.next().and_then(Result::ok);
         let state = netlink::State::read(&socket).map_err(enter)?;
         if let Some(link) = state.links.iter().find(|link| link.is_hardware) {
             let interface = link.name.clone();
             return Err(ListenError::Machine { interface });
         }
+        // The sockets of a process whose routes are prohibited do not listen, and its addresses look like
+        // those of a killed one.
+        let claim = claim.map(Claim::make).transpose();
+        let claim = claim.map_err(|process| ListenError::Claimed { process })?;
         let routes = Routes::new(socket, None);
+        let traffic = Traffic::new(routes.clone(), filters);
         let mut listening = Self {
             listeners: Vec::new(),
             sockets: diagnosis.map(Sockets::new),
-            traffic: Traffic::new(routes.clone(), filters),
+            traffic,
             added: Added {
                 routes,
                 addresses: Vec::new(),
             },
+            _claim: claim.flatten(),
         };
         for (address, socket) in addresses.iter().zip(opened) {
             match listening.add(&state, address, socket) {
@@ -94,8 +104,6 @@ impl Listening {
                 result => result?,
             }
         }
-        // The emulator that had the addresses before was perhaps killed.
-        listening.traffic.clear();
         Ok(listening)
     }
 
@@ -130,36 +138,19 @@ impl Listening {
             send(&netlink::link_up(None))?;
         }
         let is_present = present.clone().next().is_some();
-        let mut is_ours = present.any(|present| present.is_ours);
         if !is_present {
             send(&netlink::add_address_that_is_ours(ip))?;
+        }
+        if !is_present || present.any(|present| present.is_ours) {
             self.added.addresses.push(ip);
-            is_ours = false;
         }
         let listen = |source: io::Error| ListenError::Listen {
             address: *address,
             source,
         };
-        let allow = || {
-            for message in netlink::allow(ip, None) {
-                // The route may be there already.
-                let _ = routes.send(&message);
-            }
-        };
-        let mut listens = listen_on(&socket, address);
-        if is_ours && listens == Err(Errno::ADDRNOTAVAIL) {
-            // The process that added the address was killed while the route was prohibited.
-            allow();
-            listens = listen_on(&socket, address);
-        }
-        listens.map_err(|errno| listen(errno.into()))?;
+        listen_on(&socket, address).map_err(|errno| listen(errno.into()))?;
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true).map_err(listen)?;
-        if is_ours {
-            // This socket could listen, so the emulator that added the address no longer runs.
-            allow();
-            self.added.addresses.push(ip);
-        }
         self.listeners.push((*address, listener));
         Ok(())
     }
@@ -201,6 +192,11 @@ pub enum ListenError {
     Machine {
         /// The name of the interface.
         interface: String,
+    },
+    /// Another process listens on addresses of this loopback interface.
+    Claimed {
+        /// The process.
+        process: Claimant,
     },
     /// Another interface than the loopback interface has the address.
     OtherInterface {
@@ -249,6 +245,10 @@ impl fmt::Display for ListenError {
                 "this is the network of a whole machine, because it has the hardware interface {interface}; \
                  only the network of a container, a pod or another network namespace is accepted"
             ),
+            Self::Claimed { process } => write!(
+                f,
+                "{process} has addresses of the loopback interface of this network already"
+            ),
             Self::OtherInterface { address, interface } => write!(
                 f,
                 "{address} is an address of the network interface {interface} already, so it may belong to \
@@ -268,7 +268,7 @@ impl std::error::Error for ListenError {
             Self::Enter { source } | Self::Add { source, .. } | Self::Listen { source, .. } => {
                 Some(source)
             }
-            Self::Machine { .. } | Self::OtherInterface { .. } => None,
+            Self::Machine { .. } | Self::Claimed { .. } | Self::OtherInterface { .. } => None,
         }
     }
 }

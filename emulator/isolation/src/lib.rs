@@ -54,12 +54,14 @@
 //! | `process` | the supervisor and the init process |
 //! | `launch` | the caller's side |
 //! | `namespace` | network namespaces that exist: sockets in them, commands that run in them |
+//! | `claim` | which process has the addresses of a namespace |
 //! | `addresses` | addresses of the loopback interface of such a namespace, and sockets that listen on them |
 
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
 mod addresses;
+mod claim;
 mod launch;
 mod loss;
 mod message;
@@ -81,6 +83,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 pub use self::addresses::{ListenError, Listening};
+pub use self::claim::Claimant;
 pub use self::launch::{Failure, Launch, Launches};
 pub use self::message::Stage;
 pub use self::namespace::Namespace;

@@ -211,6 +211,9 @@ impl LinkLocalError {
                  add the address: ip address add 169.254.169.254/32 dev lo; imds-emulator --host \
                  169.254.169.254 --port 80"
             }
+            Reason::Listen(ListenError::Claimed { .. }) => {
+                "stop that emulator, or use another network namespace"
+            }
             Reason::Listen(ListenError::OtherInterface { .. }) => {
                 "if the address is left over from a test, remove it with `ip address del`; otherwise use \
                  another network namespace, or `imds-emulator run --isolated -- COMMAND`"

@@ -12,9 +12,13 @@ use super::network::Kind;
 const BACKLOG: u32 = 1024;
 
 /// A port that accepts or refuses connections.
+///
+/// A port that refuses them stays bound, and no other socket can listen on it: on Linux, that takes a
+/// socket that does not let others reuse its address. It did let them when it was bound, because the
+/// connections before would be in the way, and it does again when it is to listen.
 pub(super) enum Port {
     Open(TcpListener),
-    /// Refuses connections, but stays bound, so that no other process takes the port.
+    /// Refuses connections.
     Refusing(Option<TcpSocket>),
     /// The same in a network other than this process's, where this process cannot open a socket. On
     /// Linux a socket that was shut down no longer listens, stays bound if it was bound to a port of
@@ -67,6 +71,7 @@ impl Port {
                 drop(listener);
                 // It fails only if the socket does not listen.
                 let _ = socket.shutdown(Shutdown::Both);
+                let _ = socket.set_reuse_address(false);
                 Self::ShutDown(socket)
             }
             (Self::Refusing(socket), _) => {
@@ -74,13 +79,18 @@ impl Port {
                     Some(socket) => Ok(socket),
                     None => bound(address),
                 };
-                match socket.and_then(|socket| socket.listen(BACKLOG)) {
+                let listens = socket.and_then(|socket| {
+                    socket.set_reuseaddr(true)?;
+                    socket.listen(BACKLOG)
+                });
+                match listens {
                     Ok(listener) => Self::Open(listener),
                     Err(_) => Self::Refusing(None),
                 }
             }
             (Self::ShutDown(socket), _) => {
                 let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
+                let _ = socket.set_reuse_address(true);
                 let listens = socket.listen(backlog).and_then(|()| socket.try_clone());
                 match listens.and_then(|socket| TcpListener::from_std(socket.into())) {
                     Ok(listener) => Self::Open(listener),
@@ -98,5 +108,6 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    socket.set_reuseaddr(false)?;
     Ok(socket)
 }

@@ -8,7 +8,7 @@ use imds_emulator::fault::kinds::{ConnectionLimit, Down, HopLimit, Latency, Slic
 use imds_emulator::fault::{Distribution, Effect, Family, Fault, ResetAfter, Rule};
 use imds_emulator::imds::{Delivery, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::alone::{alone, ask};
 use crate::bench::{Bench, OK, request, send};
@@ -153,6 +153,28 @@ async fn down_refuses_connections_and_the_port_comes_back() {
     assert!(!refused(*four).await);
     guard.heal();
     becomes(*six, false).await;
+    assert_eq!(bench.token("60").await.status, OK);
+}
+
+#[tokio::test]
+async fn no_other_server_gets_the_port_while_it_is_down() {
+    let bench = Bench::new().await;
+    let address = bench.imds.address();
+    // The kernel remembers this connection for a minute, which must not keep the port closed.
+    assert_eq!(bench.token("60").await.status, OK);
+    let guard = bench.imds.fault(Rule::new("down", Fault::down())).unwrap();
+    let wait_for = async |refused: bool| {
+        let began = Instant::now();
+        while TcpStream::connect(address).await.is_err() != refused {
+            assert!(began.elapsed() < Duration::from_secs(5), "{refused}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    wait_for(true).await;
+    let error = TcpListener::bind(address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}");
+    guard.heal();
+    wait_for(false).await;
     assert_eq!(bench.token("60").await.status, OK);
 }
 

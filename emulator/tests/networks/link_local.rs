@@ -47,10 +47,10 @@ fn a_second_emulator_fails_and_the_first_keeps_its_addresses() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), ASKED);
     let error = error(&output);
     assert!(
-        error.contains("cannot listen on 169.254.169.254:80"),
+        error.contains("(imds-emulator) has addresses of the loopback interface"),
         "{error}"
     );
-    assert!(error.contains("another emulator"), "{error}");
+    assert!(error.contains("remedy: stop that emulator"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 mod impaired;
+mod killed;
 mod link_local;
 mod outgoing;
 mod prohibited;
