@@ -88,6 +88,12 @@ impl Listening {
         let claim = claim.map_err(|process| ListenError::Claimed { process })?;
         let routes = Routes::new(socket, None);
         let traffic = Traffic::new(routes.clone(), filters);
+        // The process that had the addresses before was perhaps killed.
+        traffic.clear();
+        for address in addresses {
+            let ip = address.ip();
+            routes.clear(ip, state.has(ip));
+        }
         let mut listening = Self {
             listeners: Vec::new(),
             sockets: diagnosis.map(Sockets::new),

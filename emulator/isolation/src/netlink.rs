@@ -29,7 +29,13 @@ pub(crate) const MTU: u32 = 9001;
 const TABLE_LOCAL: u8 = 255;
 /// Marks the addresses that this crate adds to a namespace that exists (IFA_PROTO, Linux 5.18). The
 /// kernel uses 1 to 3 itself.
-const OURS: AddressProtocol = AddressProtocol::Other(0xec);
+const OURS: AddressProtocol = AddressProtocol::Other(MARK);
+/// Marks the routes that prohibit an address, so that the next process can remove what a killed one
+/// left.
+const PROHIBITION: RouteProtocol = RouteProtocol::Other(MARK);
+const MARK: u8 = 0xec;
+/// Comes after the routes for IPv6 that have no metric (1,024) or the kernel's (0).
+const LAST: u32 = 1025;
 /// The room for a part of a dump. The kernel sends no longer part.
 const PART: usize = 32 * 1024;
 
@@ -102,33 +108,50 @@ fn local_route(to: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
     new_route(route)
 }
 
-/// Messages that replace the route to an address of `lo` by one that lets connecting fail.
-pub(crate) fn prohibit(address: IpAddr) -> Vec<Vec<u8>> {
-    replace(address, route(address, RouteType::Prohibit))
+/// The message that adds a route to an address of `lo` that lets connecting fail. For IPv4, it replaces
+/// the route that is there. For IPv6, it is used when there is no other.
+pub(crate) fn prohibit(address: IpAddr) -> Vec<u8> {
+    let mut route = route(address, RouteType::Prohibit);
+    if address.is_ipv6() {
+        route.attributes.push(RouteAttribute::Priority(LAST));
+    }
+    new_route(route)
 }
 
 /// Messages that restore the route to an address of `lo`.
 pub(crate) fn allow(address: IpAddr, source: Option<Ipv4Addr>) -> Vec<Vec<u8>> {
     match address {
         IpAddr::V4(address) => vec![local_route(address, source.unwrap_or(address))],
-        IpAddr::V6(_) => replace(address, route(address, RouteType::Local)),
-    }
-}
-
-/// Routes for IPv6 exist side by side, so those that are there are removed first: at most the kernel's
-/// and a prohibition.
-fn replace(address: IpAddr, by: RouteMessage) -> Vec<Vec<u8>> {
-    match address {
-        IpAddr::V4(_) => vec![new_route(by)],
-        IpAddr::V6(_) => vec![remove_route(address), remove_route(address), new_route(by)],
+        IpAddr::V6(_) => vec![
+            remove_local_route(address),
+            new_route(route(address, RouteType::Local)),
+            remove_prohibition(address),
+        ],
     }
 }
 
 /// The message that removes the route to an address of `lo`, whatever it is. With the address, the
 /// kernel removes its own route only.
 pub(crate) fn remove_route(address: IpAddr) -> Vec<u8> {
+    remove(address, RouteProtocol::Unspec)
+}
+
+/// The message that removes the route of the kernel to an address of `lo`, or the one that
+/// [`allow`] has put in its place.
+pub(crate) fn remove_local_route(address: IpAddr) -> Vec<u8> {
+    remove(address, RouteProtocol::Kernel)
+}
+
+/// The message that removes the route that prohibits an address.
+pub(crate) fn remove_prohibition(address: IpAddr) -> Vec<u8> {
+    remove(address, PROHIBITION)
+}
+
+/// The message that removes the route that a protocol has added. The kernel ignores the type of a route
+/// for IPv6.
+fn remove(address: IpAddr, protocol: RouteProtocol) -> Vec<u8> {
     let mut route = route(address, RouteType::Unspec);
-    route.header.protocol = RouteProtocol::Unspec;
+    route.header.protocol = protocol;
     encode(RouteNetlinkMessage::DelRoute(route), 0)
 }
 
@@ -142,7 +165,11 @@ fn route(to: IpAddr, kind: RouteType) -> RouteMessage {
     route.header.address_family = family;
     route.header.destination_prefix_length = length;
     route.header.table = TABLE_LOCAL;
-    route.header.protocol = RouteProtocol::Boot;
+    // As if the kernel had added it, so that it removes the route to an IPv4 address with the address.
+    route.header.protocol = match kind {
+        RouteType::Prohibit => PROHIBITION,
+        _ => RouteProtocol::Kernel,
+    };
     route.header.scope = RouteScope::Host;
     route.header.kind = kind;
     route.attributes = vec![RouteAttribute::Destination(to)];
@@ -244,6 +271,12 @@ impl State {
     pub(crate) fn name(&self, index: u32) -> String {
         let link = self.links.iter().find(|link| link.index == index);
         link.map_or_else(|| format!("number {index}"), |link| link.name.clone())
+    }
+
+    /// Whether the loopback interface has an address.
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        let mut addresses = self.addresses.iter();
+        addresses.any(|present| (present.link, present.ip) == (LO, ip))
     }
 
     pub(crate) fn is_lo_up(&self) -> bool {

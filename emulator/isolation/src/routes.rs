@@ -37,32 +37,42 @@ impl Routes {
     ///
     /// If the kernel refuses it.
     pub fn prohibit(&self, address: IpAddr) -> io::Result<Prohibition> {
-        let prohibition = Prohibition {
-            routes: self.clone(),
-            address,
-        };
+        // If the process is killed between two of these steps, the next one finds the prohibition.
+        self.send(&netlink::prohibit(address))?;
         if address.is_ipv6() {
             self.remove_kernels_route(address);
         }
-        // If it fails, the route is restored.
-        for message in netlink::prohibit(address) {
-            match prohibition.routes.send(&message) {
-                // The route was removed by hand.
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(prohibition)
+        Ok(Prohibition {
+            routes: self.clone(),
+            address,
+        })
     }
 
-    /// Removes the route that the kernel has for an IPv6 address. The kernel adds it a moment after the
-    /// address, and would add it beside the prohibition.
+    /// Removes the route that the kernel has for an IPv6 address, which it prefers to the prohibition. The
+    /// kernel adds it a moment after the address.
     fn remove_kernels_route(&self, address: IpAddr) {
         for _ in 0..ATTEMPTS {
-            if self.send(&netlink::remove_route(address)) != Err(Errno::SRCH) {
+            // It is missing as well if it was removed by hand.
+            if self.send(&netlink::remove_local_route(address)) != Err(Errno::SRCH) {
                 return;
             }
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Removes the prohibition that a killed process left behind. `is_present` says whether the loopback
+    /// interface still has the address.
+    pub(crate) fn clear(&self, address: IpAddr, is_present: bool) {
+        let was_prohibited = self.send(&netlink::remove_prohibition(address)).is_ok();
+        if was_prohibited && is_present {
+            self.allow(address);
+        }
+    }
+
+    fn allow(&self, address: IpAddr) {
+        for message in netlink::allow(address, self.source) {
+            // The namespace may be gone, or the route was restored by hand.
+            let _ = self.send(&message);
         }
     }
 
@@ -81,9 +91,6 @@ pub struct Prohibition {
 
 impl Drop for Prohibition {
     fn drop(&mut self) {
-        for message in netlink::allow(self.address, self.routes.source) {
-            // The namespace may be gone, or the route was restored by hand.
-            let _ = self.routes.send(&message);
-        }
+        self.routes.allow(self.address);
     }
 }
