@@ -13,11 +13,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use imds_child_process::{Signals, without_passwords};
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::Imds;
 use imds_emulator::{Certificate, Clock, Emulator, StartError, Variables, ctl};
+use tokio::sync::oneshot;
 
 use self::network::Network;
 
@@ -33,6 +35,11 @@ use self::network::Network;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+
+    /// Stop when standard input ends, too. If it is a pipe, the emulator thus stops when the program
+    /// at the other end dies
+    #[arg(long)]
+    stop_with_stdin: bool,
 
     #[command(flatten)]
     settings: Settings,
@@ -288,6 +295,14 @@ fn misused(error: &clap::Error) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.stop_with_stdin && arguments.command.is_some() {
+        let error = Arguments::command().error(
+            ErrorKind::ArgumentConflict,
+            "--stop-with-stdin cannot be used with a subcommand, because it stops an emulator that \
+             runs until it is stopped; omit it",
+        );
+        return Ok(misused(&error));
+    }
     if let Some(Command::Ctl { arguments }) = arguments.command {
         let name = OsString::from("imds-emulator ctl");
         return match CtlArguments::try_parse_from(std::iter::once(name).chain(arguments)) {
@@ -298,7 +313,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut config = arguments.settings.config(std::env::vars_os())?;
     let network = arguments.settings.network;
     match arguments.command {
-        None | Some(Command::Ctl { .. }) => serve(config, &network).await,
+        None | Some(Command::Ctl { .. }) => {
+            serve(config, &network, arguments.stop_with_stdin).await
+        }
         Some(Command::Config { schema }) => {
             let text = match schema {
                 true => serde_json::to_string_pretty(&Config::schema())?,
@@ -356,9 +373,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
+async fn serve(
+    config: Config,
+    network: &Network,
+    stop_with_stdin: bool,
+) -> anyhow::Result<ExitCode> {
     // Before the ready line: its reader may send a signal at once.
     let mut signals = Signals::new()?;
+    let end_of_stdin = stop_with_stdin.then(end_of_stdin);
     let emulator = start(config, network, false).await?;
     let urls: Vec<String> = emulator
         .addresses()
@@ -375,9 +397,29 @@ async fn serve(config: Config, network: &Network) -> anyhow::Result<ExitCode> {
     writeln!(out, "{ready}")?;
     out.flush()?;
     drop(out);
-    signals.next().await;
+    let end_of_stdin = async {
+        match end_of_stdin {
+            Some(end) => end.await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = signals.next() => {}
+        _ = end_of_stdin => {}
+    }
     emulator.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves when standard input ends or cannot be read.
+fn end_of_stdin() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    // Not a task of the runtime: after a signal, the runtime would wait for the read to return.
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = sender.send(());
+    });
+    receiver
 }
 
 async fn start(config: Config, network: &Network, is_isolated: bool) -> anyhow::Result<Emulator> {

@@ -146,6 +146,63 @@ fn it_says_when_it_is_ready_and_stops_cleanly_on_signals() {
 }
 
 #[test]
+fn it_stops_when_standard_input_ends_only_if_it_is_told_to() {
+    let mut running = Running::start(&["--port", "0"]);
+    // The tests give it an empty standard input.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(running.child.try_wait().unwrap().is_none());
+    drop(running);
+
+    for ends_by_signal in [false, true] {
+        let mut child = command(&["--port", "0", "--stop-with-stdin"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        let mut running = Running { child, ready };
+        // What comes on standard input does not matter.
+        stdin.write_all(b"text\n").unwrap();
+        assert_eq!(running.role(), "emulated-role");
+        assert!(running.child.try_wait().unwrap().is_none());
+        let (output, took) = if ends_by_signal {
+            running.stop("-TERM")
+        } else {
+            drop(stdin);
+            let began = Instant::now();
+            let status = running.child.wait().unwrap();
+            let output = Output {
+                status,
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            };
+            (output, began.elapsed())
+        };
+        assert_eq!(output.status.code(), Some(0));
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+}
+
+#[test]
+fn a_subcommand_does_not_stop_with_standard_input() {
+    for subcommand in [&["run", "--", "true"][..], &["env"], &["ctl", "health"]] {
+        let mut arguments = vec!["--stop-with-stdin"];
+        arguments.extend(subcommand);
+        let output = command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{subcommand:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains("--stop-with-stdin cannot be used with a subcommand"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_connection_that_nobody_uses_does_not_keep_it_from_stopping() {
     let running = Running::start(&["--port", "0"]);
     let mut idle = TcpStream::connect(running.address()).unwrap();
