@@ -11,7 +11,8 @@ set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dist=$(realpath "${DIST:-target/dist}")
-newcomers=$PWD/tests/newcomers
+root=$PWD
+newcomers=$root/tests/newcomers
 # Nobody asks an address other than the emulator's.
 export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9
 
@@ -74,11 +75,20 @@ commands() {
     bin/imds-conformance run requested-first
 }
 
+# Somebody who tests Python code, and does what the page says.
+python_tester() {
+    mkdir -p "$work/python_tester/target"
+    cd "$work/python_tester"
+    ln -s "$dist" target/dist
+    python3 "$newcomers/page.py" "$root/docs/python.md" > page.sh
+    bash page.sh
+}
+
 wac=${WAC:-wac}
 wasmtime=${WASMTIME:-wasmtime}
 emulator=${EMULATOR:-$PWD/target/debug/imds-emulator}
 failed=0
-for newcomer in "${@:-embedder tester guest commands}"; do
+for newcomer in "${@:-embedder tester guest commands python_tester}"; do
     for name in $newcomer; do
         began=$EPOCHREALTIME
         # Not as a condition, in which a failing command would not stop the newcomer.

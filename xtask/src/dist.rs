@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::optimise::{self, Optimiser};
 use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{cargo, component, must, package, sources, succeeds, wit};
+use crate::{cargo, component, must, package, sources, succeeds, wheels, wit};
 
 /// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
@@ -36,6 +36,8 @@ enum Part {
     Image,
     /// The software bills of materials (SBOM).
     Sbom,
+    /// The wheels for Python. Without the commands, there are none.
+    Wheels,
 }
 
 pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
@@ -80,6 +82,14 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     }
     if !skips(Part::Binaries) {
         binaries(workspace, target, &out)?;
+    }
+    if !skips(Part::Binaries) && !skips(Part::Wheels) {
+        wheels::build(
+            workspace,
+            target,
+            &wheels::commands(&out),
+            &out.join("python"),
+        )?;
     }
     if no_image.is_none() {
         image(workspace, &out)?;

@@ -24,6 +24,7 @@ mod release;
 mod reproducible;
 mod rules;
 mod sources;
+mod wheels;
 mod wit;
 
 /// Tasks of this repository.
@@ -69,6 +70,8 @@ enum Task {
     /// Print the pages of rules from the rules.toml beside them: component/docs/behaviour.md and
     /// emulator/docs/protocol.md.
     Rules,
+    /// Package compiled commands as wheels for PyPI.
+    Wheels(wheels::Options),
     /// Print the WIT package and everything that it needs as one file, without comments: the form of
     /// the baselines in tests/golden/wit.
     Wit,
@@ -118,6 +121,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
         Task::Rules => print_rules(workspace),
+        Task::Wheels(options) => wheels::run(workspace, &target()?, &options),
         Task::Wit => {
             print!("{}", wit::package(&workspace.join("wit"))?);
             Ok(())
