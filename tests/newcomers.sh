@@ -84,11 +84,20 @@ python_tester() {
     bash page.sh
 }
 
+# Somebody who tests JavaScript code, and does what the page says.
+node_tester() {
+    mkdir -p "$work/node_tester/target"
+    cd "$work/node_tester"
+    ln -s "$dist" target/dist
+    node "$newcomers/page.mjs" "$root/docs/node.md" > page.sh
+    bash page.sh
+}
+
 wac=${WAC:-wac}
 wasmtime=${WASMTIME:-wasmtime}
 emulator=${EMULATOR:-$PWD/target/debug/imds-emulator}
 failed=0
-for newcomer in "${@:-embedder tester guest commands python_tester}"; do
+for newcomer in "${@:-embedder tester guest commands python_tester node_tester}"; do
     for name in $newcomer; do
         began=$EPOCHREALTIME
         # Not as a condition, in which a failing command would not stop the newcomer.

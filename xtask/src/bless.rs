@@ -18,6 +18,8 @@ pub(crate) enum Golden {
     Components,
     /// The table of the emulator's faults: emulator/docs/faults.md.
     Faults,
+    /// Types of the npm package: emulator/npm/schema.d.ts. Installs the packages of its test.
+    Npm,
     /// Responses of the emulator: emulator/tests/protocol/golden.
     Responses,
     /// Pages of rules, and the list of categories in one of them: component/docs/behaviour.md,
@@ -58,6 +60,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, chosen: &[Golden]) -> Result<
             }
             Golden::Components => components(workspace, target)?,
             Golden::Faults => test(workspace, "faults", "table")?,
+            Golden::Npm => script(workspace, "npm-package")?,
             Golden::Responses => test(workspace, "protocol", "dialects")?,
             Golden::Rules => {
                 test(workspace, "protocol", "rule_40_lists")?;

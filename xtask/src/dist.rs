@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::optimise::{self, Optimiser};
 use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{cargo, component, must, package, sources, succeeds, wheels, wit};
+use crate::{cargo, component, must, npm, package, sources, succeeds, wheels, wit};
 
 /// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
@@ -34,6 +34,8 @@ enum Part {
     Binaries,
     /// The container image.
     Image,
+    /// The packages for npm. Without the commands, that of the component alone.
+    Npm,
     /// The software bills of materials (SBOM).
     Sbom,
     /// The wheels for Python. Without the commands, there are none.
@@ -91,12 +93,26 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
             &out.join("python"),
         )?;
     }
+    if !skips(Part::Npm) {
+        let command = npm::Built::here(&out).filter(|_| !skips(Part::Binaries));
+        npm::pack(
+            workspace,
+            target,
+            command.as_slice(),
+            Some(&component),
+            &out.join("npm"),
+        )?;
+    }
     if no_image.is_none() {
         image(workspace, &out)?;
     }
     finish(&out)?;
 
-    for (part, name) in [(Part::Binaries, "binaries"), (Part::Sbom, "SBOM")] {
+    for (part, name) in [
+        (Part::Binaries, "binaries"),
+        (Part::Npm, "packages for npm"),
+        (Part::Sbom, "SBOM"),
+    ] {
         if skips(part) {
             println!("skipped: {name} (--skip)");
         }

@@ -17,6 +17,7 @@ mod component;
 mod dist;
 mod docs;
 mod links;
+mod npm;
 mod optimise;
 mod package;
 mod public_api;
@@ -63,6 +64,8 @@ enum Task {
     Docs(docs::Options),
     /// Check that links in Markdown lead to files and headings that exist, and that its lines are wrapped.
     Links,
+    /// Write the packages for npm into a folder: the emulator, and the component as JavaScript.
+    Npm(npm::Options),
     /// Compare the public API of the libraries with the golden files in tests/golden/api.
     PublicApi(public_api::Options),
     /// Build the components from clean in two different places and compare the bytes.
@@ -118,6 +121,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Dist(options) => dist::run(workspace, &target()?, &options),
         Task::Docs(options) => docs::run(workspace, &target()?, &options),
         Task::Links => links::run(workspace),
+        Task::Npm(options) => npm::run(workspace, &target()?, &options),
         Task::PublicApi(options) => public_api::run(workspace, &target()?, &options),
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
         Task::Rules => print_rules(workspace),

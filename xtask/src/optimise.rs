@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::component::{PREAMBLE, sections};
-use crate::must;
+use crate::{must, npm};
 
 /// The package of npm that carries `wasm-opt`.
 const BINARYEN: &str = "binaryen@132.0.0";
@@ -40,31 +40,25 @@ const MODULE: u8 = 1;
 
 /// Installs the tool into `<target>/tools`, unless it is there.
 pub(crate) fn install(target: &Path) -> Result<Optimiser> {
-    let folder = target.join("tools").join(BINARYEN);
-    let tool = folder.join("node_modules/.bin/wasm-opt");
-    if !tool.exists() {
-        must(
-            Command::new("npm")
-                .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
-                .arg(&folder)
-                .arg(BINARYEN),
-        )
-        .with_context(|| {
-            format!("cannot install {BINARYEN}, which optimises the components; it needs Node.js and npm")
-        })?;
-    }
-    Ok(Optimiser { tool })
+    let tool = npm::install(target, BINARYEN)?.join("wasm-opt");
+    Ok(Optimiser { tool: Some(tool) })
 }
 
 /// `wasm-opt`, installed.
 #[derive(Debug)]
 pub(crate) struct Optimiser {
-    tool: PathBuf,
+    tool: Option<PathBuf>,
 }
 
 impl Optimiser {
+    /// Leaves components as they are.
+    pub(crate) const NONE: Self = Self { tool: None };
+
     /// Optimises the modules of a component, and leaves the rest of it as it is.
     pub(crate) fn component(&self, component: &[u8]) -> Result<Vec<u8>> {
+        let Some(tool) = &self.tool else {
+            return Ok(component.to_vec());
+        };
         let broken = "the component is cut off";
         let mut optimised = component.get(..PREAMBLE).context(broken)?.to_vec();
         let mut modules = 0_u32;
@@ -75,7 +69,7 @@ impl Optimiser {
                 continue;
             }
             modules += 1;
-            let module = self.module(component.get(section.content).context(broken)?)?;
+            let module = optimised_module(tool, component.get(section.content).context(broken)?)?;
             optimised.push(MODULE);
             push_length(&mut optimised, module.len());
             optimised.extend_from_slice(&module);
@@ -85,23 +79,23 @@ impl Optimiser {
         }
         Ok(optimised)
     }
+}
 
-    fn module(&self, module: &[u8]) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir()?;
-        let (from, to) = (
-            folder.path().join("from.wasm"),
-            folder.path().join("to.wasm"),
-        );
-        fs::write(&from, module)?;
-        must(
-            Command::new(&self.tool)
-                .args(FEATURES.map(|feature| format!("--enable-{feature}")))
-                .args(PASSES)
-                .arg("--output")
-                .args([&to, &from]),
-        )?;
-        Ok(fs::read(&to)?)
-    }
+fn optimised_module(tool: &Path, module: &[u8]) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir()?;
+    let (from, to) = (
+        folder.path().join("from.wasm"),
+        folder.path().join("to.wasm"),
+    );
+    fs::write(&from, module)?;
+    must(
+        Command::new(tool)
+            .args(FEATURES.map(|feature| format!("--enable-{feature}")))
+            .args(PASSES)
+            .arg("--output")
+            .args([&to, &from]),
+    )?;
+    Ok(fs::read(&to)?)
 }
 
 /// Appends a length as LEB128: seven bits in each byte, the lowest first.

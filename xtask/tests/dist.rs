@@ -65,7 +65,7 @@ fn the_folder_has_what_a_release_carries() {
     let path = docker(folder.path(), true);
     let out = folder.path().join("out");
     for _ in 0..2 {
-        let output = dist(&out, "binaries,sbom")
+        let output = dist(&out, "binaries,npm,sbom")
             .env("PATH", &path)
             .output()
             .unwrap();
@@ -134,7 +134,7 @@ fn without_a_docker_daemon_the_rest_is_made() {
     let folder = TempDir::new().unwrap();
     let path = docker(folder.path(), false);
     let out = folder.path().join("out");
-    let output = dist(&out, "binaries,sbom")
+    let output = dist(&out, "binaries,npm,sbom")
         .env("PATH", path)
         .output()
         .unwrap();
