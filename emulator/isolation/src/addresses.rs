@@ -52,8 +52,7 @@ impl Drop for Added {
 }
 
 impl Listening {
-    /// Adds addresses to the loopback interface of a namespace, by default that of this thread, and
-    /// listens on them.
+    /// Adds addresses to the loopback interface of a namespace, and listens on them.
     ///
     /// An address that a killed process left behind is taken over. An address that the interface had
     /// before, for whatever other reason, is used and stays.
@@ -62,10 +61,7 @@ impl Listening {
     ///
     /// If the namespace is that of a machine, if another process does this there, if another interface
     /// has one of the addresses, if this process lacks a capability, or if a port is in use.
-    pub fn start(
-        namespace: Option<&Namespace>,
-        addresses: &[SocketAddr],
-    ) -> Result<Self, ListenError> {
+    pub fn start(namespace: &Namespace, addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut kinds = vec![netlink::ROUTE, SOCK_DIAG, NETFILTER, claim::SOCKET];
         kinds.extend(addresses.iter().map(tcp));
         let enter = |source| ListenError::Enter { source };
@@ -173,7 +169,7 @@ impl Namespace {
     ///
     /// If the namespace cannot be entered, or the port is in use.
     pub fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let opened = sockets(Some(self), &[tcp(&address)])?;
+        let opened = sockets(self, &[tcp(&address)])?;
         let Some(socket) = opened.into_iter().next() else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };

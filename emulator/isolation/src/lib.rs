@@ -52,6 +52,7 @@
 //! | `message` | what the processes before the command tell the caller |
 //! | `outside` | the connection to the network outside, by `pasta` |
 //! | `process` | the supervisor and the init process |
+//! | `reaper` | the process between the caller and a command in a network that exists |
 //! | `launch` | the caller's side |
 //! | `namespace` | network namespaces that exist: sockets in them, commands that run in them |
 //! | `claim` | which process has the addresses of a namespace |
@@ -71,6 +72,7 @@ mod outside;
 mod packets;
 mod plan;
 mod process;
+mod reaper;
 mod routes;
 mod shaping;
 mod silent;

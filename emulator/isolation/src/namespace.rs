@@ -15,19 +15,39 @@ use rustix::net::{
     AddressFamily, Protocol, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags,
     SocketType,
 };
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::process::{errno, exit, pair, send};
+use crate::reaper;
 
 /// A network namespace that exists.
 #[derive(Debug)]
 pub struct Namespace {
+    /// Where it is, unless it is the one of this process.
+    place: Option<Place>,
+    /// Closed when this is dropped and when this process ends, which the processes at the other end
+    /// notice.
+    _alive: OwnedFd,
+    caller: OwnedFd,
+}
+
+#[derive(Debug)]
+struct Place {
     network: OwnedFd,
     /// The user namespace that owns it, if this process may see it.
     user: Option<OwnedFd>,
 }
 
 impl Namespace {
+    /// The network namespace of this process.
+    ///
+    /// # Errors
+    ///
+    /// If no file descriptor is left.
+    pub fn here() -> io::Result<Self> {
+        Self::new(None)
+    }
+
     /// The network namespace that a file stands for, such as `/run/netns/NAME` or
     /// `/proc/PID/ns/net`.
     ///
@@ -41,14 +61,25 @@ impl Namespace {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
         let user = ask(&network, libc::NS_GET_USERNS).ok().map(owned);
-        Ok(Self { network, user })
+        Self::new(Some(Place { network, user }))
+    }
+
+    fn new(place: Option<Place>) -> io::Result<Self> {
+        let (alive, caller) = pair()?;
+        Ok(Self {
+            place,
+            _alive: alive,
+            caller,
+        })
     }
 
     /// Lets `command` run in this network namespace. A caller that may not enter the namespace by
     /// itself enters the user namespace that owns it as well, as for the network of a container of
     /// the same user.
     ///
-    /// The command is killed when the thread that started it ends.
+    /// When the command ends, the processes that it has left behind are killed. When this is dropped and
+    /// when the caller ends in whatever way, the command is killed as well. The exception is a process
+    /// that the caller may not kill, such as one that `sudo` has started.
     ///
     /// # Errors
     ///
@@ -59,27 +90,34 @@ impl Namespace {
         reason = "code between fork and exec must be async-signal-safe"
     )]
     pub fn enter(&self, command: &mut Command) -> io::Result<()> {
-        let namespace = self.try_clone()?;
-        let caller = getpid();
+        let place = self.place.as_ref().map(Place::try_clone).transpose()?;
+        let caller = self.caller.try_clone()?;
         // SAFETY: the closure makes system calls on data that exists already.
         unsafe {
             command.pre_exec(move || {
-                namespace.join()?;
-                Ok(end_with(caller)?)
+                if let Some(place) = &place {
+                    place.join()?;
+                }
+                Ok(reaper::attend(&caller)?)
             })
         };
         Ok(())
     }
 
-    /// The number of the namespace, which is the inode of all its files.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel does not tell it.
-    pub fn inode(&self) -> io::Result<u64> {
-        Ok(rustix::fs::fstat(&self.network)?.st_ino)
+    /// Whether it was made by [`here`](Self::here).
+    pub fn is_here(&self) -> bool {
+        self.place.is_none()
     }
 
+    /// The number of the namespace, which is the inode of all its files. `None` if it is the one of this
+    /// process, or if the kernel does not tell it.
+    pub fn inode(&self) -> Option<u64> {
+        let place = self.place.as_ref()?;
+        Some(rustix::fs::fstat(&place.network).ok()?.st_ino)
+    }
+}
+
+impl Place {
     fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             network: self.network.try_clone()?,
@@ -118,15 +156,15 @@ impl Kind {
     }
 }
 
-/// Opens sockets in a namespace, by default in that of this thread.
+/// Opens sockets in a namespace.
 pub(crate) fn sockets(
-    namespace: Option<&Namespace>,
+    namespace: &Namespace,
     kinds: &[Kind],
 ) -> io::Result<Vec<Result<OwnedFd, Errno>>> {
-    match namespace {
-        Some(namespace) => {
-            let namespace = namespace.try_clone()?;
-            sockets_of_child(move || namespace.join(), kinds)
+    match &namespace.place {
+        Some(place) => {
+            let place = place.try_clone()?;
+            sockets_of_child(move || place.join(), kinds)
         }
         None => Ok(kinds.iter().map(|kind| kind.open()).collect()),
     }

@@ -283,7 +283,7 @@ fn init(command: Pid, to_supervisor: &OwnedFd) -> Result<Infallible> {
 }
 
 /// Takes a process out of the caller's terminal and pipes. Returns its signals, which are blocked.
-fn detach(keep: &[&OwnedFd]) -> Result<SignalFd> {
+pub(crate) fn detach(keep: &[&OwnedFd]) -> Result<SignalFd> {
     // Signals of a terminal go to a process group. The command gets these by itself.
     rustix::process::setpgid(None, None)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -309,30 +309,31 @@ fn detach(keep: &[&OwnedFd]) -> Result<SignalFd> {
     }
 }
 
-fn wait(events: &mut [PollFd<'_>]) -> Result<()> {
+pub(crate) fn wait(events: &mut [PollFd<'_>]) -> Result<()> {
     match poll(events, None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
 
-fn next(signals: &SignalFd) -> Result<Option<i32>> {
+pub(crate) fn next(signals: &SignalFd) -> Result<Option<i32>> {
     let info = signals.read_signal().map_err(errno)?;
     Ok(info.and_then(|info| i32::try_from(info.ssi_signo).ok()))
 }
 
 /// A child that has ended, if one has.
-fn ended() -> Result<Option<(Pid, WaitStatus)>> {
+pub(crate) fn ended() -> Result<Option<(Pid, WaitStatus)>> {
     match rustix::process::wait(WaitOptions::NOHANG) {
         Err(Errno::CHILD) => Ok(None),
         result => result,
     }
 }
 
+/// Sends a signal. Returns whether this process may; the other one may have ended.
 #[expect(unsafe_code, reason = "the safe interfaces have no real-time signals")]
-fn kill(process: Pid, signal: i32) {
-    // SAFETY: it takes two numbers. The process may have ended, which is no error here.
-    unsafe { libc::kill(process.as_raw_pid(), signal) };
+pub(crate) fn kill(process: Pid, signal: i32) -> bool {
+    // SAFETY: it takes two numbers.
+    unsafe { libc::kill(process.as_raw_pid(), signal) == 0 }
 }
 
 /// The command's status, from the init process. It is missing if the command was not started, or if
@@ -347,7 +348,7 @@ fn status(to_init: &OwnedFd) -> Result<ExitStatus> {
 }
 
 /// Ends this process with the status of another.
-fn end_as(status: ExitStatus) -> ! {
+pub(crate) fn end_as(status: ExitStatus) -> ! {
     if let Some(signal) = status.signal() {
         // If the signal dumps memory, the command has done so already.
         let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -384,7 +385,7 @@ pub(crate) fn errno(errno: nix::errno::Errno) -> Errno {
 
 /// Returns the child in the parent, and nothing in the child.
 #[expect(unsafe_code, reason = "there is no safe fork")]
-fn fork() -> Result<Option<Pid>> {
+pub(crate) fn fork() -> Result<Option<Pid>> {
     // SAFETY: this process has one thread, as the module's text says, and what it does until it
     // executes a program or exits is safe between the two.
     let fork = unsafe { nix::unistd::fork() }.map_err(errno)?;

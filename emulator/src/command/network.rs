@@ -41,11 +41,6 @@ impl Network {
         netns.or(self.join.map(|_| "--join"))
     }
 
-    /// Whether the network is another one than that of this process.
-    pub(crate) fn is_other(&self) -> bool {
-        self.netns.is_some() || self.join.is_some()
-    }
-
     #[cfg(target_os = "linux")]
     pub(crate) fn apply(&self, builder: Builder) -> anyhow::Result<Builder> {
         use imds_emulator::LinkLocal;

@@ -151,7 +151,8 @@ impl Arguments {
         let mut signals = Signals::new()?;
         // Processes can be told apart on Linux only.
         config.journal.process |= !self.reports.is_empty() && cfg!(target_os = "linux");
-        config.journal.packets |= !self.reports.is_empty() && self.isolated;
+        let owns_network = self.isolated || network.option().is_some();
+        config.journal.packets |= !self.reports.is_empty() && owns_network;
         let emulator = super::start(config, network, self.isolated).await?;
         let is_reported = !(self.reports.is_empty() && self.assertions.is_empty());
         let recorder = is_reported.then(|| Recorder::new(emulator.control()));
@@ -162,7 +163,7 @@ impl Arguments {
         let outcome = if self.isolated {
             self.run_isolated(&emulator, command, &mut signals).await
         } else if network.option().is_some() {
-            run_in_network(&emulator, network.is_other(), command, &mut signals).await
+            run_in_network(&emulator, command, &mut signals).await
         } else {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
@@ -266,21 +267,13 @@ impl Arguments {
 /// Runs the command in the network that has the addresses of IMDS.
 async fn run_in_network(
     emulator: &Emulator,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(unused_variables, reason = "as on Linux")
-    )]
-    is_other: bool,
     mut command: Command,
     signals: &mut Signals,
 ) -> anyhow::Result<ExitCode> {
     remove_variables(emulator, &mut command);
     #[cfg(target_os = "linux")]
-    if is_other {
-        emulator.enter(&mut command)?;
-        return Ok(imds_child_process::run_with_hook(command, signals).await?);
-    }
-    Ok(imds_child_process::run(command, signals).await?)
+    emulator.enter(&mut command)?;
+    Ok(imds_child_process::run_with_hook(command, signals).await?)
 }
 
 /// The command is to find IMDS where it is on EC2.

@@ -39,17 +39,16 @@ pub enum LinkLocal {
 }
 
 impl LinkLocal {
-    /// The namespace, if it is another one than that of this process.
-    fn namespace(&self) -> Result<Option<Namespace>, LinkLocalError> {
+    fn namespace(&self) -> Result<Namespace, LinkLocalError> {
         let path = match self {
-            Self::Here => return Ok(None),
+            Self::Here => {
+                let enter = |source| LinkLocalError(Reason::Listen(ListenError::Enter { source }));
+                return Namespace::here().map_err(enter);
+            }
             Self::Namespace(path) => path.clone(),
             Self::Process(id) => Path::new("/proc").join(id.to_string()).join("ns/net"),
         };
-        match Namespace::open(&path) {
-            Ok(namespace) => Ok(Some(namespace)),
-            Err(source) => Err(LinkLocalError(Reason::Open { path, source })),
-        }
+        Namespace::open(&path).map_err(|source| LinkLocalError(Reason::Open { path, source }))
     }
 }
 
@@ -75,16 +74,16 @@ impl Builder {
 
 impl Emulator {
     /// Lets a command run in the network that [`Builder::link_local`] named. The command keeps the
-    /// files and processes of this machine, and is killed when the thread that started it ends.
-    /// Without a network other than that of this process, the command is not changed.
+    /// files and processes of this machine. When it ends, the processes that it has left behind are
+    /// killed; when the emulator stops or this process ends in whatever way, the command is killed as
+    /// well. Without [`Builder::link_local`], the command is not changed.
     ///
     /// # Errors
     ///
     /// If no file descriptor is left.
     pub fn enter(&self, command: &mut Command) -> io::Result<()> {
-        let network = self.link_local.as_ref();
-        match network.and_then(|network| network.namespace.as_ref()) {
-            Some(namespace) => namespace.enter(command),
+        match &self.link_local {
+            Some(network) => network.namespace.enter(command),
             None => Ok(()),
         }
     }
@@ -93,7 +92,7 @@ impl Emulator {
 /// The network that has the addresses. They are removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Network {
-    namespace: Option<Namespace>,
+    namespace: Namespace,
     listening: Listening,
 }
 
@@ -117,7 +116,7 @@ impl Network {
         };
         let namespace = link_local.namespace().map_err(failed)?;
         let addresses = ADDRESSES.map(|address| (address, PORT).into());
-        let mut listening = Listening::start(namespace.as_ref(), &addresses)
+        let mut listening = Listening::start(&namespace, &addresses)
             .map_err(|error| failed(LinkLocalError(Reason::Listen(error))))?;
         let mut bound = Vec::new();
         for (address, listener) in std::mem::take(&mut listening.listeners) {
@@ -139,10 +138,9 @@ impl Network {
 
     /// What the emulator can do there.
     pub(super) fn access(&self) -> network::Network {
-        let inode = self.namespace.as_ref().map(Namespace::inode);
-        let place = match inode {
-            Some(Ok(inode)) => sender::Network::Namespace(inode),
-            _ => sender::Network::Ours,
+        let place = match self.namespace.inode() {
+            Some(inode) => sender::Network::Namespace(inode),
+            None => sender::Network::Ours,
         };
         network::Network {
             kind: Kind::Existing,
@@ -163,10 +161,13 @@ impl Network {
         tasks: &mut JoinSet<()>,
     ) -> Result<(), StartError> {
         let address = url.strip_prefix("http://").and_then(|url| url.parse().ok());
-        let (Some(namespace), Some(address)) = (&self.namespace, address) else {
+        let Some(address) = address.filter(|_| !self.namespace.is_here()) else {
             return Ok(());
         };
-        let listener = namespace.listen(address).and_then(TcpListener::from_std);
+        let listener = self
+            .namespace
+            .listen(address)
+            .and_then(TcpListener::from_std);
         let listener = listener.map_err(|source| StartError {
             doing: format!("cannot listen on {address} in the other network"),
             source: Box::new(source),

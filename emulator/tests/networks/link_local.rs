@@ -211,23 +211,73 @@ fn the_owner_of_a_rootless_container_needs_no_capability() {
     assert_eq!(text(&output), "user\n401\n");
 }
 
+/// A command with a child, an orphan, and a process of another session.
+const FAMILY: &str = r#"
+echo $$ > $FOLDER/pids
+sleep 60 & echo $! >> $FOLDER/pids
+(sleep 60 & echo $! >> $FOLDER/pids)
+setsid sh -c 'echo $$ >> $FOLDER/pids; exec sleep 60' &
+until [ $(wc -l < $FOLDER/pids) = 4 ]; do sleep 0.01; done
+echo > $FOLDER/started
+"#;
+
 #[test]
-fn the_command_in_another_network_ends_with_the_emulator() {
-    let script =
-        "$EMULATOR run --join $container -- sh -c 'echo $$ > $FOLDER/pid; exec sleep 60' & run=$!
-        until [ -s $FOLDER/pid ]; do sleep 0.01; done
-        command=$(cat $FOLDER/pid)
-        lives $command && echo alive
-        kill -KILL $run; wait $run 2> /dev/null
-        until_dead $command";
+fn nothing_of_the_command_is_left_when_the_emulator_is_killed_or_the_command_ends() {
+    for option in [
+        "--link-local",
+        "--join $container",
+        "--netns /proc/$container/ns/net",
+    ] {
+        for (rest, end, status) in [
+            ("sleep 60", "kill -KILL $run", "137"),
+            ("sleep 60", "kill -TERM $run", "143"),
+            ("exit 7", ":", "7"),
+        ] {
+            let script = format!(
+                "cat > $FOLDER/family; echo '{rest}' >> $FOLDER/family; export FOLDER
+                $EMULATOR run {option} -- sh $FOLDER/family & run=$!
+                until [ -s $FOLDER/started ]; do sleep 0.01; done
+                {end}; wait $run 2> /dev/null; echo $?
+                for process in $(cat $FOLDER/pids); do until_dead $process; done"
+            );
+            let script = script.replacen(
+                "cat > $FOLDER/family;",
+                &format!("cat > $FOLDER/family <<'END'\n{FAMILY}\nEND\n"),
+                1,
+            );
+            let Some(output) = run(&format!("{OTHER}{script}")) else {
+                return;
+            };
+            let stdout = String::from_utf8_lossy(&output.stdout);
+            let expected = format!("{status}\ndead\ndead\ndead\ndead\n");
+            assert_eq!(stdout, expected, "{option} {rest} {end}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn packets_are_counted_there_and_not_elsewhere() {
+    const SCRIPT: &str = "run OPTION -- sh -c '
+        curl -s -o /dev/null http://169.254.169.254/
+        $EMULATOR ctl packets'";
+    for option in ["--link-local", "--join $container", "--isolated"] {
+        let script = SCRIPT.replace("OPTION", option);
+        let script = format!("$EMULATOR --set journal.packets=true {script}");
+        let Some(output) = run(&format!("{OTHER}{script}")) else {
+            return;
+        };
+        let text = text(&output);
+        // SYN, ACK, request, ACK of the response, FIN.
+        let sent = text.strip_prefix("packets sent: ").unwrap();
+        let sent: u64 = sent.split_once(',').unwrap().0.parse().unwrap();
+        assert!((4..=7).contains(&sent), "{option}: {text}");
+    }
+    let script = "$EMULATOR --set journal.packets=true run -- $EMULATOR ctl packets";
     let Some(output) = run(&format!("{OTHER}{script}")) else {
         return;
     };
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "alive\ndead\n",
-        "{output:?}"
-    );
+    let error = error(&output);
+    assert!(error.contains("elsewhere packets are longer"), "{error}");
 }
 
 #[test]
