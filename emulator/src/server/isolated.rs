@@ -103,11 +103,22 @@ impl IsolationError {
                  user.max_user_namespaces=10000 elsewhere. In a container, add --security-opt \
                  seccomp=unconfined or the capability SYS_ADMIN. Or run as root"
             }
+            Stage::Outside if self.names_tun() => {
+                "pasta opens /dev/net/tun: let your user read and write it (as root: chmod 666 \
+                 /dev/net/tun), load its module if it is missing (modprobe tun), or give it to the \
+                 container (--device /dev/net/tun); or omit --network host-like"
+            }
             Stage::Outside => {
                 "check that this machine has a default route (`ip route`), or omit --network host-like"
             }
             _ => "report it with the kernel's version (uname -r)",
         }
+    }
+
+    /// Whether pasta lacks the device that networks are made with.
+    fn names_tun(&self) -> bool {
+        let source = std::error::Error::source(&self.0);
+        source.is_some_and(|source| source.to_string().contains("tun"))
     }
 }
 

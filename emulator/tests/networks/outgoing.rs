@@ -115,6 +115,25 @@ fn the_error_tells_what_pasta_says() {
 }
 
 #[test]
+fn the_remedy_names_the_device_that_pasta_cannot_open() {
+    if is_missing() || !std::path::Path::new("/dev/net").is_dir() {
+        return;
+    }
+    let script = "unshare --mount sh -c '
+        mount -t tmpfs none /dev/net
+        exec $EMULATOR run --isolated --network host-like -- echo runs'";
+    let Some(output) = run(&format!("{MACHINE}{script}")) else {
+        return;
+    };
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let error = error(&output);
+    assert!(
+        error.contains("remedy: pasta opens /dev/net/tun"),
+        "{error}"
+    );
+}
+
+#[test]
 fn off_ec2_the_network_outside_is_reached_only_if_the_address_is_not() {
     for how in ["unreachable", "silent"] {
         let script = format!(
