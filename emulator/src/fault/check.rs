@@ -1,6 +1,9 @@
 //! The checks of a rule.
 
+use std::fmt::Display;
+
 use http::Method;
+use serde::Serialize;
 
 use super::kinds::Nature;
 use super::{Match, Rule, header};
@@ -61,30 +64,43 @@ impl Rule {
             process: self.matches.process.clone(),
             ..Match::default()
         };
+        let name = self.fault.name();
         let at = |name| key.field(name).compared_with(&key.field("fault"));
         match self.fault.nature() {
             Nature::Listener(..) | Nature::Network(..) => {
                 let when = &self.when;
                 all([
-                    at("match").unless(
+                    only(
+                        &at("match"),
                         self.matches == Match::default(),
-                        "a condition",
-                        "no condition, because the fault takes effect before there is a request",
+                        &self.matches,
+                        format_args!(
+                            "no condition, because `{name}` takes effect before there is a request; remove \
+                             `match`"
+                        ),
                     ),
-                    at("when").unless(
+                    only(
+                        &at("when"),
                         when.probability.is_none()
                             && when.skip_first == 0
                             && when.count.is_none()
                             && when.scenario.is_none(),
-                        "a condition",
-                        "`after`, `duration` and `ttl`, because the fault takes effect before there is a request",
+                        when,
+                        format_args!(
+                            "only `after`, `duration` and `ttl`, because `{name}` takes effect before there is a \
+                             request"
+                        ),
                     ),
                 ])
             }
-            Nature::Accept => at("match").unless(
+            Nature::Accept => only(
+                &at("match"),
                 self.matches == sender,
-                "a condition",
-                "`client` and `process`, because `reset_peer` after `accept` takes effect before there is a request",
+                &self.matches,
+                format_args!(
+                    "only `client` and `process`, because `{name}` after `accept` takes effect before there is a \
+                     request"
+                ),
             ),
             Nature::Response(..)
             | Nature::Delivery(..)
@@ -93,6 +109,22 @@ impl Rule {
             | Nature::Rate(..) => Ok(()),
         }
     }
+}
+
+/// Shows conditions of which not all are accepted.
+fn only(
+    key: &Key,
+    are_right: bool,
+    conditions: &impl Serialize,
+    accepted: impl Display,
+) -> Result<(), Invalid> {
+    if are_right {
+        return Ok(());
+    }
+    let conditions = serde_json::to_string(conditions).unwrap_or_default();
+    Err(key.malformed(format_args!(
+        "{conditions} is not accepted; accepted: {accepted}"
+    )))
 }
 
 impl Match {
@@ -274,6 +306,29 @@ mod tests {
             None,
         );
         all([reset("accept", path)], Some("match"));
+    }
+
+    #[test]
+    fn the_error_shows_the_conditions_and_says_why_the_fault_accepts_none() {
+        for (fault, part, conditions, expected) in [
+            (
+                "prohibited",
+                "match",
+                json!({"path": "/x"}),
+                r#"match: {"path":"/x"} is not accepted; accepted: no condition, because `prohibited` takes"#,
+            ),
+            (
+                "down",
+                "when",
+                json!({"count": 1}),
+                r#"when: {"count":1} is not accepted; accepted: only `after`, `duration` and `ttl`, because `down`"#,
+            ),
+        ] {
+            let rule = json!({"name": "x", "fault": {"type": fault}, part: conditions});
+            let rule: Rule = serde_json::from_value(rule).unwrap();
+            let error = rule.check(&Key::root("rule")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
