@@ -264,7 +264,7 @@ async fn packets_are_counted_only_on_demand_and_in_namespaces() {
     curl(&imds).await;
     assert_eq!(imds.packets().unwrap().sent, 0);
     let report = imds.verify(&[assertion]).unwrap();
-    let why = "no packets were counted, because no isolated command sent the requests";
+    let why = "no packets were counted, because the requests came from none of the networks";
     assert!(
         !report.holds && report.to_string().contains(why),
         "{report}"

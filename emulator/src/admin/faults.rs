@@ -23,6 +23,9 @@ pub(super) struct Applied {
     rule: Rule,
     /// The number of requests that the rule has applied to.
     applied: u64,
+    /// Why the rule is not in effect in a network of the emulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 pub(super) fn routes() -> Api<Admin> {
@@ -72,7 +75,11 @@ pub(super) fn routes() -> Api<Admin> {
 pub(super) fn all(control: &Control) -> Vec<Applied> {
     let rules = control.faults().into_iter();
     rules
-        .map(|(rule, applied)| Applied { rule, applied })
+        .map(|(rule, applied)| Applied {
+            problem: control.obstacle(&rule),
+            rule,
+            applied,
+        })
         .collect()
 }
 
@@ -256,11 +263,18 @@ emulator/docs/faults.md in the repository lists the types and their parameters."
                 }
                 Self::List => {
                     let rules: Vec<Applied> = api.ask(Method::GET, "faults").await?;
-                    for Applied { rule, applied } in rules {
+                    for Applied {
+                        rule,
+                        applied,
+                        problem,
+                    } in rules
+                    {
                         let fault = serde_json::to_string(&rule.fault)?;
+                        let problem = problem.map(|problem| format!("; not in effect: {problem}"));
                         print(format_args!(
-                            "{}: {fault} (applied to {applied})",
-                            rule.name
+                            "{}: {fault} (applied to {applied}){}",
+                            rule.name,
+                            problem.unwrap_or_default()
                         ))?;
                     }
                 }

@@ -1,4 +1,4 @@
-//! The packets that isolated commands send to IMDS.
+//! The packets that clients send to IMDS.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::journal::Packets;
 pub(super) fn routes() -> Api<Admin> {
     let show_packets = Operation::get(
         "getPackets",
-        "Show how many packets isolated commands have sent to IMDS",
+        "Show how many packets clients have sent to IMDS",
     );
     Api::new().path(
         "/__admin/packets",
@@ -26,6 +26,13 @@ pub(super) fn routes() -> Api<Admin> {
 }
 
 async fn show(State(control): State<Control>) -> Result<Json<Packets>, Problem> {
+    if !control.owns_network() {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the emulator counts packets of isolated commands (`run --isolated`) and with --link-local, \
+             --netns or --join; elsewhere packets are longer than on EC2, so it does not count them",
+        ));
+    }
     let packets = control.packets().ok_or_else(|| {
         Problem::new(
             StatusCode::CONFLICT,
@@ -47,7 +54,8 @@ pub(super) mod cli {
 
     #[derive(Debug, Subcommand)]
     pub(in crate::admin) enum Command {
-        /// Show how many packets isolated commands have sent to IMDS (needs journal.packets=true)
+        /// Show how many packets were sent to IMDS (needs journal.packets=true, and `run --isolated`,
+        /// --link-local, --netns or --join)
         Packets {
             /// Print JSON
             #[arg(long)]

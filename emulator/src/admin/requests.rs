@@ -220,7 +220,7 @@ Assertions:
   '{\"order\": [\"PUT /latest/api/token\", \"GET **\"]}'
   '{\"backs_off_after\": {\"status\": 503, \"at-least\": \"100ms\"}}'
   '{\"user_agent\": {\"matches\": \"Boto3/*\"}}'
-  max_packets_per_second=NUM  isolated commands send at most NUM packets to IMDS in any second
+  max_packets_per_second=NUM  clients send at most NUM packets to IMDS in any second
                               (needs journal.packets=true)
 
 `of` is a filter with the keys that `ctl requests find --help` lists.";

@@ -47,8 +47,8 @@ pub struct Journal {
     /// Whether the journal records the process that sent each request, which is looked up for each
     /// connection. Supported on Linux only. Default: `false`.
     pub process: bool,
-    /// Whether the packets that isolated commands send to IMDS are counted. Supported on Linux only.
-    /// Default: `false`.
+    /// Whether the packets that clients send to IMDS are counted: those of isolated commands, and with
+    /// `--link-local`, `--netns` and `--join`. Supported on Linux only. Default: `false`.
     pub packets: bool,
 }
 
@@ -73,7 +73,7 @@ impl Journal {
             key.field("packets").unless(
                 !self.packets || cfg!(all(feature = "isolation", target_os = "linux")),
                 self.packets,
-                "false; only the packets of isolated commands are counted, which need Linux and the \
+                "false; packets are counted in networks of the emulator only, which need Linux and the \
                  feature `isolation`",
             ),
         ])

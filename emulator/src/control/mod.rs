@@ -3,6 +3,7 @@
 mod apply;
 mod expect;
 mod mounted;
+mod obstacles;
 mod player;
 mod shared;
 
@@ -14,6 +15,7 @@ use tokio::sync::broadcast;
 
 pub use self::expect::ExpectGuard;
 pub(crate) use self::mounted::{check_mounted, check_responses, check_steps};
+pub(crate) use self::obstacles::Obstacles;
 pub(crate) use self::player::Player;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 pub(crate) use self::shared::OwnNetwork;
@@ -234,14 +236,34 @@ impl Control {
         Ok(self.find(filter)?.exchanges.len())
     }
 
-    /// The packets that isolated commands have sent to IMDS, if the emulator counts them
-    /// (`journal.packets`).
+    /// The packets that clients have sent to IMDS, if the emulator counts them (`journal.packets`): those
+    /// of isolated commands, and those in a network that exists (`Builder::link_local`).
     ///
     /// EC2 limits the packets that an instance may send to IMDS, DNS and the time service together
     /// `[I26]`.
     pub fn packets(&self) -> Option<Packets> {
         let recorded = self.shared.recorded().packets;
         recorded.then(|| self.shared.journal.packets())
+    }
+
+    /// What keeps a rule from taking effect in a network of the emulator.
+    #[cfg(feature = "admin")]
+    pub(crate) fn obstacle(&self, rule: &Rule) -> Option<String> {
+        let obstacles = &self.shared.obstacles;
+        if rule.fault.conditions().is_some() {
+            obstacles.first(|obstacle| &obstacle.packets)
+        } else if rule.fault.instead().is_some() {
+            // Of the faults that need a network of the emulator, this is the one of the route.
+            obstacles.first(|obstacle| &obstacle.route)
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is, or was, a network that the emulator owns.
+    #[cfg(feature = "admin")]
+    pub(crate) fn owns_network(&self) -> bool {
+        self.shared.own_network.get().is_some()
     }
 
     /// Checks whether assertions hold for the exchanges in the journal.

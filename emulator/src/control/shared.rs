@@ -13,6 +13,7 @@ use tokio::sync::watch;
 #[cfg(all(feature = "isolation", target_os = "linux"))]
 use super::mounted::check_possible;
 use super::mounted::{check_mounted, check_network};
+use super::obstacles::Obstacles;
 use super::player::Player;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) own_network: OnceLock<OwnNetwork>,
     /// Whether there is, or was, a network that the emulator owns but does not serve.
     pub(crate) is_off_ec2: AtomicBool,
+    /// What keeps rules from taking effect in these networks.
+    pub(crate) obstacles: Obstacles,
     pub(crate) me: Weak<Self>,
 }
 

@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// needs two.
 const SAMPLES_PER_EXCHANGE: usize = 4;
 
-/// The packets that isolated commands have sent to IMDS, acknowledgements and the like included.
+/// The packets that clients have sent to IMDS, acknowledgements and the like included.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

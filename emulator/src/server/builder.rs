@@ -18,7 +18,7 @@ use super::router::router;
 use super::{Emulator, StartError, reachable};
 use crate::clock::Clock;
 use crate::config::{Config, Invalid};
-use crate::control::{Control, Player, Shared, check_mounted, check_steps};
+use crate::control::{Control, Obstacles, Player, Shared, check_mounted, check_steps};
 use crate::imds::Imds;
 use crate::instance::Iam;
 use crate::journal::Journal;
@@ -288,6 +288,7 @@ impl Builder {
             is_mounted,
             own_network: OnceLock::new(),
             is_off_ec2: AtomicBool::new(false),
+            obstacles: Obstacles::default(),
         });
         shared.start_timers();
         Ok(shared)

@@ -76,6 +76,7 @@ pub(super) async fn listen(
     let mut port = Port::Open(listener);
     let mut prohibition: Option<Prohibition> = None;
     let mut imposed: Option<(Conditions, Imposed)> = None;
+    let obstacle = shared.obstacles.add();
     let mut changes = shared.changes.subscribe();
     let start = {
         let (network, shared, stopped) =
@@ -104,18 +105,30 @@ pub(super) async fn listen(
         }
         if let (Some(Refusal::Prohibited), Some(routes)) = (refusal, &network.routes) {
             // A failure is retried later. Until then the connection is refused.
-            prohibition = prohibition.or_else(|| routes.prohibit(address.ip()).ok());
+            if prohibition.is_none() {
+                let new = routes.prohibit(address.ip());
+                let problem = new.as_ref().err();
+                let problem =
+                    problem.map(|error| format!("the kernel does not prohibit the route: {error}"));
+                obstacle.route.set(problem);
+                prohibition = new.ok();
+            }
         } else {
             prohibition = None;
+            obstacle.route.set(None);
         }
         let conditions = imds.conditions(now);
         // The old ones end first, because a packet can be in one class only.
         if imposed.as_ref().is_some_and(|(of, _)| *of != conditions) {
             imposed = None;
         }
-        if imposed.is_none() && conditions != Conditions::default() {
+        if conditions == Conditions::default() {
+            obstacle.packets.set(None);
+        } else if imposed.is_none() {
+            // A failure is retried later.
             let new = network.impose(address.ip(), &conditions);
-            imposed = new.map(|new| (conditions, new));
+            obstacle.packets.set(new.as_ref().err().cloned());
+            imposed = new.ok().flatten().map(|new| (conditions, new));
         }
         // No event reports that a rule begins or ends.
         let look_again =

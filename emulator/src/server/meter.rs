@@ -1,4 +1,4 @@
-//! How many packets the clients of isolated commands send.
+//! How many packets clients send in networks of the emulator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,16 +21,15 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A meter, if packets are counted and the connection comes from an isolated command. Elsewhere
-    /// the loopback interface has another MTU than an interface on EC2, so the number of packets is
-    /// another one, too.
+    /// A meter, if packets are counted and the emulator owns the network. Elsewhere packets can be longer
+    /// than on EC2, so their number is another one, too.
     pub(super) fn new(
         network: Kind,
         shared: &Arc<Shared>,
         origin: &Origin,
         stream: &TcpStream,
     ) -> Option<Self> {
-        if network != Kind::Command || !shared.recorded().packets {
+        if network == Kind::Ours || !shared.recorded().packets {
             return None;
         }
         Some(Self {

@@ -54,10 +54,18 @@ impl Network {
         }
     }
 
-    /// Imposes conditions on the packets to and from an address, if that is possible here.
-    pub(super) fn impose(&self, address: IpAddr, conditions: &Conditions) -> Option<Imposed> {
-        let traffic = self.traffic.as_ref()?;
-        traffic.impose(address, &of(conditions)).ok()
+    /// Imposes conditions on the packets to and from an address, if the emulator owns the network. The
+    /// error says what is in the way.
+    pub(super) fn impose(
+        &self,
+        address: IpAddr,
+        conditions: &Conditions,
+    ) -> Result<Option<Imposed>, String> {
+        let Some(traffic) = self.traffic.as_ref() else {
+            return Ok(None);
+        };
+        let imposed = traffic.impose(address, &of(conditions));
+        imposed.map(Some).map_err(|error| explained(&error))
     }
 }
 
@@ -124,6 +132,11 @@ fn explained(error: &imds_isolation::ImposeError) -> String {
         ),
         Some(kind) => format!("{error} ({kind}); it needs the modules {modules}"),
     }
+}
+
+#[cfg(not(all(feature = "isolation", target_os = "linux")))]
+fn explained(error: &std::io::Error) -> String {
+    error.to_string()
 }
 
 /// Without networks of their own, there is nothing to act on.

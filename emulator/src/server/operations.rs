@@ -72,7 +72,7 @@ delegate! {
     fn find(&self, filter: &Filter) -> Result<Found, Invalid>;
     /// How many exchanges in the journal pass a filter.
     fn count(&self, filter: &Filter) -> Result<usize, Invalid>;
-    /// The packets that isolated commands have sent to IMDS.
+    /// The packets that clients have sent to IMDS.
     fn packets(&self) -> Option<Packets>;
     /// Checks whether assertions hold for the exchanges in the journal.
     fn verify(&self, assertions: &[Assertion]) -> Result<Report, Invalid>;

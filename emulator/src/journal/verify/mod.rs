@@ -43,7 +43,7 @@ pub enum Assertion {
     BacksOffAfter(BacksOff),
     /// The `User-Agent` of every request matches.
     UserAgent(UserAgent),
-    /// Isolated commands send at most this number of packets to IMDS in any second. It needs
+    /// Clients send at most this number of packets to IMDS in any second. It needs
     /// `journal.packets`.
     MaxPacketsPerSecond(u64),
 }
@@ -458,13 +458,13 @@ fn at_most<'a>(requests: Vec<&'a Arc<Exchange>>, most: usize, what: &str) -> Fin
     (wrong, why)
 }
 
-/// Only packets of isolated commands are counted, so requests of others prove nothing.
+/// Packets are counted only in networks of the emulator, so other requests prove nothing.
 fn packets(max: u64, evidence: &Evidence) -> Findings<'_> {
     let Evidence {
         exchanges, samples, ..
     } = evidence;
     if samples.is_empty() && !exchanges.is_empty() {
-        let why = "no packets were counted, because no isolated command sent the requests";
+        let why = "no packets were counted, because the requests came from none of the networks in which they are";
         return (Some(exchanges.iter().collect()), why.into());
     }
     let busiest = busiest(samples);
