@@ -16,6 +16,10 @@ use crate::decision::Step;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The HTTP library's handle of a connection. The emulator keeps another one.
+///
+/// Writing succeeds even if the client has closed the connection. Otherwise the library would give up,
+/// and requests would be missing in the journal that the client has sent without waiting for responses.
+/// Reading ends with the last of them.
 pub(super) struct Wire(pub(super) Arc<TcpStream>);
 
 impl AsyncRead for Wire {
@@ -45,6 +49,7 @@ impl AsyncWrite for Wire {
             ready!(self.0.poll_write_ready(context))?;
             match self.0.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_closed(&error) => return Poll::Ready(Ok(bytes.len())),
                 done => return Poll::Ready(done),
             }
         }
@@ -59,6 +64,9 @@ impl AsyncWrite for Wire {
             ready!(self.0.poll_write_ready(context))?;
             match self.0.try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_closed(&error) => {
+                    return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+                }
                 done => return Poll::Ready(done),
             }
         }
@@ -75,6 +83,12 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
     }
+}
+
+/// Whether the client has closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    kinds.contains(&error.kind())
 }
 
 /// Carries out `steps` on a connection, and closes it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use imds_emulator::Dialect;
 use imds_emulator::fault::{Fault, Rule};
+use imds_emulator::journal::Filter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -283,4 +284,35 @@ async fn it_stops_listening_when_it_is_stopped_or_dropped() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("it still listens");
+}
+
+/// A client that sends requests without waiting for responses, and closes the connection.
+#[tokio::test]
+async fn the_journal_has_all_requests_that_arrived_on_a_connection_that_stays_open() {
+    const REQUESTS: usize = 20;
+    let bench = Bench::with(|config| config.server.keep_alive = true).await;
+    let requests = "GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n\r\n".repeat(REQUESTS);
+    for round in 1..=10 {
+        let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        drop(stream);
+        let mut waited = 0;
+        let count = || bench.imds.count(&Filter::default()).unwrap();
+        while count() < round * REQUESTS {
+            waited += 1;
+            assert!(waited < 500, "{} in round {round}", count());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    // A connection that the emulator closes after the response has one request.
+    bench
+        .imds
+        .change(|config| config.server.keep_alive = false)
+        .unwrap();
+    bench.imds.clear_journal();
+    let mut stream = TcpStream::connect(bench.imds.address()).await.unwrap();
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    assert_eq!(bench.imds.count(&Filter::default()), Ok(1));
 }
