@@ -2,7 +2,7 @@
 //! loopback interface.
 //!
 //! `htb` at the root lets all packets pass, except those that a filter puts into a class: the packets
-//! to and from one address. The class limits the rate. In it, `tbf` splits packets that are longer
+//! to and from addresses. The class limits the rate. In it, `tbf` splits packets that are longer
 //! than the MTU, as the kernel sends them over the loopback interface, and `netem` delays packets.
 
 use std::net::IpAddr;
@@ -118,8 +118,8 @@ pub(crate) fn delay(class: u16, shape: &Shape) -> Vec<u8> {
     add(RouteNetlinkMessage::NewQueueDiscipline(message))
 }
 
-/// The messages that put the packets to and from an address into a class.
-pub(crate) fn select(class: u16, address: IpAddr) -> Vec<Vec<u8>> {
+/// The messages that put the packets to and from an address into a class, by filters with a number.
+pub(crate) fn select(class: u16, number: u16, address: IpAddr) -> Vec<Vec<u8>> {
     let (offsets, bytes) = match address {
         IpAddr::V4(address) => ([12, 16], address.octets().to_vec()),
         IpAddr::V6(address) => ([8, 24], address.octets().to_vec()),
@@ -137,7 +137,7 @@ pub(crate) fn select(class: u16, address: IpAddr) -> Vec<Vec<u8>> {
                 selector.keys.push(key);
                 selector.nkeys += 1;
             }
-            let mut message = filter(class, address);
+            let mut message = filter(number, address);
             message.attributes.push(TcAttribute::Options(vec![
                 TcOption::U32(TcFilterU32Option::ClassId(handle(ROOT, class))),
                 TcOption::U32(TcFilterU32Option::Selector(selector)),
@@ -147,18 +147,18 @@ pub(crate) fn select(class: u16, address: IpAddr) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The message that removes the filters of a class.
-pub(crate) fn deselect(class: u16, address: IpAddr) -> Vec<u8> {
-    let message = RouteNetlinkMessage::DelTrafficFilter(filter(class, address));
+/// The message that removes the filters with a number.
+pub(crate) fn deselect(number: u16, address: IpAddr) -> Vec<u8> {
+    let message = RouteNetlinkMessage::DelTrafficFilter(filter(number, address));
     encode(message, 0)
 }
 
-/// A filter of a class. Each class has its own priority, so that its filters can be removed together.
-fn filter(class: u16, address: IpAddr) -> TcMessage {
+/// A filter. The number is its priority, so that the filters of an address can be removed together.
+fn filter(number: u16, address: IpAddr) -> TcMessage {
     let [ip, ipv6] = ETHERTYPES;
     let ethertype = if address.is_ipv4() { ip } else { ipv6 };
     let mut message = message(TcHandle::UNSPEC, handle(ROOT, 0), "u32");
-    message.header.info = u32::from(class) << 16 | u32::from(ethertype.to_be());
+    message.header.info = u32::from(number) << 16 | u32::from(ethertype.to_be());
     message
 }
 

@@ -39,8 +39,16 @@ pub struct Traffic {
     routes: Routes,
     /// A socket in the namespace, for one batch of messages at a time.
     filters: Option<Arc<Mutex<OwnedFd>>>,
-    /// The numbers that are in use, and whether for queueing disciplines. Locked while these are changed.
-    used: Arc<Mutex<BTreeMap<u16, bool>>>,
+    /// The numbers that are in use, with the class of each that shapes packets. Locked while queueing
+    /// disciplines are changed.
+    used: Arc<Mutex<BTreeMap<u16, Option<Class>>>>,
+}
+
+/// A class of packets that are shaped together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Class {
+    number: u16,
+    shape: Shape,
 }
 
 impl Traffic {
@@ -67,7 +75,8 @@ impl Traffic {
         }
     }
 
-    /// Imposes conditions on packets to and from an address, until the result is dropped.
+    /// Imposes conditions on packets to and from an address, until the result is dropped. Addresses with
+    /// the same conditions share their bandwidth.
     ///
     /// # Errors
     ///
@@ -87,8 +96,7 @@ impl Traffic {
             jitter: conditions.jitter,
             rate: conditions.bandwidth,
         };
-        let is_shaped = shape.rate.is_some() || !shape.delay.is_zero();
-        used.insert(number, is_shaped);
+        used.insert(number, None);
         drop(used);
         // If a step fails, the earlier ones are undone.
         let imposed = Imposed {
@@ -105,42 +113,67 @@ impl Traffic {
                 })
                 .map_err(|errno| Part::Loss.error(errno))?;
         }
-        if is_shaped {
-            self.shape(address, number, &shape)?;
+        if shape.rate.is_some() || !shape.delay.is_zero() {
+            self.shape(address, number, shape)?;
         }
         Ok(imposed)
     }
 
-    fn shape(&self, address: IpAddr, class: u16, shape: &Shape) -> Result<(), ImposeError> {
-        let _one_at_a_time = self.used();
+    fn shape(&self, address: IpAddr, number: u16, shape: Shape) -> Result<(), ImposeError> {
+        let mut used = self.used();
+        let same = used.values().flatten().find(|class| class.shape == shape);
+        let class = match same.copied() {
+            Some(class) => class,
+            None => {
+                let is_free =
+                    |free: &u16| !used.values().flatten().any(|class| class.number == *free);
+                // There are as many classes as numbers, and this one has none yet.
+                let free = NUMBERS.into_iter().find(is_free).unwrap_or(number);
+                Class {
+                    number: free,
+                    shape,
+                }
+            }
+        };
+        let is_new = same.is_none();
+        used.insert(number, Some(class));
         let common = match shape.rate {
             Some(_) => Part::Bandwidth,
             None => Part::Delay,
         };
+        if is_new {
+            self.add(class, common)?;
+        }
+        for message in shaping::select(class.number, number, address) {
+            let sent = self.routes.send(&message);
+            sent.map_err(|errno| common.error(errno))?;
+        }
+        Ok(())
+    }
+
+    fn add(&self, class: Class, common: Part) -> Result<(), ImposeError> {
         let send = |part: Part, message: &[u8]| {
             let sent = self.routes.send(message);
             sent.map_err(|errno| part.error(errno))
         };
+        let Class { number, shape } = class;
         let root = self.routes.send(&shaping::add_root());
         match root {
-            // Perhaps another address needs it as well.
+            // Perhaps another class needs it as well.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(common.error(errno)),
         }
-        match self.routes.send(&shaping::add_class(class, shape)) {
+        match self.routes.send(&shaping::add_class(number, &shape)) {
             Ok(()) => {}
             // The root is not ours, so it has no such classes.
             Err(Errno::NOENT) if root.is_err() => return Err(common.error(Errno::EXIST)),
             Err(errno) => return Err(common.error(errno)),
         }
         if shape.rate.is_some() {
-            send(Part::Bandwidth, &shaping::split(class))?;
+            send(Part::Bandwidth, &shaping::split(number))?;
         }
         if !shape.delay.is_zero() {
-            send(Part::Delay, &shaping::delay(class, shape))?;
-        }
-        for message in shaping::select(class, address) {
-            send(common, &message)?;
+            send(Part::Delay, &shaping::delay(number, &shape))?;
         }
         Ok(())
     }
@@ -157,7 +190,7 @@ impl Traffic {
         }
     }
 
-    fn used(&self) -> MutexGuard<'_, BTreeMap<u16, bool>> {
+    fn used(&self) -> MutexGuard<'_, BTreeMap<u16, Option<Class>>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -183,13 +216,16 @@ impl Drop for Imposed {
             let _ = loss::end(&filters, *number, *address);
         }
         let mut used = traffic.used();
-        if used.remove(number) == Some(true) {
+        if let Some(Some(class)) = used.remove(number) {
             let send = |message: &[u8]| {
                 let _ = traffic.routes.send(message);
             };
             send(&shaping::deselect(*number, *address));
-            send(&shaping::remove_class(*number));
-            if !used.values().any(|is_shaped| *is_shaped) {
+            let mut others = used.values().flatten();
+            if !others.any(|other| other.number == class.number) {
+                send(&shaping::remove_class(class.number));
+            }
+            if !used.values().any(Option::is_some) {
                 send(&shaping::remove_root());
             }
         }

@@ -16,6 +16,12 @@ get() {
         curl -s -m ${1:-30} -o /dev/null -w "%{http_code} %{time_connect} %{time_total}\n" "http://$address/latest/user-data"
     done
 }
+both() {
+    for address in 169.254.169.254 "[fd00:ec2::254]"; do
+        curl -s -m 30 -o /dev/null -w "%{http_code} %{time_connect} %{time_total}\n" "http://$address/latest/user-data" &
+    done
+    wait
+}
 resent() { awk "/^Tcp: [0-9]/ { print \$13 }" /proc/net/snmp; }
 fault() { $EMULATOR ctl fault "$@" > /dev/null && sleep 0.2; }
 "#;
@@ -66,6 +72,26 @@ fn a_body_takes_as_long_as_the_bandwidth_makes_it_take() {
             assert_eq!(status, 200, "{network}: {printed}");
             let is_slow = (2..4).contains(&at);
             assert_eq!(took >= least, is_slow, "{network}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn both_addresses_share_the_bandwidth() {
+    const RATE: u32 = 10_000;
+    // The last packet and those after a pause do not have to wait for others.
+    let least = f64::from(2 * LENGTH - 9_001 - 1_600) / f64::from(RATE);
+    for network in NETWORKS {
+        let script = format!("fault add slow bandwidth rate={RATE}; both; fault remove slow; both");
+        let Some(printed) = run_in("", network, &script) else {
+            return;
+        };
+        let seen: Vec<_> = printed.lines().map(seen).collect();
+        assert_eq!(seen.len(), 4, "{network}: {printed}");
+        for (pair, is_slow) in seen.chunks(2).zip([true, false]) {
+            assert!(pair.iter().all(|(status, ..)| *status == 200), "{printed}");
+            let slower = pair[0].2.max(pair[1].2);
+            assert_eq!(slower >= least, is_slow, "{network}: {printed}");
         }
     }
 }
@@ -220,6 +246,29 @@ fn a_queueing_discipline_of_another_program_stays_and_is_the_reason_of_the_error
         let stays = String::from_utf8_lossy(&output.stdout);
         assert_eq!(stays.matches("pfifo 1:").count(), 2, "{network}: {stays}");
     }
+}
+
+#[test]
+fn the_list_says_that_a_queueing_discipline_of_the_command_is_in_the_way() {
+    let script = "exec $EMULATOR run --isolated --map-root -- sh -c '
+        tc qdisc add dev lo root handle 1: pfifo || exit 7
+        $EMULATOR ctl fault add slow bandwidth rate=5000
+        sleep 0.2; $EMULATOR ctl fault list
+        tc qdisc delete dev lo root
+        sleep 0.2; $EMULATOR ctl fault list'";
+    let Some(output) = run(script) else { return };
+    if output.status.code() == Some(7) {
+        eprintln!("not run, because tc is missing: {output:?}");
+        return;
+    }
+    let rule = r#"slow: {"type":"bandwidth","rate":5000} (applied to 0)"#;
+    let text = text(&output);
+    let (first, second) = text.trim_end().split_once('\n').unwrap();
+    let problem = first.strip_prefix(rule).unwrap();
+    let expected = "; not in effect: the kernel cannot limit the bandwidth, because the loopback \
+                    interface has a queueing discipline of another program";
+    assert!(problem.starts_with(expected), "{problem}");
+    assert_eq!(second, rule);
 }
 
 #[test]

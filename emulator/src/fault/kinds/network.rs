@@ -117,9 +117,9 @@ impl Kind for PacketDelay {
 }
 
 /// Limits the bandwidth of the network: packets to and from IMDS wait until it is their turn. Of
-/// several rules, the lowest limit applies. IPv4 and IPv6 have this rate each. After a pause,
-/// packets pass at once until they have 1,600 bytes together, or as many as the rate allows in 10 ms
-/// if that is more.
+/// several rules, the lowest limit applies. IPv4 and IPv6 share this rate. After a pause, packets pass
+/// at once until they have 1,600 bytes together, or as many as the rate allows in 10 ms if that is
+/// more.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
