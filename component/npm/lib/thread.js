@@ -40,7 +40,6 @@ export class Thread {
       execArgv: [],
       workerData: this.#options,
     });
-    worker.unref();
     worker.on("message", ({ number, value, error }) => {
       const { resolve, reject } = this.#calls.get(number);
       this.#calls.delete(number);

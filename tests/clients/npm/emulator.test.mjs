@@ -282,11 +282,12 @@ Emulator.start().then((imds) => {
 });`;
 
 for (const how of ["ends by itself", "is killed"]) {
-  test(`the emulator does not outlive a process that ${how}`, async () => {
+  test(`the emulator does not outlive a process that ${how}`, async (t) => {
     writeFileSync("outlive.cjs", program);
     const child = spawn(process.execPath, ["outlive.cjs", how === "is killed" ? "wait" : ""], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    t.after(() => child.kill("SIGKILL"));
     const [url] = await once(child.stdout.setEncoding("utf8"), "data");
     const lives = () => fetch(`${url.trim()}/__admin/health`).then(() => true, () => false);
     if (how === "is killed") {
@@ -306,15 +307,19 @@ test("an emulator that dies is named by the next call", async () => {
   await imds.stop();
 });
 
-test("the command runs by its name, with its status and its signals", async () => {
+test("the command runs by its name, with its status and its signals", async (t) => {
   const run = (...arguments_) => spawnSync("npx", ["imds-emulator", ...arguments_], { encoding: "utf8" });
   assert.match(run("--version").stdout, /^imds-emulator \d/);
   assert.equal(run("--nonsense").status, 2);
   assert.equal(run("run", "--", "sh", "-c", "exit 7").status, 7);
   const child = spawn("node_modules/.bin/imds-emulator", ["--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  let ended = false;
+  child.once("exit", () => (ended = true));
   const [ready] = await once(child.stdout.setEncoding("utf8"), "data");
   const { admin } = JSON.parse(ready);
+  t.after(() => child.kill("SIGKILL"));
   child.kill("SIGTERM");
-  assert.deepEqual(await once(child, "exit"), [0, null]);
+  await until(() => ended);
+  assert.equal(child.exitCode, 0);
   await assert.rejects(fetch(`${admin}/__admin/health`));
 });
