@@ -117,6 +117,11 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
             println!("skipped: {name} (--skip)");
         }
     }
+    if skips(Part::Wheels) {
+        println!("skipped: wheels (--skip)");
+    } else if skips(Part::Binaries) {
+        println!("skipped: wheels (they need the binaries)");
+    }
     if let Some(reason) = no_image {
         println!("skipped: container image ({reason})");
     }

@@ -73,6 +73,7 @@ fn the_folder_has_what_a_release_carries() {
         // The next run starts from an empty folder.
         fs::write(out.join("left-over"), "").unwrap();
         assert!(stdout(&output).contains("skipped: SBOM (--skip)"));
+        assert!(stdout(&output).contains("skipped: wheels (they need the binaries)"));
     }
     fs::remove_file(out.join("left-over")).unwrap();
 

@@ -142,6 +142,7 @@ def test_a_fault_applies_until_its_limit_or_the_end_of_the_block(emulator: Emula
         on="/latest/api/token",
         times=1,
     ) as outage:
+        assert role(emulator, held) == (200, "web-server")
         status, _ = send(
             emulator, "PUT", "/latest/api/token", X_aws_ec2_metadata_token_ttl_seconds="60"
         )

@@ -180,7 +180,9 @@ def test_it_stops_at_the_end_of_the_block_and_then_says_so() -> None:
     with Emulator() as imds:
         assert repr(imds) == f"<Emulator at {imds.url}>"
         assert is_alive(imds.pid)
+        began = time.monotonic()
     assert not is_alive(imds.pid)
+    assert time.monotonic() - began < 8
     assert repr(imds) == f"<Emulator at {imds.url}, stopped>"
     with pytest.raises(AdminError, match="the emulator has been stopped"):
         imds.rotate()

@@ -62,8 +62,13 @@ def test_the_default_session_of_boto3_does_not_keep_credentials(pytester: pytest
         assert keys[0] != keys[1]
     def test_third():
         assert boto3.DEFAULT_SESSION is None
+        boto3.setup_default_session(aws_access_key_id="AKIAOTHER", aws_secret_access_key="other")
+    def test_fourth(imds):
+        use(imds)
+    def test_fifth():
+        assert boto3.DEFAULT_SESSION.get_credentials().access_key == "AKIAOTHER"
     """)
-    pytester.runpytest("-p", "no:randomly").assert_outcomes(passed=3)
+    pytester.runpytest("-p", "no:randomly").assert_outcomes(passed=5)
 
 
 def test_the_marker_configures_the_emulator(pytester: pytest.Pytester) -> None:
@@ -112,10 +117,27 @@ def test_a_test_fails_if_an_expectation_does_not_hold(
             '*FAILS  {"min_requests": {"min": 99, "of": {}}}: 3 requests*',
             "*IMDS (the newest 20 requests)*",
             "#1 * 127.0.0.1 PUT /latest/api/token 200 v2 token:none *",
-            "FAILED *::test_expect - Failed: 1 assertion about the requests does not hold*",
+            "FAILED *::test_expect*",
         ]
     )
     assert "pytest_plugin.py" not in result.stdout.str()
+
+
+def test_the_assertions_of_all_markers_must_hold(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+    import pytest
+    pytestmark = pytest.mark.imds(verify=[{"min_requests": {"min": 1}}])
+    @pytest.mark.imds(verify="no_forwarded")
+    class TestIt:
+        @pytest.mark.imds(verify=["no_imdsv1"])
+        def test_it(self, imds):
+            pass
+    """)
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["holds  no_imdsv1*", "holds  no_forwarded*", "FAILS*min_requests*"]
+    )
 
 
 def test_a_test_that_fails_shows_its_requests_and_one_that_is_skipped_does_not(

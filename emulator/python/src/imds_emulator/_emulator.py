@@ -127,14 +127,14 @@ class Emulator(Control):
             try:
                 ready = _ready(process, errors, start_timeout, replaced)
             except BaseException:
-                _stop(process, errors, os.getpid())
+                _stop(process, errors)
                 raise
         super().__init__(ready["admin"] or "http://127.0.0.1:1339")
         self._process = process
         self._errors = errors
         self._ready = ready
         self._expected: list[Any] = []
-        self._stop = weakref.finalize(self, _stop, process, errors, os.getpid())
+        self._stop = weakref.finalize(self, _stop, process, errors)
 
     @property
     def url(self) -> str:
@@ -341,10 +341,8 @@ def _printed(errors: IO[bytes]) -> str:
     return f": {text}" if text else ""
 
 
-def _stop(process: subprocess.Popen[str], errors: IO[bytes], owner: int) -> None:
-    # A forked process has a copy of the object, and no part in the emulator.
-    if os.getpid() != owner:
-        return
+def _stop(process: subprocess.Popen[str], errors: IO[bytes]) -> None:
+    # In a forked process, this does nothing: the emulator is not a child of that.
     if process.poll() is None:
         process.terminate()
     try:

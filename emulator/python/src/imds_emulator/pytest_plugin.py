@@ -46,7 +46,7 @@ def imds(
             **{key: value for key, value in marker.kwargs.items() if key != "verify"},
             **options,
         }
-    with_sessions_of_their_own = _forget_sessions()
+    restore_sessions = _forget_sessions()
     try:
         emulator = Emulator(**options)
     except TypeError as error:
@@ -61,7 +61,7 @@ def imds(
         yield emulator
     finally:
         emulator.stop()
-        with_sessions_of_their_own()
+        restore_sessions()
 
 
 def _forget_sessions() -> Any:
