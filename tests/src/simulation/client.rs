@@ -1,10 +1,9 @@
 //! A client in a simulation: the component's logic, and the records of its calls.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use ec2_role_component::config::Options;
 use ec2_role_component::credentials::Credentials;
 use ec2_role_component::error::{Error, Reason};
@@ -121,25 +120,25 @@ pub(super) struct Exchange {
     pub(super) began: Duration,
     pub(super) put: bool,
     pub(super) path: String,
-    pub(super) token: Option<String>,
+    pub(super) has_token: bool,
     pub(super) exchanged: Exchanged,
     /// The longest body that the client accepts.
     pub(super) body_limit: usize,
 }
 
 impl Exchange {
-    /// The path and the body of a usable response.
-    pub(super) fn found(&self) -> Option<(&str, &[u8])> {
-        let response = self.exchanged.outcome.as_ref().ok()?;
+    /// The path and a usable response.
+    pub(super) fn found(&self) -> Option<(&str, &ImdsResponse)> {
+        let response = self.exchanged.outcome.as_deref().ok()?;
         let fits = response.body.len() <= self.body_limit;
-        (response.status == 200 && fits && !self.put).then_some((&*self.path, &*response.body))
+        (response.status == 200 && fits && !self.put).then_some((&*self.path, response))
     }
 }
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = if self.put { "PUT" } else { "GET" };
-        let with = if self.token.is_some() || self.put {
+        let with = if self.has_token || self.put {
             ""
         } else {
             " (no token)"
@@ -195,22 +194,16 @@ impl Network {
         request: http::Request<()>,
         time: Duration,
         body_limit: usize,
-    ) -> Result<ImdsResponse, Broken> {
+    ) -> Result<Arc<ImdsResponse>, Broken> {
         let (parts, ()) = request.into_parts();
-        let header = |name| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-        let (put, path, token) = (
-            parts.method == http::Method::PUT,
-            parts.uri.path().to_owned(),
-            header(TOKEN),
-        );
         let began = self.machine.timeline().now();
         let mut noted = Noted {
             log: &self.log,
             exchange: Some(Exchange {
                 began,
-                put,
-                path,
-                token,
+                put: parts.method == http::Method::PUT,
+                path: parts.uri.path().to_owned(),
+                has_token: parts.headers.contains_key(TOKEN),
                 // A caller that gives up has no response.
                 exchanged: Exchanged {
                     rules: Vec::new(),
@@ -221,17 +214,12 @@ impl Network {
             }),
         };
         let until = began.saturating_add(time);
-        let exchanged = self.server.exchange(parts, self.number, until).await;
+        // In a box, because most calls send nothing, and would carry the memory for it along.
+        let exchange = Box::pin(self.server.exchange(parts, self.number, until));
+        let exchanged = exchange.await;
         // A suspended machine receives the response when it wakes.
         self.machine.awake().await;
-        let outcome = match &exchanged.outcome {
-            Ok(response) => Ok(ImdsResponse {
-                status: response.status,
-                headers: response.headers.clone(),
-                body: response.body.clone(),
-            }),
-            Err(broken) => Err(*broken),
-        };
+        let outcome = exchanged.outcome.clone();
         if let Some(exchange) = &mut noted.exchange {
             exchange.exchanged = exchanged;
         }
@@ -287,7 +275,7 @@ impl ports::Transport for Network {
         Ok(ports::Response {
             status: response.status,
             headers: RESPONSE_HEADERS.into_iter().filter_map(header).collect(),
-            body: Bytes::into(response.body),
+            body: response.body.to_vec(),
         })
     }
 }
@@ -309,6 +297,15 @@ impl ports::Random for Dice {
             .unwrap_or_else(PoisonError::into_inner)
             .random()
     }
+}
+
+/// A status as text.
+fn shown(status: &impl fmt::Debug) -> String {
+    // As long as most are, because growing it step by step would take longer than writing it.
+    let mut text = String::with_capacity(2048);
+    // Writing to a text cannot fail.
+    let _ = write!(text, "{status:?}");
+    text
 }
 
 /// The component's logic as native code. Its callers take turns, as they do in an instance.
@@ -348,7 +345,7 @@ impl Native {
             // Without an exchange, the status has not changed.
             status: match exchanges.is_empty() {
                 true => String::new(),
-                false => format!("{status:?}"),
+                false => shown(&status),
             },
             exchanges,
             result: result

@@ -131,10 +131,10 @@ impl transport::Transport for Wire {
                 Broken::Reset | Broken::NotHttp => TransportError::Protocol("it broke".into()),
                 Broken::Late => TransportError::ResponseTimeout,
             })?;
-            let mut response = Response::new(received.body);
+            let mut response = Response::new(received.body.clone());
             *response.status_mut() = http::StatusCode::from_u16(received.status)
                 .map_err(|error| TransportError::Protocol(error.into()))?;
-            *response.headers_mut() = received.headers;
+            *response.headers_mut() = received.headers.clone();
             Ok(response)
         })
     }

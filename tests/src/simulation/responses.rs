@@ -177,7 +177,7 @@ impl Model {
                 if position(role).is_none() {
                     return Some(format!("{path} exists, but is not one of {:?}", self.roles));
                 }
-                return self.document(path, &response.body, now);
+                return self.document(path, response, now);
             }
             Asked::Document(role) if exists && self.roles == [role] => (false, "a document"),
             Asked::InstanceId => (status == 200 && text.starts_with("i-"), "the instance ID"),
@@ -186,11 +186,16 @@ impl Model {
         (!fits).then(|| format!("{path}: {status} instead of {wanted}"))
     }
 
-    fn document(&mut self, path: &str, body: &[u8], now: DateTime<Utc>) -> Option<String> {
-        let Ok(document) = serde_json::from_slice::<Value>(body) else {
+    fn document(
+        &mut self,
+        path: &str,
+        response: &ImdsResponse,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        let Some(document) = response.json().filter(|json| !json.is_followed) else {
             return Some(format!("{path} is not JSON"));
         };
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let text = |name: &str| document.value.get(name).and_then(Value::as_str);
         if text("Code") != Some("Success") {
             return Some(format!("{path} has the code {:?}", text("Code")));
         }
@@ -261,11 +266,7 @@ mod tests {
     fn response(status: u16, body: &str) -> ImdsResponse {
         let mut headers = HeaderMap::new();
         headers.insert(TTL, "60".parse().unwrap());
-        ImdsResponse {
-            status,
-            headers,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        }
+        ImdsResponse::new(status, headers, Bytes::copy_from_slice(body.as_bytes()))
     }
 
     /// A model that has seen the token `good`.

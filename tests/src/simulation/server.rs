@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use imds_emulator::fault::{Family, Fault, Rule};
 use imds_emulator::imds::{Client, Delivery, Imds, Step};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
 
@@ -56,7 +57,7 @@ struct State {
 pub(super) struct Exchanged {
     /// The names of the rules that applied.
     pub(super) rules: Vec<Arc<str>>,
-    pub(super) outcome: Result<ImdsResponse, Broken>,
+    pub(super) outcome: Result<Arc<ImdsResponse>, Broken>,
     /// What is wrong with the response, if anything is.
     pub(super) wrong: Option<String>,
 }
@@ -66,6 +67,41 @@ pub(super) struct ImdsResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The JSON in the body, once it was needed.
+    json: OnceLock<Option<Json>>,
+}
+
+/// The JSON value at the start of a body.
+#[derive(Debug)]
+pub(super) struct Json {
+    pub(super) value: Value,
+    /// Whether something other than white space follows it.
+    pub(super) is_followed: bool,
+}
+
+impl ImdsResponse {
+    pub(super) fn new(status: u16, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+            json: OnceLock::new(),
+        }
+    }
+
+    /// The JSON value at the start of the body, which is read once for all who check it.
+    pub(super) fn json(&self) -> Option<&Json> {
+        let read = || {
+            let mut values = serde_json::Deserializer::from_slice(&self.body).into_iter();
+            let value = values.next()?.ok()?;
+            let rest = self.body.get(values.byte_offset()..).unwrap_or_default();
+            Some(Json {
+                value,
+                is_followed: !rest.trim_ascii().is_empty(),
+            })
+        };
+        self.json.get_or_init(read).as_ref()
+    }
 }
 
 /// Why there is no response.
@@ -180,7 +216,7 @@ impl Server {
         let outcome = {
             let exchange = pin!(self.under_way(&request, from, &mut rules));
             match future::select(exchange, self.timeline.sleep_until(until)).await {
-                Either::Left((outcome, _)) => outcome,
+                Either::Left((outcome, _)) => outcome.map(Arc::new),
                 Either::Right(_) => Err(Broken::Late),
             }
         };
@@ -257,13 +293,14 @@ impl Server {
         match decision.delivery {
             Delivery::Response(response) => {
                 let (parts, body) = response.into_parts();
-                Ok(ImdsResponse {
-                    status: parts.status.as_u16(),
-                    headers: parts.headers,
+                Ok(ImdsResponse::new(
+                    parts.status.as_u16(),
+                    parts.headers,
                     body,
-                })
+                ))
             }
-            Delivery::Script(steps) => self.play(request, steps).await,
+            // In a box, because few responses need a connection.
+            Delivery::Script(steps) => Box::pin(self.play(request, steps)).await,
             Delivery::NoResponse => future::pending().await,
         }
     }
@@ -322,11 +359,11 @@ async fn read(request: &Parts, pipe: DuplexStream) -> Result<ImdsResponse, Broke
             let response = sender.send_request(request).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            Ok::<_, hyper::Error>(ImdsResponse {
-                status: parts.status.as_u16(),
-                headers: parts.headers,
+            Ok::<_, hyper::Error>(ImdsResponse::new(
+                parts.status.as_u16(),
+                parts.headers,
                 body,
-            })
+            ))
         });
         match future::select(response, pin!(connection)).await {
             Either::Left((response, _)) => response,

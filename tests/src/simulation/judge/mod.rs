@@ -36,6 +36,10 @@ const SECRETS: usize = 12;
 /// The number of recent documents that are remembered.
 const KNOWN: usize = 100;
 
+/// The most bytes of a secret that are searched for. The standard library prepares the search for a longer text, which
+/// takes longer than the search.
+const END: usize = 32;
+
 /// Judges one client from its start to its end.
 #[derive(Debug)]
 pub(super) struct Judge {
@@ -44,6 +48,7 @@ pub(super) struct Judge {
     imdsv1: Imdsv1Policy,
     /// `None` with refreshes in the background, which a model cannot follow.
     model: Option<Model>,
+    /// The end of each recent secret. All tokens begin in the same way.
     secrets: VecDeque<String>,
     /// The secret key and the token of each document that IMDS sent.
     known: VecDeque<[String; 2]>,
@@ -203,11 +208,9 @@ impl Judge {
                 Imdsv1Policy::OnRefusal => self.refused,
                 Imdsv1Policy::OnAnyFailure => true,
             };
-            must(
-                exchange.token.is_some() || allowed,
-                Invariant::NoImdsv1,
-                || exchange.to_string(),
-            )?;
+            must(exchange.has_token || allowed, Invariant::NoImdsv1, || {
+                exchange.to_string()
+            })?;
         }
         Ok(())
     }
@@ -218,37 +221,42 @@ impl Judge {
             return;
         };
         if exchange.put && response.headers.contains_key(TTL) {
-            self.add_secret(String::from_utf8_lossy(&response.body).into_owned());
+            self.add_secret(&String::from_utf8_lossy(&response.body));
             return;
         }
-        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&response.body) else {
+        let Some(document) = response.json() else {
             return;
         };
-        let text = |name: &str| Some(document.get(name)?.as_str()?.to_owned());
+        let text = |name: &str| document.value.get(name)?.as_str();
         let secrets = ["SecretAccessKey", "Token"].map(text);
-        for secret in secrets.iter().flatten() {
-            self.add_secret(secret.clone());
+        for secret in secrets.into_iter().flatten() {
+            self.add_secret(secret);
         }
         if let ([Some(key), Some(token)], None) = (secrets, &self.model) {
             let pair = [key, token];
-            if !self.known.contains(&pair) {
+            if !self.known.iter().any(|known| *known == pair) {
                 if self.known.len() == KNOWN {
                     self.known.pop_front();
                 }
-                self.known.push_back(pair);
+                self.known.push_back(pair.map(str::to_owned));
             }
         }
     }
 
-    fn add_secret(&mut self, secret: String) {
+    fn add_secret(&mut self, secret: &str) {
         // Shorter texts are not secrets, and could appear anywhere.
-        if secret.len() < 16 || self.secrets.contains(&secret) {
+        if secret.len() < 16 {
+            return;
+        }
+        let begin = secret.ceil_char_boundary(secret.len().saturating_sub(END));
+        let end = secret.get(begin..).unwrap_or(secret);
+        if self.secrets.iter().any(|known| known == end) {
             return;
         }
         if self.secrets.len() == SECRETS {
             self.secrets.pop_front();
         }
-        self.secrets.push_back(secret);
+        self.secrets.push_back(end.to_owned());
     }
 
     fn secrets(&self, said: Option<&ReportedError>, status: &str, logged: &str) -> Verdict {

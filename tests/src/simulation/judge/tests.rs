@@ -1,5 +1,7 @@
 //! Each invariant is violated once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -21,15 +23,15 @@ fn judge() -> Judge {
     Judge::new(0, rules, &Options::default(), false, Duration::ZERO)
 }
 
-fn exchange(token: bool, outcome: Result<ImdsResponse, Broken>) -> Exchange {
+fn exchange(has_token: bool, outcome: Result<ImdsResponse, Broken>) -> Exchange {
     Exchange {
         began: Duration::ZERO,
         put: false,
         path: "/latest/meta-data/iam/security-credentials/role".into(),
-        token: token.then(|| "token".into()),
+        has_token,
         exchanged: Exchanged {
             rules: Vec::new(),
-            outcome,
+            outcome: outcome.map(Arc::new),
             wrong: None,
         },
         body_limit: 1000,
@@ -118,11 +120,8 @@ fn growing_memory_is_found() {
 
 #[test]
 fn a_secret_in_any_output_is_found() {
-    let response = || ImdsResponse {
-        status: 500,
-        headers: HeaderMap::new(),
-        body: Bytes::from(format!(r#"{{"SecretAccessKey":"{SECRET}"}}"#)),
-    };
+    let body = format!(r#"{{"SecretAccessKey":"{SECRET}"}}"#);
+    let response = || ImdsResponse::new(500, HeaderMap::new(), Bytes::from(body.clone()));
     let shown = format!("this is {SECRET}");
     for place in ["line", "debug", "status", "log"] {
         let mut call = failed();
@@ -190,11 +189,7 @@ fn given(call: &Call) -> Given {
 }
 
 fn document(body: &'static str) -> ImdsResponse {
-    ImdsResponse {
-        status: 200,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body),
-    }
+    ImdsResponse::new(200, HeaderMap::new(), Bytes::from(body))
 }
 
 fn in_the_background() -> Judge {

@@ -7,7 +7,7 @@ use ec2_role_host::ErrorKind;
 use serde_json::Value;
 
 use crate::simulation::client::{Call, Exchange};
-use crate::simulation::server::Broken;
+use crate::simulation::server::{Broken, ImdsResponse};
 
 /// The document of a role.
 #[derive(Debug, PartialEq)]
@@ -45,16 +45,16 @@ pub(super) fn kinds(call: &Call, now: Duration) -> Vec<ErrorKind> {
 
 /// Why a response with status 200 contains no credentials.
 fn unusable(exchange: &Exchange, now: Duration) -> ErrorKind {
-    let Some((path, body)) = exchange.found() else {
+    let Some((path, response)) = exchange.found() else {
         return ErrorKind::InvalidResponse;
     };
     if path.ends_with('/') {
-        return match body.trim_ascii().is_empty() {
+        return match response.body.trim_ascii().is_empty() {
             true => ErrorKind::NoRole,
             false => ErrorKind::InvalidResponse,
         };
     }
-    match read(body) {
+    match read(response) {
         Read::Refused => ErrorKind::Refused,
         Read::Credentials(document) if capped(&document, now) <= now.as_secs_f64() => {
             ErrorKind::Expired
@@ -65,12 +65,12 @@ fn unusable(exchange: &Exchange, now: Duration) -> ErrorKind {
 
 /// The document in the last response, if it contains credentials.
 pub(super) fn document(call: &Call) -> Option<Document> {
-    let (path, body) = call.exchanges.last()?.found()?;
+    let (path, response) = call.exchanges.last()?.found()?;
     let (_, role) = path.rsplit_once('/')?;
     if !path.contains("/security-credentials") || role.is_empty() {
         return None;
     }
-    match read(body) {
+    match read(response) {
         Read::Credentials(document) => Some(document),
         Read::Refused | Read::Nothing => None,
     }
@@ -82,10 +82,9 @@ enum Read {
     Nothing,
 }
 
-fn read(body: &[u8]) -> Read {
+fn read(response: &ImdsResponse) -> Read {
     // Anything after the document and the case of names are ignored.
-    let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
-    let Some(Ok(Value::Object(document))) = documents.next() else {
+    let Some(Value::Object(document)) = response.json().map(|json| &json.value) else {
         return Read::Nothing;
     };
     let text = |name: &str| {
@@ -93,7 +92,7 @@ fn read(body: &[u8]) -> Read {
             .iter()
             .filter(|(field, _)| field.eq_ignore_ascii_case(name));
         let text = fields.next_back()?.1.as_str()?;
-        (!text.is_empty()).then(|| text.to_owned())
+        (!text.is_empty()).then_some(text)
     };
     match text("Code") {
         None => return Read::Nothing,
@@ -101,12 +100,13 @@ fn read(body: &[u8]) -> Read {
         Some(_) => {}
     }
     let key = |name| text(name).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+    let owned = str::to_owned;
     let credentials = || {
-        let expires = DateTime::parse_from_rfc3339(&text("Expiration")?).ok()?;
+        let expires = DateTime::parse_from_rfc3339(text("Expiration")?).ok()?;
         Some(Document {
-            access_key_id: key("AccessKeyId")?,
-            secret_access_key: text("SecretAccessKey")?,
-            token: key("Token")?,
+            access_key_id: key("AccessKeyId").map(owned)?,
+            secret_access_key: text("SecretAccessKey").map(owned)?,
+            token: key("Token").map(owned)?,
             expires: expires.timestamp() as f64,
         })
     };

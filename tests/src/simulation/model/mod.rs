@@ -97,12 +97,12 @@ impl Model {
             Served::Alone => self.alone(call),
             Served::DuringRefresh => self.beside(call),
             Served::Shared => {
-                let held = self.held.as_ref().map(|held| Ok(held.given.clone()));
-                let error = self.error.as_ref().map(|(said, _)| Err(said.clone()));
+                let held = self.held.as_ref().map(|held| Ok(&held.given));
+                let error = self.error.as_ref().map(|(said, _)| Err(said));
                 let Some(expected) = error.or(held) else {
                     return Err("nothing is held, not even an error".into());
                 };
-                silent(call, &expected, "other callers received another result")
+                silent(call, expected, "other callers received another result")
             }
         }
     }
@@ -123,14 +123,14 @@ impl Model {
                 call.result
             ));
         }
-        silent(call, &Ok(held.given.clone()), "other callers wait")
+        silent(call, Ok(&held.given), "other callers wait")
     }
 
     fn alone(&mut self, call: &Call) -> Result<(), String> {
         if let Some(held) = &mut self.held {
             let passed = passed(held.since, call.began);
             if passed < held.due.start - ROUNDING {
-                return silent(call, &Ok(held.given.clone()), "the credentials are not due");
+                return silent(call, Ok(&held.given), "the credentials are not due");
             }
             let is_served = call.exchanges.is_empty()
                 && call.result.as_ref().is_ok_and(|given| *given == held.given);
@@ -143,7 +143,7 @@ impl Model {
         if let Some((said, at)) = &self.error {
             let since = call.began.monotonic.saturating_sub(*at);
             if since < Duration::from_secs(1) {
-                return silent(call, &Err(said.clone()), "the last call has just failed");
+                return silent(call, Err(said), "the last call has just failed");
             }
         }
         if call.exchanges.is_empty() {
@@ -317,11 +317,11 @@ impl Model {
 }
 
 /// Checks that a call returned this result without a request.
-fn silent(call: &Call, expected: &Result<Given, ReportedError>, why: &str) -> Result<(), String> {
+fn silent(call: &Call, expected: Result<&Given, &ReportedError>, why: &str) -> Result<(), String> {
     if let Some(exchange) = call.exchanges.first() {
         return Err(format!("{why}, but {exchange} was sent"));
     }
-    match call.result == *expected {
+    match call.result.as_ref() == expected {
         true => Ok(()),
         false => Err(format!("{why}: {:?} instead of {expected:?}", call.result)),
     }

@@ -1,5 +1,7 @@
 //! Results that differ from the model are found.
 
+use std::sync::Arc;
+
 use ec2_role_host::ErrorKind;
 
 use super::*;
@@ -29,14 +31,14 @@ fn exchange(status: u16, body: &'static str) -> Exchange {
         began: Duration::ZERO,
         put: false,
         path: "/latest/meta-data/iam/security-credentials/role".into(),
-        token: Some("token".into()),
+        has_token: true,
         exchanged: Exchanged {
             rules: Vec::new(),
-            outcome: Ok(ImdsResponse {
+            outcome: Ok(Arc::new(ImdsResponse::new(
                 status,
-                headers: http::HeaderMap::new(),
-                body: body.into(),
-            }),
+                http::HeaderMap::new(),
+                body.into(),
+            ))),
             wrong: None,
         },
         body_limit: 1000,

@@ -168,14 +168,14 @@ impl Client {
                 // AWS rejected the credentials, or the caller believes so.
                 let Some(key) = key else { return };
                 let judge = |now| {
-                    world.note(&format!("client {}: {key} is rejected", self.number));
+                    world.note(format_args!("client {}: {key} is rejected", self.number));
                     life.judge.borrow_mut().rejected(&key, now);
                 };
                 life.provider.reject(&key, judge).await;
             }
             4..5 => {
                 let judge = || {
-                    world.note(&format!("client {}: invalidated", self.number));
+                    world.note(format_args!("client {}: invalidated", self.number));
                     life.judge.borrow_mut().invalidated();
                 };
                 life.provider.invalidate(judge).await;
@@ -209,7 +209,11 @@ impl Client {
                         world.timeline.sleep(Duration::from_secs(1)).await;
                     }
                 }
-                Caller::Steady(_) | Caller::Crowd(..) => {
+                Caller::Steady(_) => {
+                    let mut random = ChaCha8Rng::from_rng(&mut random);
+                    self.call(world, &mut random).await;
+                }
+                Caller::Crowd(..) => {
                     let calls: Vec<_> = (0..crowd)
                         .map(|_| ChaCha8Rng::from_rng(&mut random))
                         .map(async |mut random| self.call(world, &mut random).await)

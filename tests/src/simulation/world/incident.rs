@@ -29,7 +29,7 @@ pub(super) async fn happen(
         world.server.request(of).await;
         world.timeline.sleep(delay).await;
     }
-    world.note(&incident.to_string());
+    world.note(format_args!("{incident}"));
     world.notes.borrow_mut().counts.incidents += 1;
     if matches!(incident.kind, Kind::WallClock { .. } | Kind::Suspend { .. }) {
         // The clock moves twice: away and back.
@@ -46,7 +46,7 @@ pub(super) async fn happen(
     while incident.until_it_acts && !world.has_acted(incident) {
         world.timeline.sleep(BETWEEN_CHECKS).await;
     }
-    world.note(&format!("{:>4}  ends", incident.number));
+    world.note(format_args!("{:>4}  ends", incident.number));
     end(world, clients, incident)?;
     world.incident_ends();
     Ok(())

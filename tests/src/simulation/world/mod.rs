@@ -5,6 +5,7 @@ mod incident;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -99,18 +100,28 @@ struct Notes {
     counts: Counts,
     acted: BTreeMap<String, u64>,
     digest: DefaultHasher,
+    /// The latest event. Each event is written into the same memory.
+    line: String,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
 }
 
 impl World {
-    fn note(&self, line: &str) {
-        let mut notes = self.notes.borrow_mut();
-        notes.digest.write_u128(self.timeline.now().as_nanos());
-        notes.digest.write(line.as_bytes());
-        if let Some(trace) = &mut notes.trace {
-            let at = Readable(self.timeline.now());
-            trace.push(format!("{at}  {line}"));
+    fn note(&self, event: fmt::Arguments<'_>) {
+        let now = self.timeline.now();
+        let Notes {
+            digest,
+            line,
+            trace,
+            ..
+        } = &mut *self.notes.borrow_mut();
+        line.clear();
+        // Writing to a text cannot fail.
+        let _ = line.write_fmt(event);
+        digest.write_u128(now.as_nanos());
+        digest.write(line.as_bytes());
+        if let Some(trace) = trace {
+            trace.push(format!("{}  {line}", Readable(now)));
         }
     }
 
@@ -141,11 +152,11 @@ impl World {
             }
         }
         for exchange in &call.exchanges {
-            self.note(&format!("  client {client}: {exchange}"));
+            self.note(format_args!("  client {client}: {exchange}"));
         }
         match &call.result {
-            Ok(given) => self.note(&format!("client {client}: {given:?}")),
-            Err(said) => self.note(&format!("client {client}: {}", said.line)),
+            Ok(given) => self.note(format_args!("client {client}: {given:?}")),
+            Err(said) => self.note(format_args!("client {client}: {}", said.line)),
         }
         self.blame(judge.borrow_mut().call(call, state));
     }
@@ -157,7 +168,7 @@ impl World {
 
     fn blame(&self, violation: Option<Violation>) {
         if let Some(violation) = violation {
-            self.note(&violation.to_string());
+            self.note(format_args!("{violation}"));
             self.notes.borrow_mut().violation.get_or_insert(violation);
         }
     }
@@ -211,6 +222,7 @@ pub fn run(plan: &Plan, given: &[Incident], trace: Option<&mut Vec<String>>) -> 
                     counts: Counts::default(),
                     acted: BTreeMap::new(),
                     digest: DefaultHasher::new(),
+                    line: String::new(),
                     violation: None,
                     trace: trace.is_some().then(Vec::new),
                 }),
