@@ -16,6 +16,10 @@ use crate::Outcome;
 use crate::reports::Reports;
 use crate::scenarios::{Library, select};
 
+/// How many scenarios run at once if no client is a process: a client in this one mostly waits, for its back-offs and
+/// for responses that come late.
+const JOBS_WITHOUT_PROCESSES: usize = 64;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,9 +48,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUM", default_value_t = 0)]
     seed: u64,
 
-    /// Run up to NUM scenarios at once
-    #[arg(long, value_name = "NUM", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: u16,
+    /// Run up to NUM scenarios at once [default: 64 with built-in clients, which mostly wait; 16 with commands]
+    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
 
     /// Run commands in a network in which nothing but IMDS can be reached, at its real addresses, without variables that point at it: for clients that ignore these (Linux)
     #[arg(long)]
@@ -92,9 +96,13 @@ impl Arguments {
             drivers.push(driver);
         }
 
+        let jobs = match clients.iter().all(|client| is_built_in(client)) {
+            true => JOBS_WITHOUT_PROCESSES,
+            false => Runner::default().jobs,
+        };
         let runner = Runner {
             seed: self.seed,
-            jobs: self.jobs.into(),
+            jobs: self.jobs.map_or(jobs, usize::from),
             isolated: self.isolated,
         };
         let mut progress = Progress::new(drivers.len() * scenarios.len());
@@ -113,11 +121,7 @@ impl Arguments {
     }
 
     async fn driver(&self, client: &str) -> anyhow::Result<Arc<dyn Driver>> {
-        let is_built_in = matches!(
-            client,
-            "component" | "component-classic" | "native" | "native-classic" | "aws-config"
-        );
-        if self.isolated && is_built_in {
+        if self.isolated && is_built_in(client) {
             bail!(
                 "the built-in client {client} cannot be isolated; accepted with --isolated: a command"
             );
@@ -146,6 +150,13 @@ impl Arguments {
             }
         })
     }
+}
+
+fn is_built_in(client: &str) -> bool {
+    matches!(
+        client,
+        "component" | "component-classic" | "native" | "native-classic" | "aws-config"
+    )
 }
 
 /// A line on the terminal that shows the progress.
