@@ -61,7 +61,7 @@ def test_every_operation_of_the_admin_api_has_a_method(
     assert imds.rule("n").rule["fault"]["latency"] == "1s"
     imds.remove_fault("n")
     assert [each.name for each in imds.replace_rules([rule])] == ["n"]
-    assert [each.name for each in imds.rules()] == ["n"]
+    assert [(each.name, each.problem) for each in imds.rules()] == [("n", None)]
     imds.clear_faults()
     assert imds.rules() == []
     assert "imds-outage" in imds.presets()
@@ -102,7 +102,7 @@ def test_every_operation_of_the_admin_api_has_a_method(
     assert next(next_one).method == "PUT"
     next_one.close()  # type: ignore[attr-defined]
     imds.clear_journal()
-    with pytest.raises(AdminError, match=r"journal.packets = true \(409\)"):
+    with pytest.raises(AdminError, match=r"packets.* \(409\)"):
         imds.packets()
     imds.verify("no_imdsv1")
     assert "imds_requests_total" in imds.metrics()

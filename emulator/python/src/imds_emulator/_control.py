@@ -265,7 +265,9 @@ class Control:
         self.request("DELETE", "requests")
 
     def packets(self) -> dict[str, Any]:
-        """The packets that isolated commands sent to IMDS. Needs ``journal.packets``."""
+        """The packets that clients sent to IMDS. Needs ``journal.packets``, and a network that is
+        the emulator's, as with ``--link-local``.
+        """
         return _object(self.request("GET", "packets"))
 
     def verdicts(self, *assertions: Assertion, **named: Any) -> list[Verdict]:

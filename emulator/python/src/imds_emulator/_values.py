@@ -135,10 +135,12 @@ class Rule:
     rule: dict[str, Any]
     #: The number of requests that the rule has applied to.
     applied: int
+    #: Why the rule is not in effect in a network of the emulator, if it is not.
+    problem: str | None
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Rule:
-        return cls(raw["rule"]["name"], raw["rule"], raw["applied"])
+        return cls(raw["rule"]["name"], raw["rule"], raw["applied"], raw.get("problem"))
 
 
 @dataclass(frozen=True)
