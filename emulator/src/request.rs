@@ -106,9 +106,10 @@ impl<'a> Path<'a> {
         self.decoded.as_ref()?.first().map(AsRef::as_ref)
     }
 
-    /// The path with repeated slashes reduced to one, and without `.` segments.
+    /// The path as globs match it: percent-decoded, with repeated slashes reduced to one, and without
+    /// `.` segments. A segment that is not UTF-8, or in which a slash is encoded, stays encoded.
     pub(crate) fn normal(&self) -> Cow<'a, str> {
-        let is_normal = |text: &str| !["//", "/./"].iter().any(|part| text.contains(part));
+        let is_normal = |text: &str| !["//", "/./", "%"].iter().any(|part| text.contains(part));
         if is_normal(self.text) && !self.text.ends_with("/.") {
             return self.text.into();
         }
@@ -117,7 +118,12 @@ impl<'a> Path<'a> {
         } else {
             ""
         };
-        format!("/{}{end}", self.segments.join("/")).into()
+        let decode = |segment: &&'a str| match percent_decode_str(segment).decode_utf8() {
+            Ok(decoded) if !decoded.contains('/') => decoded,
+            _ => (*segment).into(),
+        };
+        let segments: Vec<_> = self.segments.iter().map(decode).collect();
+        format!("/{}{end}", segments.join("/")).into()
     }
 }
 

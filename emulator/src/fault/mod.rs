@@ -137,7 +137,7 @@ impl Rule {
 #[non_exhaustive]
 pub struct Match {
     /// Glob of the whole path: `*` matches within one segment, `**` across segments. Repeated
-    /// slashes count as one. A glob of a folder, like `**/security-credentials/`, also matches its
+    /// slashes count as one, and percent escapes are decoded. A glob of a folder, like `**/security-credentials/`, also matches its
     /// path without the final slash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

@@ -139,7 +139,7 @@ impl Sieve<'_> {
         let agent = exchange.user_agent.as_deref().unwrap_or_default();
         self.path
             .as_ref()
-            .is_none_or(|glob| glob.is_match(&exchange.path))
+            .is_none_or(|glob| exchange.path_matches(glob))
             && self
                 .user_agent
                 .as_ref()

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use globset::GlobMatcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -98,6 +99,11 @@ impl Exchange {
     /// accepts.
     pub(crate) fn asks_for_token(&self) -> bool {
         self.method == "PUT" && Path::new(&self.path).is_for_tokens()
+    }
+
+    /// Whether the path matches, however it is written.
+    pub(crate) fn path_matches(&self, glob: &GlobMatcher) -> bool {
+        glob.is_match(&*Path::new(&self.path).normal())
     }
 }
 

@@ -75,6 +75,11 @@ async fn by_path() {
             "/latest/meta-data/iam/security-credentials/app",
         ),
         (
+            "/latest/meta-data/**/arn:aws:*/app",
+            "/latest/meta-data/iam/arn%3Aaws%3Aiam/app",
+            "/latest/meta-data/iam/arn%3Aaws%2Fiam/app",
+        ),
+        (
             "/latest/meta-data/*/",
             "/latest/meta-data/iam/",
             "/latest/meta-data/ami-id",

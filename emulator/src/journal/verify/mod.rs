@@ -516,7 +516,7 @@ fn in_order<'a>(
     let mut last = None;
     for (at, (method, path)) in wanted.iter().enumerate() {
         let next = rest.by_ref().find(|exchange| {
-            method.is_none_or(|method| method == exchange.method) && path.is_match(&exchange.path)
+            method.is_none_or(|method| method == exchange.method) && exchange.path_matches(path)
         });
         let Some(next) = next else {
             let pattern = order.get(at).map(String::as_str).unwrap_or_default();
@@ -529,7 +529,7 @@ fn in_order<'a>(
             let nearest = all
                 .iter()
                 .rev()
-                .filter(|exchange| path.is_match(&exchange.path))
+                .filter(|exchange| exchange.path_matches(path))
                 .collect();
             return Ok((Some(nearest), why));
         };
