@@ -1,6 +1,7 @@
 //! Measures a program: runs it in each situation, and counts what it did.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::time::Duration;
 
@@ -205,6 +206,12 @@ fn cold(program: &Program, ran: &Ran) -> Cold {
         cold.connections += connections;
         cold.packets += packets.unwrap_or(0);
         cold.user_agents.extend(user_agents.iter().cloned());
+    }
+    // Some programs tell the release of the kernel, which says something about this machine alone.
+    if let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease") {
+        for agent in &mut cold.user_agents {
+            *agent = agent.replace(release.trim(), "RELEASE");
+        }
     }
     cold.user_agents.sort();
     cold.user_agents.dedup();

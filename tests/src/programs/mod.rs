@@ -203,7 +203,7 @@ pub struct Cold {
     pub connections: u64,
     /// The packets that it sent on them, of which EC2 allows an instance 1,024 per second.
     pub packets: u64,
-    /// The values of `User-Agent`.
+    /// The values of `User-Agent`, with `RELEASE` for the release of the kernel.
     pub user_agents: Vec<String>,
     /// The time from the start of the program to its end, in milliseconds.
     pub milliseconds: u64,

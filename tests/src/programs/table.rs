@@ -150,7 +150,7 @@ fn off_ec2(page: &mut Page, atlas: &Atlas) {
     let waits = |program: &&Measured| key(program) >= WAITS_MILLISECONDS;
     let (wait, ready): (Vec<_>, Vec<_>) = programs.into_iter().partition(waits);
     page.table(
-        ["program", "refused", "no route", "no answer"],
+        ["program", "refused", "no route", "no response"],
         wait,
         |program| {
             [
@@ -250,7 +250,7 @@ fn versions(page: &mut Page, atlas: &Atlas) {
     }
     page.heading("## What changed from one version to another?");
     page.table_of(
-        ["program", "versions", "speaks", "requests", "no answer"],
+        ["program", "versions", "speaks", "requests", "no response"],
         pairs.into_iter().map(|(older, newer)| {
             let arrow = |old: String, new: String| match old == new {
                 true => new,

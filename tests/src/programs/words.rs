@@ -39,7 +39,7 @@ pub(super) fn facts(program: &Measured) -> impl Iterator<Item = (&'static str, S
         (
             "off EC2",
             format!(
-                "refused: {}; no route: {}; no answer: {}",
+                "refused: {}; no route: {}; no response: {}",
                 time(&program.refused),
                 time(&program.unreachable),
                 time(&program.silent)
