@@ -164,7 +164,7 @@ export class Emulator implements AsyncDisposable {
   follow(): AsyncGenerator<Exchange, void, void>;
   /** Forgets the requests so far. */
   clearJournal(): Promise<void>;
-  /** The packets that isolated commands have sent. Needs `journal.packets` in the configuration. */
+  /** The packets that clients have sent in networks of the emulator. Needs `journal.packets`. */
   packets(): Promise<Packets>;
   /**
    * Checks assertions about the requests so far.

@@ -1237,7 +1237,7 @@ export interface Match {
   method?: string | null;
   /**
    * Glob of the whole path: `*` matches within one segment, `**` across segments. Repeated
-   * slashes count as one. A glob of a folder, like `** /security-credentials/`, also matches its
+   * slashes count as one, and percent escapes are decoded. A glob of a folder, like `** /security-credentials/`, also matches its
    * path without the final slash.
    */
   path?: string | null;
@@ -1361,6 +1361,10 @@ export interface Applied {
    * The number of requests that the rule has applied to.
    */
   applied: number;
+  /**
+   * Why the rule is not in effect in a network of the emulator.
+   */
+  problem?: string | null;
   rule: Rule;
 }
 /**
@@ -2314,7 +2318,7 @@ export interface Match1 {
   method?: string | null;
   /**
    * Glob of the whole path: `*` matches within one segment, `**` across segments. Repeated
-   * slashes count as one. A glob of a folder, like `** /security-credentials/`, also matches its
+   * slashes count as one, and percent escapes are decoded. A glob of a folder, like `** /security-credentials/`, also matches its
    * path without the final slash.
    */
   path?: string | null;
@@ -2431,7 +2435,7 @@ export interface Filter4 {
   "user-agent"?: string | null;
 }
 /**
- * The packets that isolated commands have sent to IMDS, acknowledgements and the like included.
+ * The packets that clients have sent to IMDS, acknowledgements and the like included.
  */
 export interface Packets {
   /**
@@ -2777,8 +2781,8 @@ export interface Journal {
    */
   capacity?: number;
   /**
-   * Whether the packets that isolated commands send to IMDS are counted. Supported on Linux only.
-   * Default: `false`.
+   * Whether the packets that clients send to IMDS are counted: those of isolated commands, and with
+   * `--link-local`, `--netns` and `--join`. Supported on Linux only. Default: `false`.
    */
   packets?: boolean;
   /**
@@ -3032,8 +3036,8 @@ export interface Journal1 {
    */
   capacity?: number;
   /**
-   * Whether the packets that isolated commands send to IMDS are counted. Supported on Linux only.
-   * Default: `false`.
+   * Whether the packets that clients send to IMDS are counted: those of isolated commands, and with
+   * `--link-local`, `--netns` and `--join`. Supported on Linux only. Default: `false`.
    */
   packets?: boolean;
   /**

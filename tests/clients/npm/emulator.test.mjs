@@ -238,7 +238,8 @@ test("every operation of the admin API has a method", async (t) => {
   await imds.count();
   await imds.verify("no_imdsv1");
   await imds.clearJournal();
-  await assert.rejects(imds.packets(), /journal\.packets/);
+  // They are counted in networks of the emulator only.
+  await assert.rejects(imds.packets(), { status: 409 });
   await imds.reset();
   assert.equal(await imds.scenario("x"), "Started");
   assert.match(await imds.metrics(), /^# HELP/);
