@@ -1,9 +1,9 @@
-//! Calls to the component, and the channel on which they reach the owner of its instance.
+//! Calls to the component, and how they reach the owner of its instance.
 
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
@@ -11,7 +11,6 @@ use crate::wit::metadata::{IamInfo, InstanceIdentityDocument};
 
 /// A call to the component, and where its answer goes.
 pub(crate) enum Call {
-    Refresh(Reply<Arc<Credentials>>),
     Retrieve(Reply<Arc<Credentials>>),
     Invalidate(Reply<()>),
     Reject(String, Reply<()>),
@@ -26,42 +25,23 @@ pub(crate) enum Call {
 /// Takes the answer to one call.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
-/// Sends calls to the owner of the instance.
-#[derive(Clone)]
-pub(crate) struct Calls(mpsc::UnboundedSender<Call>);
+/// The owner of the instance, for those who call it.
+pub(crate) trait Callee: fmt::Debug + Send + Sync {
+    /// Begins a call. It runs to completion even if nobody waits for its answer.
+    fn begin(&self, call: Call);
+}
 
-impl Calls {
-    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Call>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// Sends a call and waits for its answer.
+impl dyn Callee + '_ {
+    /// Makes a call and waits for its answer.
     pub(crate) async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(call(reply));
-        self::answer(answer).await
-    }
-
-    /// Sends a call. If the owner has stopped, the call is dropped and so is its reply, which
-    /// [`answer`] reports.
-    pub(crate) fn send(&self, call: Call) {
-        let _ = self.0.send(call);
+        self.begin(call(reply));
+        answer.await.map_err(|_| stopped())?
     }
 }
 
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls").finish_non_exhaustive()
-    }
-}
-
-/// Waits for the answer to a call.
-pub(crate) async fn answer<T>(answer: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
-    answer.await.map_err(|_| stopped())?
-}
-
+/// The call ended without an answer.
 #[cold]
-fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Other, "the provider has stopped")
 }

@@ -16,8 +16,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time since a fixed moment in the past. It never goes backwards.
     fn monotonic(&self) -> Duration;
 
-    /// Completes when `duration` has passed on the monotonic clock. The future is awaited on the
-    /// library's own tokio runtime.
+    /// Completes when `duration` has passed on the monotonic clock. The future is awaited in the
+    /// library's own tokio runtime; a caller's thread may poll it first.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 

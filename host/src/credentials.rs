@@ -95,6 +95,11 @@ impl Credentials {
         now < self.fresh_until
     }
 
+    /// Whether the component returns them again without a request.
+    pub(crate) fn are_promised(&self, now: SystemTime) -> bool {
+        now < self.inner.refresh_after
+    }
+
     /// Whether they expire later than `margin` from now.
     pub(crate) fn last_longer_than(&self, margin: Duration, now: SystemTime) -> bool {
         self.inner
@@ -128,11 +133,14 @@ impl From<wit::Credentials> for Credentials {
 
 /// Seconds since 1970. A moment that the calendar cannot express becomes its last one.
 pub(crate) fn moment(seconds: u64) -> SystemTime {
-    let date = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-        .unwrap_or(DateTime::<Utc>::MAX_UTC);
-    date.into()
+    const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
+    match i64::try_from(seconds) {
+        Ok(since_epoch) if since_epoch <= LAST.timestamp() => {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+        }
+        _ => LAST.into(),
+    }
 }
 
 impl PartialEq for Credentials {

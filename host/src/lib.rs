@@ -50,7 +50,7 @@
 //! | [`inspect`] | what a component imports and exports | `digest`, `error` |
 //! | `compiled` | compiled components on disk | `digest`, `private` |
 //! | `last_known_good` | the last credentials that IMDS issued, on disk | `credentials`, `digest`, `endpoint`, `error`, `instance_id`, `private`, `wit` |
-//! | `runtime` | the thread that everything runs on | `error` |
+//! | `runtime` | the threads that calls run on | `error` |
 //! | `sandbox` | the engine, what the component imports, and its limits | `clock`, `compiled`, `egress`, `error`, `inspect`, `limits`, `obstacle`, `telemetry`, `transport`, `wit` |
 //! | `call` | calls to the component, and their replies | `credentials`, `error`, `wit` |
 //! | `metadata` | the IMDS client | `call`, `error`, `wit` |

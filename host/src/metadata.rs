@@ -1,6 +1,6 @@
 //! The IMDS client.
 
-use crate::call::{Call, Calls};
+use crate::call::{Call, Callee};
 use crate::error::Error;
 use crate::wit::metadata as wit;
 
@@ -11,12 +11,12 @@ use crate::wit::metadata as wit;
 /// component handles one call at a time, refreshes of the credentials included.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
-    calls: &'a Calls,
+    owner: &'a dyn Callee,
 }
 
 impl<'a> Metadata<'a> {
-    pub(crate) fn new(calls: &'a Calls) -> Self {
-        Self { calls }
+    pub(crate) fn new(owner: &'a dyn Callee) -> Self {
+        Self { owner }
     }
 
     /// The text at `path` below `/latest/meta-data`.
@@ -26,7 +26,7 @@ impl<'a> Metadata<'a> {
     /// If IMDS does not return it, or if it is not UTF-8.
     pub async fn get(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
-        self.calls.call(|reply| Call::Metadata(path, reply)).await
+        self.owner.call(|reply| Call::Metadata(path, reply)).await
     }
 
     /// The text at `path` below `/latest/dynamic`.
@@ -36,7 +36,7 @@ impl<'a> Metadata<'a> {
     /// If IMDS does not return it, or if it is not UTF-8.
     pub async fn dynamic_data(&self, path: &str) -> Result<String, Error> {
         let path = path.to_owned();
-        self.calls
+        self.owner
             .call(|reply| Call::DynamicData(path, reply))
             .await
     }
@@ -47,7 +47,7 @@ impl<'a> Metadata<'a> {
     ///
     /// If IMDS does not return it.
     pub async fn user_data(&self) -> Result<Vec<u8>, Error> {
-        self.calls.call(Call::UserData).await
+        self.owner.call(Call::UserData).await
     }
 
     /// The instance's region: from its identity document, or from `placement/region` if there is no such
@@ -57,7 +57,7 @@ impl<'a> Metadata<'a> {
     ///
     /// If IMDS does not return it.
     pub async fn region(&self) -> Result<String, Error> {
-        self.calls.call(Call::Region).await
+        self.owner.call(Call::Region).await
     }
 
     /// The instance's identity document.
@@ -66,7 +66,7 @@ impl<'a> Metadata<'a> {
     ///
     /// If IMDS does not return it.
     pub async fn identity_document(&self) -> Result<IdentityDocument, Error> {
-        let document = self.calls.call(Call::IdentityDocument).await?;
+        let document = self.owner.call(Call::IdentityDocument).await?;
         Ok(document.into())
     }
 
@@ -76,7 +76,7 @@ impl<'a> Metadata<'a> {
     ///
     /// If IMDS does not return it, or if its `Code` is not `Success`.
     pub async fn iam_info(&self) -> Result<IamInfo, Error> {
-        Ok(self.calls.call(Call::IamInfo).await?.into())
+        Ok(self.owner.call(Call::IamInfo).await?.into())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The library's own tokio runtime.
 //!
 //! A component instance takes one call at a time, and an instance whose call is abandoned cannot be
-//! used again. Every call therefore runs to completion in a task here, even if the caller or the
-//! caller's runtime goes away. The futures that callers await need no runtime, and any thread can
-//! block on them.
+//! used again. Every call therefore runs to completion, even if the caller or the caller's runtime goes
+//! away: it begins on the caller's thread, and if it has to wait, it becomes a task here. The futures
+//! that callers await need no runtime, and any thread can block on them.
 
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -35,6 +37,17 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
             })
     });
     runtime.as_ref().map(Runtime::handle).map_err(Error::clone)
+}
+
+/// Runs `call` on this thread until it has to wait: to wake another thread, and then this one, would
+/// take longer than most calls. A pending call must then be spawned.
+pub(crate) fn begin<F: Future + ?Sized>(runtime: &Handle, call: Pin<&mut F>) -> Poll<F::Output> {
+    // A thread that is ending cannot enter a runtime any more.
+    if Handle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
+        return Poll::Pending;
+    }
+    let _entered = runtime.enter();
+    call.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Blocks this thread until one of this library's futures completes.

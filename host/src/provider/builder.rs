@@ -3,14 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, watch};
 
 use super::owner::Owner;
 use super::snapshot::Snapshot;
+use super::turns::Turns;
 use super::{Common, EVENTS, Ec2RoleProvider};
-use crate::call::Calls;
 use crate::clock::{self, Clock};
 use crate::config::{self, EndpointMode, Environment, Imdsv1Policy, RefreshPolicy, Settings};
 use crate::egress::Egress;
@@ -288,19 +290,28 @@ impl Builder {
         Ok(resolved.settings)
     }
 
-    /// Compiles and configures the component. No request is sent.
+    /// Compiles and configures the component. No request is sent. The component that the library was
+    /// built with is compiled once by a process, and configured on the thread of the caller; everything
+    /// else happens on a thread of the library.
     ///
     /// # Errors
     ///
     /// [`InvalidConfiguration`](ErrorKind::InvalidConfiguration) for an invalid value,
     /// [`Component`](ErrorKind::Component) for a component that the sandbox cannot run.
     pub async fn build(self) -> Result<Ec2RoleProvider, Error> {
-        // This keeps the processor and the disk busy, the first time for tens of milliseconds.
         let runtime = runtime::handle()?;
-        let started = runtime.spawn_blocking(move || runtime.block_on(self.start()));
-        started.await.map_err(|error| {
-            Error::with_source(ErrorKind::Other, "cannot start the provider", error)
-        })?
+        let cannot_start =
+            |error| Error::with_source(ErrorKind::Other, "cannot start the provider", error);
+        if matches!(self.component, Source::BuiltIn) && Sandbox::is_built_in_ready() {
+            let mut start = Box::pin(self.start(runtime));
+            return match runtime::begin(runtime, start.as_mut()) {
+                Poll::Ready(started) => started,
+                Poll::Pending => runtime.spawn(start).await.map_err(cannot_start)?,
+            };
+        }
+        // This keeps the processor and the disk busy for tens of milliseconds.
+        let started = runtime.spawn_blocking(move || runtime.block_on(self.start(runtime)));
+        started.await.map_err(cannot_start)?
     }
 
     /// [`build`](Self::build) for programs without a runtime. Inside a runtime, it blocks one of the
@@ -313,8 +324,7 @@ impl Builder {
         crate::wait(self.build())
     }
 
-    /// Runs on a thread of the library's runtime that may block.
-    async fn start(self) -> Result<Ec2RoleProvider, Error> {
+    async fn start(self, runtime: &'static Handle) -> Result<Ec2RoleProvider, Error> {
         let Self {
             settings,
             environment,
@@ -362,6 +372,8 @@ impl Builder {
             let role = resolved.settings.role_name.as_deref();
             LastKnownGood::new(folder, &endpoint, role)
         });
+        let (next, alarm) = watch::channel(None);
+        let clock = Arc::clone(&common.clock);
         let owner = Owner::start(
             Arc::clone(&common),
             sandbox,
@@ -369,11 +381,11 @@ impl Builder {
             resolved,
             last_known_good,
             background_refresh,
+            next,
         )
         .await?;
-        let (calls, waiting) = Calls::channel();
-        tokio::spawn(owner.run(waiting));
-        Ok(Ec2RoleProvider { common, calls })
+        let turns = Arc::new(Turns::new(runtime, owner, clock, alarm));
+        Ok(Ec2RoleProvider { common, turns })
     }
 }
 

@@ -6,7 +6,7 @@
 //! | are due, expire in more than a minute, and the policy is `Windowed` | the held credentials; the first caller waits for the refresh |
 //! | are due otherwise, or there are none | the outcome of the refresh, the same for all callers |
 //!
-//! There is one refresh at a time, and the [`Owner`] of the instance always completes it.
+//! There is one refresh at a time, and it always completes. The [`Owner`] of the instance makes it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,7 +18,8 @@ use futures_util::future::Shared;
 use tokio::sync::{broadcast, oneshot};
 
 use self::snapshot::Snapshot;
-use crate::call::{Call, Calls, Reply, answer};
+use self::turns::Turns;
+use crate::call::{Call, Callee, Reply, stopped};
 use crate::clock::Clock;
 #[cfg(feature = "profile")]
 use crate::config::AssumeRole;
@@ -31,6 +32,7 @@ use crate::status::{Event, Events, Status};
 mod builder;
 mod owner;
 mod snapshot;
+mod turns;
 
 pub use self::builder::Builder;
 
@@ -50,7 +52,7 @@ const EVENTS: usize = 64;
 #[derive(Clone)]
 pub struct Ec2RoleProvider {
     common: Arc<Common>,
-    calls: Calls,
+    turns: Arc<Turns>,
 }
 
 /// The state that the handles and the owner share.
@@ -89,7 +91,7 @@ impl Ec2RoleProvider {
         }
         match self.join_refresh() {
             Turn::Wait(refresh) => refresh.await,
-            Turn::Use(held) => Ok(held),
+            Turn::Done(outcome) => outcome,
         }
     }
 
@@ -115,24 +117,31 @@ impl Ec2RoleProvider {
     /// Waits for the refresh in progress, or begins one. Does neither if the held credentials can still
     /// be used and another caller waits already.
     fn join_refresh(&self) -> Turn {
+        // Held while a refresh begins, which is long enough for a component that answers from its cache
+        // to be done. Other callers need not be woken then.
         let mut under_way = self.common.refresh();
         // Another caller may have completed a refresh in the meantime.
         if let Some(held) = self.fresh() {
-            return Turn::Use(held);
+            return Turn::Done(Ok(held));
         }
         match &*under_way {
             Some(refresh) => match self.usable() {
-                Some(held) => Turn::Use(held),
+                Some(held) => Turn::Done(Ok(held)),
                 None => Turn::Wait(refresh.clone()),
             },
-            None => Turn::Wait(under_way.insert(self.begin_refresh()).clone()),
+            None => match self.turns.refresh() {
+                Ok(outcome) => Turn::Done(outcome),
+                Err(waiting) => {
+                    let (reply, refresh) = refresh();
+                    let common = Arc::clone(&self.common);
+                    self.turns.complete(async move {
+                        let outcome = waiting.await;
+                        common.complete_refresh(reply, outcome);
+                    });
+                    Turn::Wait(under_way.insert(refresh).clone())
+                }
+            },
         }
-    }
-
-    fn begin_refresh(&self) -> Refresh {
-        let (reply, refresh) = refresh();
-        self.calls.send(Call::Refresh(reply));
-        refresh
     }
 
     /// The held credentials, if they are due but may still be handed out.
@@ -161,7 +170,7 @@ impl Ec2RoleProvider {
     ///
     /// If IMDS returns none.
     pub async fn retrieve(&self) -> Result<Arc<Credentials>, Error> {
-        self.calls.call(Call::Retrieve).await
+        self.callee().call(Call::Retrieve).await
     }
 
     /// Drops the held credentials. The next call sends requests to IMDS, and fails if they fail.
@@ -171,7 +180,7 @@ impl Ec2RoleProvider {
     /// [`ErrorKind::Component`](crate::ErrorKind::Component) if the component cannot be run.
     pub async fn invalidate(&self) -> Result<(), Error> {
         self.common.snapshot.store(None);
-        self.calls.call(Call::Invalidate).await
+        self.callee().call(Call::Invalidate).await
     }
 
     /// Reports that AWS did not accept the credentials with this access key ID. If they are the held
@@ -181,14 +190,18 @@ impl Ec2RoleProvider {
     ///
     /// [`ErrorKind::Component`](crate::ErrorKind::Component) if the component cannot be run.
     pub async fn reject(&self, access_key_id: &str) -> Result<(), Error> {
-        self.calls
+        self.callee()
             .call(|reply| Call::Reject(access_key_id.to_owned(), reply))
             .await
     }
 
     /// The IMDS client, which reads any path of the metadata tree with the same session token.
     pub fn metadata(&self) -> Metadata<'_> {
-        Metadata::new(&self.calls)
+        Metadata::new(self.callee())
+    }
+
+    fn callee(&self) -> &dyn Callee {
+        &*self.turns
     }
 
     /// The state of the provider. No request is sent, and the call never waits.
@@ -216,13 +229,14 @@ impl Ec2RoleProvider {
 /// A refresh, and the sender that completes it.
 fn refresh() -> (Reply<Arc<Credentials>>, Refresh) {
     let (reply, receiver) = oneshot::channel();
-    (reply, answer(receiver).boxed().shared())
+    let outcome = async { receiver.await.map_err(|_| stopped())? };
+    (reply, outcome.boxed().shared())
 }
 
 /// What a caller does if the held credentials are due.
 enum Turn {
     Wait(Refresh),
-    Use(Arc<Credentials>),
+    Done(Result<Arc<Credentials>, Error>),
 }
 
 impl Common {
@@ -240,6 +254,17 @@ impl Common {
         let (reply, refresh) = refresh();
         *under_way = Some(refresh);
         Some(reply)
+    }
+
+    /// Gives the outcome of a refresh to those who wait. A caller from now on begins a new refresh or
+    /// reads the snapshot.
+    fn complete_refresh(
+        &self,
+        reply: Reply<Arc<Credentials>>,
+        outcome: Result<Arc<Credentials>, Error>,
+    ) {
+        self.refresh().take();
+        let _ = reply.send(outcome);
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::Common;
@@ -38,9 +38,9 @@ pub(super) struct Owner {
     last_known_good: Option<LastKnownGood>,
     background_refresh: bool,
     bound: Duration,
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     /// The credentials handed out last. A restarted instance does not know them.
-    held: Option<Credentials>,
+    held: Option<Arc<Credentials>>,
     /// The instance does not hold these credentials, because it was restarted or told to drop its own.
     unknown_to_the_instance: bool,
     /// When the credentials are due, on the monotonic clock.
@@ -49,6 +49,8 @@ pub(super) struct Owner {
     retry: Option<Duration>,
     /// The number of refreshes that this instance reported last.
     refreshes: u64,
+    /// When to [`wake`](Self::wake) the owner.
+    next: watch::Sender<Option<Duration>>,
 }
 
 impl Owner {
@@ -60,6 +62,7 @@ impl Owner {
         resolved: Resolved,
         last_known_good: Option<LastKnownGood>,
         background_refresh: bool,
+        next: watch::Sender<Option<Duration>>,
     ) -> Result<Self, Error> {
         let bound = ports.limits.call(resolved.settings.operation_timeout);
         let options = wit::Options::from(&resolved.settings);
@@ -78,44 +81,15 @@ impl Owner {
             alarm: None,
             retry: None,
             refreshes: 0,
+            next,
         };
         owner.instance().await?;
         Ok(owner)
     }
 
-    /// Makes calls until the last handle is dropped, even if their callers have gone away.
-    pub(super) async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
-        loop {
-            let clock = Arc::clone(&self.common.clock);
-            let retries = self.retry.is_some() && (self.alarm.is_none() || self.retry < self.alarm);
-            let next = if retries { self.retry } else { self.alarm };
-            let due = async move {
-                match next {
-                    Some(at) => clock.sleep(at.saturating_sub(clock.monotonic())).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                call = calls.recv() => match call {
-                    Some(call) => self.answer(call).await,
-                    None => return,
-                },
-                () = due => match retries {
-                    true => self.retry().await,
-                    false => self.come_due().await,
-                },
-            }
-        }
-    }
-
-    async fn answer(&mut self, call: Call) {
+    /// Makes a call, even if its caller has gone away.
+    pub(super) async fn answer(&mut self, call: Call) {
         match call {
-            Call::Refresh(reply) => {
-                let answer = self.refresh().await;
-                // A caller from now on begins a new refresh or reads the snapshot.
-                self.common.refresh().take();
-                let _ = reply.send(answer);
-            }
             Call::Retrieve(reply) => {
                 let answer = self.with(async |instance| instance.retrieve().await).await;
                 let answer = answer.map(|credentials| Arc::new(credentials.into()));
@@ -184,6 +158,28 @@ impl Owner {
         }
     }
 
+    /// Tells when to wake the owner next.
+    pub(super) fn set_alarm(&self) {
+        let next = self.next_wake();
+        self.next
+            .send_if_modified(|at| std::mem::replace(at, next) != next);
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        self.alarm.into_iter().chain(self.retry).min()
+    }
+
+    /// Called at the time `at`. Calls since the alarm was set may have changed it.
+    pub(super) async fn wake(&mut self, at: Duration) {
+        if self.next_wake() != Some(at) {
+            return;
+        }
+        match self.alarm {
+            Some(alarm) if alarm == at => self.come_due().await,
+            _ => self.retry().await,
+        }
+    }
+
     /// Publishes the status first, so that a caller with the answer finds it there too.
     async fn reply<T>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {
         self.publish_status().await;
@@ -202,10 +198,9 @@ impl Owner {
         if self.background_refresh {
             // Callers in the meantime wait for this refresh.
             let reply = self.common.announce_refresh();
-            let answer = self.refresh().await;
+            let outcome = self.refresh().await;
             if let Some(reply) = reply {
-                self.common.refresh().take();
-                let _ = reply.send(answer);
+                self.common.complete_refresh(reply, outcome);
             }
         }
     }
@@ -264,8 +259,28 @@ impl Owner {
         self.alarm = Some(self.common.clock.monotonic() + left);
         self.retry = None;
         self.common.snapshot.store(Some(credentials));
-        self.held = Some(credentials.clone());
+        self.held = Some(Arc::new(credentials.clone()));
         self.common.status().access_key_id = self.key_id();
+    }
+
+    /// The held credentials, if the component returned them once more because they are not due. By its
+    /// interface, it sends no request then, so neither its status nor anything here has changed.
+    fn unchanged(
+        &self,
+        credentials: &Credentials,
+        requests_before: Option<u64>,
+    ) -> Option<Arc<Credentials>> {
+        let held = self.held.as_ref()?;
+        let promised = credentials.are_promised(self.common.now())
+            && requests_before == self.requests()
+            && !self.unknown_to_the_instance
+            && self.alarm.is_some();
+        (promised && **held == *credentials).then(|| Arc::clone(held))
+    }
+
+    /// How many requests this instance has made.
+    fn requests(&self) -> Option<u64> {
+        self.instance.as_ref().map(|instance| instance.requests())
     }
 
     fn forget(&mut self) {
@@ -276,15 +291,23 @@ impl Owner {
         self.common.status().access_key_id = None;
     }
 
-    async fn refresh(&mut self) -> Result<Arc<Credentials>, Error> {
-        let span = tracing::info_span!("refresh");
+    pub(super) async fn refresh(&mut self) -> Result<Arc<Credentials>, Error> {
+        let span = tracing::info_span!(parent: None, "refresh");
         async {
             let start = Instant::now();
-            let before = self.common.status().clone();
-            let asked_before = self.refreshes;
+            let requests_before = self.requests();
+            let restarts_before = self.common.status().restarts;
             let answer = self
                 .with(async |instance| instance.get_credentials().await)
-                .await;
+                .await
+                .map(Credentials::from);
+            if let Ok(credentials) = &answer
+                && let Some(held) = self.unchanged(credentials, requests_before)
+            {
+                return Ok(held);
+            }
+            let before = self.common.status().clone();
+            let asked_before = self.refreshes;
             if let Err(error) = &answer
                 && error.is_component()
             {
@@ -292,8 +315,8 @@ impl Owner {
             }
             let status = self.publish_status().await;
             // Nothing has changed if no request was sent.
-            let news = self.refreshes != asked_before || status.restarts != before.restarts;
-            let answer = match answer.map(Credentials::from) {
+            let news = self.refreshes != asked_before || status.restarts != restarts_before;
+            let answer = match answer {
                 Ok(credentials) => Ok(self.hand_out(&credentials, &before, &status, start, news)),
                 Err(error) => self.bridge(error, &before, &status, start, news),
             };
@@ -373,7 +396,7 @@ impl Owner {
         let now = self.common.now();
         let unknown_to_the_instance =
             self.unknown_to_the_instance && status.credentials_received.is_none();
-        let held = self.held.clone().filter(|held| {
+        let held = self.held.as_deref().cloned().filter(|held| {
             (error.is_component() || unknown_to_the_instance)
                 && held.last_longer_than(Duration::ZERO, now)
         });
@@ -436,7 +459,7 @@ impl Owner {
     }
 
     fn key_id(&self) -> Option<String> {
-        self.held.as_ref().map(shown_id)
+        self.held.as_deref().map(shown_id)
     }
 
     /// Publishes the status of the component. Without an instance, the last status stays.
@@ -457,7 +480,9 @@ impl Owner {
         &mut self,
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let answer = call(self.instance().await?).await;
+        let instance = self.instance().await?;
+        instance.renew_epoch();
+        let answer = call(instance).await;
         let answer = answer.map_err(|error| error.with_obstacle(self.ports.obstacle.get()));
         if let Err(error) = &answer
             && error.kind() == ErrorKind::Component
@@ -474,16 +499,26 @@ impl Owner {
     }
 
     async fn instance(&mut self) -> Result<&mut Instance, Error> {
+        let Self {
+            sandbox,
+            ports,
+            resolved,
+            options,
+            bound,
+            ..
+        } = self;
+        let start = async {
+            let mut instance = sandbox.instantiate(ports, *bound).await?;
+            instance
+                .configure(options)
+                .await?
+                .map_err(|error| resolved.explain(error))?;
+            Ok::<_, Error>(Box::new(instance))
+        };
+        // On the heap, like the instance: otherwise each call would copy both.
         let instance = match self.instance.take() {
             Some(instance) => instance,
-            None => {
-                let mut instance = self.sandbox.instantiate(&self.ports, self.bound).await?;
-                instance
-                    .configure(&self.options)
-                    .await?
-                    .map_err(|error| self.resolved.explain(error))?;
-                instance
-            }
+            None => Box::pin(start).await?,
         };
         Ok(self.instance.insert(instance))
     }

@@ -13,7 +13,9 @@ use arc_swap::ArcSwapOption;
 
 use crate::credentials::Credentials;
 
-/// The maximum number of copies. Further threads share them.
+/// The number of copies for each processor, and the maximum. There are more threads than processors,
+/// and those that happen to run at the same time should not share a copy.
+const COPIES: usize = 8;
 const MAX_COPIES: usize = 16;
 
 pub(super) struct Snapshot {
@@ -31,7 +33,7 @@ impl Snapshot {
         static THREADS: LazyLock<usize> =
             LazyLock::new(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
 
-        let copies = (0..MAX_COPIES.min(*THREADS)).map(|_| Copy::default());
+        let copies = (0..MAX_COPIES.min(COPIES * *THREADS)).map(|_| Copy::default());
         Self {
             copies: copies.collect(),
         }

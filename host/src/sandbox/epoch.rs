@@ -4,8 +4,9 @@
 //! therefore compiled to check the engine's epoch, and yields when the epoch has advanced. A thread
 //! advances the epoch during calls, and sleeps otherwise.
 
-use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
-use std::thread;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -17,23 +18,19 @@ const TICK: Duration = Duration::from_millis(10);
 #[must_use]
 pub(super) struct Call(());
 
-static CALLS: LazyLock<Calls> = LazyLock::new(Calls::default);
+/// The number of calls in progress.
+static IN_PROGRESS: AtomicUsize = AtomicUsize::new(0);
 
-#[derive(Default)]
-struct Calls {
-    in_progress: Mutex<usize>,
-    first: Condvar,
-}
+/// The thread that advances the epoch.
+static TICKER: OnceLock<Thread> = OnceLock::new();
 
 impl Call {
     pub(super) fn begin() -> Self {
-        let mut in_progress = CALLS
-            .in_progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *in_progress += 1;
-        if *in_progress == 1 {
-            CALLS.first.notify_one();
+        if IN_PROGRESS.fetch_add(1, Ordering::SeqCst) == 0
+            && let Some(ticker) = TICKER.get()
+        {
+            // Costs a system call only if the thread is parked.
+            ticker.unpark();
         }
         Self(())
     }
@@ -41,24 +38,18 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        *CALLS
-            .in_progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) -= 1;
+        IN_PROGRESS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Advances the epoch of `engine` from now on.
+/// Advances the epoch of `engine`, the one of the process, from now on.
 pub(super) fn start(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     let tick = move || {
         loop {
-            let in_progress = CALLS
-                .in_progress
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let none = |in_progress: &mut usize| *in_progress == 0;
-            drop(CALLS.first.wait_while(in_progress, none));
+            while IN_PROGRESS.load(Ordering::SeqCst) == 0 {
+                thread::park();
+            }
             thread::sleep(TICK);
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),
@@ -66,8 +57,9 @@ pub(super) fn start(engine: &Engine) -> std::io::Result<()> {
             }
         }
     };
-    thread::Builder::new()
+    let ticker = thread::Builder::new()
         .name("ec2-role-epoch".into())
-        .spawn(tick)
-        .map(drop)
+        .spawn(tick)?;
+    TICKER.get_or_init(|| ticker.thread().clone());
+    Ok(())
 }

@@ -57,16 +57,22 @@ pub(crate) struct Sandbox {
     exports: wit::ExportsPre<State>,
 }
 
+static BUILT_IN: Mutex<Option<Sandbox>> = Mutex::new(None);
+
 impl Sandbox {
     /// The component that the library was built with, which a process compiles only once.
     pub(crate) fn built_in(cache: Option<&Path>) -> Result<Self, Error> {
-        static BUILT_IN: Mutex<Option<Sandbox>> = Mutex::new(None);
-
         let mut built_in = BUILT_IN.lock().unwrap_or_else(PoisonError::into_inner);
         match &*built_in {
             Some(sandbox) => Ok(sandbox.clone()),
             None => Ok(built_in.insert(Self::new(COMPONENT, cache)?).clone()),
         }
+    }
+
+    /// Whether [`built_in`](Self::built_in) takes no time, because the process has compiled the
+    /// component.
+    pub(crate) fn is_built_in_ready() -> bool {
+        BUILT_IN.try_lock().is_ok_and(|built_in| built_in.is_some())
     }
 
     /// Compiles `component`, or loads it from the folder `cache`. The component must export the
@@ -153,12 +159,23 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Gives the next call up to a tick before it yields. Otherwise it would yield at once if the epoch
+    /// has advanced since the last call, and its caller would wait for another thread.
+    pub(crate) fn renew_epoch(&mut self) {
+        self.store.set_epoch_deadline(1);
+    }
+
     pub(crate) async fn configure(
         &mut self,
         options: &ec2_role::Options,
     ) -> Result<Result<(), provider::Error>, Error> {
         let role = self.exports.imds_credentials_ec2_role();
         bounded(self.bound, role.call_configure(&mut self.store, options)).await
+    }
+
+    /// How many requests the component has made, also those that the sandbox denied.
+    pub(crate) fn requests(&self) -> u64 {
+        self.store.data().requests
     }
 
     pub(crate) async fn get_credentials(&mut self) -> Result<provider::Credentials, Error> {

@@ -72,6 +72,8 @@ pub(super) struct State {
     randomness: Randomness,
     http: WasiHttpCtx,
     hooks: Hooks,
+    /// How many requests the component has made, also those that were denied.
+    pub(super) requests: u64,
     pub(super) limits: StoreLimits,
 }
 
@@ -101,6 +103,7 @@ impl State {
                 connect_timeout,
                 obstacle,
             },
+            requests: 0,
             limits: StoreLimitsBuilder::new()
                 .memory_size(limits.memory)
                 .instances(limits.instances)
@@ -268,6 +271,7 @@ fn link_outgoing_handler(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "handle",
         |mut store: StoreContextMut<'_, State>, (request, options): Arguments| {
             let state = store.data_mut();
+            state.requests = state.requests.wrapping_add(1);
             let given = options.as_ref().map(Resource::rep);
             let answer = outgoing_handler::Host::handle(&mut state.http(), request, options);
             if let Some(given) = given {

@@ -11,4 +11,5 @@ mod restart;
 mod secrets;
 mod settings;
 mod support;
+mod threads;
 mod tree;
