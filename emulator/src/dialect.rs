@@ -11,6 +11,7 @@
 //! | `Expect: 100-continue` | ignored | 417 |
 //! | directory without a slash | the listing | 301: location, length, connection, date, server |
 
+use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ use crate::decision::ReasonPhrase;
 /// The header with the TTL of a token, in requests and responses.
 pub(crate) const TOKEN_TTL: HeaderName =
     HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+
+/// The most headers that a response has.
+const MOST_HEADERS: usize = 9;
 
 /// One of the two formats that IMDS answers in.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
@@ -117,6 +121,7 @@ impl Dialect {
             }
         };
         let mut response = Response::new(body);
+        *response.headers_mut() = HeaderMap::with_capacity(MOST_HEADERS);
         *response.status_mut() = status;
         if status == StatusCode::METHOD_NOT_ALLOWED {
             response
@@ -285,11 +290,23 @@ fn location(host: Option<&HeaderValue>, path: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(url).ok()
 }
 
+/// The date in a header. Most responses have the dates of the one before, which are kept.
 fn http_date(moment: DateTime<Utc>) -> HeaderValue {
+    thread_local! {
+        static KEPT: RefCell<[Option<(u64, HeaderValue)>; 2]> = const { RefCell::new([None, None]) };
+    }
     // Clocks can be set to years that an HTTP date cannot express.
     let seconds = moment.timestamp().clamp(0, LAST_SECOND).unsigned_abs();
-    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
-    HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
+    KEPT.with_borrow_mut(|kept| {
+        if let Some((_, date)) = kept.iter().flatten().find(|(of, _)| *of == seconds) {
+            return date.clone();
+        }
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+        let date = HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""));
+        let [older, newer] = kept;
+        *older = newer.replace((seconds, date.clone()));
+        date
+    })
 }
 
 /// The end of the year 9999, as a Unix time.

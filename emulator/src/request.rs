@@ -75,35 +75,49 @@ impl SentToken {
 /// The path of a request.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,
-    /// The segments, without those that change nothing: empty ones and `.` `[I9]`.
-    segments: Vec<&'a str>,
-    /// The percent-decoded segments, if all are valid UTF-8.
-    pub(crate) decoded: Option<Vec<Cow<'a, str>>>,
-    pub(crate) ends_in_slash: bool,
+    /// `None` if the percent-decoded path is not valid UTF-8.
+    target: Option<Target<'a>>,
+}
+
+/// What a path leads to: its percent-decoded segments, without those that change nothing, which are
+/// empty ones and `.` `[I9]`.
+struct Target<'a> {
+    /// The first segment; empty if there is none.
+    version: Cow<'a, str>,
+    /// The other segments, joined by slashes.
+    below: Cow<'a, str>,
+    is_for_tokens: bool,
 }
 
 impl<'a> Path<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        let segments: Vec<&str> = text
-            .split('/')
-            .filter(|segment| !["", "."].contains(segment))
-            .collect();
-        let decode = |segment: &&'a str| percent_decode_str(segment).decode_utf8().ok();
-        Self {
-            text,
-            decoded: segments.iter().map(decode).collect(),
-            segments,
-            ends_in_slash: text.ends_with('/'),
-        }
+        let target = if is_literal(text) {
+            Some(Target::literal(text))
+        } else {
+            Target::decoded(text)
+        };
+        Self { text, target }
     }
 
     pub(crate) fn is_for_tokens(&self) -> bool {
-        let segments = self.decoded.as_deref();
-        matches!(segments, Some([_, api, token]) if api == "api" && token == "token")
+        let target = self.target.as_ref();
+        target.is_some_and(|target| target.is_for_tokens)
     }
 
+    /// The version of the tree, if the path names one.
     pub(crate) fn version(&self) -> Option<&str> {
-        self.decoded.as_ref()?.first().map(AsRef::as_ref)
+        let (version, _) = self.target()?;
+        (!version.is_empty()).then_some(version)
+    }
+
+    /// The version of the tree, or nothing, and the path below it. `None` if they are not valid UTF-8.
+    pub(crate) fn target(&self) -> Option<(&str, &str)> {
+        let target = self.target.as_ref()?;
+        Some((&target.version, &target.below))
+    }
+
+    pub(crate) fn ends_in_slash(&self) -> bool {
+        self.text.ends_with('/')
     }
 
     /// The path as globs match it: percent-decoded, with repeated slashes reduced to one, and without
@@ -113,18 +127,57 @@ impl<'a> Path<'a> {
         if is_normal(self.text) && !self.text.ends_with("/.") {
             return self.text.into();
         }
-        let end = if self.ends_in_slash && !self.segments.is_empty() {
+        let decode = |segment: &'a str| match percent_decode_str(segment).decode_utf8() {
+            Ok(decoded) if !decoded.contains('/') => decoded,
+            _ => segment.into(),
+        };
+        let segments: Vec<Cow<'a, str>> = segments(self.text).map(decode).collect();
+        let end = if self.ends_in_slash() && !segments.is_empty() {
             "/"
         } else {
             ""
         };
-        let decode = |segment: &&'a str| match percent_decode_str(segment).decode_utf8() {
-            Ok(decoded) if !decoded.contains('/') => decoded,
-            _ => (*segment).into(),
-        };
-        let segments: Vec<_> = self.segments.iter().map(decode).collect();
         format!("/{}{end}", segments.join("/")).into()
     }
+}
+
+impl<'a> Target<'a> {
+    /// The target of a path that [is literal](is_literal).
+    fn literal(text: &'a str) -> Self {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (version, below) = text.split_once('/').unwrap_or((text, ""));
+        Self {
+            version: version.into(),
+            below: below.into(),
+            is_for_tokens: below == "api/token",
+        }
+    }
+
+    fn decoded(text: &'a str) -> Option<Self> {
+        let decode = |segment: &'a str| percent_decode_str(segment).decode_utf8().ok();
+        let segments: Vec<Cow<'a, str>> = segments(text).map(decode).collect::<Option<_>>()?;
+        let (version, below) = segments.split_first().unzip();
+        let below = below.unwrap_or_default();
+        Some(Self {
+            version: version.cloned().unwrap_or_default(),
+            below: below.join("/").into(),
+            // A segment can contain a slash that was encoded.
+            is_for_tokens: matches!(below, [api, token] if api == "api" && token == "token"),
+        })
+    }
+}
+
+/// Whether a path needs no decoding, and no segment of it changes nothing.
+fn is_literal(text: &str) -> bool {
+    let mut pairs = text.as_bytes().windows(2);
+    !text.contains('%') && !pairs.any(|pair| matches!(pair, b"//" | b"/."))
+}
+
+/// The segments, without those that change nothing: empty ones and `.` `[I9]`.
+fn segments(text: &str) -> impl Iterator<Item = &str> {
+    let segments = text.split('/');
+    segments.filter(|segment| !["", "."].contains(segment))
 }
 
 /// A glob of paths: `*` matches within one segment, `**` across segments.
@@ -227,5 +280,51 @@ impl JsonSchema for PathGlob {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         String::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_same_target_in_every_notation() {
+        for (target, paths) in [
+            (
+                ("latest", "meta-data/ami-id"),
+                &[
+                    "/latest/meta-data/ami-id",
+                    "/latest/meta-data/ami-id/",
+                    "//latest/./meta-data///ami-id/.",
+                    "/latest/meta%2Ddata/ami-id",
+                    "/%6Catest/meta-data/ami-id/",
+                ][..],
+            ),
+            (("latest", ""), &["/latest", "/latest/", "/./latest//"]),
+            (("latest", ".hidden"), &["/latest/.hidden"]),
+            (("latest", "."), &["/latest/%2E"]),
+            (("", ""), &["", "/", "//", "/.", "/./"]),
+        ] {
+            for path in paths {
+                assert_eq!(Path::new(path).target(), Some(target), "{path}");
+            }
+        }
+        assert_eq!(Path::new("/latest/%ff").target(), None);
+    }
+
+    #[test]
+    fn only_two_segments_below_a_version_are_for_tokens() {
+        for (path, expected) in [
+            ("/latest/api/token", true),
+            ("/2021-01-03/api/token/", true),
+            ("//latest/api/./token", true),
+            ("/latest/%61pi/token", true),
+            ("/latest/api%2Ftoken", false),
+            ("/api/token", false),
+            ("/latest/api/token/x", false),
+            ("/latest/api/tokens", false),
+        ] {
+            assert_eq!(Path::new(path).is_for_tokens(), expected, "{path}");
+        }
     }
 }

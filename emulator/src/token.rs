@@ -22,6 +22,7 @@ const LIFE: usize = 8 + 4;
 /// Distinguishes tokens that were issued at the same moment.
 const NUMBER: usize = 4;
 const SEAL: usize = 20;
+const LENGTH: usize = PREFIX + LIFE + NUMBER + SEAL;
 
 /// The content of a token that this instance issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Tokens {
         let end = now
             .checked_add_signed(TimeDelta::seconds(ttl.into()))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mut token = Vec::with_capacity(PREFIX + LIFE + NUMBER + SEAL);
+        let mut token = Vec::with_capacity(LENGTH);
         token.extend(prefix.0);
         token.extend(end.timestamp_millis().to_be_bytes());
         token.extend(ttl.to_be_bytes());
@@ -111,11 +112,10 @@ impl Tokens {
 
     /// The content of `token`, if this instance issued it `[I15]`.
     pub(crate) fn read(&self, token: &str) -> Option<Token> {
-        let token = URL_SAFE.decode(token).ok()?;
-        let (sealed, seal) = token.split_at_checked(PREFIX + LIFE + NUMBER)?;
-        if seal.len() != SEAL {
-            return None;
-        }
+        let mut bytes = [0; LENGTH.next_multiple_of(3)];
+        let length = URL_SAFE.decode_slice(token, &mut bytes).ok()?;
+        let token: &[u8; LENGTH] = bytes.get(..length)?.try_into().ok()?;
+        let (sealed, seal) = token.split_at_checked(LENGTH - SEAL)?;
         self.seal
             .clone()
             .chain_update(sealed)

@@ -153,16 +153,13 @@ impl Imds {
         if self.config.metadata_options.http_endpoint == Switch::Disabled {
             return content(FORBIDDEN);
         }
-        let segments = path.decoded.as_ref();
-        let segments: Option<Vec<&str>> =
-            segments.map(|segments| segments.iter().map(AsRef::as_ref).collect());
-        if let Some([LATEST, "api", "token"]) = segments.as_deref() {
+        if path.is_for_tokens() && path.version() == Some(LATEST) {
             return self.token(request, number, now);
         }
-        self.guard(sent, now, || match (&request.method, &segments) {
-            (&Method::GET | &Method::HEAD, Some(segments)) => {
+        self.guard(sent, now, || match (&request.method, path.target()) {
+            (&Method::GET | &Method::HEAD, Some((version, below))) => {
                 let then = now.checked_sub_signed(self.quirks.age).unwrap_or(now);
-                self.read(path, segments, then)
+                self.read(path, version, below, then)
             }
             (&Method::GET | &Method::HEAD, None) => NOT_FOUND,
             (&Method::OPTIONS, _) => Kind::Options("OPTIONS, GET, HEAD"),
@@ -232,35 +229,32 @@ impl Imds {
     }
 
     /// Looks up a path in the tree `[I27]` to `[I36]`.
-    fn read(&self, path: &Path<'_>, segments: &[&str], now: DateTime<Utc>) -> Kind {
-        let Some((version, rest)) = segments.split_first() else {
+    fn read(&self, path: &Path<'_>, version: &str, below: &str, now: DateTime<Utc>) -> Kind {
+        if version.is_empty() {
             let versions = VERSIONS.join("\n") + "\n" + LATEST;
             return data(versions, self.modified);
-        };
-        if *version != LATEST && !VERSIONS.contains(version) {
+        }
+        if version != LATEST && !VERSIONS.contains(&version) {
             return NOT_FOUND;
         }
-        if !self.quirks.missing.is_empty() {
-            let path = rest.join("/");
-            if self.quirks.missing.iter().any(|glob| glob.is_match(&path)) {
-                return NOT_FOUND;
-            }
+        if self.quirks.missing.iter().any(|glob| glob.is_match(below)) {
+            return NOT_FOUND;
         }
         let snapshot = self.snapshot(now);
-        match snapshot.tree.find(version, rest, &snapshot) {
+        match snapshot.tree.find(version, below, &snapshot) {
             Some(Found::Leaf(value)) => Kind::Data {
                 body: value.body,
-                content_type: match rest {
+                content_type: match below {
                     // [I34]
-                    ["user-data"] => "application/octet-stream",
+                    "user-data" => "application/octet-stream",
                     _ => "text/plain",
                 },
                 modified: value.modified.unwrap_or(self.modified.min(now)),
             },
             Some(Found::Folder(_))
                 if self.config.server.dialect == Dialect::Xen
-                    && !path.ends_in_slash
-                    && !rest.is_empty() =>
+                    && !path.ends_in_slash()
+                    && !below.is_empty() =>
             {
                 Kind::Directory {
                     path: format!("{}/", path.text),
@@ -268,9 +262,8 @@ impl Imds {
             }
             Some(Found::Folder(mut names)) => {
                 if !self.quirks.unlisted.is_empty() {
-                    let folder = rest.join("/");
                     names.retain(|name| {
-                        let path = format!("{folder}/{}", name.trim_end_matches('/'));
+                        let path = format!("{below}/{}", name.trim_end_matches('/'));
                         !self.quirks.unlisted.iter().any(|glob| glob.is_match(&path))
                     });
                 }

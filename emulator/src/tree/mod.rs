@@ -162,12 +162,11 @@ impl Tree {
     }
 
     /// What exists at `path` below `version`, at that moment.
-    pub(crate) fn find(&self, version: &str, path: &[&str], at: &Snapshot<'_>) -> Option<Found> {
-        let path = path.join("/");
-        match self.node(&path) {
+    pub(crate) fn find(&self, version: &str, path: &str, at: &Snapshot<'_>) -> Option<Found> {
+        match self.node(path) {
             Some(node) if node.is_in(version) => node.value(at).map(Found::Leaf),
             Some(_) => None,
-            None => self.list(version, &path, at).map(Found::Folder),
+            None => self.list(version, path, at).map(Found::Folder),
         }
     }
 
