@@ -4,9 +4,10 @@
 use std::convert::Infallible;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,12 +21,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tower::Service as _;
 
 use super::entry::{Entry, Origin};
 use super::exchange::Begun;
-use super::listener::end;
+use super::listener;
 use super::meter::Meter;
 use super::network::{Kind, Network};
 use super::router::{ConnectionSteps, FromListener};
@@ -62,10 +63,15 @@ impl Drop for Counted {
     }
 }
 
+fn head_timeout(server: &config::Server) -> Duration {
+    let timeout = TimeDelta::from(server.head_timeout).to_std();
+    timeout.unwrap_or(Duration::MAX)
+}
+
 fn http(server: &config::Server) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(TimeDelta::from(server.head_timeout).to_std().ok())
+        .header_read_timeout(head_timeout(server))
         .max_buf_size(HEAD_BYTES)
         .title_case_headers(true)
         .keep_alive(server.keep_alive);
@@ -87,7 +93,7 @@ pub(super) async fn serve(
         process: None,
         network_is_ours: network.traffic.is_some(),
     };
-    let (http, meter) = {
+    let (head_timeout, meter) = {
         let mut imds = shared.imds();
         if imds.tells_processes_apart() {
             drop(imds);
@@ -96,48 +102,42 @@ pub(super) async fn serve(
             imds = shared.imds();
         }
         let meter = Meter::new(network.kind, &shared, &origin, &stream);
-        if let Some(summary) = imds.accept(origin.client(&shared), shared.clock.now()) {
-            Entry::new(&shared, "", "", &HeaderMap::new(), &origin, summary).end(Outcome::Reset, 0);
+        let now = shared.clock.now();
+        if let Some(summary) = imds.accept(origin.client(&shared), now) {
+            let headers = HeaderMap::new();
+            Entry::new(&shared, "", "", &headers, &origin, summary, now).end(Outcome::Reset, 0);
             return wire::reset(stream);
         }
-        let options = &imds.config().metadata_options;
+        let config = imds.config();
         let is_ipv4 = peer.ip().to_canonical().is_ipv4();
-        if !is_ipv4 && options.http_protocol_ipv6 == Switch::Disabled {
+        if !is_ipv4 && config.metadata_options.http_protocol_ipv6 == Switch::Disabled {
             return;
         }
-        (http(&imds.config().server), meter)
+        (head_timeout(&config.server), meter)
     };
-    // Each response is written in one call, so the system has nothing to coalesce.
-    let _ = stream.set_nodelay(true);
     let stream = Arc::new(stream);
-    let (hand_over, mut taken_over) = mpsc::channel(1);
-    let steps = {
+    // A client that sends nothing, or half a head, takes little memory.
+    let first = tokio::select! {
+        biased;
+        first = wire::first_bytes(&stream) => first.ok(),
+        () = end_of_input(&stream, &mut stopped) => None,
+        () = tokio::time::sleep(head_timeout) => None,
+    };
+    let steps = if let Some(first) = first {
         let distance = Distance::new(network.kind, &shared, peer);
-        let service = service_fn(|request: Request<Incoming>| {
-            distance.set(&stream, request.method());
+        let begin = |request: &Parts| {
+            distance.set(&stream, &request.method);
             if let Some(meter) = &meter {
                 meter.read();
             }
-            let (request, body) = request.into_parts();
-            // The exchange begins here rather than in the future: hyper drops the future without a
-            // poll if the client has already closed the connection.
-            let begun = Begun::new(&shared, &shared.imds(), &request, &origin);
-            respond(router.clone(), begun, &hand_over, request, body)
-        });
-        let wire = TokioIo::new(Wire(Arc::clone(&stream)));
-        let mut connection = pin!(http.serve_connection(wire, service));
-        // Errors of the connection concern only the client.
-        tokio::select! {
-            _ = connection.as_mut() => None,
-            steps = taken_over.recv() => steps,
-            () = end_of_input(&stream, &mut stopped) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    _ = connection => None,
-                    steps = taken_over.recv() => steps,
-                }
-            }
-        }
+            Begun::new(&shared, &shared.imds(), request, &origin)
+        };
+        let http = http(&shared.imds().config().server);
+        let stream = Arc::clone(&stream);
+        let wire = Wire { stream, first };
+        Box::pin(answer(wire, &http, &router, begin, &mut stopped)).await
+    } else {
+        None
     };
     let Ok(stream) = Arc::try_unwrap(stream) else {
         return;
@@ -153,10 +153,55 @@ pub(super) async fn serve(
     }
 }
 
+/// Answers the requests on a connection. Returns steps on the connection if they take the place of a
+/// response.
+async fn answer(
+    wire: Wire,
+    http: &http1::Builder,
+    router: &Router,
+    begin: impl Fn(&Parts) -> Begun,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<Vec<Step>> {
+    let steps = Mutex::default();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (request, body) = request.into_parts();
+        // The exchange begins here rather than in the future: hyper drops the future without a poll
+        // if the client has already closed the connection.
+        let begun = begin(&request);
+        respond(router.clone(), begun, &steps, request, body)
+    });
+    let stream = Arc::clone(&wire.stream);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(wire), service));
+    tokio::select! {
+        biased;
+        steps = end(connection.as_mut(), &steps) => return steps,
+        () = end_of_input(&stream, stopped) => connection.as_mut().graceful_shutdown(),
+    }
+    end(connection, &steps).await
+}
+
+/// Waits for the end of a connection, or for steps. Errors of the connection concern only the client.
+async fn end<C: Future>(
+    mut connection: Pin<&mut C>,
+    steps: &Mutex<Option<Vec<Step>>>,
+) -> Option<Vec<Step>> {
+    // The service runs when the connection is polled, so its steps are there afterwards.
+    std::future::poll_fn(|context| {
+        let has_ended = connection.as_mut().poll(context).is_ready();
+        let steps = steps.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if has_ended || steps.is_some() {
+            Poll::Ready(steps)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// Returns when the emulator is to stop and all bytes that have arrived are read. The request that
 /// they contain is then recorded, even if it arrived just before the emulator stops.
 async fn end_of_input(stream: &TcpStream, stopped: &mut watch::Receiver<bool>) {
-    end(stopped).await;
+    listener::end(stopped).await;
     let read = async {
         while has_unread(stream) {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -232,7 +277,7 @@ impl Distance {
 async fn respond(
     mut router: Router,
     begun: Begun,
-    hand_over: &mpsc::Sender<Vec<Step>>,
+    hand_over: &Mutex<Option<Vec<Step>>>,
     request: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, Infallible> {
@@ -242,9 +287,32 @@ async fn respond(
     request.extensions_mut().insert(FromListener::new(begun));
     let mut response = router.call(request).await?;
     if let Some(ConnectionSteps(steps)) = response.extensions_mut().remove() {
-        let _ = hand_over.send(steps).await;
+        *hand_over.lock().unwrap_or_else(PoisonError::into_inner) = Some(steps);
         // The connection is taken from the HTTP library, which drops this future.
         std::future::pending().await
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::server::Builder;
+
+    #[tokio::test]
+    async fn a_client_that_sends_nothing_takes_little_memory() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (stream, peer) = accepted.unwrap();
+        let (router, control) = Builder::new().router().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let network = Arc::new(Network::ours());
+        let served = serve(stream, peer, network, control.shared, router, stopped);
+        let size = size_of_val(&served);
+        assert!(size <= 2048, "{size} bytes");
+        drop(client);
+    }
 }

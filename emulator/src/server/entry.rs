@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::USER_AGENT;
 
@@ -52,6 +53,7 @@ impl Entry {
         headers: &HeaderMap,
         origin: &Origin,
         summary: Summary,
+        now: DateTime<Utc>,
     ) -> Self {
         let began = Instant::now();
         let uptime = began.duration_since(shared.began).as_millis();
@@ -61,7 +63,7 @@ impl Entry {
             began,
             exchange: Some(Exchange {
                 number: summary.number,
-                at: shared.clock.now(),
+                at: now,
                 uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
                 client: origin.address.to_canonical(),
                 connection: origin.connection,

@@ -29,14 +29,15 @@ pub(super) struct Begun {
 
 impl Begun {
     pub(super) fn new(shared: &Arc<Shared>, imds: &Imds, request: &Parts, origin: &Origin) -> Self {
+        let now = shared.clock.now();
         let Decision {
             delay,
             delivery,
             summary,
-        } = imds.decide(request, origin.client(shared), shared.clock.now());
+        } = imds.decide(request, origin.client(shared), now);
         let (method, path) = (request.method.as_str(), request.uri.path());
         Self {
-            entry: Entry::new(shared, method, path, &request.headers, origin, summary),
+            entry: Entry::new(shared, method, path, &request.headers, origin, summary, now),
             delay,
             delivery,
             has_body: request.method != Method::HEAD,

@@ -73,7 +73,7 @@ pub(super) async fn listen(
         SocketAddr::V4(_) => Family::Ipv4,
         SocketAddr::V6(_) => Family::Ipv6,
     };
-    let mut port = Port::Open(listener);
+    let mut port = Port::open(listener);
     let mut prohibition: Option<Prohibition> = None;
     let mut imposed: Option<(Conditions, Imposed)> = None;
     let obstacle = shared.obstacles.add();

@@ -28,6 +28,13 @@ pub(super) enum Port {
 }
 
 impl Port {
+    pub(super) fn open(listener: TcpListener) -> Self {
+        // Each response is written in one call, so the system has nothing to coalesce. Connections
+        // inherit the option.
+        let _ = SockRef::from(&listener).set_tcp_nodelay(true);
+        Self::Open(listener)
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
             Self::Open(listener) => listener.accept().await,
@@ -84,7 +91,7 @@ impl Port {
                     socket.listen(BACKLOG)
                 });
                 match listens {
-                    Ok(listener) => Self::Open(listener),
+                    Ok(listener) => Self::open(listener),
                     Err(_) => Self::Refusing(None),
                 }
             }
@@ -93,7 +100,7 @@ impl Port {
                 let _ = socket.set_reuse_address(true);
                 let listens = socket.listen(backlog).and_then(|()| socket.try_clone());
                 match listens.and_then(|socket| TcpListener::from_std(socket.into())) {
-                    Ok(listener) => Self::Open(listener),
+                    Ok(listener) => Self::open(listener),
                     Err(_) => Self::ShutDown(socket),
                 }
             }
@@ -110,4 +117,27 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.bind(address)?;
     socket.set_reuseaddr(false)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_connection_sends_leaves_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut port = Port::open(listener);
+        for kind in [Kind::Ours, Kind::Command] {
+            let client = TcpStream::connect(address).await.unwrap();
+            let (stream, _) = port.accept().await.unwrap();
+            assert!(stream.nodelay().unwrap(), "before {kind:?}");
+            drop((client, stream));
+            // Closed, and opened again.
+            port = port.turned(address, kind).turned(address, kind);
+        }
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = port.accept().await.unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
 }

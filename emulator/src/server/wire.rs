@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::decision::Step;
@@ -15,25 +16,36 @@ use crate::decision::Step;
 /// would reset it.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Whether the system reports each arrival of bytes once, as epoll and kqueue do for the runtime.
+const IS_EDGE_TRIGGERED: bool = cfg!(any(target_os = "linux", target_os = "macos"));
+
 /// The HTTP library's handle of a connection. The emulator keeps another one.
 ///
 /// Writing succeeds even if the client has closed the connection. Otherwise the library would give up,
 /// and requests would be missing in the journal that the client has sent without waiting for responses.
 /// Reading ends with the last of them.
-pub(super) struct Wire(pub(super) Arc<TcpStream>);
+pub(super) struct Wire {
+    pub(super) stream: Arc<TcpStream>,
+    /// What was read from the connection already.
+    pub(super) first: Vec<u8>,
+}
 
 impl AsyncRead for Wire {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(into.remaining());
+            into.put_slice(self.first.drain(..count).as_slice());
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            ready!(self.0.poll_read_ready(context))?;
-            match self.0.try_read_buf(into) {
-                Ok(_) => return Poll::Ready(Ok(())),
+            ready!(self.stream.poll_read_ready(context))?;
+            match read(&self.stream, into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                read => return Poll::Ready(read.map(drop)),
             }
         }
     }
@@ -46,8 +58,8 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(context))?;
-            match self.0.try_write(bytes) {
+            ready!(self.stream.poll_write_ready(context))?;
+            match self.stream.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if is_closed(&error) => return Poll::Ready(Ok(bytes.len())),
                 done => return Poll::Ready(done),
@@ -61,8 +73,8 @@ impl AsyncWrite for Wire {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(context))?;
-            match self.0.try_write_vectored(slices) {
+            ready!(self.stream.poll_write_ready(context))?;
+            match self.stream.try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if is_closed(&error) => {
                     return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
@@ -81,7 +93,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }
 
@@ -89,6 +101,48 @@ impl AsyncWrite for Wire {
 fn is_closed(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
     kinds.contains(&error.kind())
+}
+
+/// Reads until the head of a first request has arrived, or something else that the HTTP library must
+/// see: the end of the connection, bytes that begin no request, or a long head. Meanwhile the
+/// connection takes a fraction of the memory that it takes in the library.
+pub(super) async fn first_bytes(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    const ROOM: usize = 512;
+    const LONG: usize = 4096;
+    let mut bytes = Vec::new();
+    loop {
+        stream.readable().await?;
+        bytes.reserve(ROOM);
+        match read(stream, &mut (&mut bytes).limit(ROOM)) {
+            Ok(1..) if bytes.len() < LONG && is_unfinished(&bytes) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read.map(|_| bytes),
+        }
+    }
+}
+
+/// Whether the bytes are the beginning of a head.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    !bytes.ends_with(b"\r\n\r\n") && matches!(request.parse(bytes), Ok(httparse::Status::Partial))
+}
+
+/// Reads what has arrived.
+fn read(stream: &TcpStream, into: &mut impl BufMut) -> io::Result<usize> {
+    let mut read = Err(io::ErrorKind::WouldBlock.into());
+    // A stream that leaves room in the buffer has no more bytes for now. The runtime is told so, as
+    // its own streams do, because asking the kernel takes another system call.
+    let _ = stream.try_io(Interest::READABLE, || {
+        read = stream.try_read_buf(into);
+        match read {
+            Ok(1..) if IS_EDGE_TRIGGERED && into.has_remaining_mut() => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            _ => Ok(()),
+        }
+    });
+    read
 }
 
 /// Carries out `steps` on a connection, and closes it.
@@ -137,6 +191,29 @@ async fn until_it_ends(stream: &TcpStream) {
             Ok(1..) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_unfinished_until_its_end_or_its_first_error() {
+        for (bytes, expected) in [
+            ("", true),
+            ("G", true),
+            ("GET / HTTP/1.1", true),
+            ("GET / HTTP/1.1\r\nHost: imds\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: imds\r\n\r\n", false),
+            ("GET / HTTP/1.1\n\n", false),
+            ("PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nbo", false),
+            ("\0", false),
+            ("GET / HTTP/7", false),
+            ("GET / HTTP/1.1\r\nno header\r\n", false),
+        ] {
+            assert_eq!(is_unfinished(bytes.as_bytes()), expected, "{bytes:?}");
         }
     }
 }
