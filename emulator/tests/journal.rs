@@ -234,7 +234,9 @@ async fn exchanges_can_be_found_by_everything() {
     let token = bench.token("60").await.body;
     bench.get(LIST, &token).await;
     bench.get(LIST, "nonsense").await;
-    bench.ask("GET //%67one HTTP/1.1\nUser-Agent: Boto3/1").await;
+    bench
+        .ask("GET //%67one HTTP/1.1\nUser-Agent: Boto3/1")
+        .await;
     let filters = [
         (r#"{"path": "/gone/"}"#, vec![4]),
         (r#"{"path": "/latest/meta-data/iam/*/"}"#, vec![2, 3]),
