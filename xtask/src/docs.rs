@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// The repository on the web, to which links to sources lead, for example
-    /// https://github.com/OWNER/imds-credentials.
+    /// `https://github.com/OWNER/imds-credentials`.
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
 }
