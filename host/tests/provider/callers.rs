@@ -112,7 +112,8 @@ async fn windowed_one_waits_and_the_others_go_on_until_the_last_minute() {
     clock.advance(TimeDelta::seconds(1));
     let (one, other) = (refresher.await.unwrap(), waiter.await.unwrap());
     let (one, other) = (one.unwrap(), other.unwrap());
-    assert!(Arc::ptr_eq(&one, &other), "one refresh for both");
+    assert_eq!(one, other);
+    assert_eq!(count(&imds, DOCUMENTS), 2, "one refresh for both");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,12 +109,12 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["token/options"],
     ),
     (
-        "match = { path = '/latest/api/token/', method = 'PUT' }
+        "match = { path = '/latest/api/token{/}', method = 'PUT' }
         fault = { type = 'replace', code = 200, body = 'AQAE-with-a-slash' }",
         &["token/trailing-slash"],
     ),
     (
-        "match = { path = '/latest/api/token/', method = 'PUT' }
+        "match = { path = '/latest/api/token{/}', method = 'PUT' }
         fault = { type = 'status', code = 403 }",
         &["token/trailing-slash"],
     ),
