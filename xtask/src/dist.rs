@@ -34,11 +34,11 @@ enum Part {
     Binaries,
     /// The container image.
     Image,
-    /// The packages for npm. Without the commands, that of the component alone.
+    /// The npm packages. If `binaries` is skipped, only the package of the component is made.
     Npm,
     /// The software bills of materials (SBOM).
     Sbom,
-    /// The wheels for Python. Without the commands, there are none.
+    /// The Python wheels. They contain the commands, so `binaries` skips them too.
     Wheels,
 }
 
