@@ -11,7 +11,7 @@ use clap::Args;
 use crate::must;
 
 /// Builds the wheels, and needs nothing but Python. maturin cannot package a command that exists: it
-/// compiles it by itself, with the features that its package alone selects.
+/// compiles the command itself, with the features that its package alone selects.
 const HATCHLING: &str = "hatchling==1.33.0";
 /// The commands, each with the folder of its Python package.
 const PACKAGES: [(&str, &str); 2] = [
