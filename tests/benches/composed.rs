@@ -16,17 +16,18 @@
 )]
 
 use imds_emulator::Emulator;
-use wasmtime::component::{Component, Linker, ResourceTable, TypedFunc};
-use wasmtime::{Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime::Store;
+use wasmtime::component::TypedFunc;
 
-use self::loopback::Loopback;
+use self::host::{Host, State};
 
 #[path = "../tests/support/build.rs"]
 mod build;
 #[path = "../tests/support/compose.rs"]
 mod compose;
+#[allow(dead_code, reason = "tests use the rest")]
+#[path = "../tests/support/host.rs"]
+mod host;
 #[path = "../tests/support/loopback.rs"]
 mod loopback;
 
@@ -36,32 +37,6 @@ const CALLS: u32 = 500;
 
 /// The highest accepted figure, in nanoseconds.
 const TARGET: f64 = 2000.0;
-
-struct State {
-    table: ResourceTable,
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    hooks: Loopback,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: &mut self.hooks,
-        }
-    }
-}
 
 #[tokio::main]
 async fn main() {
@@ -107,23 +82,8 @@ struct Caller {
 
 impl Caller {
     async fn new(caller: Vec<u8>, credentials: Vec<u8>) -> Self {
-        let engine = Engine::default();
         let composed = compose::compose(caller, credentials).unwrap();
-        let component = Component::new(&engine, composed).unwrap();
-        let mut linker: Linker<State> = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
-        let state = State {
-            table: ResourceTable::new(),
-            wasi: WasiCtx::builder().build(),
-            http: WasiHttpCtx::new(),
-            hooks: Loopback::default(),
-        };
-        let mut store = Store::new(&engine, state);
-        let instance = linker
-            .instantiate_async(&mut store, &component)
-            .await
-            .unwrap();
+        let (mut store, instance) = Host::new(&composed).instance().await;
         let run = instance.get_typed_func(&mut store, "run").unwrap();
         Self { store, run }
     }

@@ -7,18 +7,17 @@ use anyhow::{Context as _, Result};
 
 use crate::{cargo, must, sources};
 
-/// The packages and their folders, in the order in which they are to be published: each after those
-/// that it needs.
-pub(crate) const PACKAGES: [(&str, &str); 9] = [
-    ("ec2-role-name", "component/role-name"),
-    ("ec2-role-component", "component"),
-    ("ec2-role-guest", "component/guest"),
-    ("imds-child-process", "emulator/child"),
-    ("imds-isolation", "emulator/isolation"),
-    ("imds-emulator", "emulator"),
-    ("ec2-role-host", "host"),
-    ("ec2-role-credentials", "host/command"),
-    ("imds-conformance", "tests"),
+/// The packages, in the order in which they are to be published: each after those that it needs.
+const PACKAGES: [&str; 9] = [
+    "ec2-role-name",
+    "ec2-role-component",
+    "ec2-role-guest",
+    "imds-child-process",
+    "imds-isolation",
+    "imds-emulator",
+    "ec2-role-host",
+    "ec2-role-credentials",
+    "imds-conformance",
 ];
 
 /// Where the package of the host has the component: the host's build script looks for it here.
@@ -43,13 +42,13 @@ pub(crate) fn run(workspace: &Path, target: &Path, component: &[u8], out: &Path)
         ])
         .arg("--target-dir")
         .arg(target);
-    for (name, _) in PACKAGES {
+    for name in PACKAGES {
         package.args(["--package", name]);
     }
     must(&mut package)?;
     fs::create_dir_all(out)?;
     let version = env!("CARGO_PKG_VERSION");
-    for (name, _) in PACKAGES {
+    for name in PACKAGES {
         let file = format!("{name}-{version}.crate");
         sources::copy_file(&target.join("package").join(&file), &out.join(&file))?;
     }

@@ -1,6 +1,6 @@
 //! A host that is not ours: wasmtime with all of WASI 0.2, and HTTP to this machine alone.
 
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
+use wasmtime::component::{Component, Instance, Linker, Resource, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, OutgoingRequest};
@@ -8,7 +8,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView as _};
 
 use crate::loopback::Loopback;
 
-struct State {
+/// What an instance may use.
+pub(crate) struct State {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -80,8 +81,8 @@ impl Host {
         self
     }
 
-    /// Calls `get-object` of a fresh instance.
-    pub(crate) async fn get_object(&self, endpoint: &str, authority: &str) -> Result<u16, String> {
+    /// A fresh instance.
+    pub(crate) async fn instance(&self) -> (Store<State>, Instance) {
         let state = State {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
@@ -91,6 +92,12 @@ impl Host {
         let mut store = Store::new(self.component.engine(), state);
         let instance = self.linker.instantiate_async(&mut store, &self.component);
         let instance = instance.await.unwrap();
+        (store, instance)
+    }
+
+    /// Calls `get-object` of a fresh instance.
+    pub(crate) async fn get_object(&self, endpoint: &str, authority: &str) -> Result<u16, String> {
+        let (mut store, instance) = self.instance().await;
         let call = instance
             .get_typed_func::<(&str, &str), (Result<u16, String>,)>(&mut store, "get-object")
             .unwrap();
