@@ -349,12 +349,12 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["credentials/role-case"],
     ),
     (
-        "match = { path = '/latest/meta-data/iam/security-credentials/' }
+        "match = { path = '/latest/meta-data/iam/security-credentials{/}' }
         fault = { type = 'replace', body = \"emulated-role\\n\" }",
         &["credentials/role-list-no-newline", "credentials/role-list-without-slash"],
     ),
     (
-        "match = { path = '/latest/meta-data/iam/security-credentials/' }
+        "match = { path = '/latest/meta-data/iam/security-credentials{/}' }
         fault = { type = 'replace', body = \"emulated-role\\nanother\" }",
         &["credentials/role-list", "credentials/role-list-without-slash", "listing/every-name-readable"],
     ),
@@ -415,7 +415,7 @@ pub(crate) const BROKEN: &[(&str, &[&str])] = &[
         &["identity/matches-metadata", "instance/type"],
     ),
     (
-        "match = { path = '/latest/meta-data/placement/' }
+        "match = { path = '/latest/meta-data/placement{/}' }
         fault = { type = 'replace', body = \"region\\navailability-zone\\n\" }",
         &["listing/alphabetical", "listing/no-newline", "listing/without-slash"],
     ),
