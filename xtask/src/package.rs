@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result};
 use crate::{cargo, must, sources};
 
 /// The packages, in the order in which they are to be published: each after those that it needs.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "ec2-role-name",
     "ec2-role-component",
     "ec2-role-guest",
     "imds-child-process",
     "imds-isolation",
+    "imds-manual",
     "imds-emulator",
     "ec2-role-host",
     "ec2-role-credentials",

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use imds_child_process::{Signals, without_passwords};
 use imds_emulator::config::{Config, ConfigError, Layers};
 use imds_emulator::imds::Imds;
@@ -89,6 +90,22 @@ enum Command {
         // Parsed separately, because the options of the emulator do not apply.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<OsString>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Example, in ~/.bashrc:
+  source <(imds-emulator completions bash)")]
+    Completions {
+        /// The shell to complete commands in
+        shell: imds_manual::Shell,
+    },
+    /// Write the manual into a folder, a page for each subcommand
+    #[command(after_help = "\
+Example:
+  imds-emulator man ~/.local/share/man/man1")]
+    Man {
+        /// The folder, which is created if it does not exist
+        folder: PathBuf,
     },
 }
 
@@ -303,17 +320,29 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         );
         return Ok(misused(&error));
     }
-    if let Some(Command::Ctl { arguments }) = arguments.command {
-        let name = OsString::from("imds-emulator ctl");
-        return match CtlArguments::try_parse_from(std::iter::once(name).chain(arguments)) {
-            Ok(arguments) => ctl::run(arguments.ctl).await,
-            Err(error) => Ok(misused(&error)),
-        };
+    // These need no configuration.
+    match arguments.command {
+        Some(Command::Ctl { arguments }) => {
+            let name = OsString::from("imds-emulator ctl");
+            return match CtlArguments::try_parse_from(std::iter::once(name).chain(arguments)) {
+                Ok(arguments) => ctl::run(arguments.ctl).await,
+                Err(error) => Ok(misused(&error)),
+            };
+        }
+        Some(Command::Completions { shell }) => {
+            imds_manual::completions(shell, documented())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Man { folder }) => {
+            imds_manual::write(documented(), &folder)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let mut config = arguments.settings.config(std::env::vars_os())?;
     let network = arguments.settings.network;
     match arguments.command {
-        None | Some(Command::Ctl { .. }) => {
+        None | Some(Command::Ctl { .. } | Command::Completions { .. } | Command::Man { .. }) => {
             serve(config, &network, arguments.stop_with_stdin).await
         }
         Some(Command::Config { schema }) => {
@@ -371,6 +400,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// All arguments, including those of `ctl`, which are parsed separately: the global options are not
+/// among them, so every other subcommand gets its own copy of these.
+fn documented() -> clap::Command {
+    let arguments = Arguments::command();
+    let global: Vec<Arg> = (arguments.get_arguments())
+        .filter(|argument| argument.is_global_set())
+        .map(|argument| argument.clone().global(false))
+        .collect();
+    arguments
+        .mut_args(|argument| argument.global(false))
+        .mut_subcommands(|subcommand| match subcommand.get_name() {
+            "ctl" => CtlArguments::command()
+                .name("ctl")
+                .bin_name(Resettable::Reset),
+            _ => subcommand.args(&global),
+        })
 }
 
 async fn serve(

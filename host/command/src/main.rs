@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -56,7 +57,15 @@ Example, in ~/.bashrc:
   source <(ec2-role-credentials completions bash)")]
     Completions {
         /// The shell to complete commands in.
-        shell: clap_complete::Shell,
+        shell: imds_manual::Shell,
+    },
+    /// Write the manual into a folder, a page for each subcommand.
+    #[command(after_help = "\
+Example:
+  ec2-role-credentials man ~/.local/share/man/man1")]
+    Man {
+        /// The folder, which is created if it does not exist.
+        folder: PathBuf,
     },
 }
 
@@ -99,7 +108,10 @@ async fn main() -> ExitCode {
         Command::Watch(arguments) => arguments.run().await,
         Command::Doctor(arguments) => arguments.run().await,
         Command::Inspect(arguments) => arguments.run(),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => {
+            done(imds_manual::completions(shell, Arguments::command()))
+        }
+        Command::Man { folder } => done(imds_manual::write(Arguments::command(), &folder)),
     };
     match outcome {
         Ok(code) => code,
@@ -113,11 +125,9 @@ async fn main() -> ExitCode {
 /// The exit status of a subcommand, which has printed its result.
 type Outcome = anyhow::Result<ExitCode>;
 
-fn completions(shell: clap_complete::Shell) -> Outcome {
-    let mut script = Vec::new();
-    let mut command = Arguments::command();
-    clap_complete::generate(shell, &mut command, "ec2-role-credentials", &mut script);
-    print(&script)
+fn done(outcome: io::Result<()>) -> Outcome {
+    outcome?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a result.

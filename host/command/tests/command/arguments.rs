@@ -2,7 +2,7 @@ use tempfile::TempDir;
 
 use crate::support::{closed, command, failure, result, run, stderr, stdout};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "get",
     "process",
     "exec",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 9] = [
     "doctor",
     "inspect",
     "completions",
+    "man",
 ];
 
 #[test]

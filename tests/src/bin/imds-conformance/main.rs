@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod print;
 #[cfg(target_os = "linux")]
@@ -43,6 +45,22 @@ enum Command {
     Explain(scenarios::Explain),
     /// Write a new scenario from a template.
     New(scenarios::New),
+    /// Print a completion script for a shell.
+    #[command(after_help = "\
+Example, in ~/.bashrc:
+  source <(imds-conformance completions bash)")]
+    Completions {
+        /// The shell to complete commands in.
+        shell: imds_manual::Shell,
+    },
+    /// Write the manual into a folder, a page for each subcommand.
+    #[command(after_help = "\
+Example:
+  imds-conformance man ~/.local/share/man/man1")]
+    Man {
+        /// The folder, which is created if it does not exist.
+        folder: PathBuf,
+    },
 }
 
 const AFTER_HELP: &str = "\
@@ -70,6 +88,10 @@ fn main() -> ExitCode {
         Command::List(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
         Command::New(arguments) => arguments.run(),
+        Command::Completions { shell } => {
+            done(imds_manual::completions(shell, Arguments::command()))
+        }
+        Command::Man { folder } => done(imds_manual::write(Arguments::command(), &folder)),
     };
     match outcome {
         Ok(code) => code,
@@ -78,4 +100,9 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn done(outcome: io::Result<()>) -> Outcome {
+    outcome?;
+    Ok(ExitCode::SUCCESS)
 }
