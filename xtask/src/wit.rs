@@ -98,13 +98,17 @@ impl Copy {
 
 /// All files that are printed from the package; each may be printed from those before it. The crates
 /// have copies, because a package of a crate contains nothing from outside its folder.
-pub(crate) const COPIES: [Copy; 4] = [
+pub(crate) const COPIES: [Copy; 5] = [
     Copy {
         file: "wit/preview/credentials.wit",
         print: preview,
     },
     Copy {
         file: "component/guest/wit/credentials.wit",
+        print: interfaces,
+    },
+    Copy {
+        file: "component/examples/wit/deps/imds-credentials.wit",
         print: interfaces,
     },
     Copy {
