@@ -153,7 +153,8 @@ fn world(answers: Vec<Answer>) -> World {
             Some(Answer::Status(status)) => Ok(Response {
                 status,
                 headers: Vec::new(),
-                body: b"the-secret".to_vec(),
+                // Not by itself, because it could be the name of a role.
+                body: br#"{"SecretAccessKey":"the-secret"}"#.to_vec(),
             }),
             Some(Answer::Body(body)) => Ok(Response {
                 status: 200,
