@@ -225,67 +225,66 @@ async fn responses_to_put_leave_with_the_hop_limit_and_others_do_not() {
     }
 }
 
-/// Three networks: that of IMDS, an instance that forwards packets, and a container on it.
-const CONTAINER: &str = r#"
-set -e
-unshare --net sleep 60 & instance=$!
-unshare --net sleep 60 & container=$!
-own=$(readlink /proc/self/ns/net)
-until [ "$(readlink /proc/$instance/ns/net)" != "$own" ] && [ "$(readlink /proc/$container/ns/net)" != "$own" ]; do sleep 0.01; done
-on() { process=$1; shift; nsenter --target "$process" --net "$@"; }
-ip link add imds type veth peer name eth0 netns $instance
-ip address add 10.0.0.1/24 dev imds
-ip link set imds up
-ip route add 10.0.1.0/24 via 10.0.0.2
-on $instance ip address add 10.0.0.2/24 dev eth0
-on $instance ip link set eth0 up
-on $instance ip route add 169.254.169.254/32 via 10.0.0.1
-on $instance ip link add docker0 type veth peer name eth0 netns $container
-on $instance ip address add 10.0.1.1/24 dev docker0
-on $instance ip link set docker0 up
-on $instance sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'
-on $container ip address add 10.0.1.2/24 dev eth0
-on $container ip link set eth0 up
-on $container ip route add default via 10.0.1.1
-put() { on $1 curl -sS -m 2 -o /dev/null -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token; }
-get() { on $1 curl -sS -m 2 -o /dev/null http://169.254.169.254/latest/meta-data/; }
-for place in $instance $container; do
-    put $place && echo token || echo "no token: $?"
-    get $place && echo data || echo "no data: $?"
+/// The command runs on an instance, and then in a container on it.
+const CONTAINER: &str = include_str!("container.sh");
+
+/// Asks for a token and for data, over IPv4 and IPv6.
+const BOTH: &str = r#"
+for imds in http://169.254.169.254 "http://[fd00:ec2::254]"; do
+    curl -sS -m 2 -o /dev/null -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $imds/latest/api/token &&
+        echo token || echo "no token: $?"
+    curl -sS -m 2 -o /dev/null $imds/latest/meta-data/ && echo data || echo "no data: $?"
 done
-kill $instance $container
 "#;
 
 #[tokio::test]
 async fn the_hop_limit_keeps_tokens_from_a_container_and_nothing_else() {
     let imds = emulator().await;
-    for (limit, expected) in [
-        // curl: a timeout.
-        (1, "token\ndata\nno token: 28\ndata\n"),
-        (2, "token\ndata\ntoken\ndata\n"),
-    ] {
+    let (both, data) = ("token\ndata\n".repeat(2), "no token: 28\ndata\n".repeat(2));
+    // In the container; 28 is a timeout of curl.
+    for (limit, expected) in [(1, data), (2, both.clone())] {
         imds.change(|config| config.metadata_options.http_put_response_hop_limit = limit)
             .unwrap();
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", CONTAINER]);
         let mut isolation = Isolation::default();
         isolation.map_root = true;
-        let mut reports = imds.isolate(&mut command, &isolation).unwrap();
-        let output = Command::from(command).output().await;
-        if let Isolated::Failed(error) = reports.recv().await.unwrap() {
-            eprintln!("not run, because namespaces are forbidden: {error}");
+        let arguments = ["sh", "-c", BOTH];
+        let Some(output) = run_in(&imds, &isolation, CONTAINER, &arguments).await else {
             return;
-        }
-        let output = output.unwrap();
+        };
         let stderr = String::from_utf8_lossy(&output.stderr);
         if stderr.contains("not found") || stderr.contains("Unknown device type") {
             eprintln!("not run, because the system has no veth or no iproute2: {stderr}");
             return;
         }
         assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            expected,
+            text(&output),
+            format!("{both}{expected}"),
             "{limit}: {stderr}"
         );
     }
+}
+
+/// Variables of the caller that would lead a program elsewhere.
+#[tokio::test]
+async fn a_command_does_not_inherit_endpoints_and_proxies() {
+    let imds = emulator().await;
+    let inherited = [
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+        "AWS_EC2_METADATA_DISABLED",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+    ];
+    let mut command = std::process::Command::new("env");
+    command.envs(inherited.map(|name| (name, "http://127.0.0.1:9")));
+    let mut reports = imds.isolate(&mut command, &Isolation::default()).unwrap();
+    let output = Command::from(command).output().await;
+    if let Isolated::Failed(error) = reports.recv().await.unwrap() {
+        eprintln!("not run, because namespaces are forbidden: {error}");
+        return;
+    }
+    let environment = text(&output.unwrap());
+    assert!(environment.contains("PATH="), "{environment}");
+    assert!(!environment.contains("127.0.0.1:9"), "{environment}");
 }

@@ -3,7 +3,7 @@
 # they ask for in an isolated network. What a program prints is checked, and what it asked for.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # The second line has what cloud-init needs, which is a Debian package.
-python_with ansible-core==2.19.14 ec2-metadata==3.0.0 newrelic==14.1.0 opentelemetry-sdk-extension-aws==2.1.0 \
+python_with ansible-core==2.19.14 boto3==1.44.5 ec2-metadata==3.0.0 newrelic==14.1.0 opentelemetry-sdk-extension-aws==2.1.0 \
     configobj jinja2 jsonpatch jsonschema oauthlib pyyaml requests \
     s3cmd==2.4.0 sentry-sdk==2.75.0 urllib3==2.8.0
 home=$clients/$client
@@ -153,3 +153,32 @@ assert source.metadata_address == \"http://169.254.169.254\", source.metadata_ad
 assert source.region == \"us-east-1\", source.region
 " "$CLIENT/run"' --map-root
 fi
+
+# boto3 on an instance and in a container on it, over IPv4 and IPv6. Responses with a token are dropped
+# on their way to the container if the hop limit is 1, so that boto3 gives up after its timeout.
+hops() {
+    local expected=$1
+    shift
+    env -i PATH="$PATH" HOME=/nonexistent BIN="$(dirname "$python")" \
+        "$emulator" --role app "$@" run --isolated --map-root -- emulator/tests/container.sh sh -c '
+            for mode in IPv4 IPv6; do
+                AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=$mode "$BIN/python" -c "
+import boto3, time
+began = time.monotonic()
+found = boto3.Session().get_credentials()
+print(found.method if found else \"nothing\", \"at once\" if time.monotonic() - began < 1 else \"after a timeout\")"
+            done' > "$home/output" 2>&1 || true
+    if grep --quiet "not found\|Unknown device type" "$home/output"; then
+        echo "$client: without the hop limit, because the system has no veth or no iproute2"
+    elif [ "$(< "$home/output")" != "$expected" ]; then
+        echo "$client: boto3 with the options $*:"
+        cat "$home/output"
+        exit 1
+    else
+        echo "$client: boto3 on an instance and in a container, with the options $*: $(paste -sd , "$home/output")"
+    fi
+}
+credentials="iam-role at once"
+nothing="nothing after a timeout"
+hops "$(printf '%s\n' "$credentials" "$credentials" "$nothing" "$nothing")" --set metadata-options.HttpPutResponseHopLimit=1
+hops "$(printf '%s\n' "$credentials" "$credentials" "$credentials" "$credentials")" --set metadata-options.HttpPutResponseHopLimit=2

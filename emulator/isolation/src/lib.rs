@@ -95,6 +95,11 @@ pub use self::routes::{Prohibition, Routes};
 pub use self::sockets::Sockets;
 pub use self::traffic::{Conditions, ImposeError, Imposed, Part, Traffic};
 
+/// Whether this process has the effective user ID of root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// What the namespaces of a command have.
 #[derive(Clone, Debug, Default)]
 pub struct Isolation {

@@ -11,7 +11,7 @@ use imds_child_process::Signals;
 use imds_emulator::config::Config;
 use imds_emulator::journal::Assertion;
 use imds_emulator::report::{Format, Recorder};
-use imds_emulator::{Emulator, Variables, ctl};
+use imds_emulator::{Emulator, ctl};
 
 use crate::network::Network;
 
@@ -163,7 +163,9 @@ impl Arguments {
         let outcome = if self.isolated {
             self.run_isolated(&emulator, command, &mut signals).await
         } else if network.option().is_some() {
-            run_in_network(&emulator, command, &mut signals).await
+            #[cfg(target_os = "linux")]
+            emulator.enter(&mut command)?;
+            Ok(imds_child_process::run_with_hook(command, &mut signals).await?)
         } else {
             emulator.variables().apply(&mut command);
             Ok(imds_child_process::run(command, &mut signals).await?)
@@ -218,7 +220,6 @@ impl Arguments {
     ) -> anyhow::Result<ExitCode> {
         use imds_emulator::{Isolated, Isolation};
 
-        remove_variables(emulator, &mut command);
         let mut isolation = Isolation::default();
         isolation.forward.clone_from(&self.forward);
         isolation.map_root = self.map_root;
@@ -261,25 +262,5 @@ impl Arguments {
              Pseudo-Interface 1\" 169.254.169.254 255.255.255.255`; then `imds-emulator --host \
              169.254.169.254 --port 80`"
         )
-    }
-}
-
-/// Runs the command in the network that has the addresses of IMDS.
-async fn run_in_network(
-    emulator: &Emulator,
-    mut command: Command,
-    signals: &mut Signals,
-) -> anyhow::Result<ExitCode> {
-    remove_variables(emulator, &mut command);
-    #[cfg(target_os = "linux")]
-    emulator.enter(&mut command)?;
-    Ok(imds_child_process::run_with_hook(command, signals).await?)
-}
-
-/// The command is to find IMDS where it is on EC2.
-fn remove_variables(emulator: &Emulator, command: &mut Command) {
-    let Variables { set, remove, .. } = emulator.variables();
-    for name in set.iter().map(|(name, _)| name).chain(remove) {
-        command.env_remove(name);
     }
 }

@@ -31,6 +31,16 @@ pub(super) const PORT: u16 = 80;
 /// The host names that Amazon's resolver has for IMDS.
 const NAMES: &str = "instance-data instance-data.ec2.internal";
 
+/// The variables that name a proxy, as curl, Python, Go and Node.js read them.
+const PROXIES: [&str; 6] = [
+    "all_proxy",
+    "ALL_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+];
+
 /// How a command is isolated. The default is a network in which IMDS is all that can be reached,
 /// on a machine that looks like an EC2 instance.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +106,10 @@ impl IsolationError {
     pub fn remedy(&self) -> &'static str {
         use imds_isolation::Stage;
         match self.0.stage {
+            Stage::Namespaces | Stage::User if imds_isolation::is_root() => {
+                "this container does not let root create namespaces. Run it with --security-opt \
+                 seccomp=unconfined, or with the capability SYS_ADMIN"
+            }
             Stage::Namespaces | Stage::User => {
                 "this system does not let your user create user namespaces. As root, allow it: sysctl \
                  -w kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, sysctl -w \
@@ -140,7 +154,8 @@ impl Emulator {
     ///
     /// The command can be given arguments, environment and streams, and can be spawned several
     /// times. It runs in network, mount and process namespaces of its own, in which the machine looks
-    /// like an EC2 instance. When it ends, the processes that it left behind are killed; when the
+    /// like an EC2 instance. It does not inherit the [variables](crate::Variables) that point SDKs at
+    /// another endpoint, nor those that name a proxy. When it ends, the processes that it left behind are killed; when the
     /// emulator stops, the command is killed.
     ///
     /// Spawning the command fails with the kernel's error if the system does not allow user
@@ -168,7 +183,8 @@ impl Emulator {
     }
 
     /// Isolates a command, like [`command`](Self::command). Returns a channel that reports each
-    /// time that the command is spawned.
+    /// time that the command is spawned. The variables of a proxy stay with
+    /// [`Outgoing::HostLike`], because the command can reach the proxy then.
     ///
     /// # Errors
     ///
@@ -185,6 +201,12 @@ impl Emulator {
             let error = "in a host-like network, a program off EC2 would ask the metadata service of this \
                          machine; use `refused`, or a network that is not host-like";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        self.variables().clear(command);
+        if isolation.outgoing == Outgoing::None {
+            for name in PROXIES {
+                command.env_remove(name);
+            }
         }
         let shared = &self.control.shared;
         let mut inside = inside(shared, isolation);

@@ -73,8 +73,9 @@ impl Builder {
 }
 
 impl Emulator {
-    /// Lets a command run in the network that [`Builder::link_local`] named. The command keeps the
-    /// files and processes of this machine. When it ends, the processes that it has left behind are
+    /// Lets a command run in the network that [`Builder::link_local`] named, without the
+    /// [variables](super::Variables) that point SDKs at another endpoint. The command keeps the files
+    /// and processes of this machine. When it ends, the processes that it has left behind are
     /// killed; when the emulator stops or this process ends in whatever way, the command is killed as
     /// well. Without [`Builder::link_local`], the command is not changed.
     ///
@@ -83,7 +84,10 @@ impl Emulator {
     /// If no file descriptor is left.
     pub fn enter(&self, command: &mut Command) -> io::Result<()> {
         match &self.link_local {
-            Some(network) => network.namespace.enter(command),
+            Some(network) => {
+                self.variables().clear(command);
+                network.namespace.enter(command)
+            }
             None => Ok(()),
         }
     }

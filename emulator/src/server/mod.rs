@@ -186,6 +186,15 @@ impl Variables {
         }
         command.envs(self.set);
     }
+
+    /// Removes all of these variables from the environment of a command that is to find IMDS where it
+    /// is on EC2.
+    #[cfg(all(feature = "isolation", target_os = "linux"))]
+    fn clear(self, command: &mut Command) {
+        for name in self.set.iter().map(|(name, _)| name).chain(self.remove) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// The address itself, or the loopback address in place of the unspecified address.

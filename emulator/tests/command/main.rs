@@ -384,7 +384,7 @@ fn can_isolate() -> bool {
     let output = command(&["run", "--isolated", "--", "true"])
         .output()
         .unwrap();
-    let forbidden = String::from_utf8_lossy(&output.stderr).contains("user namespaces");
+    let forbidden = String::from_utf8_lossy(&output.stderr).contains("namespaces");
     if forbidden {
         eprintln!("not run, because namespaces are forbidden");
     }
