@@ -59,13 +59,19 @@ tester() {
     cargo test --quiet
 }
 
-# An author of a guest component. The emulator's command, at the real address, runs wasmtime's.
+# An author of a guest component in Rust, who does what the page says and has the tools that it names.
 guest() {
-    folder guest
-    rustup target add wasm32-wasip2 2> /dev/null
-    cargo build --quiet --target wasm32-wasip2
-    "$wac" plug target/wasm32-wasip2/debug/guest.wasm --plug "$dist/ec2-role-credentials.wasm" --output composed.wasm
-    "$emulator" run --isolated -- "$wasmtime" run -S http composed.wasm | grep '^credentials: ASIA'
+    mkdir -p "$work/guest/target" "$work/guest/tools"
+    local tool path
+    for tool in wac="$wac" wasmtime="$wasmtime" imds-emulator="$emulator"; do
+        path=$(command -v "${tool#*=}") || { echo "error: there is no command ${tool#*=}" >&2; exit 1; }
+        ln -s "$(realpath "$path")" "$work/guest/tools/${tool%%=*}"
+    done
+    cd "$work/guest"
+    ln -s "$dist" target/dist
+    node "$newcomers/page.mjs" "$root/docs/guests/rust.md" --until '## Sign a request' > page.sh
+    PATH=$PWD/tools:$PATH bash page.sh | tee output
+    grep --quiet '^credentials: ASIA' output
 }
 
 # Somebody who installs the commands with cargo.

