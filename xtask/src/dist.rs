@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::optimise::{self, Optimiser};
 use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{cargo, component, must, npm, package, sources, succeeds, wheels, wit};
+use crate::{cargo, component, must, npm, package, registry, sources, succeeds, wheels, wit};
 
 /// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
@@ -68,6 +68,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     };
     prepare(&out)?;
     components(workspace, target, &out, &optimiser)?;
+    registry::run(workspace, &out, time(workspace).unwrap_or(0))?;
     let component = fs::read(out.join("ec2-role-credentials.wasm"))?;
     package::run(workspace, target, &component, &out.join("crates"))?;
     for file in sources::files(&workspace.join("wit"))? {
@@ -218,7 +219,7 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
             .arg(folder.join("Cargo.toml"))
             .args(arguments);
         if let Some(time) = time(workspace) {
-            tool.env("SOURCE_DATE_EPOCH", time);
+            tool.env("SOURCE_DATE_EPOCH", time.to_string());
         }
         must(&mut tool)?;
         let file = folder.join(format!("{package}.cdx.json"));
@@ -232,15 +233,15 @@ fn sbom(workspace: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The time of the last commit. Without git, the SBOMs have the time at which they are written.
-fn time(workspace: &Path) -> Option<String> {
+/// The time of the last commit, in seconds since 1970. Without git, the SBOMs have the time at which
+/// they are written, and what goes to a registry has none.
+fn time(workspace: &Path) -> Option<u64> {
     let git = Command::new("git")
         .args(["log", "-1", "--format=%ct"])
         .current_dir(workspace)
         .output()
         .ok()?;
-    let time = String::from_utf8(git.stdout).ok()?.trim().to_owned();
-    (!time.is_empty()).then_some(time)
+    String::from_utf8(git.stdout).ok()?.trim().parse().ok()
 }
 
 fn image(workspace: &Path, out: &Path) -> Result<()> {
@@ -258,24 +259,33 @@ fn image(workspace: &Path, out: &Path) -> Result<()> {
     )
 }
 
-/// Writes the sums as `sha256sum` does, and prints a table. The WIT files share one row.
+/// Folders whose files share a row of the table.
+const FOLDERS: [&str; 2] = ["oci/", "wit/"];
+
+/// Writes the sums as `sha256sum` does, and prints a table.
 fn finish(out: &Path) -> Result<()> {
     let mut sums = String::new();
     let mut rows = Vec::new();
-    let (mut files, mut bytes) = (0_u32, 0);
+    let mut folders = FOLDERS.map(|folder| (folder, 0_u32, 0));
     for file in sources::files(out)?.iter().filter(|file| *file != SUMS) {
         let content = fs::read(out.join(file))?;
         let sum = hash(&content);
         sums += &format!("{sum}  {file}\n");
-        if file.starts_with("wit/") {
-            files += 1;
-            bytes += content.len();
-        } else {
-            rows.push((file.clone(), content.len(), sum));
+        match folders
+            .iter_mut()
+            .find(|(folder, ..)| file.starts_with(folder))
+        {
+            Some((_, files, bytes)) => {
+                *files += 1;
+                *bytes += content.len();
+            }
+            None => rows.push((file.clone(), content.len(), sum)),
         }
     }
     fs::write(out.join(SUMS), &sums)?;
-    rows.push(("wit/".to_owned(), bytes, format!("{files} files")));
+    for (folder, files, bytes) in folders {
+        rows.push((folder.to_owned(), bytes, format!("{files} files")));
+    }
     rows.push((SUMS.to_owned(), sums.len(), hash(sums.as_bytes())));
 
     let width = rows.iter().map(|(file, ..)| file.len()).max().unwrap_or(0);

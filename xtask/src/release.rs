@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::component;
+use crate::metadata::Metadata;
 use crate::optimise::Optimiser;
 
 /// A build of the package `ec2-role-component`.
@@ -12,6 +13,8 @@ use crate::optimise::Optimiser;
 pub(crate) struct Component {
     /// The artefact's name, without `.wasm`.
     pub(crate) name: &'static str,
+    /// Its name in a registry, where each word begins with a letter.
+    pub(crate) package: &'static str,
     /// The package's feature that makes it.
     pub(crate) feature: Option<&'static str>,
 }
@@ -19,20 +22,24 @@ pub(crate) struct Component {
 pub(crate) const COMPONENTS: [Component; 3] = [
     Component {
         name: "ec2-role-credentials",
+        package: "ec2-role-credentials",
         feature: None,
     },
     Component {
         name: "ec2-role-credentials-custom-client",
+        package: "ec2-role-credentials-custom-client",
         feature: Some("custom-client"),
     },
     Component {
         name: "ec2-role-credentials-wasi-0-3",
+        package: "ec2-role-credentials-wasip3",
         feature: Some("wasi-0-3"),
     },
 ];
 
 impl Component {
-    /// Builds it from the sources in `workspace`, in the folder `target`, and optimises it.
+    /// Builds it from the sources in `workspace`, in the folder `target`, optimises it, and adds its
+    /// metadata.
     pub(crate) fn build(
         &self,
         workspace: &Path,
@@ -46,7 +53,8 @@ impl Component {
         }
         let built = component::build(workspace, home, target, "ec2-role-component", &arguments)
             .map_err(|error| anyhow!("{error}"))?;
-        optimiser.component(&built.content)
+        let optimised = optimiser.component(&built.content)?;
+        Metadata::of_component(workspace, self.name)?.add_to(&optimised)
     }
 
     /// The name of its target folder, which the tests use too.

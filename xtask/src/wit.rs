@@ -1,4 +1,4 @@
-//! WIT as text: of a component, and of the package.
+//! WIT: of a component, and of the package, as text and in its binary form.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,6 +7,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use wit_component::{DecodedWasm, WitPrinter};
 use wit_parser::{PackageId, Resolve, World, WorldItem, WorldKey};
+
+use crate::metadata::Metadata;
+use crate::registry::Artefact;
+
+/// The folders of the WIT packages.
+pub(crate) const FOLDERS: [&str; 1] = ["wit"];
+/// The name of the WIT packages, without their namespace.
+pub(crate) const NAME: &str = "credentials";
 
 /// What a component says of itself.
 #[derive(Debug)]
@@ -22,44 +30,94 @@ pub(crate) struct Description {
 pub(crate) fn describe(component: &[u8]) -> Result<Description> {
     let decoded = wit_component::decode(component)?;
     let package = decoded.package();
-    let DecodedWasm::Component(resolve, world) = decoded else {
+    let DecodedWasm::Component(resolve, _) = decoded else {
         bail!("this is a WIT package, not a component");
     };
-    let World {
-        imports, exports, ..
-    } = resolve
-        .worlds
-        .get(world)
-        .context("the component has no world")?;
+    let lines = |names: Vec<String>| names.iter().map(|name| format!("{name}\n")).collect();
+    let Interfaces { imports, exports } = interfaces(component)?;
     Ok(Description {
-        imports: names(&resolve, imports.iter()),
-        exports: names(&resolve, exports.iter()),
+        imports: lines(imports),
+        exports: lines(exports),
         wit: print(resolve, package)?,
     })
 }
 
-fn names<'a>(
-    resolve: &Resolve,
-    items: impl Iterator<Item = (&'a WorldKey, &'a WorldItem)>,
-) -> String {
-    let mut names: Vec<_> = items
-        .map(|(key, _)| resolve.name_world_key(key) + "\n")
-        .collect();
-    names.sort_unstable();
-    names.concat()
+/// Names of interfaces, sorted.
+#[derive(Debug)]
+pub(crate) struct Interfaces {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+/// What a component imports and exports. A WIT package exports its interfaces and worlds.
+pub(crate) fn interfaces(wasm: &[u8]) -> Result<Interfaces> {
+    let decoded = wit_component::decode(wasm)?;
+    let resolve = decoded.resolve();
+    let (imports, exports) = match &decoded {
+        DecodedWasm::Component(_, world) => {
+            let World {
+                imports, exports, ..
+            } = (resolve.worlds.get(*world)).context("the component has no world")?;
+            let names = |keys: &mut dyn Iterator<Item = &WorldKey>| {
+                keys.map(|key| resolve.name_world_key(key)).collect()
+            };
+            (names(&mut imports.keys()), names(&mut exports.keys()))
+        }
+        DecodedWasm::WitPackage(_, id) => {
+            let package = resolve.packages.get(*id).context("there is no package")?;
+            let names = package.interfaces.keys().chain(package.worlds.keys());
+            let names = names.map(|name| resolve.id_of_name(*id, name)).collect();
+            (Vec::new(), names)
+        }
+    };
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    Ok(Interfaces {
+        imports: sorted(imports),
+        exports: sorted(exports),
+    })
 }
 
 /// The package in a folder, as one file that is complete by itself.
 pub(crate) fn package(folder: &Path) -> Result<String> {
+    let (resolve, package) = resolved(folder)?;
+    print(resolve, package)
+}
+
+/// The package in a folder in its binary form, as `wkg build` makes it.
+pub(crate) fn binary(folder: &Path) -> Result<Artefact> {
+    let (resolve, package) = resolved(folder)?;
+    let name = &resolve
+        .packages
+        .get(package)
+        .context("the package has not been read")?
+        .name;
+    let version = (name.version.as_ref())
+        .with_context(|| format!("the package in {} has no version", folder.display()))?;
+    let metadata = Metadata::of_wit(
+        folder,
+        format!("{}:{}", name.namespace, name.name),
+        version.to_string(),
+    )?;
+    let wasm = wit_component::encode(&resolve, package)?;
+    Ok(Artefact {
+        wasm: metadata.add_to(&wasm)?,
+        metadata,
+    })
+}
+
+fn resolved(folder: &Path) -> Result<(Resolve, PackageId)> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(folder)?;
-    print(resolve, package)
+    Ok((resolve, package))
 }
 
 /// The package for WASI 0.3, with its comments: the same interfaces with functions that are all
 /// `async`, under the version that `preview/worlds.wit` states.
 fn preview(folder: &Path) -> Result<String> {
-    let interfaces = interfaces(folder)?;
+    let interfaces = own_interfaces(folder)?;
     let worlds = read(&folder.join("preview/worlds.wit"))?;
     let (version, _) = worlds.split_once('\n').unwrap_or_default();
     let (_, interfaces) = interfaces.split_once('\n').unwrap_or_default();
@@ -105,11 +163,11 @@ pub(crate) const COPIES: [Copy; 5] = [
     },
     Copy {
         file: "component/guest/wit/credentials.wit",
-        print: interfaces,
+        print: own_interfaces,
     },
     Copy {
         file: "component/examples/wit/deps/imds-credentials.wit",
-        print: interfaces,
+        print: own_interfaces,
     },
     Copy {
         file: "component/wit/wasi-0-2.wit",
@@ -121,7 +179,7 @@ pub(crate) const COPIES: [Copy; 5] = [
     },
 ];
 
-fn interfaces(wit: &Path) -> Result<String> {
+fn own_interfaces(wit: &Path) -> Result<String> {
     read(&wit.join("credentials.wit"))
 }
 
