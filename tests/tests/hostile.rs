@@ -207,9 +207,9 @@ async fn a_body_without_an_end_is_not_sent() {
 async fn who_imports_more_is_refused_with_what_it_wanted() {
     let component = wat::parse_str(
         r#"(component
-            (import "wasi:filesystem/types@0.2.6" (instance))
-            (import "wasi:clocks/wall-clock@0.2.6" (instance))
-            (import "wasi:sockets/tcp@0.2.6" (instance)))"#,
+            (import "wasi:filesystem/types@0.2.12" (instance))
+            (import "wasi:clocks/wall-clock@0.2.12" (instance))
+            (import "wasi:sockets/tcp@0.2.12" (instance)))"#,
     );
     let error = Ec2RoleProvider::builder()
         .environment(Environment::empty())
@@ -220,7 +220,7 @@ async fn who_imports_more_is_refused_with_what_it_wanted() {
     assert!(error.is_component());
     assert_eq!(
         error.to_string(),
-        "the component imports interfaces that the sandbox does not provide: wasi:filesystem/types@0.2.6, wasi:sockets/tcp@0.2.6"
+        "the component imports interfaces that the sandbox does not provide: wasi:filesystem/types@0.2.12, wasi:sockets/tcp@0.2.12"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The preview of the component, for WASI 0.3, in wasmtime:
+//! The component for WASI 0.3 in wasmtime:
 //! `cargo test -p imds-conformance --features wasi-0-3 --test wasi_0_3`.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
@@ -23,26 +23,26 @@ use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use self::bindings::Preview;
+use self::bindings::Exports;
 use self::bindings::exports::imds::credentials::ec2_role::Options;
 use self::bindings::exports::imds::credentials::provider::{Credentials, Error, Reason};
 use self::loopback::Loopback;
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit/preview",
+        path: "../wit/wasi-0-3",
         inline: "
             package test:host;
-            world preview {
-                export imds:credentials/provider@0.2.0-preview.1;
-                export imds:credentials/ec2-role@0.2.0-preview.1;
+            world exports {
+                export imds:credentials/provider@0.2.0;
+                export imds:credentials/ec2-role@0.2.0;
             }
         ",
         additional_derives: [serde::Deserialize],
     });
 }
 
-static PREVIEW: LazyLock<Vec<u8>> = LazyLock::new(|| build::variant("wasi-0-3"));
+static COMPONENT: LazyLock<Vec<u8>> = LazyLock::new(|| build::variant("wasi-0-3"));
 
 struct State {
     table: ResourceTable,
@@ -72,7 +72,7 @@ impl WasiHttpView for State {
 
 struct Instance {
     store: Store<State>,
-    exports: Preview,
+    exports: Exports,
 }
 
 impl Instance {
@@ -80,7 +80,7 @@ impl Instance {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
         let engine = Engine::new(&config).unwrap();
-        let component = Component::from_binary(&engine, &PREVIEW).unwrap();
+        let component = Component::from_binary(&engine, &COMPONENT).unwrap();
         let mut linker: Linker<State> = Linker::new(&engine);
         wasmtime_wasi::p3::add_to_linker(&mut linker).unwrap();
         wasmtime_wasi_http::p3::add_to_linker(&mut linker).unwrap();
@@ -91,7 +91,7 @@ impl Instance {
             hooks: Loopback::default(),
         };
         let mut store = Store::new(&engine, state);
-        let exports = Preview::instantiate_async(&mut store, &component, &linker);
+        let exports = Exports::instantiate_async(&mut store, &component, &linker);
         let exports = exports.await.unwrap();
         let mut instance = Self { store, exports };
         let options = Options {
@@ -129,7 +129,7 @@ fn no_options() -> Options {
 #[test]
 fn imports_and_exports_are_the_ones_that_were_agreed_on() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let inspection = Inspection::new(&PREVIEW).unwrap();
+    let inspection = Inspection::new(&COMPONENT).unwrap();
     for (kind, found) in [
         ("imports", inspection.imports),
         ("exports", inspection.exports),

@@ -1,4 +1,4 @@
-//! The WIT package keeps what its version promises. `tests/golden/wit` has each version as it was released;
+//! The WIT packages keep what their versions promise. `tests/golden/wit` has each version as it was released;
 //! `docs/releasing.md` says how one is added.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
@@ -9,6 +9,12 @@ use std::path::Path;
 
 use wit_component::semver_check;
 use wit_parser::{PackageId, PackageName, Resolve, WorldId};
+
+/// The WIT package of each version of WASI: its folder, and the folder of its released versions.
+const PACKAGES: [(&str, &str); 2] = [
+    ("wit", "tests/golden/wit"),
+    ("wit/wasi-0-3", "tests/golden/wit/wasi-0-3"),
+];
 
 struct Package {
     resolve: Resolve,
@@ -22,10 +28,10 @@ impl Package {
         Self { resolve, id }
     }
 
-    /// The package as it stands in `wit`.
-    fn current() -> Self {
+    /// The package as it stands in a folder.
+    fn in_folder(folder: &str) -> Self {
         let mut resolve = Resolve::default();
-        let (id, _) = resolve.push_dir(workspace().join("wit")).unwrap();
+        let (id, _) = resolve.push_dir(workspace().join(folder)).unwrap();
         Self { resolve, id }
     }
 
@@ -114,10 +120,11 @@ fn imports(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
         .collect()
 }
 
-fn baselines() -> Vec<String> {
-    let mut files: Vec<_> = fs::read_dir(workspace().join("tests/golden/wit"))
+fn baselines(folder: &str) -> Vec<String> {
+    let mut files: Vec<_> = fs::read_dir(workspace().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         .collect();
     files.sort();
     files
@@ -137,20 +144,22 @@ fn baselines() -> Vec<String> {
 }
 
 #[test]
-fn the_package_keeps_what_its_version_promises() {
-    let current = Package::current();
-    let name = current.name();
-    match judge(&baselines(), &current) {
-        Verdict::Kept => {}
-        Verdict::Broken(broken) => panic!(
-            "{name} breaks users of a version that it is meant to be compatible with. Take the change back, or raise the version \
-             in wit/*.wit (before 1.0 the minor one):\n{}",
-            broken.join("\n")
-        ),
-        Verdict::New => panic!(
-            "{name} has no baseline. `cargo xtask wit > tests/golden/wit/{}.wit` adds it",
-            name.to_string().replace([':', '@'], "-")
-        ),
+fn the_packages_keep_what_their_versions_promise() {
+    for (folder, released) in PACKAGES {
+        let current = Package::in_folder(folder);
+        let name = current.name();
+        match judge(&baselines(released), &current) {
+            Verdict::Kept => {}
+            Verdict::Broken(broken) => panic!(
+                "{name} breaks users of a version that it is meant to be compatible with. Take the change back, or raise the \
+                 version in {folder}/*.wit (before 1.0 the minor one):\n{}",
+                broken.join("\n")
+            ),
+            Verdict::New => panic!(
+                "{name} has no baseline. `cargo xtask wit {folder} > {released}/{}.wit` adds it",
+                name.to_string().replace([':', '@'], "-")
+            ),
+        }
     }
 }
 
@@ -259,14 +268,17 @@ const BREAKING: &[(&str, &[(&str, &str)])] = &[
         "the component wants another version of WASI",
         &[
             (
-                "  import wasi:random/random@0.2.6;\n",
+                "  import wasi:random/random@0.2.12;\n",
                 "  import wasi:random/random@0.3.0;\n",
             ),
             (
-                "  import wasi:random/random@0.2.6;\n",
+                "  import wasi:random/random@0.2.12;\n",
                 "  import wasi:random/random@0.3.0;\n",
             ),
-            ("package wasi:random@0.2.6 {", "package wasi:random@0.3.0 {"),
+            (
+                "package wasi:random@0.2.12 {",
+                "package wasi:random@0.3.0 {",
+            ),
         ],
     ),
     (
@@ -357,20 +369,23 @@ fn what_breaks_nobody_is_let_through() {
         ),
         (
             "the component wants one interface less",
-            &[("  import wasi:random/random@0.2.6;\n", "")],
+            &[("  import wasi:random/random@0.2.12;\n", "")],
         ),
         (
             "the component wants a compatible version of WASI",
             &[
                 (
-                    "  import wasi:random/random@0.2.6;\n",
-                    "  import wasi:random/random@0.2.8;\n",
+                    "  import wasi:random/random@0.2.12;\n",
+                    "  import wasi:random/random@0.2.13;\n",
                 ),
                 (
-                    "  import wasi:random/random@0.2.6;\n",
-                    "  import wasi:random/random@0.2.8;\n",
+                    "  import wasi:random/random@0.2.12;\n",
+                    "  import wasi:random/random@0.2.13;\n",
                 ),
-                ("package wasi:random@0.2.6 {", "package wasi:random@0.2.8 {"),
+                (
+                    "package wasi:random@0.2.12 {",
+                    "package wasi:random@0.2.13 {",
+                ),
             ],
         ),
     ];

@@ -25,7 +25,7 @@ pub(crate) enum Golden {
     /// Pages of rules, and the list of categories in one of them: component/docs/behaviour.md,
     /// emulator/docs/{rules.toml,protocol.md}.
     Rules,
-    /// What is printed from the WIT package: wit/preview/credentials.wit, component/wit,
+    /// What is printed from the WIT package: wit/wasi-0-3/credentials.wit, component/wit,
     /// component/guest/wit and component/examples/wit/deps.
     Wit,
     /// What SDKs do when IMDS fails: emulator/docs/clients.md. Installs boto3.

@@ -78,9 +78,13 @@ enum Task {
     Rules,
     /// Package compiled commands as wheels for PyPI.
     Wheels(wheels::Options),
-    /// Print the WIT package and everything that it needs as one file, without comments: the form of
-    /// the baselines in tests/golden/wit.
-    Wit,
+    /// Print a WIT package and everything that it needs as one file, without comments: the form of the
+    /// baselines in tests/golden/wit.
+    Wit {
+        /// The folder of the package.
+        #[arg(default_value = wit::FOLDERS[0], value_parser = PossibleValuesParser::new(wit::FOLDERS))]
+        folder: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -129,8 +133,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Reproducible(options) => reproducible::run(workspace, &target()?, &options),
         Task::Rules => print_rules(workspace),
         Task::Wheels(options) => wheels::run(workspace, &target()?, &options),
-        Task::Wit => {
-            print!("{}", wit::package(&workspace.join("wit"))?);
+        Task::Wit { folder } => {
+            print!("{}", wit::package(&workspace.join(folder))?);
             Ok(())
         }
     }

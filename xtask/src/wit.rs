@@ -12,7 +12,7 @@ use crate::metadata::Metadata;
 use crate::registry::Artefact;
 
 /// The folders of the WIT packages.
-pub(crate) const FOLDERS: [&str; 1] = ["wit"];
+pub(crate) const FOLDERS: [&str; 2] = ["wit", "wit/wasi-0-3"];
 /// The name of the WIT packages, without their namespace.
 pub(crate) const NAME: &str = "credentials";
 
@@ -115,25 +115,25 @@ fn resolved(folder: &Path) -> Result<(Resolve, PackageId)> {
 }
 
 /// The package for WASI 0.3, with its comments: the same interfaces with functions that are all
-/// `async`, under the version that `preview/worlds.wit` states.
-fn preview(folder: &Path) -> Result<String> {
+/// `async`, under the version that `wasi-0-3/worlds.wit` states.
+fn wasi_0_3(folder: &Path) -> Result<String> {
     let interfaces = own_interfaces(folder)?;
-    let worlds = read(&folder.join("preview/worlds.wit"))?;
+    let worlds = read(&folder.join("wasi-0-3/worlds.wit"))?;
     let (version, _) = worlds.split_once('\n').unwrap_or_default();
     let (_, interfaces) = interfaces.split_once('\n').unwrap_or_default();
-    let preview = format!(
+    let package = format!(
         "{version}\n{}",
         interfaces.replace(": func(", ": async func(")
     );
 
     let mut resolve = Resolve::default();
-    resolve.push_str("credentials.wit", &preview)?;
+    resolve.push_str("credentials.wit", &package)?;
     let functions = (resolve.interfaces.iter()).flat_map(|(_, interface)| &interface.functions);
     match functions
         .into_iter()
         .find(|(_, function)| !function.kind.is_async())
     {
-        None => Ok(preview),
+        None => Ok(package),
         Some((name, _)) => {
             bail!("{name} would not be async: write it as `{name}: func(` on one line")
         }
@@ -158,8 +158,8 @@ impl Copy {
 /// have copies, because a package of a crate contains nothing from outside its folder.
 pub(crate) const COPIES: [Copy; 5] = [
     Copy {
-        file: "wit/preview/credentials.wit",
-        print: preview,
+        file: "wit/wasi-0-3/credentials.wit",
+        print: wasi_0_3,
     },
     Copy {
         file: "component/guest/wit/credentials.wit",
@@ -175,7 +175,7 @@ pub(crate) const COPIES: [Copy; 5] = [
     },
     Copy {
         file: "component/wit/wasi-0-3.wit",
-        print: |wit| package(&wit.join("preview")),
+        print: |wit| package(&wit.join("wasi-0-3")),
     },
 ];
 

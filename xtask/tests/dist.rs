@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use wasm_metadata::Payload;
 
 fn dist(out: &Path, skip: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -86,7 +87,11 @@ fn the_folder_has_what_a_release_carries() {
         "ec2-role-credentials-custom-client.wasm",
         "imds-image.tar",
         "wit/credentials.wit",
-        "wit/deps/http/types.wit",
+        "wit/deps/http.wit",
+        "imds-credentials-0.1.0.wasm",
+        "imds-credentials-0.2.0.wasm",
+        "oci/imds/credentials/oci-layout",
+        "oci/imds/ec2-role-credentials/index.json",
     ] {
         assert!(summed.iter().any(|summed| summed == file), "{file}");
     }
@@ -107,6 +112,13 @@ fn the_folder_has_what_a_release_carries() {
     }
     let wit = fs::read_to_string(out.join("ec2-role-credentials.wit")).unwrap();
     assert!(wit.contains("export imds:credentials/provider@0.1.0;"));
+
+    let component = fs::read(out.join("ec2-role-credentials.wasm")).unwrap();
+    let payload = Payload::from_binary(&component).unwrap();
+    let metadata = payload.metadata();
+    assert_eq!(metadata.name.as_deref(), Some("ec2-role-credentials"));
+    let version = metadata.version.as_ref().map(ToString::to_string);
+    assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
 
     // No path of the machine is in a component.
     let home = env::home_dir().unwrap();

@@ -13,7 +13,7 @@ mod bindings {
         inline: "
             package measure:caller;
             world caller {
-                import wasi:clocks/monotonic-clock@0.2.6;
+                import wasi:clocks/monotonic-clock@0.2.12;
                 import imds:credentials/ec2-role@0.1.0;
 
                 /// Gets credentials from IMDS at `endpoint`, then calls for them `times` times, and

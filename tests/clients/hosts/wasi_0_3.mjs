@@ -1,6 +1,6 @@
-// The WASI 0.3 preview of the component in Node.js, transpiled by jco.
+// The component for WASI 0.3 in Node.js, transpiled by jco.
 import { readFileSync } from "node:fs";
-import { ec2Role, provider } from "./out/preview.js";
+import { ec2Role, provider } from "./out/component.js";
 
 const check = (holds, what) => {
   if (!holds) throw new Error(what);

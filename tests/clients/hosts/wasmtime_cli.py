@@ -33,7 +33,7 @@ def refused(why, *arguments):
 # The provider alone: each process can call one of its functions.
 assert invoke(f"configure({{endpoint: some({json.dumps(IMDS)})}})", provider) == "ok"
 assert invoke("status()", provider).startswith("{extensions: 0, refreshes: 0, ")
-refused("wasi:http/types@0.2.6", "run", "--invoke", "status()", provider)
+refused("wasi:http/types@0.2.12", "run", "--invoke", "status()", provider)
 refused("wasi:cli/run", "run", "-S", "http", provider)
 refused("wasi:http/incoming-handler", "serve", "--addr", "127.0.0.1:0", provider)
 

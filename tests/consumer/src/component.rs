@@ -26,8 +26,8 @@ mod bindings {
         inline: "
             package example:s3;
             world consumer {
-                import wasi:clocks/wall-clock@0.2.6;
-                import wasi:http/outgoing-handler@0.2.6;
+                import wasi:clocks/wall-clock@0.2.12;
+                import wasi:http/outgoing-handler@0.2.12;
                 import imds:credentials/ec2-role@0.1.0;
 
                 /// Requests an object of a bucket at `authority`, with credentials from IMDS at

@@ -14,9 +14,9 @@ mod bindings {
         inline: "
             package example:handler;
             world handler {
-                import wasi:cli/environment@0.2.6;
+                import wasi:cli/environment@0.2.12;
                 import imds:credentials/ec2-role@0.1.0;
-                export wasi:http/incoming-handler@0.2.6;
+                export wasi:http/incoming-handler@0.2.12;
             }
         ",
         additional_type_attributes: {

@@ -15,7 +15,7 @@ mod bindings {
         inline: "
             package example:metadata-client;
             world client {
-                import wasi:clocks/wall-clock@0.2.6;
+                import wasi:clocks/wall-clock@0.2.12;
                 export imds:credentials/metadata-client@0.1.0;
             }
         ",

@@ -1,4 +1,4 @@
-//! The bindings that wit-bindgen generates from `wit/preview`, and the exports that call
+//! The bindings that wit-bindgen generates from `wit/wasi-0-3`, and the exports that call
 //! [`super::Component`].
 
 #![expect(unsafe_code, reason = "generated")]

@@ -1,4 +1,4 @@
-//! Exports and ports on WASI 0.3. This is a preview.
+//! Exports and ports on WASI 0.3.
 //!
 //! Calls may overlap. The one instance is behind a lock, so calls are served one after the other
 //! `[B8.1]`.

@@ -4,7 +4,7 @@ use crate::support::{failure, result, row};
 fn it_prints_what_the_component_is() {
     let text = result(&["inspect"]);
     assert!(
-        text.contains("\n  wasi:http/outgoing-handler@0.2.6\n"),
+        text.contains("\n  wasi:http/outgoing-handler@0.2.12\n"),
         "{text}"
     );
     assert!(
@@ -21,7 +21,7 @@ fn it_prints_what_the_component_is() {
         json["imports"]
             .as_array()
             .unwrap()
-            .contains(&"wasi:http/types@0.2.6".into())
+            .contains(&"wasi:http/types@0.2.12".into())
     );
 }
 
