@@ -75,6 +75,7 @@ page() {
 
 for language in "${languages[@]}"; do
     began=$SECONDS
+    rm -rf "$examples/$language/build"
     page "guests/$language" "$language"
     "$examples/hosts/node_modules/.bin/jco" transpile --quiet "$examples/$language/build/composed.wasm" \
         --name composed --out-dir "$examples/hosts/out/$language"
