@@ -36,7 +36,7 @@ def render(reports):
         yield f"| {name} | {' | '.join(map(str, counts))} |"
     yield "\n## By group\n\nPassed and failed checks.\n"
     names = list(dict.fromkeys(reports[0][3].values()))
-    others = [report for report in reports if not report[0].startswith("imds-emulator") and "," not in report[0]]
+    others = [report for report in reports if not report[0].startswith("imds-emulator")]
     yield f"| group | {' | '.join(report[0] for report in others)} |\n| --- |{' --- |' * len(others)}"
     for group in names:
         cells = []
@@ -44,6 +44,14 @@ def render(reports):
             verdicts = [o["verdict"] for o in outcomes if groups[o["scenario"]] == group]
             cells.append(f"{verdicts.count('passed')}, {verdicts.count('failed')}")
         yield f"| {group} | {' | '.join(cells)} |"
+    yield "\n## By check\n\nThe checks that a server fails, and where it passes (🟩), fails (🟥) or is not applicable (–).\n"
+    yield f"| check | weight | {' | '.join(report[0] for report in others)} |\n| --- | --- |{' --- |' * len(others)}"
+    marks = {"passed": "🟩", "failed": "🟥"}
+    verdicts = [{o["scenario"]: o["verdict"] for o in outcomes} for _, _, outcomes, _, _ in others]
+    for check, weight in reports[0][4].items():
+        cells = [one[check] for one in verdicts]
+        if "failed" in cells:
+            yield f"| `{check}` | {weight} | {' | '.join(marks.get(cell, '–') for cell in cells)} |"
 
 
 reports = sorted(map(read, sys.argv[1:]), key=lambda report: place(report[0]))
