@@ -2,7 +2,7 @@
 
 versions.py REPORT...: JSON reports of imds-conformance, named CLIENT@VERSION@MONTH.json. MONTH, that of
 the release, may be empty. An empty file whose name ends with .none stands for a version that gets no
-credentials.
+credentials. The sections of clients without reports stay as they are.
 """
 
 import json
@@ -55,39 +55,34 @@ def changes(before, after, verdict):
     ]
 
 
-def render(runs):
-    measured = [run for run in runs if "verdicts" in run]
+def render(title, versions):
+    measured = [run for run in versions if "verdicts" in run]
     dates = sorted({run["date"] for run in measured})
     count = len(measured[0]["verdicts"])
-    yield f"{count} scenarios, measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))}."
-    for client, title in TITLES.items():
-        versions = sorted((run for run in runs if run["client"] == client), key=key)
-        if not versions:
-            continue
-        yield f"\n## {title}\n"
-        # The mirror of npm's registry gives other dates.
-        released = any(run["month"] for run in versions)
-        columns = ["version", *(["released"] if released else []), "passed", "failed", "not run"]
-        yield f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}"
-        for run in versions:
-            verdicts = list(run.get("verdicts", {}).values())
-            failed = verdicts.count("failed") + verdicts.count("late")
-            counts = [verdicts.count("passed"), failed, verdicts.count("not-run")] if verdicts else ["–"] * 3
-            cells = [run["version"], *([run["month"]] if released else []), *map(str, counts)]
-            yield f"| {' | '.join(cells)} |"
-        yield ""
-        without = [run["version"] for run in versions if "verdicts" not in run]
-        versions = [run for run in versions if "verdicts" in run]
-        if without:
-            yield wrapped(f"* {', '.join(without)}: no credentials, because the instance requires tokens.")
-        for before, after in zip(versions, versions[1:]):
-            better, worse = changes(before, after, "passed"), changes(before, after, "failed")
-            if not better and not worse:
-                yield f"* {after['version']}: no change."
-            if better:
-                yield wrapped(f"* {after['version']} 🟩 passes: {names(better)}.")
-            if worse:
-                yield wrapped(f"* {after['version']} 🟥 fails: {names(worse)}.")
+    yield f"## {title}\n"
+    yield f"{count} scenarios, measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.\n"
+    # Where no changelog has the date, it is unknown: the mirror of npm's registry gives other dates.
+    released = any(run["month"] for run in versions)
+    columns = ["version", *(["released"] if released else []), "passed", "failed", "not run"]
+    yield f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}"
+    for run in versions:
+        verdicts = list(run.get("verdicts", {}).values())
+        failed = verdicts.count("failed") + verdicts.count("late")
+        counts = [verdicts.count("passed"), failed, verdicts.count("not-run")] if verdicts else ["–"] * 3
+        cells = [run["version"], *([run["month"] or "–"] if released else []), *map(str, counts)]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    without = [run["version"] for run in versions if "verdicts" not in run]
+    if without:
+        yield wrapped(f"* {', '.join(without)}: no credentials, because the instance requires tokens.")
+    for before, after in zip(measured, measured[1:]):
+        better, worse = changes(before, after, "passed"), changes(before, after, "failed")
+        if not better and not worse:
+            yield f"* {after['version']}: no change."
+        if better:
+            yield wrapped(f"* {after['version']} 🟩 passes: {names(better)}.")
+        if worse:
+            yield wrapped(f"* {after['version']} 🟥 fails: {names(worse)}.")
 
 
 def wrapped(item):
@@ -99,6 +94,13 @@ def names(scenarios):
 
 
 runs = [read(path) for path in sys.argv[1:]]
-text = "\n".join(render(runs)) + "\n"
-begin, end = "<!-- versions -->", "<!-- end of versions -->"
-page.write_text(re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{text}{end}", page.read_text(), flags=re.S))
+begin, end = "<!-- versions -->\n", "<!-- end of versions -->"
+before, rest = page.read_text().split(begin)
+written, after = rest.split(end)
+sections = {section.split("\n", 1)[0]: section for section in re.split(r"^(?=## )", written, flags=re.M) if section}
+for client, title in TITLES.items():
+    versions = sorted((run for run in runs if run["client"] == client), key=key)
+    if versions:
+        sections[f"## {title}"] = "\n".join(render(title, versions)) + "\n"
+ordered = [sections[heading].strip("\n") for title in TITLES.values() if (heading := f"## {title}") in sections]
+page.write_text(before + begin + "\n\n".join(ordered) + "\n" + end + after)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs versions of clients since 2021 through the scenarios of imds-conformance, and writes
-# tests/docs/versions.md: what changed with which version. Arguments select families, by default all.
+# tests/docs/versions.md: what changed with which version. Arguments select families, by default all. The
+# sections of the others stay as they are.
 #
 # Old versions ignore the variable that names another endpoint, so each client runs in an isolated network.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -95,9 +96,11 @@ build
 runner=$PWD/target/debug/imds-conformance
 family boto3 1.17.103@2021-06 1.24.21@2022-06 1.34.11@2023-12 1.39.0@2025-06 1.44.5@2026-11
 family awscrt 0.12.6@2021-10 0.16.3@2022-12 0.20.1@2023-12 0.27.4@2025-06 0.38.1@2026-11
-family javascript-imds-aws-sdk 3.1.0 3.53.0 3.370.0
+# The months of the SDK for JavaScript 3 are those of its changelog. The changelogs of Smithy and of the SDK 2
+# have no dates.
+family javascript-imds-aws-sdk 3.1.0@2020-12 3.53.0@2022-02 3.370.0@2023-07
 family javascript-imds 1.0.2 2.3.0 4.0.6 4.5.2
-family javascript-chain 3.1.0 3.53.0 3.451.0 3.692.0 3.972.97
+family javascript-chain 3.1.0@2020-12 3.53.0@2022-02 3.451.0@2023-11 3.692.0@2024-11 3.972.97@2026-11
 family javascript-v2 2.824.0 2.1286.0 2.1531.0 2.1693.0
 family minio 7.0.4@2021-06 7.1.15@2023-05 7.2.7@2024-04 7.2.20@2025-11
 family obstore 0.2.0@2024-10 0.7.0@2025-06 0.8.2@2025-09 0.11.0@2026-06 0.12.1@2026-10
