@@ -486,3 +486,64 @@ fn a_secret_in_what_a_client_writes_is_a_failure() {
     );
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn measurements_become_pages_without_measuring() {
+    let folder = TempDir::new().unwrap();
+    let page = folder.path().join("page.html");
+    let json = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/programs.json");
+    let output = run(&["programs", "--from", json, "--html", page.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!((stdout(&output), stderr(&output)), ("", ""));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("imds-conformance programs boto3"), "{page}");
+
+    let output = run(&["programs", "--from", json]);
+    let text = stdout(&output);
+    assert!(text.contains("\nboto3 1."), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_mistyped_program_is_answered_with_similar_names() {
+    for (name, expected) in [
+        (
+            "s3cmdd",
+            "no program is named \"s3cmdd\"; did you mean `s3cmd` or `s3cmd-2.1` or `s4cmd`?",
+        ),
+        (
+            "zzz",
+            "no program is named \"zzz\" (--list prints all names)",
+        ),
+    ] {
+        let output = run(&["programs", name]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+    let names = run(&["programs", "--list"]);
+    let names: Vec<&str> = stdout(&names).lines().collect();
+    assert!(names.contains(&"s3cmd") && names.is_sorted(), "{names:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_written_is_an_error_before_anything_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let into = folder.path().join("into");
+    for option in ["--json", "--markdown", "--html", "--svg"] {
+        let file = folder.path().join("none/file");
+        let (file, into) = (file.to_str().unwrap(), into.to_str().unwrap());
+        let output = run(&["programs", "s3cmd", "--into", into, option, file]);
+        assert!(!output.status.success());
+        let expected = format!("cannot write {file}: No such file or directory");
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    }
+    assert!(!into.exists());
+    // A folder for programs that cannot be written is named.
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = run(&["programs", "s3cmd", "--into", file.to_str().unwrap()]);
+    let expected = format!("cannot create {}/s3cmd/home: ", file.display());
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+}

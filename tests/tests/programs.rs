@@ -48,6 +48,11 @@ fn a_file_that_describes_no_program_is_refused_with_the_reason() {
             "unknown variant `guessed`",
         ),
         ("script", "scripts", "unknown field `scripts`"),
+        (
+            "script = ",
+            "limit = 0\nscript = ",
+            "`use.limit` is 0; the script needs at least 1 second",
+        ),
     ] {
         let error = parse(file, &good.replace(from, to))
             .unwrap_err()
@@ -160,7 +165,10 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
         "| [old](../programs/old.toml) | 1 | `meta-data/instance-id` |",
         "| [strict](../programs/strict.toml) | 2 | 1 | 2 | ",
         "| [lax](../programs/lax.toml) | IMDSv1, ",
-        "**60 s**:\n\nlax 1, strict 1\n",
+        "| lifetime | programs |\n| --- | --- |\n| 60 s | 2 |\n",
+        "| [lax](../programs/lax.toml) | 1 | 60 s | fails |\n",
+        "| finds IMDS | programs |\n| --- | --- |\n| compiled in | 3 |\n",
+        "| [old](../programs/old.toml) | 1 | shell | compiled in |\n",
         "| [gone](../programs/gone.toml) | ",
         " | it was not there |\n",
     ] {
@@ -178,7 +186,11 @@ async fn a_program_that_falls_back_is_told_from_one_that_does_not() {
     ] {
         assert!(text.contains(line), "{line}:\n{text}");
     }
-    for text in ["IMDSv1 only", "over 180 s", "<title>3 programs: "] {
+    for text in [
+        "IMDSv1 only",
+        "still running when stopped",
+        "<title>3 programs: ",
+    ] {
         assert!(chart(&atlas).contains(text), "{text}");
     }
 }
@@ -267,11 +279,10 @@ curl -sf http://127.0.0.1:9
     }
     let table = markdown(&atlas);
     for line in [
-        "**uses them** (1):\n\ncareless 1\n",
-        "**asks again, then fails** (1):\n\ncareful 1\n",
-        "**asks again** (1):\n\ncareful 1\n",
-        "**keeps the old ones** (1):\n\ncareful 1\n",
-        "**requests a new token** (1):\n\ncareful 1\n",
+        "| expired | programs |\n| --- | --- |\n| asks again, then fails | 1 |\n| uses them | 1 |\n",
+        "| [careless](../programs/careless.toml) | uses them | uses them | asks again |\n",
+        "| [careful](../programs/careful.toml) | asks again, then fails | asks again | keeps the old ones |\n",
+        "| [careful](../programs/careful.toml) | 1 | 60 s | requests a new token |\n",
     ] {
         assert!(table.contains(line), "{line}:\n{table}");
     }
@@ -306,6 +317,107 @@ echo $second
         error.contains("did not write the line \"again\""),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_server_is_stopped_at_its_limit_and_has_no_time() {
+    let server = "token=$(token) && get $token\ncurl -sf http://127.0.0.1:9\nsleep 60";
+    let text = text_of_credentials(server, "succeeds = false\nlimit = 6\n");
+    let Some(server) = measured_as(&text).await else {
+        return;
+    };
+    let server = server.unwrap();
+    assert_eq!((server.limit, server.cold.milliseconds), (6, None));
+    let expired = server.credentials_expired.unwrap();
+    // It connected to its service before it was stopped.
+    assert_eq!((expired.milliseconds, expired.went_on), (None, Some(true)));
+    let mut atlas = Atlas::default();
+    atlas.put(server);
+    let table = markdown(&atlas);
+    let stopped = "| [script](../programs/script.toml) | stopped after 6 s | stopped after 6 s | stopped after 6 s |";
+    for line in [stopped, "| uses them | 1 |"] {
+        assert!(table.contains(line), "{line}:\n{table}");
+    }
+    assert!(imds_conformance::programs::text(&atlas).contains(" packets, stopped after 6 s\n"));
+}
+
+#[test]
+fn programs_that_are_slow_however_they_are_off_ec2_come_first() {
+    let mut atlas = real();
+    let rows = |atlas: &Atlas| {
+        let table = markdown(atlas);
+        let (_, table) = table.split_once("| program | refused |").unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&atlas).len(), atlas.programs.len());
+    let last = atlas.programs.last_mut().unwrap();
+    let name = last.name.clone();
+    // Only a closed port makes it slow.
+    last.refused.milliseconds = Some(1_000_000);
+    last.unreachable.milliseconds = Some(100);
+    last.silent.milliseconds = Some(100);
+    let first = rows(&atlas).remove(0);
+    assert!(
+        first.contains(&format!("[{name}]")) && first.contains("| 1000.0 s | 0.1 s | 0.1 s |"),
+        "{first}"
+    );
+}
+
+#[test]
+fn the_version_of_a_program_in_a_package_of_another_name_is_its_own() {
+    let mut atlas = real();
+    atlas.programs.truncate(1);
+    let program = atlas.programs.first_mut().unwrap();
+    program.name = "inner".into();
+    program.packages = vec!["outer==1".into()];
+    program.version = Some("3 (outer 1)".into());
+    assert!(markdown(&atlas).contains("| [inner](../programs/inner.toml) | 3 (outer 1) |"));
+    assert!(page(&atlas).contains("<h2>inner 3 (outer 1)</h2>"));
+}
+
+#[test]
+fn only_the_fields_that_differ_are_named() {
+    let atlas = real();
+    let expected = atlas
+        .programs
+        .iter()
+        .find(|program| program.token_revoked.is_some());
+    let expected = expected.unwrap();
+    assert_eq!(expected.differences(expected), Vec::<String>::new());
+    let mut seen = expected.clone();
+    // Two packets more on each connection are noise.
+    seen.cold.packets += 2 * expected.cold.connections;
+    seen.silent.milliseconds = Some(1 + expected.silent.milliseconds.unwrap());
+    assert_eq!(seen.differences(expected), Vec::<String>::new());
+    seen.cold.packets += 1;
+    seen.cold.connections += 1;
+    seen.silent.milliseconds = None;
+    seen.token_revoked = None;
+    assert_eq!(
+        seen.differences(expected),
+        [
+            format!(
+                "connections: expected {}, saw {}",
+                expected.cold.connections, seen.cold.connections
+            ),
+            format!(
+                "packets: expected {}, saw {}",
+                expected.cold.packets, seen.cold.packets
+            ),
+            "silent, ends by itself: expected \"yes\", saw \"no\"".to_owned(),
+            "token revoked, applies: expected \"yes\", saw \"no\"".to_owned(),
+        ]
+    );
+}
+
+/// The measurements of the atlas.
+fn real() -> Atlas {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/programs.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 #[test]

@@ -17,12 +17,14 @@ use super::measure::MeasureError;
 use super::situation::{BRIEF, Situation};
 use super::{Installed, Program};
 
-/// A program that runs on is stopped after this time, and counts as one that does not give up.
-const LIMIT: Duration = Duration::from_secs(180);
+/// How much later than by its limit a script has ended at the latest.
+const GRACE: Duration = Duration::from_secs(10);
 /// The emulator learns of the end of the last connections a little after the program has ended.
 const SETTLE: Duration = Duration::from_millis(50);
 /// Runs the first argument, and keeps the counters of its network in the file that the second names.
-const SCRIPT: &str = r#"sh -c "$1"; status=$?; cat /proc/net/snmp > "$2"; exit $status"#;
+/// Stops it after the seconds of the third. What it leaves behind ends together with its network.
+const SCRIPT: &str = r#"timeout --foreground --signal=KILL "$3" sh -c "$1"
+status=$?; cat /proc/net/snmp > "$2"; exit $status"#;
 /// What a script that uses IMDS twice writes between its two uses.
 const AGAIN: &str = "again";
 
@@ -44,8 +46,7 @@ pub(super) struct Ran {
     pub(super) has_printed: bool,
     /// The end of what the program printed.
     pub(super) output: String,
-    /// The connections that were refused. A service of AWS is a closed port in most scripts. Absent
-    /// if the program was stopped.
+    /// The connections that were refused. A service of AWS is a closed port in most scripts.
     pub(super) refused: Option<u64>,
     pub(super) found: Found,
     pub(super) packets: Option<Packets>,
@@ -83,7 +84,9 @@ impl Bench<'_> {
         let situation = Situation::CredentialsExpire;
         let emulator = self.emulator(situation).await?;
         let home = self.home("again")?;
-        let child = self.spawn(&emulator, situation, script, &home, Stdio::piped());
+        let limit = self.limit();
+        let both = limit * 2 + BRIEF;
+        let child = self.spawn(&emulator, situation, script, &home, Stdio::piped(), both);
         let mut child = child.await?;
         let taken = (child.stdin.take(), child.stdout.take());
         let (Some(mut stdin), Some(stdout)) = taken else {
@@ -98,7 +101,7 @@ impl Bench<'_> {
             }
             Ok(false)
         };
-        let first = tokio::time::timeout(LIMIT, first).await;
+        let first = tokio::time::timeout(limit, first).await;
         if !matches!(first, Ok(Ok(true))) {
             drop(stdin);
             let mut output = String::new();
@@ -125,8 +128,8 @@ impl Bench<'_> {
             let output = child.wait_with_output().await?;
             Ok(std::process::Output { stdout, ..output })
         };
-        let ended = tokio::time::timeout(LIMIT, rest).await;
-        let ran = ran(&emulator, ended.ok(), began, &counters(&home)).await;
+        let ended = tokio::time::timeout(limit, rest).await;
+        let ran = ran(&emulator, ended.ok(), began, limit, &counters(&home)).await;
         emulator.stop().await;
         ran
     }
@@ -158,16 +161,18 @@ impl Bench<'_> {
         situation: Situation,
         home: &Path,
     ) -> Result<Ran, MeasureError> {
-        let limit = match situation {
-            Situation::Healthy => Duration::from_secs(self.program.usage.seconds),
-            _ => LIMIT,
-        };
+        let limit = self.limit();
         let began = Instant::now();
         let script = &self.program.usage.script;
-        let child = self.spawn(emulator, situation, script, home, Stdio::null());
+        let child = self.spawn(emulator, situation, script, home, Stdio::null(), limit);
         let child = child.await?;
-        let ended = tokio::time::timeout(limit, child.wait_with_output()).await;
-        ran(emulator, ended.ok(), began, &counters(home)).await
+        let ended = tokio::time::timeout(limit + GRACE, child.wait_with_output()).await;
+        ran(emulator, ended.ok(), began, limit, &counters(home)).await
+    }
+
+    /// The time after which the script is stopped.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.program.usage.limit)
     }
 
     async fn spawn(
@@ -177,13 +182,14 @@ impl Bench<'_> {
         script: &str,
         home: &Path,
         stdin: Stdio,
+        limit: Duration,
     ) -> Result<Child, MeasureError> {
         let mut isolation = Isolation::default();
         isolation.map_root = self.program.usage.root;
         if let Situation::Off(off) = situation {
             isolation.off_ec2 = Some(off);
         }
-        let mut command = self.command(script, home);
+        let mut command = self.command(script, home, limit);
         let mut reports = emulator
             .isolate(&mut command, &isolation)
             .map_err(MeasureError::Io)?;
@@ -199,7 +205,7 @@ impl Bench<'_> {
         }
     }
 
-    fn command(&self, script: &str, home: &Path) -> std::process::Command {
+    fn command(&self, script: &str, home: &Path, limit: Duration) -> std::process::Command {
         let root = &self.installed.root;
         let folders = ["bin", "usr/bin", "usr/sbin", "node_modules/.bin"];
         let mut path: Vec<_> = folders.map(|folder| root.join(folder)).into();
@@ -208,7 +214,8 @@ impl Bench<'_> {
         let mut command = std::process::Command::new("sh");
         command
             .args(["-c", SCRIPT, "sh", script])
-            .arg(counters(home));
+            .arg(counters(home))
+            .arg(limit.as_secs().to_string());
         command.current_dir(home).env_clear().envs(HashMap::from([
             ("PATH", std::env::join_paths(path).unwrap_or_default()),
             ("ROOT", root.into()),
@@ -228,11 +235,12 @@ fn counters(home: &Path) -> PathBuf {
     home.with_extension("counters")
 }
 
-/// What happened, once a program has ended. `ended` is absent if it was stopped.
+/// What happened, once a program has ended. `ended` is absent if it did not end by its limit.
 async fn ran(
     emulator: &Emulator,
     ended: Option<io::Result<std::process::Output>>,
     began: Instant,
+    limit: Duration,
     counters: &Path,
 ) -> Result<Ran, MeasureError> {
     let took = began.elapsed();
@@ -245,7 +253,7 @@ async fn ran(
         .and_then(|counters| failed_connections(&counters));
     let _ = fs::remove_file(counters);
     Ok(Ran {
-        took: output.is_some().then_some(took),
+        took: (output.is_some() && took < limit).then_some(took),
         exited_well: output
             .as_ref()
             .is_some_and(|output| output.status.success()),

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::words::wait;
+use super::words::{longest, off_ec2};
 use super::{Atlas, Measured, Speaks};
 
 /// Works on a light and on a dark page.
@@ -27,14 +27,13 @@ const LEFT: usize = 190;
 /// The length of the longest bar.
 const LONGEST: usize = 380;
 
-/// Bounds of the time in seconds that programs wait for an address that never answers.
-const BOUNDS: [(u64, &str); 6] = [
+/// Bounds of the longest time in seconds that programs take off EC2.
+const BOUNDS: [(u64, &str); 5] = [
     (1, "under 1 s"),
     (3, "1 to 3 s"),
     (10, "3 to 10 s"),
     (30, "10 to 30 s"),
-    (180, "30 to 180 s"),
-    (u64::MAX, "over 180 s"),
+    (u64::MAX, "over 30 s"),
 ];
 
 struct Bar {
@@ -43,8 +42,8 @@ struct Bar {
     count: usize,
 }
 
-/// An SVG picture: the versions of IMDS that programs speak, and how long they wait off EC2. The wait
-/// is what a program takes longer if nothing answers than if connections are refused.
+/// An SVG picture: the versions of IMDS that programs speak, and how long they take off EC2, in
+/// whichever way takes longest.
 pub fn chart(atlas: &Atlas) -> String {
     let versions = [
         (Speaks::V2, "IMDSv2", "v2"),
@@ -57,9 +56,14 @@ pub fn chart(atlas: &Atlas) -> String {
         class,
         count: count(atlas, |program| program.speaks == speaks),
     });
+    let is_stopped = |program: &Measured| {
+        let mut reactions = off_ec2(program).into_iter();
+        reactions.any(|reaction| reaction.milliseconds.is_none())
+    };
     let mut from = 0;
     let times = BOUNDS.map(|(to, name)| {
-        let count = count(atlas, |program| (from..to).contains(&waits(program)));
+        let is_within = |program: &Measured| (from..to).contains(&(longest(program) / 1000));
+        let count = count(atlas, |program| !is_stopped(program) && is_within(program));
         from = to;
         Bar {
             name,
@@ -67,16 +71,22 @@ pub fn chart(atlas: &Atlas) -> String {
             count,
         }
     });
+    let mut times = Vec::from(times);
+    times.push(Bar {
+        name: "still running when stopped",
+        class: "time",
+        count: count(atlas, is_stopped),
+    });
     let first = 20;
     let second = first + (versions.len() + 2) * ROW;
     let height = second + (times.len() + 1) * ROW;
     let picture = html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(WIDTH) height=(height)
             viewBox={ "0 0 " (WIDTH) " " (height) } role="img" {
-            title { (atlas.programs.len()) " programs: the version of IMDS that they speak, and how long they wait off EC2" }
+            title { (atlas.programs.len()) " programs: the version of IMDS that they speak, and how long they take off EC2" }
             style { (STYLE) }
             (bars("The version of IMDS that they speak", first, &versions))
-            (bars("How long they wait off EC2 for an address that never answers", second, &times))
+            (bars("How long they take off EC2", second, &times))
         }
     };
     picture.into_string() + "\n"
@@ -88,12 +98,6 @@ fn count(atlas: &Atlas, is_one: impl Fn(&Measured) -> bool) -> usize {
         .iter()
         .filter(|program| is_one(program))
         .count()
-}
-
-/// How many whole seconds a program waits if nothing answers.
-fn waits(program: &Measured) -> u64 {
-    // The last bound is not part of its range.
-    wait(program).map_or(u64::MAX - 1, |milliseconds| milliseconds / 1000)
 }
 
 fn bars(heading: &str, top: usize, bars: &[Bar]) -> Markup {

@@ -22,6 +22,12 @@ pub struct Program {
     /// The program whose earlier version this is.
     #[serde(default)]
     pub version_of: Option<String>,
+    /// The version of the program, if it comes in a package of another name.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Why `--all` does not measure it.
+    #[serde(default)]
+    pub not_measured: Option<String>,
     /// The packages to install.
     pub install: Install,
     /// What makes it use IMDS.
@@ -134,7 +140,7 @@ impl Install {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Use {
-    /// How the program finds IMDS.
+    /// How the program finds IMDS, by its documentation and source. This is not measured.
     pub finds: Finds,
     /// A script for `sh -c`. `PATH` leads to the packages, `ROOT` is the folder that they are in, and
     /// `HOME` is an empty folder.
@@ -155,17 +161,19 @@ pub struct Use {
     /// Settings of the emulator, such as `instance.life-cycle="spot"`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// The time in seconds after which the script is stopped, if IMDS is as it should be.
-    #[serde(default = "a_minute")]
-    pub seconds: u64,
+    /// The time in seconds after which the script is stopped in each situation. A file sets it for a
+    /// server, and for a program that tries to reach its service again for longer than the default.
+    #[serde(default = "three_minutes")]
+    pub limit: u64,
 }
 
 const fn yes() -> bool {
     true
 }
 
-const fn a_minute() -> u64 {
-    60
+/// The limit of a script whose file sets none, in seconds.
+pub(super) const fn three_minutes() -> u64 {
+    180
 }
 
 /// A file that does not describe a program.
@@ -199,6 +207,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Program, FileError> {
     if program.install == Install::default() {
         return Err(wrong(
             "`install` is empty; name a package under pypi, npm, debian, crates or gem".into(),
+        ));
+    }
+    if program.usage.limit == 0 {
+        return Err(wrong(
+            "`use.limit` is 0; the script needs at least 1 second".into(),
         ));
     }
     if !program.usage.asks.starts_with('/') {

@@ -39,9 +39,10 @@ impl fmt::Display for InstallError {
 
 impl std::error::Error for InstallError {}
 
-impl From<io::Error> for InstallError {
-    fn from(error: io::Error) -> Self {
-        Self(error.to_string())
+impl InstallError {
+    /// What failed with a file or a folder.
+    fn at(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self(format!("cannot {what} {}: {error}", path.display()))
     }
 }
 
@@ -51,7 +52,8 @@ impl From<io::Error> for InstallError {
 ///
 /// [`InstallError`] with the output of the command that failed.
 pub async fn install(program: &Program, folder: &Path) -> Result<Installed, InstallError> {
-    let root = std::path::absolute(folder.join(&program.name))?;
+    let root = folder.join(&program.name);
+    let root = std::path::absolute(&root).map_err(InstallError::at("find", &root))?;
     let marker = root.join("installed.json");
     if let Ok(text) = fs::read_to_string(&marker)
         && let Ok(marker) = serde_json::from_str::<Marker>(&text)
@@ -61,16 +63,17 @@ pub async fn install(program: &Program, folder: &Path) -> Result<Installed, Inst
         return Ok(Installed { root, packages });
     }
     if root.exists() {
-        fs::remove_dir_all(&root)?;
+        fs::remove_dir_all(&root).map_err(InstallError::at("remove", &root))?;
     }
-    fs::create_dir_all(root.join("home"))?;
+    let home = root.join("home");
+    fs::create_dir_all(&home).map_err(InstallError::at("create", &home))?;
     let packages = install_all(&program.install, &root).await?;
     let made = Marker {
         install: program.install.clone(),
         packages: packages.clone(),
     };
-    let text = serde_json::to_string(&made).map_err(io::Error::from)?;
-    fs::write(&marker, text)?;
+    let write = || fs::write(&marker, serde_json::to_string(&made)?);
+    write().map_err(InstallError::at("write", &marker))?;
     Ok(Installed { root, packages })
 }
 
@@ -120,15 +123,16 @@ async fn install_all(install: &Install, root: &Path) -> Result<Vec<String>, Inst
 /// Unpacks a package of Debian. Returns its name and version.
 async fn unpack(package: &str, root: &Path) -> Result<String, InstallError> {
     let debs = root.join("debs");
-    fs::create_dir_all(&debs)?;
+    fs::create_dir_all(&debs).map_err(InstallError::at("create", &debs))?;
     let mut download = Command::new("apt-get");
     download
         .args(["download", "--quiet=2", package])
         .current_dir(&debs);
     finish(download, package).await?;
     let mut unpacked = package.to_owned();
-    for entry in debs.read_dir()? {
-        let deb = entry?.path();
+    let entries = || debs.read_dir()?.collect::<io::Result<Vec<_>>>();
+    for entry in entries().map_err(InstallError::at("read", &debs))? {
+        let deb = entry.path();
         let mut extract = Command::new("dpkg");
         extract.arg("--extract").arg(&deb).arg(root);
         finish(extract, package).await?;
@@ -138,7 +142,7 @@ async fn unpack(package: &str, root: &Path) -> Result<String, InstallError> {
             unpacked = format!("{package} {}", version.replace("%3a", ":"));
         }
     }
-    fs::remove_dir_all(&debs)?;
+    fs::remove_dir_all(&debs).map_err(InstallError::at("remove", &debs))?;
     Ok(unpacked)
 }
 

@@ -110,6 +110,8 @@ pub async fn measure(
         kind: program.kind,
         finds: program.usage.finds,
         version_of: program.version_of.clone(),
+        version: program.version.clone(),
+        limit: program.usage.limit,
         packages: installed.packages.clone(),
         at: Utc::now(),
         asks: program.usage.asks.clone(),
@@ -184,7 +186,7 @@ fn cold(program: &Program, ran: &Ran) -> Cold {
         }),
         requests: usage.requests(),
         asked: asked(program, ran).count() as u64,
-        milliseconds: milliseconds(ran.took.unwrap_or_default()),
+        milliseconds: ran.took.map(milliseconds),
         ..Cold::default()
     };
     for exchange in exchanges.iter().filter(|exchange| !is_for_token(exchange)) {
@@ -240,8 +242,10 @@ fn reaction(program: &Program, healthy: &Ran, ran: &Ran) -> Reaction {
 /// or tried to connect to a service. A program of Node.js whose promise is never settled ends with
 /// the exit status 0, so what it prints counts too.
 fn went_on(program: &Program, healthy: &Ran, ran: &Ran) -> Option<bool> {
-    // A program that was stopped did neither.
-    ran.took?;
+    // A program that was stopped did neither, unless it always runs until it is stopped.
+    if ran.took.is_none() && healthy.took.is_some() {
+        return None;
+    }
     match (healthy.refused, ran.refused) {
         _ if program.usage.succeeds => {
             Some(ran.exited_well && (ran.has_printed || !healthy.has_printed))

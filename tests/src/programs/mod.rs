@@ -6,6 +6,7 @@
 
 mod bench;
 mod chart;
+mod compare;
 mod file;
 mod install;
 mod measure;
@@ -97,6 +98,12 @@ pub struct Measured {
     /// The program whose earlier version this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_of: Option<String>,
+    /// The version of the program, if it comes in a package of another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The time in seconds after which it was stopped in each situation.
+    #[serde(default = "file::three_minutes")]
+    pub limit: u64,
     /// The packages that were installed, with their versions.
     pub packages: Vec<String>,
     /// When it was measured.
@@ -137,38 +144,6 @@ pub struct Measured {
     pub silent: Reaction,
 }
 
-impl Measured {
-    /// What does not change from one measurement of the same packages to the next: no times.
-    pub fn lasting(&self) -> serde_json::Value {
-        let situation = |reaction: &Reaction| {
-            serde_json::json!({
-                "succeeded": reaction.succeeded,
-                "without-token": reaction.without_token > 0,
-                "gives-up": reaction.milliseconds.is_some(),
-                "went-on": reaction.went_on,
-            })
-        };
-        serde_json::json!({
-            "packages": self.packages,
-            "speaks": self.speaks,
-            "first": self.cold.first,
-            "paths": self.cold.paths,
-            "requests": self.cold.requests,
-            "token-lifetimes": self.cold.token_lifetimes,
-            "token-refused": situation(&self.token_refused),
-            "hop-limit": situation(&self.hop_limit),
-            "refused": situation(&self.refused),
-            "unreachable": situation(&self.unreachable),
-            "silent": situation(&self.silent),
-            "token-revoked": self.token_revoked.as_ref().map(situation),
-            "credentials-expired": self.credentials_expired.as_ref().map(situation),
-            "credentials-expire-soon": self.credentials_expire_soon.as_ref().map(situation),
-            "credentials-rotated": self.credentials_rotated.as_ref().map(situation),
-            "again": self.again.as_ref().map(situation),
-        })
-    }
-}
-
 /// The version of IMDS that a program speaks.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,8 +180,10 @@ pub struct Cold {
     pub packets: u64,
     /// The values of `User-Agent`, with `RELEASE` for the release of the kernel.
     pub user_agents: Vec<String>,
-    /// The time from the start of the program to its end, in milliseconds.
-    pub milliseconds: u64,
+    /// The time from the start of the program to its end, in milliseconds. Absent if it was stopped
+    /// because it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
 }
 
 /// What a program did in a situation.

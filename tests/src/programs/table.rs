@@ -1,17 +1,17 @@
-//! The atlas as Markdown: a narrow table or list for each question.
+//! The atlas as Markdown: narrow tables for each question.
 
 use std::collections::BTreeMap;
 
 use super::words::{
-    NONE, again, expire_soon, expired, lifetime, rotated, time, token_revoked, version, wait,
-    without_tokens,
+    NONE, again, expire_soon, expired, lifetime, lifetimes, longest, rotated, time, token_revoked,
+    version, without_tokens,
 };
-use super::{Atlas, Finds, Measured, Speaks};
+use super::{Atlas, Measured, Speaks};
 
 /// The width of text in Markdown.
 const WIDTH: usize = 100;
-/// A program that takes this much longer if nothing answers waits for IMDS.
-const WAITS_MILLISECONDS: u64 = 500;
+/// Where the page is in the repository.
+const FOLDER: &str = "tests/docs";
 
 /// The page with all tables.
 pub fn markdown(atlas: &Atlas) -> String {
@@ -49,7 +49,7 @@ fn summary(page: &mut Page, atlas: &Atlas) {
         .iter()
         .filter(|program| program.version_of.is_some());
     page.paragraph(&format!(
-        "{} programs, including {} older versions, were run unmodified {when}, each in [a network in which only the emulator is reachable](../../emulator/docs/isolated.md). `imds-conformance programs NAME` repeats the row of the program NAME; [tests/programs](../programs) says how each is installed and started. [programs.json](programs.json) has all measurements, and `--html FILE` makes a page of them with `User-Agent`, paths and first requests.",
+        "{} programs, including {} older versions, were run unmodified {when}, each in [a network in which only the emulator is reachable](../../emulator/docs/isolated.md). `imds-conformance programs NAME` repeats the row of the program NAME; [tests/programs](../programs) says how each is installed and started. [programs.json](programs.json) has all measurements.",
         atlas.programs.len(),
         older.count(),
     ));
@@ -62,9 +62,13 @@ fn summary(page: &mut Page, atlas: &Atlas) {
         count(Speaks::V1),
     ));
     page.paragraph(
-        "![The versions of IMDS that programs speak, and how long they wait off EC2](programs.svg)",
+        "![The versions of IMDS that programs speak, and how long they take off EC2](programs.svg)",
     );
-    page.paragraph("Times cover the whole script of a program, including its start and exit, and depend on the machine and what else it did. Compare within a row: the extra time with no response, compared with refused connections, is time spent waiting for IMDS.");
+    page.paragraph("Times cover the whole script of a program, including its start and exit, and depend on the machine and what else it did. Each time is of a single run, and the next run can differ by seconds: compare within a row, and ignore small differences. The extra time with no response, compared with refused connections, is time spent waiting for IMDS. A program that was still running at its limit was stopped: after 180 s, or after the `limit` of its file.");
+    page.paragraph("This command, in the top folder of the repository, measures the programs whose versions have changed and writes these pages; with `--again` it measures all:");
+    page.block(&format!("cargo run -p imds-conformance -- programs --all --jobs 3 \\\n    --json {FOLDER}/programs.json --markdown {FOLDER}/programs.md --svg {FOLDER}/programs.svg"));
+    page.paragraph("And this one writes a page that can be filtered, with the `User-Agent`, paths and first request of each program:");
+    page.block(&format!("cargo run -p imds-conformance -- programs --from {FOLDER}/programs.json --html programs.html"));
 }
 
 fn only_v1(page: &mut Page, atlas: &Atlas) {
@@ -103,8 +107,8 @@ fn get_no_tokens(page: &mut Page, atlas: &Atlas, speaks: Speaks) {
         |program| {
             [
                 link(program),
-                without_tokens(&program.token_refused),
-                without_tokens(&program.hop_limit),
+                without_tokens(program, &program.token_refused),
+                without_tokens(program, &program.hop_limit),
             ]
         },
     );
@@ -117,7 +121,9 @@ fn both(page: &mut Page, atlas: &Atlas) {
     }
     page.heading("## Which programs use both versions?");
     page.paragraph("They send requests with and without a token although IMDS issues tokens.");
-    page.list(&programs);
+    page.table(["program", "version"], programs, |program| {
+        [link(program), version(program).to_owned()]
+    });
 }
 
 fn budget(page: &mut Page, atlas: &Atlas) {
@@ -143,57 +149,79 @@ fn budget(page: &mut Page, atlas: &Atlas) {
 
 fn off_ec2(page: &mut Page, atlas: &Atlas) {
     page.heading("## How long do programs take off EC2?");
-    page.paragraph("The address of IMDS refuses connections, has no route, or never answers, as in most networks. A program that ran for more than 180 s was stopped. Those that wait longest come first.");
+    page.paragraph("The address of IMDS refuses connections, has no route, or never answers, as in most networks. The programs that take longest, in any of the three, come first. Some ask nothing, because the machine does not look like an EC2 instance.");
     let mut programs = of(atlas, |_| true);
-    let key = |program: &Measured| wait(program).unwrap_or(u64::MAX);
-    programs.sort_by_key(|program| std::cmp::Reverse(key(program)));
-    let waits = |program: &&Measured| key(program) >= WAITS_MILLISECONDS;
-    let (wait, ready): (Vec<_>, Vec<_>) = programs.into_iter().partition(waits);
+    programs.sort_by_key(|program| std::cmp::Reverse(longest(program)));
     page.table(
         ["program", "refused", "no route", "no response"],
-        wait,
+        programs,
         |program| {
             [
                 link(program),
-                time(&program.refused),
-                time(&program.unreachable),
-                time(&program.silent),
+                time(program, &program.refused),
+                time(program, &program.unreachable),
+                time(program, &program.silent),
             ]
         },
     );
-    if !ready.is_empty() {
-        page.paragraph("These take no more than half a second longer if nothing answers than if connections are refused. Some ask nothing, because the machine does not look like an EC2 instance:");
-        page.list(&ready);
-    }
 }
 
 fn tokens(page: &mut Page, atlas: &Atlas) {
     page.heading("## Which lifetime do programs request for a token?");
-    let mut lifetimes: BTreeMap<u32, Vec<&Measured>> = BTreeMap::new();
+    let mut lifetimes_of: BTreeMap<u32, usize> = BTreeMap::new();
     for program in &atlas.programs {
         for seconds in &program.cold.token_lifetimes {
-            lifetimes.entry(*seconds).or_default().push(program);
+            *lifetimes_of.entry(*seconds).or_default() += 1;
         }
     }
-    for (seconds, programs) in lifetimes.iter().rev() {
-        page.paragraph(&format!("**{}**:", lifetime(*seconds)));
-        page.list(programs);
-    }
+    page.table_of(
+        ["lifetime", "programs"],
+        lifetimes_of
+            .iter()
+            .rev()
+            .map(|(seconds, programs)| [lifetime(*seconds), programs.to_string()]),
+    );
     page.heading("## What do programs do when their token is revoked?");
     page.paragraph("The emulator revokes the first token as soon as it has issued it. A request with that token is answered with 401.");
-    page.groups(atlas, token_revoked);
+    page.counts("token revoked", atlas, token_revoked);
+    page.heading("## What does each program do with tokens?");
+    page.table(
+        ["program", "version", "lifetime", "token revoked"],
+        of(atlas, |program| program.token_revoked.is_some()),
+        |program| {
+            [
+                link(program),
+                version(program).to_owned(),
+                lifetimes(program),
+                token_revoked(program).to_owned(),
+            ]
+        },
+    );
 }
 
 fn credentials(page: &mut Page, atlas: &Atlas) {
     page.heading("## What do programs do with credentials that have expired?");
     page.paragraph("Every response has credentials that expired an hour ago, as in a long outage of IMDS. AWS would reject them. A program *uses them* if it succeeds or connects to its service as with fresh credentials.");
-    page.groups(atlas, expired);
+    page.counts("expired", atlas, expired);
     page.heading("## Which programs ask again for credentials that expire soon?");
     page.paragraph("Every response has credentials that expire within two minutes. A program that refreshes its credentials early asks for them more than once.");
-    page.groups(atlas, expire_soon);
+    page.counts("expire soon", atlas, expire_soon);
     page.heading("## Which programs keep credentials on disk?");
     page.paragraph("Each program was run twice with the same home, and the credentials were rotated in between.");
-    page.groups(atlas, rotated);
+    page.counts("run again", atlas, rotated);
+    page.heading("## What does each program do with credentials?");
+    page.table(
+        ["program", "expired", "expire soon", "run again"],
+        of(atlas, |program| program.credentials_expired.is_some()),
+        |program| {
+            [
+                link(program),
+                expired(program).to_owned(),
+                expire_soon(program).to_owned(),
+                rotated(program).to_owned(),
+            ]
+        },
+    );
 }
 
 fn second_use(page: &mut Page, atlas: &Atlas) {
@@ -211,7 +239,7 @@ fn second_use(page: &mut Page, atlas: &Atlas) {
                 link(program),
                 again(reaction).to_owned(),
                 reaction.requests.to_string(),
-                time(reaction),
+                time(program, reaction),
             ],
             None => [link(program), NONE.into(), String::new(), String::new()],
         },
@@ -220,23 +248,20 @@ fn second_use(page: &mut Page, atlas: &Atlas) {
 
 fn addresses(page: &mut Page, atlas: &Atlas) {
     page.heading("## How do programs find IMDS?");
-    for (finds, text) in [
-        (Finds::CompiledIn, "The address is compiled in:"),
-        (
-            Finds::Variable,
-            "`AWS_EC2_METADATA_SERVICE_ENDPOINT` replaces the address:",
-        ),
-        (
-            Finds::Option,
-            "An option of the program replaces the address:",
-        ),
-    ] {
-        let programs = of(atlas, |program| program.finds == finds);
-        if !programs.is_empty() {
-            page.paragraph(text);
-            page.list(&programs);
-        }
-    }
+    page.paragraph("In most programs the address of IMDS is compiled in. `AWS_EC2_METADATA_SERVICE_ENDPOINT` replaces the address (*variable*), or an option of the program does (*option*). This is not measured: the files of the programs state it.");
+    page.counts("finds IMDS", atlas, |program| program.finds.to_string());
+    page.table(
+        ["program", "version", "language", "finds IMDS"],
+        of(atlas, |_| true),
+        |program| {
+            [
+                link(program),
+                version(program).to_owned(),
+                program.language.clone(),
+                program.finds.to_string(),
+            ]
+        },
+    );
 }
 
 fn versions(page: &mut Page, atlas: &Atlas) {
@@ -264,7 +289,7 @@ fn versions(page: &mut Page, atlas: &Atlas) {
                     older.cold.requests.to_string(),
                     newer.cold.requests.to_string(),
                 ),
-                arrow(time(&older.silent), time(&newer.silent)),
+                arrow(time(older, &older.silent), time(newer, &newer.silent)),
             ]
         }),
     );
@@ -328,6 +353,12 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// Commands for a shell.
+    fn block(&mut self, commands: &str) {
+        self.space();
+        self.text.push_str(&format!("```sh\n{commands}\n```\n"));
+    }
+
     fn table<const COLUMNS: usize>(
         &mut self,
         names: [&str; COLUMNS],
@@ -354,31 +385,25 @@ impl Page {
         }
     }
 
-    /// Programs with their versions, as a sentence without a verb.
-    fn list(&mut self, programs: &[&Measured]) {
-        let named: Vec<String> = programs
-            .iter()
-            .map(|program| format!("{} {}", program.name, version(program)))
-            .collect();
-        self.paragraph(&named.join(", "));
-    }
-
-    /// The programs that do the same, the most frequent first.
-    fn groups<T: Into<String>>(&mut self, atlas: &Atlas, what: impl Fn(&Measured) -> T) {
-        let mut groups: BTreeMap<String, Vec<&Measured>> = BTreeMap::new();
+    /// How many programs do what, the most frequent first.
+    fn counts<T: Into<String>>(
+        &mut self,
+        column: &str,
+        atlas: &Atlas,
+        what: impl Fn(&Measured) -> T,
+    ) {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for program in &atlas.programs {
-            groups
-                .entry(what(program).into())
-                .or_default()
-                .push(program);
+            *counts.entry(what(program).into()).or_default() += 1;
         }
-        groups.remove(NONE);
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, programs)| std::cmp::Reverse(programs.len()));
-        for (what, programs) in groups {
-            self.paragraph(&format!("**{what}** ({}):", programs.len()));
-            self.list(&programs);
-        }
+        counts.remove(NONE);
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let rows = counts.into_iter();
+        self.table_of(
+            [column, "programs"],
+            rows.map(|(what, count)| [what, count.to_string()]),
+        );
     }
 
     fn space(&mut self) {

@@ -15,19 +15,28 @@ pub(super) fn facts(program: &Measured) -> impl Iterator<Item = (&'static str, S
         (
             "a cold use",
             format!(
-                "{} requests, {} of them for tokens, on {} connections, {} packets, in {}",
+                "{} requests, {} of them for tokens, on {} connections, {} packets, {}",
                 cold.requests,
                 cold.token_requests,
                 cold.connections,
                 cold.packets,
-                seconds(cold.milliseconds)
+                cold.milliseconds.map_or_else(
+                    || stopped(program),
+                    |milliseconds| format!("in {}", seconds(milliseconds))
+                )
             ),
         ),
         ("token lifetime", lifetimes(program)),
         ("first request", cold.first.clone()),
         ("User-Agent", cold.user_agents.join(", ")),
-        ("token refused", without_tokens(&program.token_refused)),
-        ("hop limit of 1", without_tokens(&program.hop_limit)),
+        (
+            "token refused",
+            without_tokens(program, &program.token_refused),
+        ),
+        (
+            "hop limit of 1",
+            without_tokens(program, &program.hop_limit),
+        ),
         ("token revoked", token_revoked(program).to_owned()),
         ("expired credentials", expired(program).to_owned()),
         ("credentials expire soon", expire_soon(program).to_owned()),
@@ -40,9 +49,9 @@ pub(super) fn facts(program: &Measured) -> impl Iterator<Item = (&'static str, S
             "off EC2",
             format!(
                 "refused: {}; no route: {}; no response: {}",
-                time(&program.refused),
-                time(&program.unreachable),
-                time(&program.silent)
+                time(program, &program.refused),
+                time(program, &program.unreachable),
+                time(program, &program.silent)
             ),
         ),
     ];
@@ -50,15 +59,21 @@ pub(super) fn facts(program: &Measured) -> impl Iterator<Item = (&'static str, S
         .filter(|(_, value)| !value.is_empty() && value != NONE)
 }
 
-/// The package that the program is in, with its version.
+/// The package that the program is in, or the program in it, with its version.
 pub(super) fn title(program: &Measured) -> String {
-    let (package, version) = package(program);
-    format!("{package} {version}").trim_end().to_owned()
+    let name = match program.version {
+        Some(_) => &program.name,
+        None => package(program).0,
+    };
+    format!("{name} {}", version(program)).trim_end().to_owned()
 }
 
-/// The version of the package that the program is in.
+/// The version of the program.
 pub(super) fn version(program: &Measured) -> &str {
-    package(program).1
+    match &program.version {
+        Some(version) => version,
+        None => package(program).1,
+    }
 }
 
 /// The package that has the name of the program, the first whose name contains it, or the first:
@@ -110,30 +125,41 @@ pub(super) fn seconds(milliseconds: u64) -> String {
     format!("{:.1} s", milliseconds as f64 / 1e3)
 }
 
-/// How much longer a program takes off EC2 if nothing answers than if connections are refused, in
-/// milliseconds. `None` if it was stopped.
-pub(super) fn wait(program: &Measured) -> Option<u64> {
-    let refused = program.refused.milliseconds.unwrap_or(0);
-    let silent = program.silent.milliseconds?;
-    Some(silent.saturating_sub(refused))
+/// What a program did off EC2, each by itself.
+pub(super) fn off_ec2(program: &Measured) -> [&Reaction; 3] {
+    [&program.refused, &program.unreachable, &program.silent]
+}
+
+/// The longest that a program ran off EC2, in milliseconds, until it ended or was stopped.
+pub(super) fn longest(program: &Measured) -> u64 {
+    let times = off_ec2(program).map(|reaction| reaction.milliseconds);
+    let times = times.map(|time| time.unwrap_or(program.limit.saturating_mul(1000)));
+    times.into_iter().max().unwrap_or_default()
 }
 
 /// How long a program took.
-pub(super) fn time(reaction: &Reaction) -> String {
-    reaction
-        .milliseconds
-        .map_or_else(|| "over 180 s".to_owned(), seconds)
+pub(super) fn time(program: &Measured, reaction: &Reaction) -> String {
+    time_of(program, reaction.milliseconds)
+}
+
+fn time_of(program: &Measured, milliseconds: Option<u64>) -> String {
+    milliseconds.map_or_else(|| stopped(program), seconds)
+}
+
+/// What is said of a program that ran until it was stopped.
+fn stopped(program: &Measured) -> String {
+    format!("stopped after {} s", program.limit)
 }
 
 /// What a program did with an IMDS that issues no tokens.
-pub(super) fn without_tokens(reaction: &Reaction) -> String {
+pub(super) fn without_tokens(program: &Measured, reaction: &Reaction) -> String {
     let how = match (reaction.succeeded, reaction.without_token) {
         (true, 0) => "succeeds",
         (true, _) => "IMDSv1",
         (false, 0) => "fails",
         (false, _) => "fails, with IMDSv1",
     };
-    format!("{how}, {}", time(reaction))
+    format!("{how}, {}", time(program, reaction))
 }
 
 /// What a program did with a token that was revoked.
@@ -160,11 +186,11 @@ pub(super) fn expired(program: &Measured) -> &'static str {
         return NONE;
     };
     match (asks_again(program, reaction), reaction.went_on) {
-        _ if reaction.milliseconds.is_none() => "runs for over 180 s",
         (false, Some(true)) => "uses them",
         (true, Some(true)) => "asks again, then uses them",
         (false, Some(false)) => "fails",
         (true, Some(false)) => "asks again, then fails",
+        (_, None) if reaction.milliseconds.is_none() => "runs until it is stopped",
         (false, None) => "does not ask again",
         (true, None) => "asks again",
     }

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use crate::Outcome;
 use crate::print::print;
 
+/// Names that are more similar than this, of 1, are suggested for each other.
+const SIMILAR: f64 = 0.8;
 /// The exit status if this system does not let this user isolate commands, as in scripts of tests.
 const NOT_ISOLATED: u8 = 77;
 
@@ -25,14 +27,23 @@ const NOT_ISOLATED: u8 = 77;
 Examples:
   imds-conformance programs s3cmd restic
   imds-conformance programs --all --jobs 2 --json programs.json --html programs.html
+  imds-conformance programs --from programs.json --html programs.html
 
 Each program is installed from its registry into a folder of its own, without root, and run in a network in which the address of IMDS is an emulator and nothing else is reachable (Linux). It is run with a healthy IMDS, without tokens, with revoked tokens, with credentials that expire, and off EC2, where a program can take minutes to give up.
 
 Exit status: 0 if every program could be measured and, with --check, did what FILE says; 77 if this system does not let this user isolate commands; 1 otherwise.")]
 pub(crate) struct Arguments {
     /// Measure these programs
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "list", "from"])]
     names: Vec<String>,
+
+    /// Print the names of all programs, and measure none
+    #[arg(long, conflicts_with_all = ["names", "all", "from"])]
+    list: bool,
+
+    /// Measure nothing. Write the measurements in FILE as pages, or print them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "all", "json", "check"])]
+    from: Option<PathBuf>,
 
     /// Measure all programs. Skip those that the file of --json has in these versions
     #[arg(long, conflicts_with = "names")]
@@ -76,8 +87,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 
-    /// Compare with the measurements in FILE: versions of IMDS, paths, numbers of requests, and
-    /// whether each situation was a success, but no times
+    /// Compare with the measurements in FILE: versions of IMDS, paths, numbers of requests, of
+    /// connections and, within two for each connection, of packets, and whether each situation was a
+    /// success, but no times
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }
@@ -91,12 +103,26 @@ impl Arguments {
     }
 
     async fn run_all(self) -> Outcome {
+        if self.list {
+            let names = self.programs()?.into_iter().map(|program| program.name);
+            print(&names.map(|name| name + "\n").collect::<String>())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for file in self.outputs().into_iter().flatten() {
+            check_writable(file)?;
+        }
+        if let Some(file) = &self.from {
+            return self.present(&read(file)?).map(|()| ExitCode::SUCCESS);
+        }
         let expected = self.check.as_deref().map(read).transpose()?;
         let mut atlas = match &self.json {
             Some(file) if file.exists() => read(file)?,
             _ => Atlas::default(),
         };
-        let programs = self.selected(&atlas)?;
+        let mut programs = self.selected(&atlas)?;
+        if self.all {
+            programs.retain(|program| !put_not_measured(&mut atlas, program));
+        }
         let permits = Semaphore::new(self.jobs.get());
         let progress = Progress::new(programs.len());
         let measurements = stream::iter(&programs).map(|program| {
@@ -109,12 +135,13 @@ impl Arguments {
             }
         });
         let mut measurements = measurements.buffer_unordered(self.jobs.get());
-        let mut failures = Vec::new();
+        let (mut failures, mut checked) = (Vec::new(), 0);
         while let Some((program, measured)) = measurements.next().await {
             match measured {
                 Ok(measured) => {
                     if let Some(expected) = &expected {
                         failures.extend(difference(&measured, expected));
+                        checked += 1;
                     }
                     atlas.put(measured);
                 }
@@ -137,21 +164,17 @@ impl Arguments {
             self.write(&atlas)?;
         }
         progress.bar.finish_and_clear();
-        if programs.is_empty() {
-            self.write(&atlas)?;
-        }
-        let outputs = [
-            &self.json,
-            &self.markdown,
-            &self.html,
-            &self.svg,
-            &self.check,
-        ];
-        if outputs.iter().all(|output| output.is_none()) {
-            print(&programs::text(&atlas))?;
+        if programs.is_empty() || self.check.is_none() {
+            self.present(&atlas)?;
         }
         for failure in &failures {
             eprintln!("{failure}");
+        }
+        if let Some(file) = self.check.as_ref().filter(|_| failures.is_empty()) {
+            print(&format!(
+                "{checked} programs do what {} says\n",
+                file.display()
+            ))?;
         }
         Ok(match failures.is_empty() {
             true => ExitCode::SUCCESS,
@@ -160,10 +183,7 @@ impl Arguments {
     }
 
     fn selected(&self, atlas: &Atlas) -> anyhow::Result<Vec<Program>> {
-        let mut programs = match &self.folder {
-            Some(folder) => programs::folder(folder)?,
-            None => programs::built_in()?,
-        };
+        let mut programs = self.programs()?;
         if self.all {
             programs.retain(|program| {
                 let measured = atlas.get(&program.name);
@@ -174,12 +194,18 @@ impl Arguments {
         }
         for name in &self.names {
             if !programs.iter().any(|program| program.name == *name) {
-                let all: Vec<_> = programs.iter().map(|program| &*program.name).collect();
-                bail!("no program is named {name:?}; accepted: {}", all.join(", "));
+                bail!(unknown(name, &programs));
             }
         }
         programs.retain(|program| self.names.contains(&program.name));
         Ok(programs)
+    }
+
+    fn programs(&self) -> anyhow::Result<Vec<Program>> {
+        Ok(match &self.folder {
+            Some(folder) => programs::folder(folder)?,
+            None => programs::built_in()?,
+        })
     }
 
     async fn measure(&self, program: &Program, permits: &Semaphore) -> anyhow::Result<Measured> {
@@ -193,6 +219,18 @@ impl Arguments {
                 .with_context(|| format!("cannot remove {}", installed.root.display()))?;
         }
         Ok(measured?)
+    }
+
+    fn outputs(&self) -> [Option<&Path>; 4] {
+        [&self.json, &self.markdown, &self.html, &self.svg].map(|output| output.as_deref())
+    }
+
+    /// Writes the measurements where they are wanted, or prints them.
+    fn present(&self, atlas: &Atlas) -> anyhow::Result<()> {
+        match self.outputs().iter().any(Option::is_some) {
+            true => self.write(atlas),
+            false => Ok(print(&programs::text(atlas))?),
+        }
     }
 
     fn write(&self, atlas: &Atlas) -> anyhow::Result<()> {
@@ -216,6 +254,52 @@ fn read(file: &Path) -> anyhow::Result<Atlas> {
     let shown = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     serde_json::from_str(&text).with_context(|| format!("{shown} has no measurements"))
+}
+
+/// Fails now rather than after hours of measurements if a file cannot be written.
+fn check_writable(file: &Path) -> anyhow::Result<()> {
+    let exists = file.exists();
+    let opened = fs::File::options().append(true).create(true).open(file);
+    opened.with_context(|| format!("cannot write {}", file.display()))?;
+    if !exists {
+        let _ = fs::remove_file(file);
+    }
+    Ok(())
+}
+
+/// Whether a program's file says why `--all` does not measure it. Then the atlas says so.
+fn put_not_measured(atlas: &mut Atlas, program: &Program) -> bool {
+    let Some(why) = &program.not_measured else {
+        return false;
+    };
+    atlas.put_failure(NotMeasured {
+        name: program.name.clone(),
+        about: program.about.clone(),
+        at: Utc::now(),
+        why: why.clone(),
+    });
+    true
+}
+
+/// Says that no program has this name, and which have a similar one.
+fn unknown(name: &str, programs: &[Program]) -> String {
+    let alike = |program: &Program| strsim::jaro_winkler(&program.name, &name.to_lowercase());
+    let mut similar: Vec<_> = programs
+        .iter()
+        .map(|program| (alike(program), &*program.name))
+        .collect();
+    similar.retain(|(alike, _)| *alike > SIMILAR);
+    similar.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let names: Vec<String> = similar
+        .iter()
+        .take(3)
+        .map(|(_, name)| format!("`{name}`"))
+        .collect();
+    let hint = match names.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", names.join(" or ")),
+    };
+    format!("no program is named {name:?}{hint} (--list prints all names)")
 }
 
 fn is_not_isolated(error: &anyhow::Error) -> bool {
@@ -277,6 +361,6 @@ fn difference(measured: &Measured, expected: &Atlas) -> Option<String> {
     let Some(expected) = expected.get(name) else {
         return Some(format!("{name}: the file to compare with does not have it"));
     };
-    let (seen, expected) = (measured.lasting(), expected.lasting());
-    (seen != expected).then(|| format!("{name}: expected\n{expected:#}\nbut saw\n{seen:#}"))
+    let differences = measured.differences(expected);
+    (!differences.is_empty()).then(|| format!("{name}:\n  {}", differences.join("\n  ")))
 }
