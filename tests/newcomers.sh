@@ -17,9 +17,9 @@ newcomers=$root/tests/newcomers
 export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9
 
 if [ "$*" = python_tester ]; then
-    needs=python with=image,sbom
+    needs=python with=licences,sbom
 else
-    needs=crates with=binaries,image,sbom
+    needs=crates with=binaries,licences,sbom
 fi
 if [ ! -d "$dist/$needs" ]; then
     echo "error: $dist has no packages; \`cargo xtask dist --skip $with\` makes them" >&2

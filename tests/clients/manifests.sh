@@ -17,10 +17,12 @@ def blocks(path):
     for block in text.split("```yaml\n")[1:]:
         yield block.split("```")[0]
 
-def show(command, probe, added, dropped):
+def show(image, arguments, probe, added, dropped):
     assert dropped == ["ALL"], dropped
-    if "--link-local" in command:
-        print(" ".join(command), " ".join(probe), " ".join(added), sep="\t")
+    if "--link-local" in arguments:
+        # The entry point of the image is the command.
+        assert image.startswith("registry.example/imds-emulator:"), image
+        print(" ".join(["imds-emulator", *arguments]), " ".join(probe), " ".join(added), sep="\t")
 
 pods = 0
 for block in blocks("docs/kubernetes.md"):
@@ -31,7 +33,7 @@ for block in blocks("docs/kubernetes.md"):
         for container in manifest["spec"].get("initContainers", []):
             capabilities = container["securityContext"]["capabilities"]
             probe = container["startupProbe"]["exec"]["command"]
-            show(container["command"], probe, capabilities.get("add", []), capabilities["drop"])
+            show(container["image"], container.get("args", []), probe, capabilities.get("add", []), capabilities["drop"])
         pods += 1
 composes = 0
 for block in blocks("emulator/docs/isolated.md"):
@@ -43,7 +45,7 @@ for block in blocks("emulator/docs/isolated.md"):
     service = services[network]
     kind, *probe = service["healthcheck"]["test"]
     assert kind == "CMD", kind
-    show(service["command"], probe, service["cap_add"], service["cap_drop"])
+    show(service["image"], service["command"], probe, service["cap_add"], service["cap_drop"])
     composes += 1
 assert (pods, composes) == (2, 1), (pods, composes)
 PYTHON

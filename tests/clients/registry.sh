@@ -23,7 +23,7 @@ rm -rf "$work"
 mkdir -p "$work/local" "$work/fetched" "$work/stored"
 if [ -z "$dist" ]; then
     dist=$clients/$client/dist
-    xtask dist --out "$dist" --skip binaries,image,npm,sbom,wheels > "$work/dist.log"
+    xtask dist --out "$dist" --skip binaries,licences,npm,sbom > "$work/dist.log"
 fi
 
 # No configuration of this machine.

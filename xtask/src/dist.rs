@@ -8,21 +8,21 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
+use crate::commands;
 use crate::optimise::{self, Optimiser};
-use crate::release::{self, BINARIES, COMPONENTS};
-use crate::{cargo, component, must, npm, package, registry, sources, succeeds, wheels, wit};
+use crate::release::{self, COMPONENTS};
+use crate::{debian, images, notices, npm, package, registry, sbom, sources, wheels, wit};
 
 /// The list of sums. It marks a folder as the result of an earlier run.
 const SUMS: &str = "SHA256SUMS";
-/// The tool that writes the SBOMs.
-const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
-const IMAGE: &str = "imds-image.tar";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Write to this folder, and delete what an earlier run left in it [default: target/dist].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    commands: commands::Options,
     /// Omit these parts.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     skip: Vec<Part>,
@@ -30,37 +30,66 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The commands, which take minutes to build.
+    /// The commands, which take minutes to build, and all packages that contain them.
     Binaries,
-    /// The container image.
-    Image,
+    /// The packages for Debian.
+    Debian,
+    /// The container images.
+    Images,
+    /// The licences of third parties.
+    Licences,
     /// The npm packages. If `binaries` is skipped, only the package of the component is made.
     Npm,
     /// The software bills of materials (SBOM).
     Sbom,
-    /// The Python wheels. They contain the commands, so `binaries` skips them too.
+    /// The Python wheels.
     Wheels,
 }
 
-pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
-    let skips = |part| options.skip.contains(&part);
-    // Report what is missing before the long builds.
-    if !skips(Part::Sbom) && !succeeds(cargo().args(["cyclonedx", "--version"])) {
-        bail!(
-            "`cargo cyclonedx`, which writes the SBOMs, is not installed. Install it with \
-             `cargo install --locked {CYCLONEDX}`, or omit the SBOMs with `--skip sbom`"
-        );
+impl Options {
+    fn skips(&self, part: Part) -> bool {
+        self.skip.contains(&part)
     }
+
+    /// Reports what is missing, before the long builds.
+    fn check(&self) -> Result<()> {
+        if !self.skips(Part::Sbom) {
+            sbom::check()?;
+        }
+        if !self.skips(Part::Licences) {
+            notices::check()?;
+        }
+        if !self.skips(Part::Binaries) {
+            self.commands.targets()?;
+        }
+        Ok(())
+    }
+
+    /// Why a part is not made, if it is not. `linked_statically` says whether there are such commands.
+    fn reason(&self, part: Part, linked_statically: bool) -> Option<&'static str> {
+        let is_packaged = matches!(part, Part::Debian | Part::Images | Part::Wheels);
+        if self.skips(part) {
+            Some("--skip")
+        } else if !is_packaged {
+            None
+        } else if self.skips(Part::Binaries) {
+            Some("they need the binaries")
+        } else if part == Part::Wheels {
+            None
+        } else if !linked_statically {
+            Some("they need commands for musl: --targets x86_64-unknown-linux-musl")
+        } else if part == Part::Debian && !debian::is_available() {
+            Some("dpkg-deb is not installed")
+        } else {
+            None
+        }
+    }
+}
+
+pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<()> {
+    options.check()?;
     let optimiser = optimise::install(target)?;
-    let no_image = if skips(Part::Image) {
-        Some("--skip")
-    } else if !succeeds(Command::new("docker").arg("version")) {
-        let reason = "the docker daemon is not running";
-        println!("The container image is not built: {reason}.");
-        Some(reason)
-    } else {
-        None
-    };
+    let time = time(workspace);
 
     let out = match &options.out {
         Some(out) => std::path::absolute(out)?,
@@ -68,8 +97,9 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     };
     prepare(&out)?;
     components(workspace, target, &out, &optimiser)?;
-    registry::run(workspace, &out, time(workspace).unwrap_or(0))?;
-    let component = fs::read(out.join("ec2-role-credentials.wasm"))?;
+    registry::run(workspace, &out, time)?;
+    let component_file = out.join("ec2-role-credentials.wasm");
+    let component = fs::read(&component_file)?;
     package::run(workspace, target, &component, &out.join("crates"))?;
     for file in sources::files(&workspace.join("wit"))? {
         if file.ends_with(".wit") {
@@ -80,51 +110,62 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
         sources::copy_file(&workspace.join(licence), &out.join(licence))?;
     }
-    if !skips(Part::Sbom) {
-        sbom(workspace, &out)?;
+    if !options.skips(Part::Sbom) {
+        sbom::write(workspace, time, &out)?;
     }
-    if !skips(Part::Binaries) {
-        binaries(workspace, target, &out)?;
+    if !options.skips(Part::Licences) {
+        let targets = options.commands.targets().unwrap_or_default();
+        let triples: Vec<_> = targets.iter().map(|target| target.triple).collect();
+        notices::write(workspace, &triples, &out)?;
     }
-    if !skips(Part::Binaries) && !skips(Part::Wheels) {
-        wheels::build(
-            workspace,
-            target,
-            &wheels::commands(&out),
-            &out.join("python"),
-        )?;
+    let stage = tempfile::tempdir_in(target)?;
+    let mut built = Vec::new();
+    if !options.skips(Part::Binaries) {
+        built = (options.commands).build(workspace, target, &component_file, &out, stage.path())?;
+        for built in &built {
+            built.archive(time, &out)?;
+        }
     }
-    if !skips(Part::Npm) {
-        let command = npm::Built::here(&out).filter(|_| !skips(Part::Binaries));
+    let linked_statically = built
+        .iter()
+        .any(|built| built.target.linked_statically.is_some());
+    let is_made = |part| options.reason(part, linked_statically).is_none();
+    if is_made(Part::Wheels) {
+        let commands: Vec<_> = built.iter().flat_map(wheels::commands).collect();
+        wheels::build(workspace, target, &commands, &out.join("python"))?;
+    }
+    if is_made(Part::Npm) {
+        let commands: Vec<_> = built.iter().map(npm::Built::new).collect();
+        let notices = out.join(notices::file("ec2-role-credentials.wasm"));
         npm::pack(
             workspace,
             target,
-            command.as_slice(),
+            &commands,
             Some(&component),
+            Some(&notices),
             &out.join("npm"),
         )?;
     }
-    if no_image.is_none() {
-        image(workspace, &out)?;
+    if is_made(Part::Images) {
+        images::build(&built, time, &out.join("images"))?;
+    }
+    if is_made(Part::Debian) {
+        debian::build(&built, time, &out.join("debian"))?;
     }
     finish(&out)?;
 
     for (part, name) in [
         (Part::Binaries, "binaries"),
+        (Part::Debian, "packages for Debian"),
+        (Part::Images, "container images"),
+        (Part::Licences, "licences of third parties"),
         (Part::Npm, "packages for npm"),
         (Part::Sbom, "SBOM"),
+        (Part::Wheels, "wheels"),
     ] {
-        if skips(part) {
-            println!("skipped: {name} (--skip)");
+        if let Some(reason) = options.reason(part, linked_statically) {
+            println!("skipped: {name} ({reason})");
         }
-    }
-    if skips(Part::Wheels) {
-        println!("skipped: wheels (--skip)");
-    } else if skips(Part::Binaries) {
-        println!("skipped: wheels (they need the binaries)");
-    }
-    if let Some(reason) = no_image {
-        println!("skipped: container image ({reason})");
     }
     println!("written to {}", out.display());
     Ok(())
@@ -168,95 +209,18 @@ fn components(workspace: &Path, target: &Path, out: &Path, optimiser: &Optimiser
     Ok(())
 }
 
-/// Builds the commands, with the component of this release in the host's. Cargo strips them, so the
-/// machine needs no tool for that.
-fn binaries(workspace: &Path, target: &Path, out: &Path) -> Result<()> {
-    let mut build = cargo();
-    build
-        .current_dir(workspace)
-        .env("EC2_ROLE_COMPONENT", out.join("ec2-role-credentials.wasm"))
-        .args(["build", "--release", "--locked"])
-        .args(["--config", "profile.release.strip=true"])
-        .arg("--target-dir")
-        .arg(target);
-    for binary in &BINARIES {
-        build.args(["--package", binary.package, "--bin", binary.name]);
-    }
-    must(&mut build)?;
-    for binary in &BINARIES {
-        let built = target.join("release").join(binary.name);
-        sources::copy_file(&built, &out.join(binary.name))?;
-    }
-    Ok(())
-}
-
-/// Writes an SBOM for each artefact, as CycloneDX. The tool writes beside manifests, so it runs in a copy of the sources.
-fn sbom(workspace: &Path, out: &Path) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let copy = folder.path().canonicalize()?.join("source");
-    sources::copy(workspace, &copy)?;
-    // The artefact, the folder of its package, the package, and how it is built.
-    let mut lists = Vec::new();
-    for component in &COMPONENTS {
-        let artefact = format!("{}.wasm", component.name);
-        let mut arguments = vec!["--target", component::TARGET];
-        if let Some(feature) = component.feature {
-            arguments.extend(["--features", feature]);
-        }
-        lists.push((artefact, "component", "ec2-role-component", arguments));
-    }
-    for binary in &BINARIES {
-        let artefact = binary.name.to_owned();
-        lists.push((artefact, binary.folder, binary.package, Vec::new()));
-    }
-    // The ids of this workspace's packages begin with the path of the copy.
-    let place = format!("path+file://{}/", copy.display());
-    for (artefact, folder, package, arguments) in lists {
-        let folder = copy.join(folder);
-        let mut tool = cargo();
-        tool.args(["cyclonedx", "--quiet", "--format", "json"])
-            .args(["--spec-version", "1.5", "--manifest-path"])
-            .arg(folder.join("Cargo.toml"))
-            .args(arguments);
-        if let Some(time) = time(workspace) {
-            tool.env("SOURCE_DATE_EPOCH", time.to_string());
-        }
-        must(&mut tool)?;
-        let file = folder.join(format!("{package}.cdx.json"));
-        let list =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        fs::write(
-            out.join(format!("{artefact}.cdx.json")),
-            list.replace(&place, "path+file:///"),
-        )?;
-    }
-    Ok(())
-}
-
-/// The time of the last commit, in seconds since 1970. Without git, the SBOMs have the time at which
-/// they are written, and what goes to a registry has none.
-fn time(workspace: &Path) -> Option<u64> {
+/// The time of the last commit, in seconds since 1970, which everything in the release has. Without
+/// git, it is 1970.
+fn time(workspace: &Path) -> u64 {
     let git = Command::new("git")
         .args(["log", "-1", "--format=%ct"])
         .current_dir(workspace)
-        .output()
-        .ok()?;
-    String::from_utf8(git.stdout).ok()?.trim().parse().ok()
-}
-
-fn image(workspace: &Path, out: &Path) -> Result<()> {
-    let tag = format!("imds:{}", env!("CARGO_PKG_VERSION"));
-    must(
-        Command::new("docker")
-            .args(["build", "--file", "tests/Dockerfile", "--tag", &tag, "."])
-            .current_dir(workspace),
-    )?;
-    must(
-        Command::new("docker")
-            .args(["save", "--output"])
-            .arg(out.join(IMAGE))
-            .arg(&tag),
-    )
+        .output();
+    let time = git.ok().and_then(|git| {
+        let text = String::from_utf8(git.stdout).ok()?;
+        text.trim().parse().ok()
+    });
+    time.unwrap_or_default()
 }
 
 /// Folders whose files share a row of the table.

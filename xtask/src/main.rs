@@ -10,23 +10,30 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
+mod archive;
 mod bless;
+mod commands;
 // The host's build script and the tests use it too.
 #[path = "../../host/component.rs"]
 mod component;
+mod debian;
 mod dist;
 mod docs;
+mod images;
 mod links;
 mod metadata;
+mod notices;
 mod npm;
 mod oci;
 mod optimise;
 mod package;
 mod public_api;
+mod python;
 mod registry;
 mod release;
 mod reproducible;
 mod rules;
+mod sbom;
 mod sources;
 mod wheels;
 mod wit;

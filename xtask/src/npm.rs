@@ -3,7 +3,6 @@
 //! The emulator's package has the JavaScript API, and a package for each platform has the command: npm
 //! installs the one whose `os`, `cpu` and `libc` are those of the machine.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,15 +12,14 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::commands::{self, TARGETS};
 use crate::optimise::{self, Optimiser};
-use crate::{must, release, sources};
+use crate::{must, notices, release, sources};
 
-/// The platforms that a package can be made for, in the words of Node.js: `process.platform` and
-/// `process.arch`. Only that of Linux on x86-64 was tried.
-const PLATFORMS: [&str; 4] = ["linux-x64", "linux-arm64", "darwin-arm64", "win32-x64"];
 /// Transpiles the component. tests/clients/jco.sh tests the same version.
 const JCO: &str = "@bytecodealliance/jco@1.35.0";
 const COMPONENT: &str = "ec2-role-credentials";
+const EMULATOR: &str = "imds-emulator";
 const MANIFEST: &str = "package.json";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -50,17 +48,13 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// The command in a folder, if there are packages for the platform of this machine.
-    pub(crate) fn here(folder: &Path) -> Option<Self> {
-        let platform = match (env::consts::OS, env::consts::ARCH) {
-            ("linux", "x86_64") => "linux-x64",
-            ("linux", "aarch64") => "linux-arm64",
-            ("macos", "aarch64") => "darwin-arm64",
-            ("windows", "x86_64") => "win32-x64",
-            _ => return None,
-        };
-        let file = folder.join(format!("imds-emulator{}", env::consts::EXE_SUFFIX));
-        Some(Self { platform, file })
+    /// A command of a release.
+    pub(crate) fn new(built: &commands::Built) -> Self {
+        let name = format!("{EMULATOR}{}", built.target.suffix());
+        Self {
+            platform: built.target.npm,
+            file: built.folder.join(name),
+        }
     }
 
     /// The package `name`, which the package `main` depends on.
@@ -90,9 +84,10 @@ impl Built {
         let file = package
             .folder
             .path()
-            .join(format!("bin/imds-emulator{suffix}"));
+            .join(format!("bin/{EMULATOR}{suffix}"));
         // With its permissions, which the archive keeps.
         sources::copy_file(&self.file, &file)?;
+        package.add_notices(&self.file.with_file_name(notices::file(EMULATOR)))?;
         let readme =
             format!("# {name}\n\nPart of `{main}`, which installs it where it is needed.\n");
         fs::write(package.folder.path().join("README.md"), readme)?;
@@ -101,11 +96,15 @@ impl Built {
 }
 
 fn built(text: &str) -> Result<Built> {
-    let accepted = PLATFORMS.join(", ");
+    // One target that is linked statically and one that is not are of the same platform.
+    let mut platforms: Vec<_> = TARGETS.iter().map(|target| target.npm).collect();
+    platforms.sort_unstable();
+    platforms.dedup();
+    let accepted = platforms.join(", ");
     let (name, file) = text.split_once('=').with_context(|| {
         format!("`{text}` has no `=`; accepted: PLATFORM=PATH with one of {accepted}")
     })?;
-    let platform = PLATFORMS
+    let platform = platforms
         .into_iter()
         .find(|platform| *platform == name)
         .with_context(|| format!("unknown platform {name:?}; accepted: {accepted}"))?;
@@ -135,17 +134,20 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
         target,
         &options.commands,
         component.as_deref(),
+        None,
         &out,
     )
 }
 
 /// Writes the packages into the folder `out`: those of the emulator if there are commands, and that of
-/// the component if it is given.
+/// the component if it is given. The licences of third parties are beside a command, and in `notices`
+/// for the component.
 pub(crate) fn pack(
     workspace: &Path,
     target: &Path,
     commands: &[Built],
     component: Option<&[u8]>,
+    notices: Option<&Path>,
     out: &Path,
 ) -> Result<()> {
     fs::create_dir_all(out)
@@ -154,7 +156,7 @@ pub(crate) fn pack(
         emulator(workspace, commands, out)?;
     }
     if let Some(component) = component {
-        role(workspace, target, component, out)?;
+        role(workspace, target, component, notices, out)?;
     }
     Ok(())
 }
@@ -174,8 +176,17 @@ fn emulator(workspace: &Path, commands: &[Built], out: &Path) -> Result<()> {
 }
 
 /// The component's package.
-fn role(workspace: &Path, target: &Path, component: &[u8], out: &Path) -> Result<()> {
+fn role(
+    workspace: &Path,
+    target: &Path,
+    component: &[u8],
+    notices: Option<&Path>,
+    out: &Path,
+) -> Result<()> {
     let package = Package::read(workspace, "component/npm")?;
+    if let Some(notices) = notices {
+        package.add_notices(notices)?;
+    }
     let tool = install(target, JCO)?.join("jco");
     let component_file = package.folder.path().join("component.wasm");
     fs::write(&component_file, component)?;
@@ -237,6 +248,15 @@ impl Package {
             sources::copy_file(&from.join(&file), &package.folder.path().join(&file))?;
         }
         Ok(package)
+    }
+
+    /// Adds the licences of third parties, if the file is there.
+    fn add_notices(&self, file: &Path) -> Result<()> {
+        if file.exists() {
+            let to = self.folder.path().join("LICENSE-THIRD-PARTY.txt");
+            sources::copy_file(file, &to)?;
+        }
+        Ok(())
     }
 
     fn name(&self) -> Result<&str> {

@@ -28,6 +28,15 @@ pub(crate) struct Descriptor {
     size: usize,
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) platform: Option<Platform>,
+}
+
+/// What an image runs on, in the words of Go.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Platform {
+    pub(crate) architecture: &'static str,
+    pub(crate) os: &'static str,
 }
 
 /// A layout that is being written: one repository of a registry, with its tags.
@@ -59,6 +68,7 @@ impl Layout {
             digest: format!("sha256:{sum}"),
             size: content.len(),
             annotations: Annotations::new(),
+            platform: None,
         })
     }
 
@@ -79,7 +89,12 @@ impl Layout {
         self.add(MANIFEST, &serde_json::to_vec(&manifest)?)
     }
 
-    /// Gives a manifest a tag.
+    /// Stores an image for several platforms: the manifest of each.
+    pub(crate) fn add_index(&self, manifests: &[Descriptor]) -> Result<Descriptor> {
+        self.add(INDEX, &serde_json::to_vec(&index(manifests))?)
+    }
+
+    /// Gives a manifest or an index a tag.
     pub(crate) fn tag(&mut self, mut manifest: Descriptor, tag: &str) {
         manifest.annotations.insert(TAG.to_owned(), tag.to_owned());
         self.tagged.push(manifest);

@@ -95,6 +95,10 @@ pub(crate) struct Binary {
     pub(crate) package: &'static str,
     /// The package's folder.
     pub(crate) folder: &'static str,
+    /// What it does, in one line.
+    pub(crate) description: &'static str,
+    /// Whether it contains the component.
+    pub(crate) has_component: bool,
 }
 
 pub(crate) const BINARIES: [Binary; 3] = [
@@ -102,15 +106,69 @@ pub(crate) const BINARIES: [Binary; 3] = [
         name: "ec2-role-credentials",
         package: "ec2-role-credentials",
         folder: "host/command",
+        description: "hands AWS credentials from the EC2 Instance Metadata Service to programs",
+        has_component: true,
     },
     Binary {
         name: "imds-emulator",
         package: "imds-emulator",
         folder: "emulator",
+        description: "emulator of the EC2 Instance Metadata Service (IMDS)",
+        has_component: false,
     },
     Binary {
         name: "imds-conformance",
         package: "imds-conformance",
         folder: "tests",
+        description: "tests of clients and servers of the EC2 Instance Metadata Service (IMDS)",
+        has_component: true,
     },
 ];
+
+/// A component or a command, as tools see it that list what it contains.
+#[derive(Debug)]
+pub(crate) struct Artefact {
+    /// The file's name.
+    pub(crate) file: String,
+    /// The package that it is of.
+    pub(crate) package: &'static str,
+    /// The package's folder.
+    pub(crate) folder: &'static str,
+    /// The only target that it is built for.
+    pub(crate) target: Option<&'static str>,
+    /// The package's feature that makes it.
+    pub(crate) feature: Option<&'static str>,
+}
+
+impl Artefact {
+    /// The arguments of cargo that choose what is compiled.
+    pub(crate) fn arguments(&self) -> Vec<&'static str> {
+        let mut arguments = Vec::new();
+        if let Some(target) = self.target {
+            arguments.extend(["--target", target]);
+        }
+        if let Some(feature) = self.feature {
+            arguments.extend(["--features", feature]);
+        }
+        arguments
+    }
+}
+
+/// All components and commands.
+pub(crate) fn artefacts() -> Vec<Artefact> {
+    let components = COMPONENTS.iter().map(|component| Artefact {
+        file: format!("{}.wasm", component.name),
+        package: "ec2-role-component",
+        folder: "component",
+        target: Some(component::TARGET),
+        feature: component.feature,
+    });
+    let binaries = BINARIES.iter().map(|binary| Artefact {
+        file: binary.name.to_owned(),
+        package: binary.package,
+        folder: binary.folder,
+        target: None,
+        feature: None,
+    });
+    components.chain(binaries).collect()
+}

@@ -1,6 +1,7 @@
 //! Lists and copies the sources.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -50,6 +51,19 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
+}
+
+/// Lets everybody execute a file.
+pub(crate) fn make_executable(file: &Path) -> Result<()> {
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot change the permissions of {}", file.display()))?;
+    Ok(())
+}
+
+/// Whether its owner may execute a file.
+pub(crate) fn is_executable(file: &Path) -> Result<bool> {
+    let metadata = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(metadata.permissions().mode() & 0o100 != 0)
 }
 
 /// The files in a folder and in its subfolders, sorted, as paths relative to the folder.

@@ -1,14 +1,16 @@
 //! The wheels for PyPI: a command that is compiled already, with the rest of its Python package.
 
-use std::env::consts::{EXE_SUFFIX, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use tempfile::TempDir;
 
-use crate::must;
+use crate::commands::Built;
+use crate::release::BINARIES;
+use crate::{must, notices, python, sources};
 
 /// Builds the wheels, and needs nothing but Python. maturin cannot package a command that exists: it
 /// compiles the command itself, with the features that its package alone selects.
@@ -39,16 +41,15 @@ pub(crate) fn run(workspace: &Path, target: &Path, options: &Options) -> Result<
     build(workspace, target, &options.commands, &out)
 }
 
-/// The commands in a folder that wheels are made of.
-pub(crate) fn commands(folder: &Path) -> Vec<PathBuf> {
-    PACKAGES
-        .iter()
-        .map(|(name, _)| folder.join(format!("{name}{}", EXE_SUFFIX)))
-        .collect()
+/// The commands for a platform that wheels are made of.
+pub(crate) fn commands(built: &Built) -> Vec<PathBuf> {
+    let has_package = |name| PACKAGES.iter().any(|(package, _)| *package == name);
+    let binaries = BINARIES.iter().filter(|binary| has_package(binary.name));
+    binaries.map(|binary| built.command(binary)).collect()
 }
 
-/// Writes a wheel for each command into the folder `out`. If there is an SBOM beside a command, the
-/// wheel contains it.
+/// Writes a wheel for each command into the folder `out`. It contains the SBOM and the licences of
+/// third parties if they are beside the command.
 pub(crate) fn build(
     workspace: &Path,
     target: &Path,
@@ -67,23 +68,23 @@ pub(crate) fn build(
         };
         let command = fs::canonicalize(command)
             .with_context(|| format!("cannot read the command {}", command.display()))?;
-        packages.push((*name, workspace.join(package), command));
+        packages.push((*name, *package, command));
     }
-    let hatchling = install(target)?;
-    for (name, folder, command) in packages {
+    let hatchling = python::install(target, &[HATCHLING])?;
+    for (name, package, command) in packages {
+        let copy = copy(workspace)?;
+        let folder = copy.path().join(package);
+        let notices = command.with_file_name(notices::file(name));
+        if notices.exists() {
+            sources::copy_file(&notices, &folder.join("LICENSE-THIRD-PARTY.txt"))?;
+        }
         let mut tool = Command::new(&hatchling);
-        tool.args([
-            "-m",
-            "hatchling",
-            "build",
-            "--target",
-            "wheel",
-            "--directory",
-        ])
-        .arg(out)
-        .current_dir(folder)
-        .env("WHEEL_COMMAND", &command)
-        .env_remove("WHEEL_SBOM");
+        tool.args(["-m", "hatchling", "build", "--target", "wheel"])
+            .arg("--directory")
+            .arg(out)
+            .current_dir(folder)
+            .env("WHEEL_COMMAND", &command)
+            .env_remove("WHEEL_SBOM");
         let sbom = command.with_file_name(format!("{name}.cdx.json"));
         if sbom.exists() {
             tool.env("WHEEL_SBOM", sbom);
@@ -93,34 +94,18 @@ pub(crate) fn build(
     Ok(())
 }
 
-/// Installs the tool into `<target>/tools`, unless it is there. Returns the Python that has it.
-fn install(target: &Path) -> Result<PathBuf> {
-    let folder = target.join("tools").join(HATCHLING);
-    let python = match OS {
-        "windows" => folder.join("Scripts/python.exe"),
-        _ => folder.join("bin/python"),
-    };
-    let installed = folder.join("installed");
-    if !installed.exists() {
-        let why = || {
-            format!(
-                "cannot install {HATCHLING}, which builds the wheels; it needs Python 3 with venv and pip"
-            )
-        };
-        must(Command::new("python3").args(["-m", "venv"]).arg(&folder)).with_context(why)?;
-        must(
-            Command::new(&python)
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                ])
-                .arg(HATCHLING),
-        )
-        .with_context(why)?;
-        fs::write(&installed, "")?;
+/// A copy of the packages, because a wheel takes files with licences from the folder of its package
+/// alone.
+fn copy(workspace: &Path) -> Result<TempDir> {
+    let copy = tempfile::tempdir()?;
+    for file in sources::tracked(workspace)? {
+        let is_needed = PACKAGES
+            .iter()
+            .any(|(_, package)| Path::new(&file).starts_with(package));
+        // The manifest of the workspace has the version.
+        if is_needed || file == "Cargo.toml" {
+            sources::copy_file(&workspace.join(&file), &copy.path().join(&file))?;
+        }
     }
-    Ok(python)
+    Ok(copy)
 }

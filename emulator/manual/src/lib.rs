@@ -64,7 +64,6 @@ fn write_page(command: &Command, source: &str, folder: &Path) -> io::Result<()> 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
 
