@@ -90,13 +90,15 @@ fi
 # shellcheck disable=SC2016
 serve='
 ip link set lo up
-eval "env -i $VARIABLES chroot $ROOT $COMMAND" > /dev/null &
+chroot=$(command -v chroot)
+eval "env -i $VARIABLES $chroot $ROOT $COMMAND" > /dev/null &
 for _ in {1..100}; do
-    curl -sS -m 5 -o /dev/null -w "%{http_code}\n" -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" \
-        "http://127.0.0.1:1338/latest/api/token" 2> /dev/null && break
+    status=$(curl -sS -m 5 -o /dev/null -w "%{http_code}" -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" \
+        "http://127.0.0.1:1338/latest/api/token" 2> /dev/null) && break
     sleep 0.2
 done
-eval "chroot $ROOT $COMMAND ctl health"
+echo "$status"
+eval "env -i $VARIABLES $chroot $ROOT $COMMAND ctl health"
 kill %1
 '
 for image in "$dist"/images/*.tar; do
