@@ -95,12 +95,14 @@ impl fmt::Display for Claimant {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::namespace::sockets_apart;
 
     #[test]
     fn a_claim_lasts_until_it_is_dropped_and_names_its_process() {
-        let sockets = match sockets_apart(&[SOCKET; 3]) {
+        let sockets = match sockets_apart(&[SOCKET; 100]) {
             Ok(sockets) => sockets,
             Err(error) => {
                 eprintln!("not run, because namespaces are forbidden: {error}");
@@ -119,6 +121,14 @@ mod tests {
             "{text}"
         );
         drop(first);
-        assert!(claim().unwrap().is_some());
+        // A process that another test has just forked may still have a copy of the socket.
+        let last = std::iter::repeat_with(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            claim()
+        });
+        assert!(
+            last.take(98)
+                .any(|claim| claim.is_ok_and(|it| it.is_some()))
+        );
     }
 }
