@@ -110,7 +110,7 @@ fn control(binary: &Binary, linked: &Static, root: &Path) -> Result<String> {
     ))
 }
 
-/// Whoever publishes the packages may put themselves here.
+/// The maintainer that the packages name. A publisher of packages replaces it.
 const MAINTAINER: &str = "The developers of imds-credentials";
 
 fn write(root: &Path, file: &str, content: &[u8]) -> Result<()> {
